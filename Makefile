@@ -1,0 +1,51 @@
+# Nothing is installed outside this folder.
+PYTHON ?= python3
+DEMO_SECONDS ?=
+TORCH ?= torch==2.13.0
+HOST_TESTS = tests/handmap tests/runtime tests/clients
+
+.PHONY: demo setup lint test bench clean
+
+# ---- for a user -------------------------------------------------------------------------------------------------------
+
+demo: .venv-demo/ready
+	.venv-demo/bin/python -m clients.demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+.venv-demo/ready: pyproject.toml setup.py
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet --disable-pip-version-check -e .[host]
+	touch $@
+
+# ---- for a developer --------------------------------------------------------------------------------------------------
+
+setup: .venv/ready .venv-3.10/ready .venv-3.12/ready
+
+# torch is named first: on x86-64 its plain requirement would bring several GB of CUDA libraries.
+.venv/ready: pyproject.toml setup.py
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check $(TORCH)
+	.venv/bin/pip install --quiet --disable-pip-version-check -e .[develop]
+	touch $@
+
+# The interpreters of the boards: the daemon, its library and the clients must work there.
+.venv-3.%/ready: pyproject.toml setup.py
+	python=$$(.ci/find-python 3.$*) && "$$python" -m venv .venv-3.$*
+	.venv-3.$*/bin/pip install --quiet --disable-pip-version-check -e .[host,test] mypy types-PyYAML
+	touch $@
+
+lint: .venv/ready .venv-3.10/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv-3.10/bin/mypy handmap runtime clients $(HOST_TESTS)
+
+test: .venv/ready .venv-3.10/ready .venv-3.12/ready
+	.venv-3.10/bin/pytest $(HOST_TESTS)
+	.venv-3.12/bin/pytest $(HOST_TESTS)
+	.venv/bin/pytest
+
+bench: .venv/ready
+	.venv/bin/handmap bench --bundle models/handmap-hand21 --json
+
+clean:
+	rm -rf .venv .venv-demo .venv-3.10 .venv-3.12 build dist *.egg-info

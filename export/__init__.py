@@ -1,0 +1,1 @@
+"""Trained program -> ONNX -> simplified -> bundle."""

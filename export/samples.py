@@ -1,0 +1,31 @@
+"""Network inputs from a recording, to compare graphs on: through the very crop and locator that the daemon uses."""
+
+from pathlib import Path
+
+import numpy as np
+
+from handmap.arrays import Float32
+from handmap.crop import crop_hand
+from handmap.errors import RecordingError
+from handmap.locate import locate
+from handmap.recording import open_recording
+
+RANGE_MM = (150.0, 1000.0)
+PROPOSALS = 3
+
+
+def crops_of_recording(path: Path, cube_mm: float, least: int, most: int) -> Float32:
+    """Crops (N, 1, 128, 128) about the locator's proposals in every frame, the likeliest of each frame first.
+
+    Raises RecordingError if they are fewer than `least`.
+    """
+    by_rank: list[list[Float32]] = [[] for _ in range(PROPOSALS)]
+    for frame in open_recording(path):
+        for rank, proposal in enumerate(locate(np, frame, RANGE_MM, PROPOSALS)):
+            by_rank[rank].append(crop_hand(np, frame, proposal.centre_mm, cube_mm).depth)
+    crops = [crop for rank in by_rank for crop in rank][:most]
+    if len(crops) < least:
+        raise RecordingError(
+            f"recording {str(path)!r}: gave {len(crops)} crops to compare graphs on, wanted at least {least}; name a longer one"
+        )
+    return np.stack(crops)[:, None]

@@ -1,0 +1,145 @@
+"""From a trained program to a bundle on disk: each step made, proven and written, or nothing."""
+
+import hashlib
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+
+from handmap import __version__
+from handmap.arrays import Float32
+from handmap.atomic import new_folder
+from handmap.bundle import (
+    FORMAT,
+    GOLDEN,
+    MANIFEST,
+    Graph,
+    MadeFrom,
+    Manifest,
+    Precision,
+    Tensor,
+    Tensors,
+    encode_manifest,
+)
+from handmap.engine_onnx import onnxruntime_version, open_onnx_engine
+from handmap.errors import ModelError
+
+from .samples import crops_of_recording
+from .simplify import check, simplify
+from .to_onnx import OPSET, TrainedProgram, load_program, run_program, to_onnx, tool_versions
+
+PARITY_MM = 0.01
+LEAST_CROPS, MOST_CROPS = 200, 400
+GOLDEN_SAMPLES = 8
+BATCH = 8
+HAND_FILE = "hand.fp32.onnx"
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was made and how far the graphs are apart on the samples."""
+
+    opset: int
+    nodes: int
+    bytes: int
+    crops: int
+    torch_to_onnx_mm: float
+    torch_to_simplified_mm: float
+
+
+def export_bundle(checkpoint: Path, out: Path, samples: Path, facts_path: Path | None) -> ExportReport:
+    """Writes the bundle at `out` and returns how it was proven.
+
+    Raises ModelError if the program does not keep the contract or the graphs disagree by more than PARITY_MM.
+    """
+    trained = load_program(checkpoint, facts_path)
+    crops = crops_of_recording(samples, trained.facts.cube_mm, LEAST_CROPS, MOST_CROPS)
+    raw = to_onnx(trained)
+    check(raw, checkpoint)
+    simplified = simplify(raw, checkpoint)
+    reference = np.concatenate([run_program(trained, batch)["joints"] for batch in _batches(crops)])
+    half_cube_mm = trained.facts.cube_mm / 2
+    raw_mm = _worst_mm(reference, _run_onnx(raw, crops), half_cube_mm)
+    joints = _run_onnx(simplified, crops)
+    simplified_mm = _worst_mm(reference, joints, half_cube_mm)
+    if not max(raw_mm, simplified_mm) <= PARITY_MM:
+        raise ModelError(
+            f"program {str(checkpoint)!r}: on {len(crops)} crops its ONNX graph is {raw_mm:.4f} mm and the simplified one "
+            f"{simplified_mm:.4f} mm off, wanted at most {PARITY_MM} mm; compare the graphs layer by layer"
+        )
+    content = simplified.SerializeToString(deterministic=True)
+    golden = _golden_bytes(crops, joints)
+    manifest = _manifest(trained, simplified, content, golden)
+    with new_folder(out) as folder:
+        (folder / HAND_FILE).write_bytes(content)
+        (folder / GOLDEN).write_bytes(golden)
+        (folder / MANIFEST).write_bytes(encode_manifest(manifest))
+    return ExportReport(OPSET, len(simplified.graph.node), len(content), len(crops), raw_mm, simplified_mm)
+
+
+def _manifest(trained: TrainedProgram, model: onnx.ModelProto, content: bytes, golden: bytes) -> Manifest:
+    facts = trained.facts
+    hand = Graph(
+        tensors=Tensors(_tensors(model.graph.input), _tensors(model.graph.output)),
+        joint_names=facts.joint_names,
+        cube_mm=facts.cube_mm,
+        cube_mm_range=facts.cube_mm_range,
+        normalisation=facts.normalisation,
+        precisions={"fp32": Precision(HAND_FILE, hashlib.sha256(content).hexdigest(), len(content))},
+        confidence=facts.confidence,
+    )
+    tools = {"handmap": __version__, "onnxruntime": onnxruntime_version(), **tool_versions()}
+    made_from = MadeFrom(trained.sha256, _commit(trained), tools, OPSET)
+    return Manifest(FORMAT, {"hand": hand}, hashlib.sha256(golden).hexdigest(), made_from)
+
+
+def _commit(trained: TrainedProgram) -> str:
+    """The commit the program was trained at, as it says itself, else the one it is exported at."""
+    stated = trained.facts.made_from.get("commit")
+    if isinstance(stated, str) and stated:
+        return stated
+    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def _tensors(values: Iterable[onnx.ValueInfoProto]) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(
+            value.name,
+            onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
+            tuple(size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim),
+        )
+        for value in values
+    )
+
+
+def _golden_bytes(crops: Float32, joints: Float32) -> bytes:
+    """Samples spread over the recording; crops of one frame's first proposal come first, so these are mostly hands."""
+    chosen = np.linspace(0, len(crops) // 2, GOLDEN_SAMPLES, dtype=int)
+    buffer = BytesIO()
+    np.savez_compressed(buffer, depth=crops[chosen], joints=joints[chosen])
+    return buffer.getvalue()
+
+
+def _run_onnx(model: onnx.ModelProto, crops: Float32) -> Float32:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / HAND_FILE
+        path.write_bytes(model.SerializeToString())
+        engine = open_onnx_engine(path, BATCH, threads=1)
+        filled = np.concatenate([crops, np.ones((-len(crops) % BATCH, *crops.shape[1:]), np.float32)])
+        joints = np.concatenate([engine.infer(batch).joints for batch in _batches(filled)])
+        engine.close()
+    return joints[: len(crops)]
+
+
+def _batches(crops: Float32) -> list[Float32]:
+    return [crops[first : first + BATCH] for first in range(0, len(crops), BATCH)]
+
+
+def _worst_mm(first: Float32, second: Float32, half_cube_mm: float) -> float:
+    return float(np.linalg.norm(first - second, axis=-1).max()) * half_cube_mm

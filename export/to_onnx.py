@@ -1,0 +1,155 @@
+"""A `torch.export` program, ours or anybody's, into an ONNX model with the contract's names. Home of torch in this part."""
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from handmap.arrays import Float32
+from handmap.config import read_config
+from handmap.errors import ModelError
+from handmap.model_facts import FACTS_FILE, ModelFacts, decode_facts
+from handmap.values import CROP_PX, GUIDANCE_PX
+
+OPSET = 18
+
+
+@dataclass(frozen=True)
+class TrainedProgram:
+    """A loaded program, the names of its outputs in their order, and what it says of itself."""
+
+    program: torch.export.ExportedProgram
+    output_names: tuple[str, ...]
+    facts: ModelFacts
+    sha256: str
+    path: Path
+
+
+def load_program(path: Path, facts_path: Path | None) -> TrainedProgram:
+    """The program at `path` with its facts, from itself or else from the YAML at facts_path.
+
+    Raises ModelError if it cannot be loaded, has other tensors than the contract's, or states no facts.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"program {str(path)!r} cannot be read ({error.strerror}); name a .pt2 file") from error
+    extra = {FACTS_FILE: ""}
+    try:
+        program = torch.export.load(path, extra_files=extra)
+    except Exception as error:
+        raise ModelError(
+            f"program {str(path)!r} is no torch.export program: {error}; write it with torch.export.save"
+        ) from error
+    if facts_path is not None:
+        facts = read_config(facts_path, ModelFacts)
+    elif extra[FACTS_FILE]:
+        facts = decode_facts(extra[FACTS_FILE], str(path))
+    else:
+        raise ModelError(
+            f"program {str(path)!r}: it carries no {FACTS_FILE}, so its cube is unknown; bring --model-facts F.yaml"
+        )
+    names = _output_names(program, len(facts.joint_names), path)
+    return TrainedProgram(program, names, facts, hashlib.sha256(content).hexdigest(), path)
+
+
+def run_program(trained: TrainedProgram, depth: Float32) -> dict[str, Float32]:
+    """The outputs by name for depth (N, 1, 128, 128), in float32 on the CPU."""
+    with torch.inference_mode():
+        outputs = _flat(trained.program.module()(torch.from_numpy(depth)))
+    return {name: value.numpy() for name, value in zip(trained.output_names, outputs.values(), strict=True)}
+
+
+def to_onnx(trained: TrainedProgram) -> onnx.ModelProto:
+    """The program as ONNX: input `depth`, outputs by their names, `batch` the one symbolic axis, first everywhere.
+
+    Raises ModelError if another opset or a second symbolic axis comes out.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        exported = torch.onnx.export(
+            trained.program, dynamo=True, opset_version=OPSET, input_names=["depth"],
+            output_names=list(trained.output_names), verbose=False, optimize=True,
+        )  # fmt: skip
+    if exported is None:
+        raise ModelError(
+            f"program {str(trained.path)!r}: the ONNX exporter gave nothing; try it with torch.onnx.export alone"
+        )
+    model: onnx.ModelProto = exported.model_proto
+    _name_batch(model, trained.path)
+    _assert_opset(model, trained.path)
+    return model
+
+
+def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path) -> tuple[str, ...]:
+    """`joints` and `guidance` in the program's own order, told by key where it has keys, else by shape."""
+    wanted = {"joints": (2, joints, 3), "guidance": (2, joints, GUIDANCE_PX, GUIDANCE_PX)}
+    depth = torch.ones(2, 1, CROP_PX, CROP_PX)
+    try:
+        with torch.inference_mode():
+            outputs = _flat(program.module()(depth))
+    except Exception as error:
+        raise ModelError(
+            f"program {str(path)!r}: it refuses a batch of 2 inputs (2, 1, {CROP_PX}, {CROP_PX}) float32: {error}; "
+            "export it with one input of that shape and a dynamic first axis"
+        ) from error
+    by_shape = {shape: name for name, shape in wanted.items()}
+    names = tuple(key if key in wanted else by_shape.get(tuple(value.shape), key) for key, value in outputs.items())
+    found = {name: (tuple(value.shape), str(value.dtype)) for name, value in zip(names, outputs.values(), strict=True)}
+    fits = all(
+        name in wanted and shape == wanted[name] and dtype == "torch.float32" for name, (shape, dtype) in found.items()
+    )
+    if not fits or "joints" not in names or len(set(names)) != len(outputs):
+        raise ModelError(
+            f"program {str(path)!r}: for a batch of 2 its outputs are {found}, wanted float32 joints {wanted['joints']} "
+            f"and optionally guidance {wanted['guidance']}; change the network's outputs"
+        )
+    return names
+
+
+def _flat(outputs: Any) -> dict[str, torch.Tensor]:
+    """The outputs of a program by key, or by position where it has none."""
+    if isinstance(outputs, Mapping):
+        return dict(outputs)
+    if isinstance(outputs, torch.Tensor):
+        return {"0": outputs}
+    return {str(index): value for index, value in enumerate(outputs)}
+
+
+def _name_batch(model: onnx.ModelProto, path: Path) -> None:
+    """Gives the symbolic first axis the name `batch` wherever it stands; refuses any other symbolic axis."""
+    for tensor in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for axis, size in enumerate(tensor.type.tensor_type.shape.dim):
+            if not size.HasField("dim_param"):
+                continue
+            if axis != 0:
+                raise ModelError(
+                    f"program {str(path)!r}: tensor {tensor.name!r} has a symbolic axis {axis} ({size.dim_param!r}); "
+                    "export it with a dynamic first axis only"
+                )
+            size.dim_param = "batch"
+    first = model.graph.input[0].type.tensor_type.shape.dim[0]
+    if not first.HasField("dim_param"):
+        raise ModelError(
+            f"program {str(path)!r}: its batch is fixed at {first.dim_value}; "
+            "export it with dynamic_shapes={'depth': {0: torch.export.Dim('batch')}}"
+        )
+
+
+def _assert_opset(model: onnx.ModelProto, path: Path) -> None:
+    found = {entry.domain: entry.version for entry in model.opset_import}
+    if found.get("") != OPSET or any(domain not in ("", "pkg.onnxscript.torch_lib.common") for domain in found):
+        raise ModelError(
+            f"program {str(path)!r}: exported with opsets {found}, wanted opset {OPSET} of the standard domain alone"
+        )
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of what made the graph."""
+    return {"torch": torch.__version__, "onnx": onnx.__version__, "numpy": np.__version__}

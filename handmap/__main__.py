@@ -1,0 +1,59 @@
+"""The command `handmap`: finds the verbs that the installed parts register and turns our errors into one sentence and an exit code."""
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+from handmap import __version__
+from handmap.errors import EXIT_CONFIG, Fatal, HandmapError, Transient
+
+GROUP = "handmap.commands"
+EXIT_TRANSIENT = 75  # EX_TEMPFAIL of sysexits.h: trying again may help
+
+
+class Verbs(click.Group):
+    """A group whose verbs are entry points, each loaded when it is named."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Names of all verbs, sorted."""
+        return sorted(_registered())
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The verb of that name, if a part registers it."""
+        entry = _registered().get(name)
+        if entry is None:
+            return None
+        command: click.Command = entry.load()
+        return command
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="handmap")
+def cli() -> None:
+    """21 metric hand joints from a depth camera: train, export, quantise, run."""
+
+
+def main() -> None:
+    """Runs the verb; a fault of configuration exits 78, one that may pass 75, any other of ours 1."""
+    try:
+        cli.main(prog_name="handmap", standalone_mode=True)
+    except Fatal as error:
+        _leave(error, EXIT_CONFIG)
+    except Transient as error:
+        _leave(error, EXIT_TRANSIENT)
+    except HandmapError as error:
+        _leave(error, 1)
+
+
+def _leave(error: HandmapError, code: int) -> None:
+    click.echo(f"handmap: {error}", err=True)
+    sys.exit(code)
+
+
+def _registered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+if __name__ == "__main__":
+    main()

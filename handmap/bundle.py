@@ -1,0 +1,211 @@
+"""The bundle: a folder with a manifest, the graphs of one trained model in several precisions, and golden samples.
+
+Whole or absent, never edited. The manifest is these structs, for writers and readers alike; unknown keys are refused.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from handmap.arrays import Float32
+from handmap.errors import BundleError
+
+MANIFEST: Final = "manifest.json"
+GOLDEN: Final = "golden.npz"
+FORMAT: Final = 1
+PRECISIONS: Final = ("fp32", "fp16", "int8")
+
+
+class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tensor of a graph; the symbolic axis is written as its name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class Tensors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The inputs and outputs of a graph."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+class Normalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Values of the input at the near face and far face of the cube and in the background."""
+
+    near: float
+    far: float
+    background: float
+
+
+class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Guidance value at the landed joint (rising) and the error in mm to expect there (falling)."""
+
+    guidance: tuple[float, ...]
+    expected_error_mm: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.guidance or len(self.guidance) != len(self.expected_error_mm):
+            raise ValueError(
+                f"confidence table: {len(self.guidance)} guidance values and {len(self.expected_error_mm)} errors, wanted as many of each"
+            )
+        if any(later <= earlier for earlier, later in zip(self.guidance, self.guidance[1:], strict=False)):
+            raise ValueError("confidence table: guidance values must rise")
+
+
+class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a precision scored, and on what."""
+
+    dataset: str
+    mean_mm: float
+    frames: int
+
+
+class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a quantised graph may be used, and the figures that decided it."""
+
+    passed: bool
+    kind: str
+    mean_mm: float
+    p95_mm: float
+    limits: dict[str, float]
+    dataset: str
+    frames: int
+
+
+class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One ONNX file of a graph."""
+
+    file: str
+    sha256: str
+    bytes: int
+    accuracy: Accuracy | None = None
+    gate: Gate | None = None
+
+
+class Graph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One network: its contract and its precisions."""
+
+    tensors: Tensors
+    joint_names: tuple[str, ...]
+    cube_mm: float
+    cube_mm_range: tuple[float, float]
+    normalisation: Normalisation
+    precisions: dict[str, Precision]
+    confidence: ConfidenceTable
+
+
+class MadeFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a bundle comes from."""
+
+    checkpoint_sha256: str
+    commit: str
+    tools: dict[str, str]
+    opset: int
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of manifest.json."""
+
+    format: int
+    graphs: dict[str, Graph]
+    golden_sha256: str
+    made_from: MadeFrom
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Samples to compare an engine with: depth (N, 1, 128, 128), and the FP32 graph's joints (N, J, 3) for them."""
+
+    depth: Float32
+    joints: Float32
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files were found to be what its manifest says."""
+
+    path: Path
+    manifest: Manifest
+    id: bytes  # first 8 bytes of the manifest's sha256
+
+    @property
+    def hand(self) -> Graph:
+        """The hand graph."""
+        return self.manifest.graphs["hand"]
+
+    def graph_path(self, graph: str, precision: str) -> Path:
+        """The ONNX file of a graph in a precision.
+
+        Raises BundleError if the bundle has none.
+        """
+        found = self.manifest.graphs[graph].precisions
+        if precision not in found:
+            raise BundleError(
+                f"bundle {str(self.path)!r}: no {precision} file for graph {graph!r}, it has {', '.join(sorted(found))}; "
+                "ask for one of these, or export again"
+            )
+        return self.path / found[precision].file
+
+
+def read_bundle(path: Path) -> Bundle:
+    """The bundle at `path`, with every file hashed.
+
+    Raises BundleError if anything is missing, cut short or changed.
+    """
+    manifest_path = path / MANIFEST
+    content = _read(path, manifest_path.name)
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise BundleError(
+            f"bundle {str(path)!r}: {MANIFEST} is not a manifest of format {FORMAT}: {error}; export the bundle again"
+        ) from error
+    if manifest.format != FORMAT or "hand" not in manifest.graphs:
+        raise BundleError(
+            f"bundle {str(path)!r}: found format {manifest.format} with graphs {sorted(manifest.graphs)}, "
+            f"wanted format {FORMAT} with a graph 'hand'; export the bundle again"
+        )
+    for graph in manifest.graphs.values():
+        for precision in graph.precisions.values():
+            _check_hash(path, precision.file, precision.sha256)
+    _check_hash(path, GOLDEN, manifest.golden_sha256)
+    return Bundle(path, manifest, hashlib.sha256(content).digest()[:8])
+
+
+def read_golden(bundle: Bundle) -> Golden:
+    """The golden samples of a bundle."""
+    with np.load(bundle.path / GOLDEN, allow_pickle=False) as arrays:
+        return Golden(arrays["depth"], arrays["joints"])
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The bytes of manifest.json, the same for the same manifest."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
+
+
+def _check_hash(folder: Path, name: str, wanted: str) -> None:
+    found = hashlib.sha256(_read(folder, name)).hexdigest()
+    if found != wanted:
+        raise BundleError(
+            f"bundle {str(folder)!r}: {name} has sha256 {found[:16]}..., its manifest wants {wanted[:16]}...; "
+            "it was cut short or changed, copy or export the bundle again"
+        )
+
+
+def _read(folder: Path, name: str) -> bytes:
+    if Path(name).name != name:
+        raise BundleError(
+            f"bundle {str(folder)!r}: file name {name!r} in the manifest leads elsewhere; export the bundle again"
+        )
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"bundle {str(folder)!r}: {name} cannot be read ({error.strerror}); name the folder that `handmap export` wrote"
+        ) from error

@@ -1,0 +1,46 @@
+"""Labelled data sets by name: `synthetic:val`, `nyu:/path`. A part registers an opener in the entry-point group `handmap.datasets`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from handmap.arrays import Bool, Float32
+from handmap.errors import DatasetError
+from handmap.values import DepthFrame, Handedness
+
+GROUP = "handmap.datasets"
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """A depth frame and the true joints (J, 3) of one hand in the camera frame, mm; is_visible (J,) marks joints the camera sees."""
+
+    frame: DepthFrame
+    xyz_camera_mm: Float32
+    is_visible: Bool
+    handedness: Handedness
+
+
+class Dataset(Protocol):
+    """A named sequence of labelled frames, in an order that never changes."""
+
+    name: str
+    joint_names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[LabelledFrame]: ...
+
+
+def open_dataset(name: str) -> Dataset:
+    """The data set called `kind:which`, opened by whatever part registered the kind.
+
+    Raises DatasetError if no part did, or the part refuses `which`.
+    """
+    kind, _, which = name.partition(":")
+    openers = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if kind not in openers:
+        known = ", ".join(sorted(openers)) or "none (is the package installed?)"
+        raise DatasetError(f"data set {name!r}: no installed part opens the kind {kind!r}; known kinds: {known}")
+    opener: Callable[[str], Dataset] = openers[kind].load()
+    return opener(which)

@@ -1,0 +1,44 @@
+"""From what the network says of a crop to joints in the camera frame with the error each is expected to have."""
+
+import numpy as np
+
+from handmap.arrays import Array, ArrayModule, Float32
+from handmap.bundle import ConfidenceTable
+from handmap.crop import denormalise_points
+from handmap.values import HandCrop, JointsNormalised
+
+
+def decode(
+    xp: ArrayModule, joints: JointsNormalised, crop: HandCrop, table: ConfidenceTable
+) -> tuple[Float32, Float32]:
+    """Joints (J, 3) in the camera frame and their expected errors (J,), both mm, on the host."""
+    xyz_mm = denormalise_points(xp, joints.xyz, crop)
+    landed = guidance_at_joints(xp, joints)
+    return _to_host(xyz_mm), expected_error_mm(_to_host(landed), table)
+
+
+def guidance_at_joints(xp: ArrayModule, joints: JointsNormalised) -> Array:
+    """The value (J,) of each joint's own guidance map in the cell where the joint landed; 0 outside the map.
+
+    A network that is sure of a joint has put it where its map peaks (1); one that guesses lands low on it.
+    A model without maps gives 0 everywhere: its table then holds the one error that it has.
+    """
+    count = joints.xyz.shape[0]
+    if joints.guidance is None:
+        return xp.zeros(count, xp.float32)
+    size = joints.guidance.shape[-1]
+    cell = xp.floor((joints.xyz[:, :2] + 1) * np.float32(size / 2)).astype(xp.int32)  # (J, 2) column, row
+    inside = ((cell >= 0) & (cell < size)).all(axis=1)
+    column, row = xp.clip(cell, 0, size - 1).T
+    return xp.where(inside, joints.guidance[xp.arange(count), row, column], np.float32(0))
+
+
+def expected_error_mm(guidance: Float32, table: ConfidenceTable) -> Float32:
+    """Expected errors (J,) in mm of guidance values (J,), between the table's rows by linear interpolation."""
+    return np.interp(guidance, table.guidance, table.expected_error_mm).astype(np.float32)
+
+
+def _to_host(array: Array) -> Float32:
+    # CuPy arrays bring themselves over with get(); NumPy's are there already.
+    host: Float32 = array.get() if hasattr(array, "get") else np.asarray(array)
+    return host.astype(np.float32, copy=False)

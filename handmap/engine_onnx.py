@@ -1,0 +1,75 @@
+"""The engine on ONNX Runtime: any machine, no GPU. Home of onnxruntime sessions."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from handmap.arrays import Array
+from handmap.engine import EngineOutput
+from handmap.errors import DependencyError, EngineFailed, ModelError
+
+INPUT = "depth"
+OUTPUTS = ("joints", "guidance")
+
+
+class OnnxEngine:
+    """A session with the batch fixed by a free-dimension override and a stated number of threads."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, batch: int, precision: str) -> None:
+        self.batch = batch
+        self.precision = precision
+        self._session: onnxruntime.InferenceSession | None = session
+        self._outputs = [output.name for output in session.get_outputs() if output.name in OUTPUTS]
+
+    def infer(self, depth: Array) -> EngineOutput:
+        """See `handmap.engine.Engine`."""
+        if self._session is None:
+            raise EngineFailed("hand engine: used after it was closed; open it again")
+        try:
+            values = dict(zip(self._outputs, self._session.run(self._outputs, {INPUT: depth}), strict=True))
+        except Exception as error:
+            raise EngineFailed(
+                f"hand engine: ONNX Runtime failed on input {depth.shape} {depth.dtype}: {error}"
+            ) from error
+        return EngineOutput(values["joints"], values.get("guidance"))
+
+    def close(self) -> None:
+        """Drops the session; the library frees it."""
+        self._session = None
+
+
+def open_onnx_engine(path: Path, batch: int, threads: int, precision: str = "fp32") -> OnnxEngine:
+    """An engine on the CPU for the ONNX file at `path`, warmed up once.
+
+    Raises ModelError if the file is no graph with the contract's tensors.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads would take the cores that capture and heartbeat need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_free_dimension_override_by_name("batch", batch)
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(
+            f"engine {str(path)!r}: ONNX Runtime cannot load it: {error}; export the bundle again"
+        ) from error
+    found = {tensor.name: tuple(tensor.shape) for tensor in (*session.get_inputs(), *session.get_outputs())}
+    if INPUT not in found or "joints" not in found:
+        raise ModelError(
+            f"engine {str(path)!r}: tensors found {found}, wanted input {INPUT!r} and output 'joints'; export the bundle again"
+        )
+    engine = OnnxEngine(session, batch, precision)
+    engine.infer(np.ones((batch, *found[INPUT][1:]), np.float32))
+    return engine
+
+
+def onnxruntime_version() -> str:
+    """The version of the library, for reports."""
+    version = onnxruntime.__version__
+    if not version:
+        raise DependencyError("ONNX Runtime states no version; reinstall it with: pip install onnxruntime")
+    return str(version)

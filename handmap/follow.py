@@ -1,0 +1,212 @@
+"""The whole per-frame step: (frame, tracks) -> (poses, tracks). What the daemon, evaluation and calibration do alike."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol
+
+import msgspec
+import numpy as np
+
+from handmap.arrays import ArrayModule, Float32
+from handmap.bundle import Bundle, ConfidenceTable
+from handmap.crop import crop_hand
+from handmap.decode import decode
+from handmap.engine import Engine, Engines
+from handmap.errors import EngineFailed
+from handmap.locate import Proposal, locate
+from handmap.track import Tracks, continue_track, cube_centre, predicted_centre, start_track
+from handmap.values import DepthFrame, HandCrop, Handedness, HandPose, JointsNormalised
+
+RECENTRING_PASSES = 2
+RECENTRE_BEYOND_MM = 25.0  # training jitters the centre by about this much; beyond it a second look pays
+SAME_HAND_MM = 80.0
+
+
+class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which hands this device follows, and where."""
+
+    hand: Literal["right", "left"] = "right"
+    max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
+    near_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0
+    far_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0
+    proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = 5
+    max_expected_error_mm: Annotated[float, msgspec.Meta(gt=0, le=200)] = 30.0
+
+    def __post_init__(self) -> None:
+        if self.near_mm >= self.far_mm:
+            raise ValueError(f"near_mm must be below far_mm, found {self.near_mm} and {self.far_mm}")
+
+
+@dataclass(frozen=True)
+class FollowSettings:
+    """What `follow` needs to know of the model and of the device."""
+
+    xp: ArrayModule
+    cube_mm: float
+    confidence: ConfidenceTable
+    handedness: Handedness
+    max_hands: int
+    range_mm: tuple[float, float]
+    proposals: int
+    max_expected_error_mm: float
+
+
+class Clock(Protocol):
+    """Times named stages; see `handmap.timing`."""
+
+    def stage(self, name: str) -> AbstractContextManager[None]: ...
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look into a cube gave: joints (J, 3) and their expected errors (J,), camera frame, mm."""
+
+    xyz_camera_mm: Float32
+    expected_error_mm: Float32
+    centre_mm: Float32  # of the cube that was looked into
+    is_empty: bool
+
+    @property
+    def mean_error_mm(self) -> float:
+        """Expected error of the whole hand; infinite where the cube was empty."""
+        return float("inf") if self.is_empty else float(self.expected_error_mm.mean())
+
+
+def follow_settings(bundle: Bundle, config: TrackingConfig, xp: ArrayModule = np) -> FollowSettings:
+    """Settings for a bundle's model on this device."""
+    return FollowSettings(
+        xp=xp,
+        cube_mm=bundle.hand.cube_mm,
+        confidence=bundle.hand.confidence,
+        handedness=Handedness.RIGHT if config.hand == "right" else Handedness.LEFT,
+        max_hands=config.max_hands,
+        range_mm=(config.near_mm, config.far_mm),
+        proposals=config.proposals,
+        max_expected_error_mm=config.max_expected_error_mm,
+    )
+
+
+def follow(
+    frame: DepthFrame, tracks: Tracks, engines: Engines, settings: FollowSettings, clock: Clock
+) -> tuple[list[HandPose], Tracks]:
+    """Poses of the hands in this frame, and the tracks to hand to the next call; no hand is an empty list."""
+    centres = [predicted_centre(track, frame.capture_ns) for track in tracks.active]
+    looks = recentred(frame, look(frame, centres, engines.hand, settings, clock), engines.hand, settings, clock)
+    kept = [
+        (continue_track(track, cube_centre(seen.xyz_camera_mm), frame.capture_ns), seen)
+        for track, seen in zip(tracks.active, looks, strict=True)
+        if is_hand(seen, settings)
+    ]
+    next_id = tracks.next_id
+    if len(kept) < settings.max_hands:
+        taken = [track.centre_mm for track, _ in kept]
+        for seen in search(frame, taken, engines.hand, settings, clock):
+            kept.append((start_track(next_id, cube_centre(seen.xyz_camera_mm), frame.capture_ns), seen))
+            next_id += 1
+    poses = [_pose(seen, track.track_id, track.frames > 1, frame, settings) for track, seen in kept]
+    return poses, Tracks(tuple(track for track, _ in kept), next_id)
+
+
+def search(
+    frame: DepthFrame, taken_mm: list[Float32], engine: Engine, settings: FollowSettings, clock: Clock
+) -> list[Look]:
+    """Hands found anew, the surest first, none of them where one is tracked already; the network judges geometry's proposals."""
+    with clock.stage("locate"):
+        proposals: list[Proposal] = locate(settings.xp, frame, settings.range_mm, settings.proposals)
+    centres = [proposal.centre_mm for proposal in proposals if _is_apart(proposal.centre_mm, taken_mm)]
+    looks = sorted(look(frame, centres, engine, settings, clock), key=lambda seen: seen.mean_error_mm)
+    found: list[Look] = []
+    for first in looks:
+        if len(taken_mm) + len(found) == settings.max_hands:
+            break
+        seen = first
+        for _ in range(RECENTRING_PASSES):
+            if not seen.is_empty:
+                (seen,) = look(frame, [cube_centre(seen.xyz_camera_mm)], engine, settings, clock)
+        others = [*taken_mm, *(cube_centre(other.xyz_camera_mm) for other in found)]
+        if is_hand(seen, settings) and _is_apart(cube_centre(seen.xyz_camera_mm), others):
+            found.append(seen)
+    return found
+
+
+def look(
+    frame: DepthFrame, centres_mm: list[Float32], engine: Engine, settings: FollowSettings, clock: Clock
+) -> list[Look]:
+    """One look into the cube about each centre, with as few engine calls as its batch allows."""
+    is_mirrored = settings.handedness is Handedness.LEFT  # the network knows right hands
+    with clock.stage("crop"):
+        crops = [crop_hand(settings.xp, frame, centre, settings.cube_mm, is_mirrored) for centre in centres_mm]
+    with clock.stage("infer"):
+        answers = infer_crops(crops, engine, settings.xp)
+    with clock.stage("decode"):
+        return [_decoded(crop, answer, settings) for crop, answer in zip(crops, answers, strict=True)]
+
+
+def recentred(
+    frame: DepthFrame, looks: list[Look], engine: Engine, settings: FollowSettings, clock: Clock
+) -> list[Look]:
+    """The looks, with a second one wherever the hand was found far off the centre of its cube."""
+    again = [
+        index
+        for index, seen in enumerate(looks)
+        if not seen.is_empty
+        and float(np.linalg.norm(cube_centre(seen.xyz_camera_mm) - seen.centre_mm)) > RECENTRE_BEYOND_MM
+    ]
+    if not again:
+        return looks
+    centres = [cube_centre(looks[index].xyz_camera_mm) for index in again]
+    better = dict(zip(again, look(frame, centres, engine, settings, clock), strict=True))
+    return [better.get(index, seen) for index, seen in enumerate(looks)]
+
+
+def infer_crops(crops: list[HandCrop], engine: Engine, xp: ArrayModule) -> list[JointsNormalised]:
+    """The network's answer for each crop; calls are filled up with empty cubes to the engine's batch."""
+    answers: list[JointsNormalised] = []
+    for first in range(0, len(crops), engine.batch):
+        part = crops[first : first + engine.batch]
+        depth = xp.ones((engine.batch, 1, *part[0].depth.shape), xp.float32)
+        for index, crop in enumerate(part):
+            depth[index, 0] = crop.depth
+        output = engine.infer(depth)
+        if not bool(xp.isfinite(output.joints[: len(part)]).all()):
+            raise EngineFailed("hand engine: gave joints that are not finite; check it with: handmap check")
+        for index in range(len(part)):
+            answers.append(
+                JointsNormalised(output.joints[index], None if output.guidance is None else output.guidance[index])
+            )
+    return answers
+
+
+def is_hand(seen: Look, settings: FollowSettings) -> bool:
+    """Whether a look shows a hand that may be published: sure enough, and inside the range."""
+    z_mm = float(cube_centre(seen.xyz_camera_mm)[2])
+    is_in_range = settings.range_mm[0] - settings.cube_mm / 2 < z_mm < settings.range_mm[1] + settings.cube_mm / 2
+    return is_in_range and seen.mean_error_mm <= settings.max_expected_error_mm
+
+
+def _decoded(crop: HandCrop, answer: JointsNormalised, settings: FollowSettings) -> Look:
+    xyz_mm, error_mm = decode(settings.xp, answer, crop, settings.confidence)
+    is_empty = bool((crop.depth >= 1).all())
+    return Look(xyz_mm, error_mm, crop.centre_mm, is_empty)
+
+
+def _is_apart(centre_mm: Float32, others_mm: list[Float32]) -> bool:
+    return all(float(np.linalg.norm(centre_mm - other)) > SAME_HAND_MM for other in others_mm)
+
+
+def _pose(seen: Look, track_id: int, is_tracked: bool, frame: DepthFrame, settings: FollowSettings) -> HandPose:
+    surest_mm, worst_mm = settings.confidence.expected_error_mm[-1], settings.confidence.expected_error_mm[0]
+    span_mm = max(worst_mm - surest_mm, 1e-6)
+    return HandPose(
+        xyz_camera_mm=seen.xyz_camera_mm,
+        expected_error_mm=seen.expected_error_mm,
+        track_id=track_id,
+        handedness=settings.handedness,
+        handedness_confidence=0.0,  # stated by the configuration, not observed
+        confidence=min(max((worst_mm - seen.mean_error_mm) / span_mm, 0.0), 1.0),
+        is_valid=True,
+        is_tracked=is_tracked,
+        is_extrapolated=False,
+        frame_number=frame.frame_number,
+        capture_ns=frame.capture_ns,
+    )

@@ -1,0 +1,182 @@
+"""Where in a depth frame hands may be, by geometry alone: the ends of bodies, as a wrist cut would leave them.
+
+A body is a connected surface on a min-pooled grid. Its ends (finger tips, a fist, but an elbow or a head too) are found by
+farthest-point sampling along the surface, from where it enters the image; each end proposes the piece of surface within a
+hand's length of it. Proposals are many and cheap on purpose: the network judges them (`handmap.follow`), so that a nearer
+elbow or torso need not win. The original HandMap takes the nearest thing within 48 cm.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from handmap.arrays import Array, ArrayModule, Bool, Float32
+from handmap.values import DepthFrame
+
+POOL_PX = 8
+GAP_MM = 35.0  # neighbouring cells further apart than this (beyond the surface's own pitch) are different bodies
+HAND_MM = 150.0  # from a finger tip back to just above the wrist, along the surface
+MIN_PIECE_MM2 = 1200.0  # a child's fist seen end-on shows about 2,500 mm2
+MAX_ROUNDS = 96  # relaxation steps; a path of 96 cells crosses the whole grid
+FAR = np.float32(1e9)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A place to look: centre (3,) in the camera frame, mm, of what may be a hand."""
+
+    centre_mm: Float32
+    area_mm2: float
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The min-pooled frame on the host: points (H, W, 3) mm, which cells hold any, and each cell's side in mm."""
+
+    xyz_mm: Float32
+    is_filled: Bool
+    pitch_mm: Float32
+
+
+def locate(xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float], most: int) -> list[Proposal]:
+    """At most `most` proposals, the likeliest first: small separate ends before pieces of large bodies, near before far."""
+    grid = pool(xp, frame, range_mm)
+    if not grid.is_filled.any():
+        return []
+    grid, links = _without_specks(grid, _link_lengths(grid))
+    distance = _spread(links, _roots(grid))
+    proposals: list[Proposal] = []
+    for _ in range(2 * most):  # half of the ends may be specks or repeat an earlier one
+        tip = _farthest(grid, distance)
+        if tip is None or len(proposals) == most:
+            break
+        seeds = np.zeros(grid.is_filled.shape, bool)
+        seeds[tip] = True
+        from_tip = _spread(links, seeds)
+        proposal = _piece(grid, from_tip)
+        if proposal is not None and all(_apart_mm(proposal, other) > HAND_MM / 3 for other in proposals):
+            proposals.append(proposal)
+        distance = np.minimum(distance, from_tip)
+        distance[from_tip <= HAND_MM / 2] = 0
+    return proposals
+
+
+def pool(xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float]) -> Grid:
+    """The nearest depth inside range_mm of each 8x8 block, as points in the camera frame."""
+    lens = frame.intrinsics
+    rows, columns = lens.height_px // POOL_PX, lens.width_px // POOL_PX
+    low, high = (np.uint16(min(limit / frame.depth_unit_mm, 65535)) for limit in range_mm)
+    blocks = frame.depth[: rows * POOL_PX, : columns * POOL_PX]
+    # 0 (not measured) and everything nearer than the range become the farthest value by unsigned wrap-around.
+    wrapped = blocks - low
+    pooled = wrapped.reshape(rows, POOL_PX, columns * POOL_PX).min(axis=1).reshape(rows, columns, POOL_PX).min(axis=2)
+    host = _to_host(pooled).astype(np.float32) + np.float32(low)
+    is_filled = host < high
+    z = np.where(is_filled, host * np.float32(frame.depth_unit_mm), np.float32(0)).astype(np.float32)
+    v, u = np.mgrid[:rows, :columns].astype(np.float32) * POOL_PX + (POOL_PX - 1) / 2
+    x = (u - lens.cx_px) / lens.fx_px * z
+    y = (v - lens.cy_px) / lens.fy_px * z
+    pitch = z * np.float32(POOL_PX / lens.fx_px)
+    return Grid(np.stack([x, y, z], axis=-1).astype(np.float32), is_filled, pitch.astype(np.float32))
+
+
+def _roots(grid: Grid) -> Bool:
+    """Where distances start: cells on the image border (a forearm enters there), and the farthest cell of all."""
+    roots = np.zeros(grid.is_filled.shape, bool)
+    roots[[0, -1], :] = True
+    roots[:, [0, -1]] = True
+    roots &= grid.is_filled
+    farthest = np.unravel_index(np.argmax(np.where(grid.is_filled, grid.xyz_mm[..., 2], 0)), roots.shape)
+    roots[farthest] = True
+    return roots
+
+
+_STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
+
+
+def _link_lengths(grid: Grid) -> list[Float32]:
+    """For each of four directions, the length (H, W) in mm of the link from a cell to its neighbour there, FAR where none is."""
+    height, width = grid.is_filled.shape
+    lengths = []
+    for down, right in _STEPS:
+        length = np.full((height, width), FAR, np.float32)
+        here, there = _overlap(height, width, down, right)
+        both = grid.is_filled[here] & grid.is_filled[there]
+        away = np.sqrt(((grid.xyz_mm[here] - grid.xyz_mm[there]) ** 2).sum(axis=-1))
+        jump = np.abs(grid.xyz_mm[here][..., 2] - grid.xyz_mm[there][..., 2])
+        length[here] = np.where(both & (jump < GAP_MM + grid.pitch_mm[here]), away, FAR)
+        lengths.append(length)
+    return lengths
+
+
+def _without_specks(grid: Grid, links: list[Float32]) -> tuple[Grid, list[Float32]]:
+    """The grid less the cells with fewer than two linked neighbours: flying pixels and stray returns."""
+    height, width = grid.is_filled.shape
+    neighbours = np.zeros((height, width), np.uint8)
+    for step, link in zip(_STEPS, links, strict=True):
+        here, there = _overlap(height, width, *step)
+        is_linked = link[here] < FAR
+        neighbours[here] += is_linked
+        neighbours[there] += is_linked
+    is_kept = grid.is_filled & (neighbours >= 2)
+    kept_links = []
+    for step, link in zip(_STEPS, links, strict=True):
+        here, there = _overlap(height, width, *step)
+        kept = np.full((height, width), FAR, np.float32)
+        kept[here] = np.where(is_kept[here] & is_kept[there], link[here], FAR)
+        kept_links.append(kept)
+    return Grid(grid.xyz_mm, is_kept, grid.pitch_mm), kept_links
+
+
+def _spread(links: list[Float32], seeds: Bool) -> Float32:
+    """Length (H, W) in mm of the shortest way along the surface from any seed; FAR where none leads."""
+    height, width = seeds.shape
+    distance = np.where(seeds, np.float32(0), FAR)
+    spans = [(_overlap(height, width, *step), link) for step, link in zip(_STEPS, links, strict=True)]
+    for _ in range(MAX_ROUNDS):
+        before = distance.copy()
+        for (here, there), link in spans:
+            step = link[here]
+            np.minimum(distance[there], distance[here] + step, out=distance[there])
+            np.minimum(distance[here], distance[there] + step, out=distance[here])
+        if np.array_equal(before, distance):
+            break
+    return distance
+
+
+def _farthest(grid: Grid, distance: Float32) -> tuple[int, int] | None:
+    """The end to look at next: the cell farthest from all roots and ends so far; bodies that nothing reached come first."""
+    open_cells = grid.is_filled & (distance > HAND_MM / 2)
+    if not open_cells.any():
+        return None
+    # An unreached body starts at its nearest cell: a hand held out ends towards the camera.
+    nearness = 2000 - grid.xyz_mm[..., 2]
+    score = np.where(open_cells, np.where(distance >= FAR, 10000 + nearness, distance), -1)
+    row, column = np.unravel_index(int(np.argmax(score)), score.shape)
+    return int(row), int(column)
+
+
+def _piece(grid: Grid, from_tip: Float32) -> Proposal | None:
+    """The surface within a hand's length of an end, if it is large enough to be a hand."""
+    piece = (from_tip <= HAND_MM) & grid.is_filled
+    area_mm2 = float((grid.pitch_mm[piece] ** 2).sum())
+    if area_mm2 < MIN_PIECE_MM2:
+        return None
+    points = grid.xyz_mm[piece]
+    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    return Proposal(centre.astype(np.float32), area_mm2)
+
+
+def _apart_mm(first: Proposal, second: Proposal) -> float:
+    return float(np.linalg.norm(first.centre_mm - second.centre_mm))
+
+
+def _overlap(height: int, width: int, down: int, right: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Slices of the cells that have a neighbour `down` rows and `right` columns away, and of these neighbours."""
+    rows, below = slice(0, height - down), slice(down, height)
+    left, shifted = slice(max(0, -right), width - max(0, right)), slice(max(0, right), width - max(0, -right))
+    return (rows, left), (below, shifted)
+
+
+def _to_host(array: Array) -> Array:
+    return array.get() if hasattr(array, "get") else array

@@ -1,0 +1,94 @@
+"""The values that flow through the tracker: DepthFrame -> HandCrop -> (engine) -> JointsNormalised -> HandPose.
+
+Each is frozen, validated once, and carries what is needed to undo its step. Arrays are NumPy on the host or CuPy on a GPU.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from handmap.arrays import Array, Float32
+from handmap.intrinsics import Intrinsics
+
+CROP_PX = 128
+GUIDANCE_PX = 32
+
+
+class TimestampSource(IntEnum):
+    """Where the capture time of a frame comes from; all are mapped to CLOCK_MONOTONIC."""
+
+    ARRIVAL = 0  # when the host received the frame
+    CAMERA = 1  # the sensor's own clock, mapped to the host's
+    RECORDING = 2  # replayed: the recorded spacing, shifted to now
+
+
+class Handedness(IntEnum):
+    """Which hand of the person it is."""
+
+    UNKNOWN = 0
+    LEFT = 1
+    RIGHT = 2
+
+
+@dataclass(frozen=True)
+class DepthFrame:
+    """One depth image; depth is (height, width) uint16, times depth_unit_mm gives mm along z, 0 where nothing was measured."""
+
+    depth: Array
+    depth_unit_mm: float
+    intrinsics: Intrinsics
+    frame_number: int
+    capture_ns: int  # CLOCK_MONOTONIC
+    timestamp_source: TimestampSource = TimestampSource.ARRIVAL
+
+    def __post_init__(self) -> None:
+        wanted = (self.intrinsics.height_px, self.intrinsics.width_px)
+        if self.depth.dtype != np.uint16 or self.depth.shape != wanted:
+            raise ValueError(
+                f"depth frame {self.frame_number}: depth must be uint16 of shape {wanted} as its intrinsics say, "
+                f"found {self.depth.dtype} of shape {self.depth.shape}"
+            )
+        if not (np.isfinite(self.depth_unit_mm) and self.depth_unit_mm > 0):
+            raise ValueError(
+                f"depth frame {self.frame_number}: depth unit must be positive, found {self.depth_unit_mm!r} mm"
+            )
+
+
+@dataclass(frozen=True)
+class HandCrop:
+    """The network's view of one hand: an orthographic image of the cube around it.
+
+    depth is (128, 128) float32 in [-1, 1]: -1 the near face of the cube, +1 the far face and the background.
+    centre_mm is (3,) in the camera frame, cube_mm the full side. A mirrored crop has its x axis negated about the centre.
+    """
+
+    depth: Array
+    centre_mm: Float32
+    cube_mm: float
+    is_mirrored: bool
+
+
+@dataclass(frozen=True)
+class JointsNormalised:
+    """What the network says of one crop: xyz (J, 3) in half cube sides about its centre; guidance (J, 32, 32) where the model has it."""
+
+    xyz: Array
+    guidance: Array | None
+
+
+@dataclass(frozen=True)
+class HandPose:
+    """One tracked hand: joints (21, 3) in the camera frame in mm with the error (21,) that each is expected to have, in mm."""
+
+    xyz_camera_mm: Float32
+    expected_error_mm: Float32
+    track_id: int
+    handedness: Handedness
+    handedness_confidence: float
+    confidence: float
+    is_valid: bool
+    is_tracked: bool
+    is_extrapolated: bool
+    frame_number: int
+    capture_ns: int

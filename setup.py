@@ -1,0 +1,11 @@
+"""Packaging: in the checkout the parts are top-level folders; installed, they live in `handmap`."""
+
+from setuptools import setup
+
+PARTS = ("training", "export", "runtime", "clients")
+
+setup(
+    packages=["handmap", *(f"handmap.{part}" for part in PARTS)],
+    package_dir={"handmap": "handmap", **{f"handmap.{part}": part for part in PARTS}},
+    package_data={"handmap": ["py.typed"], "handmap.training": ["assets/*"]},
+)
