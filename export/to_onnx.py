@@ -1,6 +1,7 @@
 """A `torch.export` program, ours or anybody's, into an ONNX model with the contract's names. Home of torch in this part."""
 
 import hashlib
+import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ def to_onnx(trained: TrainedProgram) -> onnx.ModelProto:
 
     Raises ModelError if another opset or a second symbolic axis comes out.
     """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of libraries that it could have used
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         exported = torch.onnx.export(
@@ -152,4 +154,4 @@ def _assert_opset(model: onnx.ModelProto, path: Path) -> None:
 
 def tool_versions() -> dict[str, str]:
     """Versions of what made the graph."""
-    return {"torch": torch.__version__, "onnx": onnx.__version__, "numpy": np.__version__}
+    return {"torch": str(torch.__version__), "onnx": onnx.__version__, "numpy": np.__version__}

@@ -1,0 +1,181 @@
+"""From a program to a bundle: what is proven, what is refused, and that nothing half-written stays."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import yaml
+from torch import Tensor, nn
+
+from export.to_bundle import export_bundle
+from handmap.bundle import read_bundle, read_golden
+from handmap.engine_onnx import open_onnx_engine
+from handmap.engines import golden_distance_mm
+from handmap.errors import BundleError, ModelError, RecordingError
+from tests.export.programs import FACTS, SmallNetwork, save_program
+
+
+@pytest.fixture(scope="session")
+def bundle_path(tmp_path_factory: pytest.TempPathFactory, program: Path, recording: Path) -> Path:
+    path = tmp_path_factory.mktemp("bundle") / "small"
+    export_bundle(program, path, recording, None)
+    return path
+
+
+def test_the_graph_has_the_contract_s_names_and_one_symbolic_axis(bundle_path: Path) -> None:
+    model = onnx.load(bundle_path / "hand.fp32.onnx")
+    shapes = {
+        value.name: [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    }
+
+    assert shapes == {
+        "depth": ["batch", 1, 128, 128],
+        "joints": ["batch", 21, 3],
+        "guidance": ["batch", 21, 32, 32],
+    }
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+
+
+def test_batch_norms_are_folded(bundle_path: Path) -> None:
+    model = onnx.load(bundle_path / "hand.fp32.onnx")
+
+    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+
+
+def test_any_batch_gives_what_torch_gives(bundle_path: Path, program: Path) -> None:
+    network = torch.export.load(program).module()
+    rng = np.random.default_rng(0)
+    for batch in (1, 2, 5):
+        depth = rng.uniform(-1, 1, (batch, 1, 128, 128)).astype(np.float32)
+        engine = open_onnx_engine(bundle_path / "hand.fp32.onnx", batch, threads=1)
+
+        found = engine.infer(depth)
+
+        wanted = network(torch.from_numpy(depth))
+        np.testing.assert_allclose(found.joints, wanted["joints"].detach(), atol=1e-5)
+        assert found.guidance is not None
+        np.testing.assert_allclose(found.guidance, wanted["guidance"].detach(), atol=1e-5)
+
+
+def test_the_golden_samples_fit_the_engine_and_show_something(bundle_path: Path) -> None:
+    bundle = read_bundle(bundle_path)
+    golden = read_golden(bundle)
+    engine = open_onnx_engine(bundle.graph_path("hand", "fp32"), 1, threads=1)
+
+    assert golden_distance_mm(engine, golden, 250.0) < 0.01
+    assert (golden.depth.min(axis=(1, 2, 3)) < 1).all()
+
+
+def test_a_second_export_gives_the_same_bytes(
+    bundle_path: Path, program: Path, recording: Path, tmp_path: Path
+) -> None:
+    export_bundle(program, tmp_path / "again", recording, None)
+
+    for name in os.listdir(bundle_path):
+        assert (tmp_path / "again" / name).read_bytes() == (bundle_path / name).read_bytes(), name
+
+
+def test_a_program_without_guidance_is_exported(recording: Path, tmp_path: Path) -> None:
+    path = save_program(tmp_path / "plain.pt2", SmallNetwork(has_guidance=False))
+
+    export_bundle(path, tmp_path / "bundle", recording, None)
+
+    assert [tensor.name for tensor in read_bundle(tmp_path / "bundle").hand.tensors.outputs] == ["joints"]
+
+
+class TupleNetwork(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = SmallNetwork()
+
+    def forward(self, depth: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = self.inner(depth)
+        return outputs["guidance"], outputs["joints"]
+
+
+def test_outputs_without_names_are_told_by_their_shapes(recording: Path, tmp_path: Path) -> None:
+    path = save_program(tmp_path / "tuple.pt2", TupleNetwork())
+
+    export_bundle(path, tmp_path / "bundle", recording, None)
+
+    assert {tensor.name for tensor in read_bundle(tmp_path / "bundle").hand.tensors.outputs} == {"joints", "guidance"}
+
+
+def test_the_wrong_tensors_are_refused_with_what_was_found_and_wanted(recording: Path, tmp_path: Path) -> None:
+    path = save_program(tmp_path / "wrong.pt2", SmallNetwork(joints=14))
+
+    with pytest.raises(ModelError, match=r"\(2, 14, 3\).*wanted float32 joints \(2, 21, 3\)"):
+        export_bundle(path, tmp_path / "bundle", recording, None)
+    assert os.listdir(tmp_path) == ["wrong.pt2"]
+
+
+def test_a_fixed_batch_is_refused(recording: Path, tmp_path: Path) -> None:
+    path = save_program(tmp_path / "fixed.pt2", SmallNetwork(), dynamic=False)
+
+    with pytest.raises(ModelError, match=r"batch is fixed at 2"):
+        export_bundle(path, tmp_path / "bundle", recording, None)
+
+
+def test_a_program_that_states_no_facts_is_refused(recording: Path, tmp_path: Path) -> None:
+    path = save_program(tmp_path / "silent.pt2", SmallNetwork(), facts=None)
+
+    with pytest.raises(ModelError, match="bring --model-facts"):
+        export_bundle(path, tmp_path / "bundle", recording, None)
+
+
+def test_facts_may_come_as_yaml(recording: Path, tmp_path: Path) -> None:
+    path = save_program(tmp_path / "silent.pt2", SmallNetwork(), facts=None)
+    facts = tmp_path / "facts.yaml"
+    facts.write_text(
+        yaml.safe_dump(
+            {
+                "joint_names": list(FACTS.joint_names),
+                "cube_mm": 240.0,
+                "cube_mm_range": [220.0, 260.0],
+                "normalisation": {"near": -1.0, "far": 1.0, "background": 1.0},
+                "confidence": {"guidance": [0.0], "expected_error_mm": [12.0]},
+            }
+        )
+    )
+
+    export_bundle(path, tmp_path / "bundle", recording, facts)
+
+    assert read_bundle(tmp_path / "bundle").hand.cube_mm == 240.0
+
+
+def test_bytes_that_are_no_program_are_refused(recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "noise.pt2").write_bytes(b"noise" * 100)
+
+    with pytest.raises(ModelError, match=r"no torch\.export program"):
+        export_bundle(tmp_path / "noise.pt2", tmp_path / "bundle", recording, None)
+
+
+def test_samples_that_are_no_recording_are_refused(program: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecordingError):
+        export_bundle(program, tmp_path / "bundle", tmp_path / "absent", None)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "golden.npz", "hand.fp32.onnx"])
+@pytest.mark.parametrize("how", ["absent", "cut", "changed"])
+def test_a_damaged_bundle_is_refused_by_the_file_s_name(bundle_path: Path, tmp_path: Path, name: str, how: str) -> None:
+    for file in bundle_path.iterdir():
+        content = file.read_bytes()
+        if file.name == name:
+            if how == "absent":
+                continue
+            content = content[: len(content) // 2] if how == "cut" else bytes([content[0] ^ 1]) + content[1:]
+        (tmp_path / file.name).write_bytes(content)
+
+    with pytest.raises(BundleError) as caught:
+        read_bundle(tmp_path)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bundle_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"manifest\.json cannot be read"):
+        read_bundle(tmp_path / "absent")
