@@ -97,7 +97,7 @@ _STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 def _link_lengths(grid: Grid) -> list[Float32]:
     """For each of four directions, the length (H, W) in mm of the link from a cell to its neighbour there, FAR where none is."""
     height, width = grid.is_filled.shape
-    lengths = []
+    lengths: list[Float32] = []
     for down, right in _STEPS:
         length = np.full((height, width), FAR, np.float32)
         here, there = _overlap(height, width, down, right)
@@ -119,7 +119,7 @@ def _without_specks(grid: Grid, links: list[Float32]) -> tuple[Grid, list[Float3
         neighbours[here] += is_linked
         neighbours[there] += is_linked
     is_kept = grid.is_filled & (neighbours >= 2)
-    kept_links = []
+    kept_links: list[Float32] = []
     for step, link in zip(_STEPS, links, strict=True):
         here, there = _overlap(height, width, *step)
         kept = np.full((height, width), FAR, np.float32)

@@ -15,7 +15,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "onnxruntime": {"handmap/engine_onnx.py", "calibration/qdq.py"},
     "onnx": {"handmap/graph_lint.py", "export", "calibration"},
     "onnxsim": {"export"},
-    "rosbags": {"handmap/recording.py", "handmap/ros_messages.py"},
+    "rosbags": {"handmap/recording.py", "handmap/recording_writer.py"},
     "PIL": {"handmap/images.py"},
     "rich": {"handmap/progress.py"},
     "pyrealsense2": {"runtime/realsense.py"},

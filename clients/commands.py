@@ -1,0 +1,64 @@
+"""The verbs listen and view. viser waits inside until a view is wanted."""
+
+import json
+import time
+
+import click
+
+from handmap.packet_fields import DEFAULT_PORT
+
+PORT = click.option(
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="UDP port to receive on."
+)
+BIND = click.option("--bind", default="", help="Address to receive on; default: all of this machine.")
+
+
+@click.command()
+@PORT
+@BIND
+@click.option("--json", "is_json", is_flag=True, help="One JSON object a line, joints in metres.")
+@click.option("--count", type=click.IntRange(min=1), help="Leave after so many packets.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Leave after so long.")
+def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: float | None) -> None:
+    """Print the packets that arrive, and at the end what was lost."""
+    from .listen import TextLines, as_json, summary
+    from .listen import listen as listen_on
+    from .receive import open_receiver
+
+    receiver = open_receiver(bind, port)
+    show = (lambda received: click.echo(json.dumps(as_json(received)))) if is_json else TextLines(click.echo)
+    click.echo(f"listening on {bind or 'any address'}:{receiver.port}", err=True)
+    try:
+        listen_on(receiver, show, count, seconds)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        receiver.close()
+        click.echo(summary(receiver.counts), err=True)
+
+
+@click.command()
+@PORT
+@BIND
+@click.option(
+    "--web-host", default="127.0.0.1", show_default=True, help="Address to serve the page on; 0.0.0.0 lets others look."
+)
+@click.option("--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Leave after so long.")
+def view(port: int, bind: str, web_host: str, web_port: int, seconds: float | None) -> None:
+    """Show the hand in a browser."""
+    from .receive import open_receiver
+    from .view import View
+
+    receiver = open_receiver(bind, port)
+    page = View(web_host, web_port)
+    click.echo(f"open {page.address} in a browser; receiving on {bind or 'any address'}:{receiver.port}")
+    end_s = time.monotonic() + seconds if seconds is not None else float("inf")
+    try:
+        while time.monotonic() < end_s:
+            page.step(receiver)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        page.close()
+        receiver.close()

@@ -1,0 +1,99 @@
+"""`make demo`: starts daemon and view, listens beside them, and says whether valid hands arrived. Run as `python -m clients.demo`."""
+
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from handmap.errors import EXIT_CONFIG, HandmapError
+from handmap.packet_fields import DEFAULT_PORT, HandFlags
+
+from .listen import describe, summary
+from .receive import Received, Receiver, open_receiver
+
+CONFIG = Path(__file__).resolve().parent.parent / "configs" / "laptop_demo.yaml"
+VIEW_PORT = DEFAULT_PORT + 1  # the second target in the configuration
+LINE_EVERY_S = 1.0
+START_S = 30.0  # a slow machine may take that long to the first packet
+STOP_S = 3.0
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), default=CONFIG, help="Configuration of the daemon.")
+@click.option("--seconds", type=click.FloatRange(min=1), help="Leave so long after the first packet; else on Ctrl-C.")
+@click.option("--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of the page.")
+def demo(config: Path, seconds: float | None, web_port: int) -> None:
+    """Show the whole path on this machine; exit code 0 only if valid hands arrived."""
+    receiver = open_receiver("127.0.0.1", DEFAULT_PORT)
+    with ExitStack() as stack:
+        stack.callback(receiver.close)
+        page = _start(stack, "view", "--bind", "127.0.0.1", "--port", str(VIEW_PORT), "--web-port", str(web_port))
+        daemon = _start(stack, "run", "--config", str(config))
+        try:
+            hands = watch(receiver, [daemon, page], seconds)
+        except KeyboardInterrupt:
+            hands = 1  # a person saw enough
+    click.echo(summary(receiver.counts))
+    if not hands:
+        click.echo("demo: no valid hand arrived; read the daemon's lines above", err=True)
+        sys.exit(1)
+
+
+def watch(receiver: Receiver, processes: list[subprocess.Popen[bytes]], seconds: float | None) -> int:
+    """Prints a line a second of what arrives until a process has ended or, after the first packet, the time is over.
+
+    Gives the number of valid hands.
+    """
+    end_s = time.monotonic() + START_S if seconds is not None else float("inf")
+    frames = hands = 0
+    newest: Received | None = None
+    line_s = time.monotonic()
+    while time.monotonic() < end_s and all(process.poll() is None for process in processes):
+        received = receiver.wait(0.1)
+        if received is not None:
+            if newest is None and seconds is not None:
+                end_s = time.monotonic() + seconds
+            newest = received
+            valid = [hand for hand in received.packet.hands if hand.flags & HandFlags.VALID]
+            frames += 1
+            hands += len(valid)
+        now_s = time.monotonic()
+        if now_s - line_s >= LINE_EVERY_S:
+            rate_hz, frames, line_s = frames / (now_s - line_s), 0, now_s
+            click.echo(_line(newest, rate_hz))
+    return hands
+
+
+def _line(newest: Received | None, rate_hz: float) -> str:
+    if newest is None:
+        return "waiting for the daemon"
+    hands = "; ".join(describe(hand) for hand in newest.packet.hands) or "no hand"
+    latency = "" if newest.latency_ms is None else f"{newest.latency_ms:5.1f} ms  "
+    return f"{newest.packet.state.name:<9} {rate_hz:5.1f} packets/s  {latency}{hands}"
+
+
+def _start(stack: ExitStack, *arguments: str) -> subprocess.Popen[bytes]:
+    """A `handmap` process that is asked to stop, and then made to, when the stack ends."""
+    process = subprocess.Popen([sys.executable, "-m", "handmap", *arguments])
+    stack.callback(_stop, process)
+    return process
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+if __name__ == "__main__":
+    try:
+        demo()
+    except HandmapError as error:
+        click.echo(f"demo: {error}", err=True)
+        sys.exit(EXIT_CONFIG)

@@ -1,0 +1,110 @@
+"""`handmap listen`: packets as text or as JSON lines.
+
+Also the reference for a program of your own that takes joints.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from handmap.joints import WRIST
+from handmap.packet import PacketHand
+from handmap.packet_fields import DaemonState, HandFlags, MessageType
+
+from .receive import Received, Receiver, StreamCounts
+
+WAIT_S = 0.2
+SILENCE_S = 1.5  # a living daemon beats once a second
+
+Write = Callable[[str], None]
+
+
+def listen(receiver: Receiver, show: Callable[[Received], None], count: int | None, seconds: float | None) -> None:
+    """Shows packets until so many came or so many seconds have passed, else for ever."""
+    end_s = time.monotonic() + seconds if seconds is not None else float("inf")
+    shown = 0
+    while time.monotonic() < end_s and (count is None or shown < count):
+        received = receiver.wait(min(WAIT_S, max(end_s - time.monotonic(), 0.001)))
+        if received is not None:
+            show(received)
+            shown += 1
+
+
+class TextLines:
+    """One line a packet with joints; heartbeats, which repeat the state, only where it changed."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._state: DaemonState | None = None
+
+    def __call__(self, received: Received) -> None:
+        packet = received.packet
+        if received.is_restart:
+            self._write(f"-- restarted as stream {packet.stream_id:08x}")
+        if received.lost_before:
+            self._write(f"-- {received.lost_before} packets lost")
+        if packet.state is not self._state:
+            self._state = packet.state
+            self._write(f"-- {packet.state.name}")
+        if packet.message_type is MessageType.JOINTS:
+            latency_ms = received.sender_ms if received.latency_ms is None else received.latency_ms
+            hands = "; ".join(describe(hand) for hand in packet.hands) or "no hand"
+            self._write(f"frame {packet.frame_number:>7} {latency_ms:>7.1f} ms  {hands}")
+
+
+def describe(hand: PacketHand) -> str:
+    """One hand in some fifty characters: side, track, wrist in mm, error, confidence."""
+    x, y, z = hand.xyz_m[WRIST] * 1000
+    error_mm = float(hand.expected_error_m.mean()) * 1000
+    mark = "" if hand.flags & HandFlags.VALID else " NOT VALID"
+    return (
+        f"{hand.handedness.name.lower()} #{hand.track_id} wrist ({x:+5.0f} {y:+5.0f} {z:5.0f}) mm "
+        f"+-{error_mm:.0f}, confidence {hand.confidence:.2f}{mark}"
+    )
+
+
+def as_json(received: Received) -> dict[str, Any]:
+    """A packet as plain values; joints in metres in the order hand21."""
+    packet = received.packet
+    return {
+        "message_type": packet.message_type.name.lower(),
+        "state": packet.state.name,
+        "version": list(packet.version),
+        "stream_id": packet.stream_id,
+        "sequence": packet.sequence,
+        "frame_number": packet.frame_number,
+        "capture_ns": packet.capture_ns,
+        "publish_ns": packet.publish_ns,
+        "received_ns": received.received_ns,
+        "latency_ms": received.latency_ms,
+        "lost_before": received.lost_before,
+        "is_restart": received.is_restart,
+        "clock": packet.clock.name.lower(),
+        "timestamp_source": packet.timestamp_source.name.lower(),
+        "frame_of_reference": packet.frame_of_reference.name.lower(),
+        "precision": packet.precision.name.lower(),
+        "joint_order": packet.joint_order.name.lower(),
+        "bundle_id": packet.bundle_id.hex(),
+        "hands": [hand_as_json(hand) for hand in packet.hands],
+    }
+
+
+def hand_as_json(hand: PacketHand) -> dict[str, Any]:
+    """A hand as plain values."""
+    return {
+        "track_id": hand.track_id,
+        "handedness": hand.handedness.name.lower(),
+        "handedness_confidence": hand.handedness_confidence,
+        "confidence": hand.confidence,
+        "is_valid": bool(hand.flags & HandFlags.VALID),
+        "is_tracked": bool(hand.flags & HandFlags.TRACKED),
+        "is_extrapolated": bool(hand.flags & HandFlags.EXTRAPOLATED),
+        "xyz_m": hand.xyz_m.tolist(),
+        "expected_error_m": hand.expected_error_m.tolist(),
+    }
+
+
+def summary(counts: StreamCounts) -> str:
+    """The totals in one line."""
+    line = f"{counts.received} packets, {counts.lost} lost, {counts.late} late, {counts.restarts} restarts, {counts.refused} refused"
+    return f"{line} (last: {counts.refusal})" if counts.refusal else line

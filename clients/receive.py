@@ -1,0 +1,144 @@
+"""The receiving end: a UDP socket, packets in order, and honest counts of what was lost, late, refused or restarted."""
+
+import ipaddress
+import socket
+import time
+from dataclasses import dataclass
+
+from handmap.errors import ConfigError, PacketError
+from handmap.packet import Packet, decode
+from handmap.packet_fields import MAX_PACKET_BYTES, ClockId, MessageType
+
+U32 = 1 << 32
+HALF = 1 << 31
+
+
+@dataclass(frozen=True)
+class Received:
+    """A packet and when it came, CLOCK_MONOTONIC ns of this machine."""
+
+    packet: Packet
+    received_ns: int
+    is_restart: bool  # the first packet of a new stream after another one
+    lost_before: int  # packets of this stream missing just before it
+    is_same_machine: bool
+
+    @property
+    def sender_ms(self) -> float:
+        """Time between capture and sending, of the sender's clock."""
+        return (self.packet.publish_ns - self.packet.capture_ns) / 1e6
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Time from capture to arrival; None for a heartbeat, and from another machine, whose clock is not ours."""
+        is_comparable = self.is_same_machine and self.packet.clock is ClockId.MONOTONIC
+        if not is_comparable or self.packet.message_type is MessageType.HEARTBEAT:
+            return None
+        return (self.received_ns - self.packet.capture_ns) / 1e6
+
+
+@dataclass
+class StreamCounts:
+    """Totals since the receiver was opened."""
+
+    received: int = 0
+    lost: int = 0
+    late: int = 0  # overtaken by a newer packet, and passed over
+    restarts: int = 0
+    refused: int = 0
+    refusal: str = ""  # the last sentence
+
+
+class Receiver:
+    """A bound UDP socket.
+
+    Packets come out newest last: one that was overtaken on the way is counted and passed over.
+    """
+
+    def __init__(self, out: socket.socket, port: int) -> None:
+        self._socket = out
+        self.port = port
+        self.counts = StreamCounts()
+        self._stream_id: int | None = None
+        self._sequence = 0
+
+    def wait(self, timeout_s: float) -> Received | None:
+        """The next packet, or None if none came in time; what is no packet of ours is counted."""
+        end_s = time.monotonic() + timeout_s
+        while (left_s := end_s - time.monotonic()) > 0:
+            self._socket.settimeout(left_s)
+            try:
+                data, address = self._socket.recvfrom(MAX_PACKET_BYTES + 1)
+            except TimeoutError:
+                return None
+            received = self._receive(data, str(address[0]))
+            if received is not None:
+                return received
+        return None
+
+    def close(self) -> None:
+        """Gives the port back."""
+        self._socket.close()
+
+    def _receive(self, data: bytes, host: str) -> Received | None:
+        now_ns = time.monotonic_ns()
+        try:
+            packet = decode(data)
+        except PacketError as error:
+            self.counts.refused += 1
+            self.counts.refusal = str(error)
+            return None
+        is_restart = self._stream_id is not None and packet.stream_id != self._stream_id
+        lost = 0
+        if self._stream_id == packet.stream_id:
+            step = (packet.sequence - self._sequence) % U32
+            if step == 0 or step >= HALF:
+                self.counts.late += 1
+                self.counts.lost = max(self.counts.lost - (step != 0), 0)  # it was counted as lost when overtaken
+                return None
+            lost = step - 1
+        self._stream_id, self._sequence = packet.stream_id, packet.sequence
+        self.counts.received += 1
+        self.counts.lost += lost
+        self.counts.restarts += is_restart
+        return Received(packet, now_ns, is_restart, lost, is_loopback(host))
+
+
+def open_receiver(host: str, port: int) -> Receiver:
+    """A receiver on this port; an empty host stands for all addresses of this machine, IPv4 and IPv6.
+
+    Raises ConfigError if the port is taken or the address is not of this machine.
+    """
+    shown = f"{host or 'any address'}:{port}"
+    try:
+        out = _bound(host, port)
+    except OSError as error:
+        raise ConfigError(
+            f"receiver on {shown}: the port cannot be opened ({error.strerror or error}); "
+            "stop the program that listens there (see: ss -lunp), or choose another with --port and in publish.targets"
+        ) from error
+    return Receiver(out, out.getsockname()[1])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is of this very machine by its range."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    if host:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        out = socket.socket(family, kind)
+    elif socket.has_dualstack_ipv6():
+        out, address = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM), ("::", port)
+        out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    else:
+        out, address = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), ("", port)
+    try:
+        out.bind(address)
+    except OSError:
+        out.close()
+        raise
+    return out

@@ -1,0 +1,85 @@
+"""What the view shows, as numbers: positions, colours and words for each packet. No browser here; view.py draws it."""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from handmap.arrays import Float32, Uint8
+from handmap.joints import BONES
+from handmap.packet import PacketHand
+from handmap.packet_fields import HandFlags, MessageType
+
+from .receive import Received, StreamCounts
+
+SURE_MM, UNSURE_MM = 5.0, 30.0
+SURE_RGB = np.array([40, 200, 90], np.float32)
+UNSURE_RGB = np.array([230, 60, 40], np.float32)
+RATE_WINDOW = 60
+SILENCE_S = 1.5  # a living daemon beats once a second
+
+
+@dataclass(frozen=True)
+class HandShape:
+    """One hand to draw: joints (21, 3) m with colours (21, 3), bones (20, 2, 3) m."""
+
+    joints_m: Float32
+    colours: Uint8
+    bones_m: Float32
+
+
+def shape_of(hand: PacketHand) -> HandShape:
+    """The shape of a hand, green where the error is expected to be small, red where it is large."""
+    share = np.clip((hand.expected_error_m * 1000 - SURE_MM) / (UNSURE_MM - SURE_MM), 0, 1)[:, None]
+    colours = (SURE_RGB * (1 - share) + UNSURE_RGB * share).astype(np.uint8)
+    return HandShape(hand.xyz_m, colours, hand.xyz_m[np.array(BONES)])
+
+
+class Readout:
+    """The words beside the picture: state, rate of distinct frames, latency, confidence, loss."""
+
+    def __init__(self) -> None:
+        self._newest: Received | None = None
+        self._arrivals_ns: deque[int] = deque(maxlen=RATE_WINDOW)
+        self._frame: Received | None = None
+
+    def saw(self, received: Received) -> None:
+        """Takes note of a packet."""
+        if received.is_restart:
+            self._arrivals_ns.clear()
+        if received.packet.message_type is MessageType.JOINTS:
+            self._arrivals_ns.append(received.received_ns)
+            self._frame = received
+        self._newest = received
+
+    def rate_hz(self, now_ns: int) -> float:
+        """Frames a second over the last ones; 0 once they stopped."""
+        if len(self._arrivals_ns) < 2 or now_ns - self._arrivals_ns[-1] > SILENCE_S * 1e9:
+            return 0.0
+        return (len(self._arrivals_ns) - 1) * 1e9 / max(self._arrivals_ns[-1] - self._arrivals_ns[0], 1)
+
+    def is_silent(self, now_ns: int) -> bool:
+        """Whether nothing came for longer than a living daemon is ever silent."""
+        return self._newest is None or now_ns - self._newest.received_ns > SILENCE_S * 1e9
+
+    def markdown(self, counts: StreamCounts, now_ns: int) -> str:
+        """The text, in Markdown."""
+        if self._newest is None or self.is_silent(now_ns):
+            return "**no packets**: is the daemon running, and does `publish.targets` name this port?"
+        lines = [f"**{self._newest.packet.state.name}**", f"rate {self.rate_hz(now_ns):.1f} Hz"]
+        if self._frame is not None:
+            lines += [_latency_line(self._frame), *(_hand_line(hand) for hand in self._frame.packet.hands)]
+        lines.append(f"lost {counts.lost}, restarts {counts.restarts}, refused {counts.refused}")
+        return "\n\n".join(lines)
+
+
+def _latency_line(frame: Received) -> str:
+    if frame.latency_ms is None:
+        return f"latency {frame.sender_ms:.1f} ms in the sender"
+    return f"latency {frame.latency_ms:.1f} ms"
+
+
+def _hand_line(hand: PacketHand) -> str:
+    error_mm = float(hand.expected_error_m.mean()) * 1000
+    mark = "" if hand.flags & HandFlags.VALID else " (not valid)"
+    return f"{hand.handedness.name.lower()} hand #{hand.track_id}: confidence {hand.confidence:.2f}, +-{error_mm:.0f} mm{mark}"

@@ -1,0 +1,104 @@
+"""`handmap view`: the hands of the wire in any browser. Home of viser."""
+
+import time
+from typing import Any
+
+import numpy as np
+import viser
+
+from handmap.packet_fields import MAX_HANDS, MessageType
+
+from .receive import Receiver
+from .scene import HandShape, Readout, shape_of
+
+WAIT_S = 0.1
+TEXT_EVERY_S = 0.2
+JOINT_RADIUS_M = 0.006
+BONE_THICKNESS_M = 0.004
+FAR_AWAY_M = 1000.0  # where the joints of a hand that is gone wait
+
+
+class View:
+    """A browser page with the hands; it lives through silence and restarts of the sender."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server = viser.ViserServer(host=host, port=port, label="HandMap", verbose=False)
+        self._server.scene.set_up_direction("-y")  # the camera's y points down
+        self._server.initial_camera.position = (0.25, -0.25, -0.15)
+        self._server.initial_camera.look_at = (0.0, 0.0, 0.45)
+        self._server.scene.add_frame("/camera", axes_length=0.05, axes_radius=0.002)
+        self._text = self._server.gui.add_markdown("waiting for packets")
+        self._hands = [_Hand(self._server, f"/hand_{index}") for index in range(MAX_HANDS)]
+        self.readout = Readout()
+        self._text_s = 0.0
+
+    @property
+    def address(self) -> str:
+        """What to type into a browser on this machine; the port is the next free one if the asked for was taken."""
+        host = self._server.get_host()
+        shown = "localhost" if host in ("0.0.0.0", "127.0.0.1") else host
+        return f"http://{shown}:{self._server.get_port()}"
+
+    def step(self, receiver: Receiver) -> None:
+        """Waits for a packet for a moment, draws it, and keeps the words up to date."""
+        received = receiver.wait(WAIT_S)
+        if received is not None:
+            self.readout.saw(received)
+            if received.packet.message_type is MessageType.JOINTS:
+                self._draw([shape_of(hand) for hand in received.packet.hands])
+        now_s = time.monotonic()
+        if now_s - self._text_s >= TEXT_EVERY_S:
+            self._text_s = now_s
+            if self.readout.is_silent(time.monotonic_ns()):
+                self._draw([])
+            self._text.content = self.readout.markdown(receiver.counts, time.monotonic_ns())
+
+    def close(self) -> None:
+        """Stops serving."""
+        self._server.stop()
+
+    def _draw(self, shapes: list[HandShape]) -> None:
+        for index, hand in enumerate(self._hands):
+            hand.show(shapes[index] if index < len(shapes) else None)
+
+
+class _Hand:
+    """The spheres and lines of one hand, made once and then moved."""
+
+    def __init__(self, server: viser.ViserServer, name: str) -> None:
+        nowhere = np.full((21, 3), FAR_AWAY_M, np.float32)
+        vertices, faces = octahedron_sphere(JOINT_RADIUS_M)
+        upright = np.tile(np.array([1, 0, 0, 0], np.float32), (21, 1))
+        self._is_shown = True
+        self._joints: Any = server.scene.add_batched_meshes_simple(
+            f"{name}/joints", vertices, faces, upright, nowhere, batched_colors=np.full((21, 3), 128, np.uint8)
+        )
+        self._bones: Any = server.scene.add_line_segments(
+            f"{name}/bones", np.zeros((20, 2, 3), np.float32), (200, 200, 200), thickness=BONE_THICKNESS_M
+        )
+        self.show(None)
+
+    def show(self, shape: HandShape | None) -> None:
+        """Moves the hand there, or hides it."""
+        if shape is not None:
+            self._joints.batched_positions = shape.joints_m
+            self._joints.batched_colors = shape.colours
+            self._bones.points = shape.bones_m
+        if (shape is not None) is not self._is_shown:
+            self._is_shown = shape is not None
+            self._joints.visible = self._bones.visible = self._is_shown
+
+
+def octahedron_sphere(radius_m: float) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Vertices (V, 3) and faces (F, 3) of a sphere: an octahedron, each face split into four twice."""
+    vertices = [(1.0, 0, 0), (-1.0, 0, 0), (0, 1.0, 0), (0, -1.0, 0), (0, 0, 1.0), (0, 0, -1.0)]
+    faces = [(0, 2, 4), (2, 1, 4), (1, 3, 4), (3, 0, 4), (2, 0, 5), (1, 2, 5), (3, 1, 5), (0, 3, 5)]
+    points = np.array(vertices, np.float32)[np.array(faces)]  # (F, 3, 3)
+    for _ in range(2):
+        a, b, c = points[:, 0], points[:, 1], points[:, 2]
+        ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
+        quarters = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+        points = np.concatenate([np.stack(quarter, axis=1) for quarter in quarters])
+    points /= np.linalg.norm(points, axis=-1, keepdims=True)
+    corners = points.reshape(-1, 3)
+    return (corners * radius_m).astype(np.float32), np.arange(len(corners), dtype=np.uint32).reshape(-1, 3)

@@ -1,0 +1,231 @@
+"""Reads recordings: our own bags, those of realsense-ros and of the RealSense SDK, and folders of PNGs.
+
+recording_writer.py writes them.
+"""
+
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
+from rosbags.typesys import Stores, get_typestore
+
+from handmap.datasets import LabelledFrame
+from handmap.errors import RecordingError
+from handmap.intrinsics import Intrinsics
+from handmap.png_folder import PngFolder, PngFolderConfig
+from handmap.ros_messages import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    FOREIGN_FLOAT_UNIT_MM,
+    IMAGE,
+    JOINTS_TOPIC,
+    UNIT_TOPIC,
+    depth_from_message,
+    intrinsics_from_message,
+    is_depth_message,
+    unpack_joints,
+)
+from handmap.values import DepthFrame, TimestampSource
+
+_SDK_UNIT_SUFFIXES: Final = ("option/Depth Units/value", "option/Depth_Units/value")  # librealsense, metres a unit
+
+
+class Recording(Protocol):
+    """Depth frames in recorded order; every iteration starts again.
+
+    capture_ns is the recorded time, whatever clock that was.
+    """
+
+    path: Path
+    intrinsics: Intrinsics
+    depth_unit_mm: float
+    fps: float
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[DepthFrame]: ...
+    def labelled(self) -> Iterator[LabelledFrame]:
+        """The frames that have labels, with them."""
+        ...
+
+
+def open_recording(path: Path, topic: str | None = None, png_config: PngFolderConfig | None = None) -> Recording:
+    """The recording at `path`: a bag (folder, .mcap, .db3, .bag) or a folder of PNGs; topic chooses among several
+    depth topics.
+
+    Raises RecordingError if it is absent, cut short, or has no depth that can be read.
+    """
+    if not path.exists():
+        raise RecordingError(
+            f"recording {str(path)!r}: nothing is there; name a recording, or write one with: handmap record"
+        )
+    if path.is_dir() and not (path / "metadata.yaml").exists():
+        if any(path.glob("*.mcap")) or any(path.glob("*.db3")):
+            raise RecordingError(
+                f"recording {str(path)!r}: metadata.yaml is missing, it was never finished; record it again, or mend "
+                "it with: ros2 bag reindex"
+            )
+        return PngFolder(path, png_config)
+    return Bag(path, topic)
+
+
+class Bag:
+    """A bag of ROS 1 or ROS 2; opened for its facts here, and again by each iteration."""
+
+    def __init__(self, path: Path, topic: str | None) -> None:
+        self.path = path
+        try:
+            with _open_reader(path) as reader:
+                depth = _choose_depth(reader, path, topic)
+                self._topic = depth.topic
+                self._length = sum(found.msgcount for found in reader.connections if found.topic == depth.topic)
+                self._has_joints = any(found.topic == JOINTS_TOPIC for found in reader.connections)
+                self.intrinsics = _find_intrinsics(reader, path, depth.topic)
+                self.depth_unit_mm = _find_unit(reader, depth)
+                self.fps = (
+                    (self._length - 1) / (reader.duration / 1e9) if self._length > 1 and reader.duration > 1 else 30.0
+                )
+        except RecordingError:
+            raise
+        except Exception as error:  # the parsers raise whatever the bytes lead them to
+            raise _damaged(path, error) from error
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[DepthFrame]:
+        number = 0
+        for message, msgtype, _, log_ns in self._messages((self._topic,)):
+            yield self._frame(message, msgtype, number, log_ns)
+            number += 1
+        if number != self._length:
+            raise RecordingError(
+                f"recording {str(self.path)!r}: {number} frames could be read of {self._length}; it was cut short, "
+                "copy or record it again"
+            )
+
+    def labelled(self) -> Iterator[LabelledFrame]:
+        """The frames that have labels, with them.
+
+        Raises RecordingError if the bag has no labels of ours.
+        """
+        if not self._has_joints:
+            raise RecordingError(
+                f"recording {str(self.path)!r}: no joint labels on {JOINTS_TOPIC!r}; use a recording that `handmap "
+                "synthesize` wrote"
+            )
+        frames: dict[int, DepthFrame] = {}
+        labels: dict[int, Any] = {}
+        number = 0
+        for message, msgtype, topic, log_ns in self._messages((self._topic, JOINTS_TOPIC)):
+            stamp_ns = _stamp_ns(message, log_ns)
+            if topic == JOINTS_TOPIC:
+                labels[stamp_ns] = unpack_joints(message.data, topic)
+            else:
+                frames[stamp_ns] = self._frame(message, msgtype, number, log_ns)
+                number += 1
+            if stamp_ns in frames and stamp_ns in labels:
+                yield LabelledFrame(frames[stamp_ns], *labels[stamp_ns])
+                frames.clear()  # frames without a label are passed over; labels come with their frame
+                labels.clear()
+
+    def _frame(self, message: Any, msgtype: str, number: int, log_ns: int) -> DepthFrame:
+        depth = depth_from_message(message, msgtype, self.depth_unit_mm, self._topic)
+        wanted = (self.intrinsics.height_px, self.intrinsics.width_px)
+        if depth.shape != wanted:
+            raise RecordingError(
+                f"recording {str(self.path)!r}: frame {number} has size {depth.shape}, its camera info says "
+                f"{wanted}; name another depth topic"
+            )
+        return DepthFrame(
+            depth, self.depth_unit_mm, self.intrinsics, number, _stamp_ns(message, log_ns), TimestampSource.RECORDING
+        )
+
+    def _messages(self, topics: tuple[str, ...]) -> Iterator[tuple[Any, str, str, int]]:
+        try:
+            with _open_reader(self.path) as reader:
+                wanted = [found for found in reader.connections if found.topic in topics]
+                for connection, log_ns, data in reader.messages(wanted):
+                    yield reader.deserialize(data, connection.msgtype), connection.msgtype, connection.topic, log_ns
+        except Exception as error:  # the parsers raise whatever the bytes lead them to
+            raise _damaged(self.path, error) from error
+
+
+def _open_reader(path: Path) -> AnyReader:
+    return AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+
+
+def _first_message(reader: AnyReader, connection: Connection) -> Any:
+    for _, _, data in reader.messages([connection]):
+        return reader.deserialize(data, connection.msgtype)
+    return None
+
+
+def _choose_depth(reader: AnyReader, path: Path, topic: str | None) -> Connection:
+    """The connection that carries depth: the one asked for, or the only one; raw images before their own compressed
+    copies.
+    """
+    images = [found for found in reader.connections if found.msgtype in (IMAGE, COMPRESSED_IMAGE) and found.msgcount]
+    if topic is not None:
+        images = [found for found in images if found.topic == topic]
+    depths = []
+    for found in images:
+        message = _first_message(reader, found)
+        if message is not None and is_depth_message(message, found.msgtype, found.topic):
+            depths.append(found)
+    raw = {found.topic for found in depths if found.msgtype == IMAGE}
+    depths = [found for found in depths if found.msgtype == IMAGE or found.topic.rpartition("/")[0] not in raw]
+    if len({found.topic for found in depths}) == 1:
+        return depths[0]
+    what = (
+        "topics with depth " + ", ".join(sorted(found.topic for found in depths))
+        if depths
+        else "no topic with depth images"
+    )
+    asked = "one depth topic" if topic is None else f"depth on {topic!r}"
+    raise RecordingError(f"recording {str(path)!r}: found {what}, wanted {asked}; name the topic to use")
+
+
+def _find_intrinsics(reader: AnyReader, path: Path, depth_topic: str) -> Intrinsics:
+    """Those of the camera info whose topic shares most with the depth topic: the same camera, aligned or not."""
+    infos = [found for found in reader.connections if found.msgtype == CAMERA_INFO and found.msgcount]
+    if not infos:
+        raise RecordingError(
+            f"recording {str(path)!r}: no camera info beside {depth_topic!r}; record the camera_info topic as well"
+        )
+
+    def nearness(found: Connection) -> tuple[int, int]:
+        parts = zip(found.topic.split("/"), depth_topic.split("/"), strict=False)
+        shared = list(takewhile(lambda pair: pair[0] == pair[1], parts))
+        return len(shared), -len(found.topic)
+
+    return intrinsics_from_message(_first_message(reader, max(infos, key=nearness)))
+
+
+def _find_unit(reader: AnyReader, depth: Connection) -> float:
+    """Millimetres a depth unit: ours or the SDK's where written, else what the encoding means."""
+    for found in reader.connections:
+        if found.topic == UNIT_TOPIC and found.msgcount:
+            return float(_first_message(reader, found).data)
+        if found.topic.endswith(_SDK_UNIT_SUFFIXES) and found.msgcount:
+            return round(float(_first_message(reader, found).data) * 1000, 6)  # a float32 of metres
+    message = _first_message(reader, depth)
+    return FOREIGN_FLOAT_UNIT_MM if getattr(message, "encoding", "") == "32FC1" else 1.0
+
+
+def _stamp_ns(message: Any, log_ns: int) -> int:
+    """When the camera took the image, or, where it does not say, when it was recorded."""
+    stamp = message.header.stamp
+    return (int(stamp.sec) * 10**9 + int(stamp.nanosec)) or log_ns
+
+
+def _damaged(path: Path, error: Exception) -> RecordingError:
+    if isinstance(error, RecordingError):
+        return error
+    reason = str(error).rstrip(".") or type(error).__name__
+    return RecordingError(
+        f"recording {str(path)!r} is not a recording that can be read ({reason}); it was cut short or is something "
+        "else, copy or record it again"
+    )

@@ -1,0 +1,110 @@
+"""`handmap bench`: the daemon's own path over a recording, flat out, with what it took per stage and per frame."""
+
+import os
+import resource
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from handmap.bundle import Bundle
+from handmap.engine import Engines
+from handmap.follow import TrackingConfig, follow, follow_settings
+from handmap.packet_fields import Precision
+from handmap.timing import StageClock, StageSummary
+from handmap.track import NO_TRACKS
+
+from .capture import Capture
+from .notify import Notifier
+from .publish import Publisher, open_publisher
+from .replay import open_replay
+from .settings import PublishConfig, ReplayConfig, TargetConfig
+from .state import DaemonStatus
+
+WAIT_S = 5.0
+WARM_UP_FRAMES = 10
+CAPACITY = 100_000
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """What was measured; not_infer is everything of a frame but the engine, end_to_end from frame taken to packet
+    sent.
+    """
+
+    stages: dict[str, StageSummary]
+    end_to_end: StageSummary
+    fps: float
+    frames: int
+    hands: int
+    dropped: int
+    rss_mb: float
+    load_average: tuple[float, float, float]
+    precision: str
+    threads: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a JSON encoder."""
+        return asdict(self)
+
+
+def bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, tracking: TrackingConfig) -> BenchReport:
+    """Runs every frame of the recording through the daemon's path and publishes it to a socket of this process."""
+    clock = StageClock(CAPACITY)
+    load_average = os.getloadavg()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        publisher = open_publisher(PublishConfig((TargetConfig("127.0.0.1", sink.getsockname()[1]),)))
+        publisher.identify(bundle.id, Precision[engines.hand.precision.upper()])
+        try:
+            with Capture(open_replay(ReplayConfig(recording, pace="flat_out", loop=False))) as capture:
+                frames, hands, elapsed_s = _run(capture, bundle, engines, tracking, publisher, clock)
+                dropped = capture.dropped
+        finally:
+            publisher.close()
+    stages = dict(clock.summarise())
+    end_to_end = stages.pop("end_to_end", StageSummary(0, 0.0, 0.0, 0.0))
+    rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    fps = frames / elapsed_s if elapsed_s > 0 else 0.0
+    return BenchReport(
+        stages, end_to_end, fps, frames, hands, dropped, rss_mb, load_average, engines.hand.precision, threads
+    )
+
+
+def _run(
+    capture: Capture,
+    bundle: Bundle,
+    engines: Engines,
+    tracking: TrackingConfig,
+    publisher: Publisher,
+    clock: StageClock,
+) -> tuple[int, int, float]:
+    """Frames and hands published after the warm-up, and the seconds that they took."""
+    settings = follow_settings(bundle, tracking)
+    status = DaemonStatus(Notifier(None))
+    tracks = NO_TRACKS
+    frames = hands = 0
+    start_s = end_s = time.perf_counter()
+    while True:
+        wait_ns = time.perf_counter_ns()
+        frame = capture.wait_newest(WAIT_S)
+        if frame is None:
+            return max(frames - WARM_UP_FRAMES, 0), hands, end_s - start_s
+        if frames == WARM_UP_FRAMES:
+            clock.clear()
+            hands, start_s = 0, time.perf_counter()
+        taken_ns = time.perf_counter_ns()
+        clock.record("wait", taken_ns - wait_ns)
+        infer_ns = clock.total_ns("infer")
+        poses, tracks = follow(frame, tracks, engines, settings, clock)
+        status.saw(frame, len(poses))
+        with clock.stage("publish"):
+            publisher.publish(frame, poses, status)
+        whole_ns = time.perf_counter_ns() - taken_ns
+        clock.record("not_infer", whole_ns - (clock.total_ns("infer") - infer_ns))
+        clock.record("end_to_end", whole_ns)
+        capture.published()
+        end_s = time.perf_counter()
+        frames += 1
+        hands += len(poses)

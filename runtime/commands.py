@@ -1,0 +1,143 @@
+"""The verbs run, record, check and bench. Heavy imports wait inside until a verb needs them."""
+
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from handmap.errors import ConfigError
+
+if TYPE_CHECKING:
+    from .bench import BenchReport
+    from .supervise import StopFlag
+
+CONFIG = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="YAML file; see configs/laptop_demo.yaml.",
+)
+BUNDLE = click.option(
+    "--bundle", type=click.Path(path_type=Path), required=True, help="Folder that `handmap export` wrote."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.command()
+@CONFIG
+@click.option("--validate", is_flag=True, help="Read configuration and bundle, say whether they are good, and leave.")
+def run(config: Path, validate: bool) -> None:
+    """Track hands and publish joints until the recording ends or SIGTERM comes."""
+    from handmap.bundle import read_bundle
+    from handmap.config import read_config
+
+    from .daemon import Daemon
+    from .logs import start_logging
+    from .settings import Settings
+
+    settings = read_config(config, Settings)
+    if validate:
+        bundle = read_bundle(settings.bundle)
+        click.echo(f"configuration {str(config)!r} is valid; bundle {bundle.id.hex()} at {str(bundle.path)!r} is whole")
+        return
+    start_logging(settings.log.level)
+    Daemon(settings, _stop_on_signals()).run()
+
+
+@click.command()
+@CONFIG
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Name of the recording; must not exist.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long; else until Ctrl-C or the end.")
+@JSON
+def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> None:
+    """Write what the camera gives as a ROS 2 bag."""
+    from handmap.config import read_config
+
+    from .camera import open_camera
+    from .record import record as record_frames
+    from .settings import Settings
+
+    camera = open_camera(read_config(config, Settings).camera)
+    try:
+        frames = record_frames(camera, out, seconds, _stop_on_signals())
+    finally:
+        camera.close()
+    if as_json:
+        click.echo(json.dumps({"recording": str(out), "frames": frames}))
+    else:
+        click.echo(
+            f"{frames} frames of {camera.name} are in {str(out)!r}" if frames else "no frame came, nothing was written"
+        )
+
+
+@click.command()
+@BUNDLE
+@JSON
+def check(bundle: Path, as_json: bool) -> None:
+    """Say whether a bundle is whole and its engines compute what they should."""
+    from dataclasses import asdict
+
+    from handmap.bundle import read_bundle
+
+    from .check import check as check_bundle
+
+    found = read_bundle(bundle)
+    results = check_bundle(found)
+    if as_json:
+        click.echo(json.dumps({"bundle": found.id.hex(), "precisions": [asdict(result) for result in results]}))
+        return
+    click.echo(f"bundle {found.id.hex()} at {str(bundle)!r}: manifest and hashes are right")
+    for result in results:
+        distance = "" if result.golden_mm is None else f"{result.golden_mm:.4f} mm off the golden samples, "
+        click.echo(f"  {result.precision}: {distance}{result.note}")
+
+
+@click.command()
+@BUNDLE
+@click.option("--recording", type=click.Path(path_type=Path), help="Default: demo_recording beside the bundle.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the engine.")
+@JSON
+def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as_json: bool) -> None:
+    """Measure each stage and the whole path over a recording."""
+    from handmap.bundle import read_bundle
+    from handmap.engines import EngineConfig, open_engines
+    from handmap.follow import TrackingConfig
+
+    from .bench import bench as measure
+
+    found = read_bundle(bundle)
+    chosen = recording or bundle.parent / "demo_recording"
+    if not chosen.exists():
+        raise ConfigError(f"bench: no recording at {str(chosen)!r}; name one with --recording")
+    engines = open_engines(found, EngineConfig(precision=precision, threads=threads), batch=1)  # type: ignore[arg-type]  # click checked it
+    try:
+        report = measure(found, engines, threads, chosen, TrackingConfig())
+    finally:
+        engines.close()
+    click.echo(json.dumps(report.as_json()) if as_json else _as_text(report))
+
+
+def _as_text(report: "BenchReport") -> str:
+    rows = [*report.stages.items(), ("end_to_end", report.end_to_end)]
+    lines = [f"{'stage':<12}{'p50 ms':>9}{'p99 ms':>9}{'calls':>8}"]
+    lines += [f"{name:<12}{stage.p50_ms:>9.3f}{stage.p99_ms:>9.3f}{stage.count:>8}" for name, stage in rows]
+    load = " ".join(f"{value:.2f}" for value in report.load_average)
+    lines.append(
+        f"{report.fps:.1f} frames/s over {report.frames} frames with {report.hands} hands, {report.dropped} dropped, "
+        f"{report.rss_mb:.0f} MB, {report.precision} on {report.threads} threads, load average {load}"
+    )
+    return "\n".join(lines)
+
+
+def _stop_on_signals() -> "StopFlag":
+    """A flag that SIGTERM and Ctrl-C set."""
+    from .supervise import StopFlag
+
+    stop = StopFlag()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

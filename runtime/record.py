@@ -1,0 +1,46 @@
+"""`handmap record`: writes what the configured camera gives."""
+
+import time
+from pathlib import Path
+
+from handmap.recording_writer import RecordingWriter
+from handmap.values import DepthFrame
+
+from .camera import Camera
+from .supervise import StopFlag
+
+WAIT_S = 0.2
+
+
+def record(camera: Camera, out: Path, seconds: float | None, stop: StopFlag) -> int:
+    """Writes frames for so many seconds of camera time, or until the stream ends or stop is set; gives their number.
+
+    The recording is whole or absent. Raises RecordingError if it cannot be written.
+    """
+    # ROS stamps are of the epoch; the difference of the clocks is taken once, so that a set clock bends nothing.
+    epoch_offset_ns = time.time_ns() - time.monotonic_ns()
+    first = _next_frame(camera, stop)
+    if first is None:
+        return 0
+    count = 0
+    with RecordingWriter(out, first.intrinsics, first.depth_unit_mm, epoch_offset_ns) as writer:
+        frame: DepthFrame | None = first
+        while frame is not None:
+            if seconds is not None and frame.capture_ns - first.capture_ns >= seconds * 1e9:
+                break
+            writer.write(frame)
+            count += 1
+            camera.published()
+            frame = _next_frame(camera, stop)
+    return count
+
+
+def _next_frame(camera: Camera, stop: StopFlag) -> DepthFrame | None:
+    while not stop.is_set:
+        frame = camera.wait_frame(WAIT_S)
+        if frame is not None:
+            camera.taken()
+            return frame
+        if camera.has_ended:
+            return None
+    return None

@@ -1,0 +1,112 @@
+"""The receiver tells loss from restart, passes over what was overtaken, and refuses what is no packet."""
+
+import dataclasses
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from clients.receive import Receiver, is_loopback, open_receiver
+from handmap.errors import ConfigError
+from handmap.packet import Packet, encode
+from handmap.packet_fields import DaemonState, MessageType
+
+PACKET = Packet(MessageType.JOINTS, DaemonState.NO_HAND, 1, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    opened = open_receiver("127.0.0.1", 0)
+    yield opened
+    opened.close()
+
+
+def send(receiver: Receiver, *data: bytes) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        for datagram in data:
+            out.sendto(datagram, ("127.0.0.1", receiver.port))
+
+
+def numbered(*sequence: int, stream_id: int = 1) -> list[bytes]:
+    return [encode(dataclasses.replace(PACKET, sequence=number, stream_id=stream_id)) for number in sequence]
+
+
+def sequences(receiver: Receiver) -> list[int]:
+    found = []
+    while (received := receiver.wait(0.05)) is not None:
+        found.append(received.packet.sequence)
+    return found
+
+
+def test_gaps_are_counted_as_loss(receiver: Receiver) -> None:
+    send(receiver, *numbered(5, 6, 9, 10))
+
+    assert sequences(receiver) == [5, 6, 9, 10]
+    assert (receiver.counts.lost, receiver.counts.received) == (2, 4)
+
+
+def test_overtaken_packet_is_passed_over_and_no_longer_lost(receiver: Receiver) -> None:
+    send(receiver, *numbered(1, 3, 2, 3, 4))
+
+    assert sequences(receiver) == [1, 3, 4]
+    assert (receiver.counts.lost, receiver.counts.late) == (0, 2)
+
+
+def test_counter_that_wraps_is_no_loss(receiver: Receiver) -> None:
+    send(receiver, *numbered(2**32 - 1, 0, 1))
+
+    assert sequences(receiver) == [2**32 - 1, 0, 1]
+    assert receiver.counts.lost == 0
+
+
+def test_restart_is_no_loss(receiver: Receiver) -> None:
+    send(receiver, *numbered(100, 101), *numbered(0, 1, stream_id=2))
+
+    restarts = [received.is_restart for _ in range(4) if (received := receiver.wait(1)) is not None]
+    assert restarts == [False, False, True, False]
+    assert (receiver.counts.lost, receiver.counts.restarts) == (0, 1)
+
+
+def test_what_is_no_packet_is_counted_and_skipped(receiver: Receiver) -> None:
+    (good,) = numbered(1)
+    send(receiver, b"hello", good[:-1], good + bytes(2000), good)
+
+    assert sequences(receiver) == [1]
+    assert receiver.counts.refused == 3
+
+
+def test_latency_is_known_on_the_same_machine(receiver: Receiver) -> None:
+    now_ns = time.monotonic_ns()
+    send(receiver, encode(dataclasses.replace(PACKET, capture_ns=now_ns - 5_000_000, publish_ns=now_ns - 2_000_000)))
+
+    received = receiver.wait(1)
+
+    assert received is not None and received.sender_ms == 3.0
+    assert received.latency_ms is not None and 5.0 <= received.latency_ms < 500
+    assert dataclasses.replace(received, is_same_machine=False).latency_ms is None
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("192.168.1.5", False), ("fe80::1%eth0", False)],
+)
+def test_loopback_addresses_are_known(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def test_default_is_every_address(receiver: Receiver) -> None:
+    everywhere = open_receiver("", 0)
+    send(everywhere, *numbered(1))
+
+    received = everywhere.wait(1)
+
+    assert received is not None and received.is_same_machine
+    everywhere.close()
+
+
+def test_port_in_use_is_one_sentence(receiver: Receiver) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be opened \(Address already in use\); stop the program") as caught:
+        open_receiver("127.0.0.1", receiver.port)
+
+    assert "\n" not in str(caught.value)

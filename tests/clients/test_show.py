@@ -1,0 +1,125 @@
+"""What listen and view make of packets: lines, JSON, shapes and words."""
+
+import dataclasses
+import json
+import socket
+import time
+import urllib.request
+
+import numpy as np
+
+from clients.listen import TextLines, as_json, listen, summary
+from clients.receive import Received, StreamCounts, open_receiver
+from clients.scene import SURE_RGB, UNSURE_RGB, Readout, shape_of
+from clients.view import View, octahedron_sphere
+from handmap.joints import BONES
+from handmap.packet import Packet, PacketHand, encode
+from handmap.packet_fields import DaemonState, HandFlags, MessageType
+from handmap.values import Handedness
+
+
+def make_hand(error_m: float = 0.008) -> PacketHand:
+    xyz_m = np.linspace(0.1, 0.5, 63, dtype=np.float32).reshape(21, 3)
+    flags = HandFlags.VALID | HandFlags.TRACKED
+    return PacketHand(xyz_m, np.full(21, error_m, np.float32), 3, Handedness.RIGHT, 0.0, 0.9, flags)
+
+
+def make_received(*hands: PacketHand, state: DaemonState = DaemonState.TRACKING, sequence: int = 0) -> Received:
+    packet = Packet(MessageType.JOINTS, state, 1, sequence, sequence, 1_000_000, 3_000_000, hands)
+    return Received(packet, 4_000_000 + sequence * 20_000_000, False, 0, True)
+
+
+def test_text_has_a_line_per_frame_and_one_per_change_of_state() -> None:
+    lines: list[str] = []
+    show = TextLines(lines.append)
+    beat = make_received(state=DaemonState.NO_HAND)
+    beat = dataclasses.replace(beat, packet=dataclasses.replace(beat.packet, message_type=MessageType.HEARTBEAT))
+
+    for received in (make_received(make_hand()), make_received(make_hand(), sequence=1), beat, beat):
+        show(received)
+    show(dataclasses.replace(make_received(), is_restart=True, lost_before=2))
+
+    assert lines == [
+        "-- TRACKING",
+        "frame       0     3.0 ms  right #3 wrist ( +100  +106   113) mm +-8, confidence 0.90",
+        "frame       1    23.0 ms  right #3 wrist ( +100  +106   113) mm +-8, confidence 0.90",
+        "-- NO_HAND",
+        "-- restarted as stream 00000001",
+        "-- 2 packets lost",
+        "-- TRACKING",
+        "frame       0     3.0 ms  no hand",
+    ]
+
+
+def test_json_carries_joints_in_metres() -> None:
+    line = json.loads(json.dumps(as_json(make_received(make_hand()))))
+
+    assert (line["state"], line["latency_ms"], line["joint_order"]) == ("TRACKING", 3.0, "hand21")
+    (hand,) = line["hands"]
+    assert np.allclose(hand["xyz_m"], make_hand().xyz_m)
+    assert (hand["handedness"], hand["is_valid"], hand["is_extrapolated"]) == ("right", True, False)
+
+
+def test_listening_ends_after_count_and_after_seconds() -> None:
+    receiver = open_receiver("127.0.0.1", 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        for sequence in range(5):
+            out.sendto(encode(make_received(sequence=sequence).packet), ("127.0.0.1", receiver.port))
+    shown: list[Received] = []
+
+    listen(receiver, shown.append, count=3, seconds=None)
+    start_s = time.monotonic()
+    listen(receiver, shown.append, count=None, seconds=0.3)
+
+    assert [received.packet.sequence for received in shown] == [0, 1, 2, 3, 4]
+    assert 0.25 < time.monotonic() - start_s < 2
+    assert summary(receiver.counts) == "5 packets, 0 lost, 0 late, 0 restarts, 0 refused"
+    receiver.close()
+
+
+def test_colour_runs_from_sure_to_unsure() -> None:
+    assert (shape_of(make_hand(0.001)).colours == SURE_RGB.astype(np.uint8)).all()
+    assert (shape_of(make_hand(0.1)).colours == UNSURE_RGB.astype(np.uint8)).all()
+    assert shape_of(make_hand()).bones_m.shape == (len(BONES), 2, 3)
+
+
+def test_words_tell_rate_latency_confidence_and_silence() -> None:
+    readout = Readout()
+    assert "no packets" in readout.markdown(StreamCounts(), 0)
+    for sequence in range(50):
+        readout.saw(make_received(make_hand(), sequence=sequence))
+    now_ns = make_received(sequence=49).received_ns
+
+    words = readout.markdown(StreamCounts(lost=4), now_ns)
+
+    assert "**TRACKING**" in words and "rate 50.0 Hz" in words and "lost 4" in words
+    assert "confidence 0.90, +-8 mm" in words
+    assert "no packets" in readout.markdown(StreamCounts(), now_ns + 2 * 10**9)
+    assert readout.rate_hz(now_ns + 2 * 10**9) == 0.0
+
+
+def test_sphere_is_round_and_closed() -> None:
+    vertices, faces = octahedron_sphere(0.006)
+
+    assert np.allclose(np.linalg.norm(vertices, axis=1), 0.006)
+    assert faces.shape == (128, 3) and faces.max() < len(vertices)
+
+
+def test_page_is_served_and_lives_through_a_restart_of_the_sender() -> None:
+    receiver = open_receiver("127.0.0.1", 0)
+    page = View("127.0.0.1", 18080)
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            for stream_id in (1, 2):
+                packet = dataclasses.replace(make_received(make_hand()).packet, stream_id=stream_id)
+                out.sendto(encode(packet), ("127.0.0.1", receiver.port))
+        for _ in range(3):
+            page.step(receiver)
+        with urllib.request.urlopen(page.address, timeout=5) as answer:
+            status = answer.status
+    finally:
+        page.close()
+        receiver.close()
+
+    assert status == 200
+    assert receiver.counts.restarts == 1

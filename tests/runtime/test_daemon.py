@@ -1,0 +1,307 @@
+"""The daemon as a whole: a recording goes in, packets come out, and every way to its end is a clean one."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handmap.arrays import Float32
+from handmap.bundle import Bundle, read_bundle
+from handmap.config import read_config
+from handmap.engine import EngineOutput, Engines
+from handmap.engines import open_engines
+from handmap.errors import CameraLost, EngineFailed
+from handmap.follow import follow, follow_settings
+from handmap.packet import Packet
+from handmap.packet_fields import DaemonState, HandFlags, MessageType
+from handmap.recording import open_recording
+from handmap.timing import StageClock
+from handmap.track import NO_TRACKS
+from handmap.values import HandPose
+from runtime import daemon as daemon_module
+from runtime.camera import Camera
+from runtime.daemon import Daemon
+from runtime.replay import open_replay, shifted
+from runtime.settings import ReplayConfig, Settings
+from runtime.supervise import StopFlag
+from tests.support.processes import ROOT, drain, handmap, listening, port_of, receive, started
+from tests.support.tiny_bundle import blob_centre_mm, write_blob_recording, write_config
+
+MODEL = ROOT / "models" / "handmap-hand21"
+DEMO = ROOT / "models" / "demo_recording"
+
+
+def settings_for(tmp_path: Path, bundle: Path, recording: Path, port: int, pace: str = "lockstep") -> Settings:
+    return read_config(write_config(tmp_path / "c.yaml", bundle, recording, port, pace, False), Settings)
+
+
+def joints_only(packets: list[Packet]) -> list[Packet]:
+    return [packet for packet in packets if packet.message_type is MessageType.JOINTS]
+
+
+def offline(settings: Settings) -> list[list[HandPose]]:
+    """What `follow` says of each frame, without a daemon."""
+    bundle = read_bundle(settings.bundle)
+    engines = open_engines(bundle, settings.engine, settings.tracking.max_hands)
+    tracks, results = NO_TRACKS, []
+    for frame in shifted(open_recording(settings.camera.path), False, start_ns=0):
+        poses, tracks = follow(frame, tracks, engines, follow_settings(bundle, settings.tracking), StageClock())
+        results.append(poses)
+    engines.close()
+    return results
+
+
+@pytest.mark.parametrize("which", ["tiny", "shipped"])
+def test_lockstep_joints_on_the_wire_are_the_offline_ones(
+    tmp_path: Path, bundle: Bundle, recording: Path, which: str
+) -> None:
+    if which == "shipped" and not (MODEL.exists() and DEMO.exists()):
+        pytest.skip("the shipped bundle or recording is not in this checkout")
+    model, frames = (bundle.path, recording) if which == "tiny" else (MODEL, DEMO)
+
+    with listening() as sink:
+        settings = settings_for(tmp_path, model, frames, port_of(sink))
+        Daemon(settings, StopFlag()).run()
+        packets = joints_only(drain(sink))
+
+    expected = offline(settings)
+    assert [packet.frame_number for packet in packets] == list(range(len(expected)))
+    hands = 0
+    for packet, poses in zip(packets, expected, strict=True):
+        assert len(packet.hands) == len(poses)
+        for hand, pose in zip(packet.hands, poses, strict=True):
+            assert np.abs(hand.xyz_m * 1000 - pose.xyz_camera_mm).max() <= 1.0  # mm
+            hands += 1
+    assert hands > len(expected) / 2
+
+
+def test_joints_follow_the_blob(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+    with listening() as sink:
+        Daemon(settings_for(tmp_path, bundle.path, recording, port_of(sink)), StopFlag()).run()
+        packets = drain(sink)
+
+    for packet in joints_only(packets)[1:]:
+        (hand,) = packet.hands
+        centre_mm = hand.xyz_m.mean(axis=0) * 1000
+        assert np.abs(centre_mm[:2] - blob_centre_mm(packet.frame_number)[:2]).max() < 5  # mm
+        assert hand.flags == HandFlags.VALID | HandFlags.TRACKED
+    assert packets[0].state is DaemonState.STARTING
+    assert packets[-1].state is DaemonState.STOPPING
+    assert [packet.sequence for packet in packets] == list(range(len(packets)))
+
+
+def test_frames_without_a_hand_are_published_and_say_so(tmp_path: Path, bundle: Bundle) -> None:
+    recording = write_blob_recording(tmp_path / "r", 12, empty_from=6)
+    with listening() as sink:
+        Daemon(settings_for(tmp_path, bundle.path, recording, port_of(sink)), StopFlag()).run()
+        packets = joints_only(drain(sink))
+
+    assert [len(packet.hands) for packet in packets] == [1] * 6 + [0] * 6
+    assert packets[5].state is DaemonState.TRACKING
+    assert {packet.state for packet in packets[6:]} == {DaemonState.NO_HAND}
+
+
+def test_lost_camera_is_reopened(
+    tmp_path: Path, bundle: Bundle, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def open_camera(config: ReplayConfig) -> Camera:
+        opened.append(config)
+        if len(opened) == 1:
+            raise CameraLost("camera: not on the bus")
+        return open_replay(config)
+
+    monkeypatch.setattr(daemon_module, "open_camera", open_camera)
+    with listening() as sink:
+        Daemon(settings_for(tmp_path, bundle.path, recording, port_of(sink)), StopFlag()).run()
+        packets = drain(sink)
+
+    assert len(opened) == 2
+    assert len(joints_only(packets)) == 30
+
+
+class FailingEngine:
+    """Fails at the third call of the first engine that is opened, then works."""
+
+    batch = 1
+    precision = "fp32"
+
+    def __init__(self, inner: Engines, fails_at: int) -> None:
+        self._inner = inner
+        self._left = fails_at
+
+    def infer(self, depth: Float32) -> EngineOutput:
+        self._left -= 1
+        if self._left == 0:
+            raise EngineFailed("hand engine: lost the device")
+        return self._inner.hand.infer(depth)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def test_failed_engine_is_reopened(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+    opened: list[FailingEngine] = []
+
+    def open_failing(found: Bundle, settings: Settings) -> Engines:
+        inner = open_engines(found, settings.engine, 1)
+        opened.append(FailingEngine(inner, 5 if not opened else 10**9))
+        return Engines(opened[-1])
+
+    with listening() as sink:
+        settings = settings_for(tmp_path, bundle.path, recording, port_of(sink))
+        Daemon(settings, StopFlag(), open_failing).run()
+        packets = drain(sink)
+
+    assert len(opened) == 2
+    assert len(joints_only(packets)) > 30  # a replay begins again with the camera
+
+
+def test_daemon_is_ready_in_two_seconds_and_leaves_within_one(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+    with listening() as sink:
+        config = write_config(tmp_path / "c.yaml", bundle.path, recording, port_of(sink))
+        start_s = time.monotonic()
+        with started("run", "--config", config) as process:
+            while not receive(sink).hands:
+                pass
+            ready_s = time.monotonic() - start_s
+            time.sleep(0.3)
+
+            term_s = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(5)
+            stop_s = time.monotonic() - term_s
+        packets = drain(sink)
+
+    assert code == 0
+    assert packets[-1].state is DaemonState.STOPPING
+    assert ready_s <= 2.0
+    assert stop_s <= 1.0
+
+
+def test_daemon_imports_neither_torch_nor_numba_and_stays_below_300_mb(
+    tmp_path: Path, bundle: Bundle, recording: Path
+) -> None:
+    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, "lockstep", False)
+    program = (
+        "import sys, resource\nfrom handmap.__main__ import cli\n"
+        f"cli.main(['run', '--config', {str(config)!r}], standalone_mode=False)\n"
+        "print(sorted({'torch', 'numba', 'viser', 'matplotlib', 'scipy', 'rich'} & set(sys.modules)))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    imported, peak_mb = done.stdout.splitlines()
+    assert imported == "[]"
+    assert int(peak_mb) <= 300
+
+
+def test_finished_replay_exits_with_zero(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, "flat_out", False)
+
+    done = handmap("run", "--config", config)
+
+    assert done.returncode == 0, done.stderr
+    assert "state=TRACKING" in done.stderr and "state=STOPPING" in done.stderr
+
+
+def no_bundle(folder: Path) -> None:
+    shutil.rmtree(folder / "bundle")
+
+
+def truncated_graph(folder: Path) -> None:
+    graph = folder / "bundle" / "hand.fp32.onnx"
+    graph.write_bytes(graph.read_bytes()[:100])
+
+
+def changed_graph(folder: Path) -> None:
+    graph = folder / "bundle" / "hand.fp32.onnx"
+    content = bytearray(graph.read_bytes())
+    content[500] ^= 1
+    graph.write_bytes(content)
+
+
+def truncated_manifest(folder: Path) -> None:
+    manifest = folder / "bundle" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:200])
+
+
+def no_recording(folder: Path) -> None:
+    shutil.rmtree(folder / "recording")
+
+
+def truncated_recording(folder: Path) -> None:
+    (bag,) = (folder / "recording").glob("*.mcap")
+    os.truncate(bag, bag.stat().st_size // 2)
+
+
+def unknown_key(folder: Path) -> None:
+    with (folder / "c.yaml").open("a") as config:
+        config.write("enigne: {}\n")
+
+
+def duplicate_key(folder: Path) -> None:
+    with (folder / "c.yaml").open("a") as config:
+        config.write("bundle: elsewhere\n")
+
+
+def wrong_type(folder: Path) -> None:
+    with (folder / "c.yaml").open("a") as config:
+        config.write("engine: {threads: many}\n")
+
+
+def no_config(folder: Path) -> None:
+    (folder / "c.yaml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (no_bundle, "bundle '"),
+        (truncated_graph, "sha256"),
+        (changed_graph, "sha256"),
+        (truncated_manifest, "manifest"),
+        (no_recording, "nothing is there"),
+        (truncated_recording, "is not a recording that can be read"),
+        (unknown_key, "did you mean 'engine'"),
+        (duplicate_key, "is given twice"),
+        (wrong_type, "engine.threads"),
+        (no_config, "cannot be read"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_78(
+    tmp_path: Path, bundle: Bundle, recording: Path, harm: Callable[[Path], None], sentence: str
+) -> None:
+    shutil.copytree(bundle.path, tmp_path / "bundle")
+    shutil.copytree(recording, tmp_path / "recording")
+    write_config(tmp_path / "c.yaml", Path("bundle"), Path("recording"), 9)
+    harm(tmp_path)
+
+    done = handmap("run", "--config", tmp_path / "c.yaml")
+
+    assert done.returncode == 78
+    assert "Traceback" not in done.stderr
+    (last,) = [line for line in done.stderr.splitlines() if line.startswith("handmap: ")]
+    assert sentence in last and last == done.stderr.splitlines()[-1]
+
+
+def test_validate_says_good_or_bad_and_runs_nothing(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9)
+
+    good = handmap("run", "--config", config, "--validate")
+    wrong_type(tmp_path)
+    bad = handmap("run", "--config", config, "--validate")
+
+    assert (good.returncode, bad.returncode) == (0, 78)
+    assert "is valid" in good.stdout

@@ -1,0 +1,54 @@
+"""The daemon's configuration: the shipped one is good, a bad one is refused with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from handmap.config import read_config
+from handmap.errors import ConfigError
+from handmap.packet_fields import DEFAULT_PORT
+from runtime.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = "bundle: b\ncamera: {kind: replay, path: r}\npublish: {targets: [{host: 127.0.0.1}]}\n"
+
+
+def read(tmp_path: Path, text: str) -> Settings:
+    (tmp_path / "c.yaml").write_text(text)
+    return read_config(tmp_path / "c.yaml", Settings)
+
+
+def test_shipped_configuration_is_good_and_shows_every_default() -> None:
+    shipped = read_config(ROOT / "configs" / "laptop_demo.yaml", Settings)
+
+    assert shipped.bundle == ROOT / "models" / "handmap-hand21"
+    assert shipped.camera.path == ROOT / "models" / "demo_recording"
+    assert [target.port for target in shipped.publish.targets] == [DEFAULT_PORT, DEFAULT_PORT + 1]
+    defaults = Settings(shipped.bundle, shipped.camera, shipped.publish)
+    assert (shipped.engine, shipped.tracking, shipped.log) == (defaults.engine, defaults.tracking, defaults.log)
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).bundle == tmp_path / "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (GOOD + "trakcing: {}\n", "line 4: unknown key 'trakcing'; did you mean 'tracking'"),
+        (GOOD.replace("path: r", "path: r, pase: lockstep"), "line 2: unknown key 'camera.pase'; did you mean 'pace'"),
+        (GOOD.replace("path: r", "path: r, pace: fast"), "line 2: key 'camera.pace'"),
+        (GOOD.replace("kind: replay", "kind: webcam"), "line 2: key 'camera.*webcam"),
+        (GOOD.replace("127.0.0.1", "h, port: 70000"), "line 3: key 'publish.targets"),
+        (GOOD.replace("targets: [{host: 127.0.0.1}]", "targets: []"), "line 3: key 'publish.targets'"),
+        (GOOD + "bundle: c\n", "line 4: key 'bundle' is given twice"),
+        (GOOD.replace("bundle: b\n", ""), "key 'bundle' is missing"),
+        (GOOD + "log: {stats_s: often}\n", "line 4: key 'log.stats_s'"),
+        ("bundle: [\n", "not valid YAML"),
+    ],
+)
+def test_bad_configuration_is_refused_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        read(tmp_path, text)
+
+    assert "\n" not in str(caught.value)

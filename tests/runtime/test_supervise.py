@@ -1,0 +1,138 @@
+"""Trying again, notifying systemd, the heartbeat, and the log of rates."""
+
+import logging
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from handmap.errors import CameraLost, ConfigError, Transient
+from handmap.packet_fields import DaemonState
+from handmap.timing import StageClock
+from runtime import supervise
+from runtime.heartbeat import Heartbeat
+from runtime.notify import Notifier, open_notifier
+from runtime.publish import open_publisher
+from runtime.settings import PublishConfig, TargetConfig
+from runtime.state import DaemonStatus
+from runtime.stats import StatsLog
+from runtime.supervise import StopFlag, keep_trying
+from tests.support.processes import drain, listening, port_of
+
+
+class Pauses(StopFlag):
+    """A stop flag that notes the pauses asked for instead of making them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, seconds: float, while_waiting: object) -> None:
+        self.seconds.append(seconds)
+
+
+def test_pauses_grow_to_ten_seconds_and_the_same_sentence_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    stop = Pauses()
+    failures: list[Transient] = []
+
+    def attempt() -> None:
+        if len(failures) < 7:
+            raise CameraLost("no camera")
+
+    keep_trying(attempt, CameraLost, failures.append, stop, lambda: None)
+
+    assert stop.seconds == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    assert len(caplog.records) == 1
+
+
+def test_pause_is_short_again_after_a_healthy_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Pauses()
+    failures: list[Transient] = []
+    monkeypatch.setattr(supervise, "HEALTHY_S", -1.0)
+
+    def attempt() -> None:
+        if len(failures) < 3:
+            raise CameraLost("no camera")
+
+    keep_trying(attempt, CameraLost, failures.append, stop, lambda: None)
+
+    assert stop.seconds == [0.5, 0.5, 0.5]
+
+
+def test_other_errors_go_through() -> None:
+    def attempt() -> None:
+        raise ConfigError("wrong")
+
+    with pytest.raises(ConfigError):
+        keep_trying(attempt, Transient, lambda error: None, StopFlag(), lambda: None)
+
+
+def test_stop_ends_a_wait_soon() -> None:
+    stop = StopFlag()
+    beats = []
+
+    def beat() -> None:
+        beats.append(1)
+        if len(beats) == 2:
+            stop.set()
+
+    start_s = time.monotonic()
+    stop.wait(10, beat)
+
+    assert time.monotonic() - start_s < 1
+
+
+@pytest.mark.parametrize("is_abstract", [False, True])
+def test_systemd_hears_ready_once_then_the_states(tmp_path: Path, is_abstract: bool) -> None:
+    name = f"@handmap-test-{time.monotonic_ns()}" if is_abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind("\0" + name[1:] if is_abstract else name)
+        systemd.settimeout(2)
+        status = DaemonStatus(open_notifier({"NOTIFY_SOCKET": name}))
+
+        for state in (DaemonState.NO_CAMERA, DaemonState.NO_CAMERA, DaemonState.TRACKING, DaemonState.STOPPING):
+            status.enter(state, "why" if state is DaemonState.NO_CAMERA else "")
+
+        heard = [systemd.recv(1000).decode() for _ in range(3)]
+    assert heard == ["STATUS=NO_CAMERA: why\nREADY=1", "STATUS=TRACKING", "STATUS=STOPPING\nSTOPPING=1"]
+
+
+def test_no_systemd_is_no_fault() -> None:
+    Notifier(None).send("READY=1")
+    Notifier("/nonexistent/socket").send("READY=1")
+
+
+def test_heartbeat_goes_on_and_the_watchdog_is_fed_only_by_progress(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, listening() as sink:
+        systemd.bind(str(tmp_path / "notify"))
+        notifier = Notifier(str(tmp_path / "notify"))
+        status = DaemonStatus(notifier)
+        publisher = open_publisher(PublishConfig((TargetConfig("127.0.0.1", port_of(sink)),)))
+
+        with Heartbeat(publisher, status, notifier, period_s=0.02):
+            time.sleep(0.15)
+            status.advance()
+            time.sleep(0.15)
+        publisher.close()
+
+        systemd.setblocking(False)
+        assert [systemd.recv(100) for _ in range(2)] == [b"WATCHDOG=1"] * 2
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+        assert len(drain(sink)) >= 8
+
+
+def test_rates_are_logged_every_so_often_and_not_per_frame(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock = StageClock()
+    stats = StatsLog(clock, every_s=0.1)
+
+    end_s = time.monotonic() + 0.35
+    while time.monotonic() < end_s:
+        clock.record("crop", 2_000_000)
+        stats.count(hands=1, dropped=3, send_errors=0)
+        time.sleep(0.01)
+
+    assert 2 <= len(caplog.records) <= 3
+    assert "hands_per_frame=1.00 dropped=3 send_errors=0 crop_ms=2.00/2.00" in caplog.records[0].getMessage()

@@ -1,0 +1,96 @@
+"""A whole bundle around tiny.onnx and a recording of a moving blob: what runtime and clients are tested with, in
+seconds.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from handmap.arrays import Float32
+from handmap.bundle import (
+    GOLDEN,
+    MANIFEST,
+    Bundle,
+    ConfidenceTable,
+    Graph,
+    MadeFrom,
+    Manifest,
+    Normalisation,
+    Precision,
+    Tensor,
+    Tensors,
+    encode_manifest,
+    read_bundle,
+)
+from handmap.engine_onnx import open_onnx_engine
+from handmap.intrinsics import Intrinsics
+from handmap.joints import HAND21
+from handmap.recording_writer import RecordingWriter
+from handmap.values import DepthFrame
+
+TINY = Path(__file__).parent / "tiny.onnx"
+CAMERA = Intrinsics(640, 480, 475.0, 475.0, 319.5, 239.5)
+FPS = 30
+
+
+def write_bundle(path: Path) -> Bundle:
+    """A bundle in FP32 whose golden samples are right."""
+    path.mkdir()
+    graph = TINY.read_bytes()
+    (path / "hand.fp32.onnx").write_bytes(graph)
+    depth = np.random.default_rng(0).uniform(-1, 1.2, (4, 1, 128, 128)).astype(np.float32).clip(-1, 1)
+    joints = open_onnx_engine(TINY, 4, 1).infer(depth).joints
+    np.savez(path / GOLDEN, depth=depth, joints=joints)
+    tensors = Tensors(
+        (Tensor("depth", "float32", ("batch", 1, 128, 128)),), (Tensor("joints", "float32", ("batch", 21, 3)),)
+    )
+    precision = Precision("hand.fp32.onnx", hashlib.sha256(graph).hexdigest(), len(graph))
+    hand = Graph(
+        tensors, HAND21, 250.0, (180.0, 300.0), Normalisation(-1.0, 1.0, 1.0), {"fp32": precision},
+        ConfidenceTable((0.0, 1.0), (12.0, 5.0)),
+    )  # fmt: skip
+    made_from = MadeFrom("0" * 64, "test", {}, 18)
+    golden_sha256 = hashlib.sha256((path / GOLDEN).read_bytes()).hexdigest()
+    (path / MANIFEST).write_bytes(encode_manifest(Manifest(1, {"hand": hand}, golden_sha256, made_from)))
+    return read_bundle(path)
+
+
+def blob_centre_mm(number: int) -> Float32:
+    """Where the blob of frame `number` is: on a slow circle, half a metre away."""
+    angle = number / 40
+    return np.array([60 * np.cos(angle), 40 * np.sin(angle), 500], np.float32)
+
+
+def blob_frame(number: int, has_hand: bool = True) -> DepthFrame:
+    """A frame with a hand-sized lens of depth in it, or with nothing."""
+    depth = np.zeros((CAMERA.height_px, CAMERA.width_px), np.uint16)
+    if has_hand:
+        x, y, z = blob_centre_mm(number)
+        v, u = np.mgrid[: CAMERA.height_px, : CAMERA.width_px]
+        off_x = (u - CAMERA.cx_px) * z / CAMERA.fx_px - x
+        off_y = (v - CAMERA.cy_px) * z / CAMERA.fy_px - y
+        inside = 1 - (off_x / 45) ** 2 - (off_y / 80) ** 2
+        depth[inside > 0] = (z - 20 * np.sqrt(inside[inside > 0])).astype(np.uint16)
+    return DepthFrame(depth, 1.0, CAMERA, number, round(number * 1e9 / FPS))
+
+
+def write_blob_recording(path: Path, frames: int = 30, empty_from: int | None = None) -> Path:
+    """A recording of the moving blob; from frame empty_from on there is nothing to see."""
+    with RecordingWriter(path, CAMERA, 1.0) as writer:
+        for number in range(frames):
+            writer.write(blob_frame(number, empty_from is None or number < empty_from))
+    return path
+
+
+def write_config(
+    path: Path, bundle: Path, recording: Path, port: int, pace: str = "recorded", is_looped: bool = True
+) -> Path:
+    """A configuration file that publishes to a port of this machine."""
+    path.write_text(
+        f"bundle: {bundle}\n"
+        f"camera: {{kind: replay, path: {recording}, pace: {pace}, loop: {str(is_looped).lower()}}}\n"
+        f"publish: {{targets: [{{host: 127.0.0.1, port: {port}}}]}}\n"
+        "log: {stats_s: 0.5}\n"
+    )
+    return path

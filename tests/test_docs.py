@@ -1,0 +1,34 @@
+"""What the documents point at exists, and they speak of nothing outside the project."""
+
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#]+)[^)]*\)")
+VERB = re.compile(r"`handmap ([a-z-]+)[ `]")
+CONFIG = re.compile(r"configs/[a-z0-9_]+\.yaml")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = LINK.findall(path.read_text())
+
+    missing = [target for target in targets if not (path.parent / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_configurations_that_are_named_exist(path: Path) -> None:
+    missing = [name for name in CONFIG.findall(path.read_text()) if not (ROOT / name).exists()]
+
+    assert missing == []
+
+
+def test_the_readme_names_only_verbs_that_exist() -> None:
+    known = {entry.name for entry in entry_points(group="handmap.commands")}
+
+    assert set(VERB.findall((ROOT / "README.md").read_text())) <= known

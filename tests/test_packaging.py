@@ -1,0 +1,71 @@
+"""The wheel: one package `handmap`, its data, and a command that runs from a fresh environment."""
+
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+VERBS = {"train", "evaluate", "synthesize", "export", "run", "record", "check", "bench", "listen", "view"}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
+    subprocess.run(build, check=True, cwd=folder)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def command(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
+    """`handmap` installed from the wheel in a fresh environment that borrows this one's libraries."""
+    folder = tmp_path_factory.mktemp("venv")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    site = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", str(wheel)]
+    subprocess.run(install, check=True, cwd=folder)
+    # After the fresh site-packages, so that the wheel's own files win over the checkout.
+    (Path(site) / "zz_borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin" / "handmap"
+
+
+def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"handmap"}
+    assert "handmap/py.typed" in names
+    assert "handmap/training/assets/hand.npz" in names
+    assert "handmap/runtime/daemon.py" in names
+
+
+def test_help_lists_every_verb(command: Path, tmp_path: Path) -> None:
+    done = subprocess.run([command, "--help"], check=True, capture_output=True, text=True, cwd=tmp_path)
+
+    listed = {line.split()[0] for line in done.stdout.split("Commands:")[1].splitlines() if line.strip()}
+    assert listed >= VERBS
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_explains_itself(command: Path, tmp_path: Path, verb: str) -> None:
+    done = subprocess.run([command, verb, "--help"], check=True, capture_output=True, text=True, cwd=tmp_path)
+
+    assert f"handmap {verb}" in done.stdout
+
+
+def test_a_missing_configuration_is_one_sentence_and_exit_code_78(command: Path, tmp_path: Path) -> None:
+    done = subprocess.run([command, "run", "--config", "none.yaml"], capture_output=True, text=True, cwd=tmp_path)
+
+    assert done.returncode == 78
+    assert done.stderr.count("\n") == 1
+    assert "none.yaml" in done.stderr
