@@ -22,12 +22,11 @@ from handmap.bundle import (
     MadeFrom,
     Manifest,
     Precision,
-    Tensor,
-    Tensors,
     encode_manifest,
 )
 from handmap.engine_onnx import onnxruntime_version, open_onnx_engine
 from handmap.errors import ModelError
+from handmap.tensors import Tensor, Tensors
 
 from .samples import crops_of_recording
 from .simplify import check, simplify

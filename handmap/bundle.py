@@ -13,26 +13,12 @@ import numpy as np
 
 from handmap.arrays import Float32
 from handmap.errors import BundleError
+from handmap.tensors import Tensors
 
 MANIFEST: Final = "manifest.json"
 GOLDEN: Final = "golden.npz"
 FORMAT: Final = 1
 PRECISIONS: Final = ("fp32", "fp16", "int8")
-
-
-class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A tensor of a graph; the symbolic axis is written as its name."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
-
-
-class Tensors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The inputs and outputs of a graph."""
-
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
 
 
 class Normalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

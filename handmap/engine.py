@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from handmap.arrays import Array
+from handmap.tensors import Tensors
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Engine(Protocol):
 
     batch: int
     precision: str
+    tensors: Tensors  # as the library reports them
 
     def infer(self, depth: Array) -> EngineOutput:
         """The output for depth (batch, 1, 128, 128) float32 in [-1, 1].

@@ -8,9 +8,11 @@ import onnxruntime
 from handmap.arrays import Array
 from handmap.engine import EngineOutput
 from handmap.errors import DependencyError, EngineFailed, ModelError
+from handmap.tensors import Tensor, Tensors, fix_batch
 
 INPUT = "depth"
 OUTPUTS = ("joints", "guidance")
+DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
 
 class OnnxEngine:
@@ -19,6 +21,13 @@ class OnnxEngine:
     def __init__(self, session: onnxruntime.InferenceSession, batch: int, precision: str) -> None:
         self.batch = batch
         self.precision = precision
+        self.tensors = fix_batch(
+            Tensors(
+                tuple(_tensor(value) for value in session.get_inputs()),
+                tuple(_tensor(value) for value in session.get_outputs()),
+            ),
+            batch,
+        )
         self._session: onnxruntime.InferenceSession | None = session
         self._outputs = [output.name for output in session.get_outputs() if output.name in OUTPUTS]
 
@@ -65,6 +74,10 @@ def open_onnx_engine(path: Path, batch: int, threads: int, precision: str = "fp3
     engine = OnnxEngine(session, batch, precision)
     engine.infer(np.ones((batch, *found[INPUT][1:]), np.float32))
     return engine
+
+
+def _tensor(value: onnxruntime.NodeArg) -> Tensor:
+    return Tensor(value.name, DTYPES.get(value.type, value.type), tuple(value.shape))
 
 
 def onnxruntime_version() -> str:

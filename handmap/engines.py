@@ -8,6 +8,7 @@ import numpy as np
 from handmap.bundle import Bundle, Golden
 from handmap.engine import Engine, Engines
 from handmap.errors import BundleError, ConfigError
+from handmap.tensors import Tensors, fix_batch
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +34,18 @@ def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
     from handmap.engine_onnx import open_onnx_engine  # ONNX Runtime is loaded only where it is chosen
 
     engine = open_onnx_engine(path, batch, config.threads, config.precision)
+    wanted = fix_batch(bundle.hand.tensors, batch)
+    if engine.tensors != wanted:
+        engine.close()
+        raise BundleError(
+            f"bundle {str(bundle.path)!r}: the {config.precision} engine has tensors {_shown(engine.tensors)}, "
+            f"its manifest states {_shown(wanted)}; export the bundle again"
+        )
     return Engines(hand=engine)
+
+
+def _shown(tensors: Tensors) -> str:
+    return ", ".join(f"{t.name} {t.dtype} {t.shape}" for t in (*tensors.inputs, *tensors.outputs))
 
 
 def golden_distance_mm(engine: Engine, golden: Golden, cube_mm: float) -> float:

@@ -18,9 +18,9 @@ class CheckedPrecision:
 
 
 def check(bundle: Bundle) -> list[CheckedPrecision]:
-    """Opens every precision of a bundle that was read and hashed, and runs the golden samples.
+    """Opens every precision of a bundle that was read and hashed, compares its tensors with the manifest's, runs the golden samples.
 
-    Raises BundleError for an engine that is off, ModelError for tensors other than the contract's.
+    Raises BundleError for an engine that is off or has other tensors.
     """
     golden = read_golden(bundle)
     return [_check(bundle, golden, precision) for precision in sorted(bundle.hand.precisions)]

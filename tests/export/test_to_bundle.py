@@ -1,8 +1,10 @@
 """From a program to a bundle: what is proven, what is refused, and that nothing half-written stays."""
 
+import dataclasses
 import os
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from export.to_bundle import export_bundle
 from handmap.bundle import read_bundle, read_golden
 from handmap.engine_onnx import open_onnx_engine
-from handmap.engines import golden_distance_mm
+from handmap.engines import EngineConfig, golden_distance_mm, open_engines
 from handmap.errors import BundleError, ModelError, RecordingError
 from tests.export.programs import FACTS, SmallNetwork, save_program
 
@@ -179,3 +181,13 @@ def test_a_damaged_bundle_is_refused_by_the_file_s_name(bundle_path: Path, tmp_p
 def test_a_bundle_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"manifest\.json cannot be read"):
         read_bundle(tmp_path / "absent")
+
+
+def test_an_engine_with_other_tensors_than_its_manifest_states_is_refused(bundle_path: Path, tmp_path: Path) -> None:
+    bundle = read_bundle(bundle_path)
+    stated = msgspec.structs.replace(bundle.hand.tensors, outputs=bundle.hand.tensors.outputs[:1])
+    hand = msgspec.structs.replace(bundle.hand, tensors=stated)
+    changed = dataclasses.replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, graphs={"hand": hand}))
+
+    with pytest.raises(BundleError, match=r"its manifest states depth float32 \(1, 1, 128, 128\), joints"):
+        open_engines(changed, EngineConfig(), batch=1)

@@ -12,6 +12,7 @@ from handmap.errors import EngineFailed
 from handmap.follow import FollowSettings, follow
 from handmap.intrinsics import Intrinsics
 from handmap.joints import JOINT_COUNT
+from handmap.tensors import Tensors
 from handmap.track import NO_TRACKS, Tracks, cube_centre
 from handmap.values import GUIDANCE_PX, DepthFrame, Handedness
 
@@ -32,6 +33,7 @@ class CentroidEngine:
     """
 
     precision = "fp32"
+    tensors = Tensors((), ())
 
     def __init__(self, batch: int = 1) -> None:
         self.batch = batch

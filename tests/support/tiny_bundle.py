@@ -18,8 +18,6 @@ from handmap.bundle import (
     Manifest,
     Normalisation,
     Precision,
-    Tensor,
-    Tensors,
     encode_manifest,
     read_bundle,
 )
@@ -27,6 +25,7 @@ from handmap.engine_onnx import open_onnx_engine
 from handmap.intrinsics import Intrinsics
 from handmap.joints import HAND21
 from handmap.recording_writer import RecordingWriter
+from handmap.tensors import Tensor, Tensors
 from handmap.values import DepthFrame
 
 TINY = Path(__file__).parent / "tiny.onnx"
