@@ -1,7 +1,6 @@
 """`handmap bench`: the daemon's own path over a recording, flat out, with what it took per stage and per frame."""
 
 import os
-import resource
 import socket
 import time
 from dataclasses import asdict, dataclass
@@ -65,11 +64,17 @@ def bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, track
             publisher.close()
     stages = dict(clock.summarise())
     end_to_end = stages.pop("end_to_end", StageSummary(0, 0.0, 0.0, 0.0))
-    rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rss_mb = _peak_rss_mb()
     fps = frames / elapsed_s if elapsed_s > 0 else 0.0
     return BenchReport(
         stages, end_to_end, fps, frames, hands, dropped, rss_mb, load_average, engines.hand.precision, threads
     )
+
+
+def _peak_rss_mb() -> float:
+    """The most memory that this process has held; getrusage would count the process it was forked from."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) / 1024
 
 
 def _run(
