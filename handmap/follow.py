@@ -30,7 +30,7 @@ class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0
     far_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0
     proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = 5
-    max_expected_error_mm: Annotated[float, msgspec.Meta(gt=0, le=200)] = 30.0
+    max_expected_error_mm: Annotated[float, msgspec.Meta(gt=0, le=200)] = 40.0
 
     def __post_init__(self) -> None:
         if self.near_mm >= self.far_mm:
@@ -114,17 +114,14 @@ def search(
     with clock.stage("locate"):
         proposals: list[Proposal] = locate(settings.xp, frame, settings.range_mm, settings.proposals)
     centres = [proposal.centre_mm for proposal in proposals if _is_apart(proposal.centre_mm, taken_mm)]
-    looks = sorted(look(frame, centres, engine, settings, clock), key=lambda seen: seen.mean_error_mm)
+    looks = [seen for seen in look(frame, centres, engine, settings, clock) if not seen.is_empty]
+    for _ in range(RECENTRING_PASSES):
+        looks = look(frame, [cube_centre(seen.xyz_camera_mm) for seen in looks], engine, settings, clock)
     found: list[Look] = []
-    for first in looks:
-        if len(taken_mm) + len(found) == settings.max_hands:
-            break
-        seen = first
-        for _ in range(RECENTRING_PASSES):
-            if not seen.is_empty:
-                (seen,) = look(frame, [cube_centre(seen.xyz_camera_mm)], engine, settings, clock)
+    for seen in sorted(looks, key=lambda seen: seen.mean_error_mm):
         others = [*taken_mm, *(cube_centre(other.xyz_camera_mm) for other in found)]
-        if is_hand(seen, settings) and _is_apart(cube_centre(seen.xyz_camera_mm), others):
+        is_wanted = len(others) < settings.max_hands and is_hand(seen, settings)
+        if is_wanted and _is_apart(cube_centre(seen.xyz_camera_mm), others):
             found.append(seen)
     return found
 

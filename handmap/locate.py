@@ -14,10 +14,15 @@ from handmap.arrays import Array, ArrayModule, Bool, Float32
 from handmap.values import DepthFrame
 
 POOL_PX = 8
+PLANE_MM = 15.0  # cells this near a wall or table belong to it; a finger lying on it is as thick
+PLANE_AREA_MM2 = 60_000.0  # a large hand with its forearm shows 40,000: that is never taken for a wall
+PLANE_GUESSES = 48
+REACH_MM = 220.0  # ends are told apart within this; farther, distances from the roots do
 GAP_MM = 35.0  # neighbouring cells further apart than this (beyond the surface's own pitch) are different bodies
 HAND_MM = 150.0  # from a finger tip back to just above the wrist, along the surface
 MIN_PIECE_MM2 = 1200.0  # a child's fist seen end-on shows about 2,500 mm2
 MAX_ROUNDS = 96  # relaxation steps; a path of 96 cells crosses the whole grid
+SETTLE_ROUNDS = 8  # looking whether anything still changes costs as much as a step
 FAR = np.float32(1e9)
 
 
@@ -40,11 +45,11 @@ class Grid:
 
 def locate(xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float], most: int) -> list[Proposal]:
     """At most `most` proposals, the likeliest first: small separate ends before pieces of large bodies, near before far."""
-    grid = pool(xp, frame, range_mm)
+    grid = _without_plane(pool(xp, frame, range_mm))
     if not grid.is_filled.any():
         return []
     grid, links = _without_specks(grid, _link_lengths(grid))
-    distance = _spread(links, _roots(grid))
+    distance = _spread(links, _roots(grid), MAX_ROUNDS)
     proposals: list[Proposal] = []
     for _ in range(2 * most):  # half of the ends may be specks or repeat an earlier one
         tip = _farthest(grid, distance)
@@ -52,7 +57,7 @@ def locate(xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float], mo
             break
         seeds = np.zeros(grid.is_filled.shape, bool)
         seeds[tip] = True
-        from_tip = _spread(links, seeds)
+        from_tip = _spread(links, seeds, _rounds_within_reach(grid, tip))
         proposal = _piece(grid, from_tip)
         if proposal is not None and all(_apart_mm(proposal, other) > HAND_MM / 3 for other in proposals):
             proposals.append(proposal)
@@ -78,6 +83,26 @@ def pool(xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float]) -> G
     y = (v - lens.cy_px) / lens.fy_px * z
     pitch = z * np.float32(POOL_PX / lens.fx_px)
     return Grid(np.stack([x, y, z], axis=-1).astype(np.float32), is_filled, pitch.astype(np.float32))
+
+
+def _without_plane(grid: Grid) -> Grid:
+    """The grid less the largest plane in it, a wall or a table, if there is one; what stands before it comes loose.
+
+    Planes through random triples of cells, the one with the largest area near it wins; the draws are always the same.
+    """
+    points, areas = grid.xyz_mm[grid.is_filled], grid.pitch_mm[grid.is_filled] ** 2
+    if areas.sum() < PLANE_AREA_MM2:
+        return grid
+    corners = points[np.random.default_rng(0).integers(0, len(points), (PLANE_GUESSES, 3))]  # (K, 3, xyz)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
+    offsets = (normals * corners[:, 0]).sum(axis=1)
+    near_areas = (np.abs(points @ normals.T - offsets) < PLANE_MM).T @ areas  # (K,)
+    best = int(np.argmax(near_areas))
+    if near_areas[best] < PLANE_AREA_MM2:
+        return grid
+    is_plane = np.abs(grid.xyz_mm @ normals[best] - offsets[best]) < PLANE_MM
+    return Grid(grid.xyz_mm, grid.is_filled & ~is_plane, grid.pitch_mm)
 
 
 def _roots(grid: Grid) -> Bool:
@@ -128,19 +153,26 @@ def _without_specks(grid: Grid, links: list[Float32]) -> tuple[Grid, list[Float3
     return Grid(grid.xyz_mm, is_kept, grid.pitch_mm), kept_links
 
 
-def _spread(links: list[Float32], seeds: Bool) -> Float32:
-    """Length (H, W) in mm of the shortest way along the surface from any seed; FAR where none leads."""
+def _rounds_within_reach(grid: Grid, tip: tuple[int, int]) -> int:
+    """Relaxation steps that lead REACH_MM away from a cell."""
+    return min(int(REACH_MM / float(grid.pitch_mm[tip])) + 1, MAX_ROUNDS)
+
+
+def _spread(links: list[Float32], seeds: Bool, rounds: int) -> Float32:
+    """Length (H, W) in mm of the shortest way along the surface from any seed; FAR where none leads in so many steps."""
     height, width = seeds.shape
     distance = np.where(seeds, np.float32(0), FAR)
     spans = [(_overlap(height, width, *step), link) for step, link in zip(_STEPS, links, strict=True)]
-    for _ in range(MAX_ROUNDS):
-        before = distance.copy()
-        for (here, there), link in spans:
-            step = link[here]
-            np.minimum(distance[there], distance[here] + step, out=distance[there])
-            np.minimum(distance[here], distance[there] + step, out=distance[here])
-        if np.array_equal(before, distance):
-            break
+    steps = [(distance[here], distance[there], link[here]) for (here, there), link in spans]
+    before = distance.copy()
+    for number in range(1, rounds + 1):
+        for here_mm, there_mm, step_mm in steps:
+            np.minimum(there_mm, here_mm + step_mm, out=there_mm)
+            np.minimum(here_mm, there_mm + step_mm, out=here_mm)
+        if number % SETTLE_ROUNDS == 0:
+            if np.array_equal(before, distance):
+                break
+            np.copyto(before, distance)
     return distance
 
 

@@ -1,0 +1,91 @@
+"""Poses within human limits, and the rejection of those that cut into themselves."""
+
+import numpy as np
+import pytest
+
+from training.collision import _squared_distance, self_collides
+from training.hand_model import load_hand_asset, pose_hand, shape_hand
+from training.poses import (
+    COLUMNS,
+    HIGH,
+    KINDS,
+    KNUCKLE,
+    LOW,
+    MIDDLE,
+    PINCH_FINGER,
+    PINCH_THUMB,
+    THUMB,
+    Kind,
+    bone_angles,
+    open_hand,
+    pinching,
+    sample_kind,
+    sample_pose,
+)
+
+ASSET = load_hand_asset()
+ANCHORS = shape_hand(ASSET, np.zeros(16)).anchors_mm
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_sampled_poses_are_free_of_collision(kind: Kind) -> None:
+    random = np.random.default_rng(3)
+
+    hands = [sample_kind(ASSET, ANCHORS, kind, random)[1] for _ in range(60)]
+
+    assert not any(self_collides(hand.joints_mm) for hand in hands)
+
+
+def test_sampled_angles_are_within_human_limits() -> None:
+    random = np.random.default_rng(4)
+    low, high = bone_angles(LOW), bone_angles(HIGH)
+
+    angles = np.stack([sample_pose(ASSET, ANCHORS, random)[0] for _ in range(300)])
+
+    assert np.all(angles >= np.minimum(low, high) - 1e-9)
+    assert np.all(angles <= np.maximum(low, high) + 1e-9)
+
+
+def test_a_finger_pushed_through_the_palm_collides() -> None:
+    row = np.zeros(COLUMNS)
+    row[KNUCKLE[1]], row[MIDDLE[1]] = 90, 125
+
+    assert self_collides(pose_hand(ASSET, ANCHORS, bone_angles(row)).joints_mm)
+
+
+def test_the_open_hand_does_not_collide() -> None:
+    random = np.random.default_rng(5)
+    rows = [np.clip(open_hand(random), LOW, HIGH) for _ in range(50)]
+
+    assert not any(self_collides(pose_hand(ASSET, ANCHORS, bone_angles(row)).joints_mm) for row in rows)
+
+
+def test_capsule_distance_agrees_with_dense_points() -> None:
+    random = np.random.default_rng(6)
+    shares = np.linspace(0, 1, 300)[:, None]
+
+    for ends in random.uniform(-60, 60, (60, 4, 3)):
+        distance = np.sqrt(_squared_distance(*ends))
+        first, second = (start + shares * (end - start) for start, end in (ends[:2], ends[2:]))
+        dense = np.linalg.norm(first[:, None] - second[None], axis=2).min()
+        assert distance == pytest.approx(dense, abs=0.15)  # mm; the points are up to 0.7 mm apart
+        assert distance <= dense + 1e-9
+
+
+@pytest.mark.parametrize("finger", range(4))
+def test_pinch_brings_the_pads_together(finger: int) -> None:
+    row = np.zeros(COLUMNS)
+    row[THUMB] = PINCH_THUMB[finger]
+    row[KNUCKLE[finger]], row[MIDDLE[finger]] = PINCH_FINGER[finger]
+    row[MIDDLE[finger] + 1] = 0.45 * row[MIDDLE[finger]]
+
+    joints = pose_hand(ASSET, ANCHORS, bone_angles(row)).joints_mm
+
+    assert np.linalg.norm(joints[4] - joints[8 + 4 * finger]) < 20  # mm between the middles of the pads
+
+
+def test_the_same_seed_gives_the_same_pose() -> None:
+    first, _ = sample_kind(ASSET, ANCHORS, pinching, np.random.default_rng(7))
+    second, _ = sample_kind(ASSET, ANCHORS, pinching, np.random.default_rng(7))
+
+    assert np.array_equal(first, second)

@@ -1,0 +1,102 @@
+"""The trained program: any batch, named outputs, model facts inside and beside it, half precision; and the confidence
+table.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from handmap.bundle import ConfidenceTable, Normalisation
+from handmap.joints import HAND21
+from handmap.model_facts import FACTS_FILE, decode_facts
+from training.checkpoint import Checkpoint
+from training.network import HandMap, NetworkConfig
+from training.program import write_program
+from training.train_config import TrainConfig
+from training.validate import Predictions, ValidationSet, fit_confidence, read_landing
+
+CONFIG = TrainConfig(total_samples=1000, network=NetworkConfig(features=16))
+CHECKPOINT = Checkpoint({}, {}, {}, 10, 320, {}, 12.5, {})
+
+
+@pytest.fixture(scope="module")
+def network() -> HandMap:
+    torch.manual_seed(0)
+    return HandMap(CONFIG.network).eval()
+
+
+@pytest.fixture(scope="module")
+def program_path(network: HandMap, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("program") / "handmap.pt2"
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(-1, 1, (16, 1, 128, 128)).astype(np.float32)
+    validation = ValidationSet(depth, rng.uniform(-1, 1, (16, 21, 3)).astype(np.float32), 250.0)
+    write_program(path, network, validation, CONFIG, CHECKPOINT)
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_the_program_takes_any_batch_and_names_its_outputs(program_path: Path, network: HandMap, batch: int) -> None:
+    program = torch.export.load(program_path)
+    depth = torch.rand(batch, 1, 128, 128) * 2 - 1
+
+    outputs = program.module()(depth)
+
+    assert program.graph_signature.user_inputs == ("depth",)
+    assert list(outputs) == ["joints", "guidance"]
+    for name, expected in network(depth).items():
+        torch.testing.assert_close(outputs[name], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_program_runs_in_half_precision(program_path: Path) -> None:
+    depth = torch.rand(2, 1, 128, 128) * 2 - 1
+    module = torch.export.load(program_path).module()
+    expected = module(depth)["joints"]
+
+    halved = module.half()(depth.half())["joints"]
+
+    assert halved.dtype == torch.float16
+    torch.testing.assert_close(halved.float(), expected, atol=5e-3, rtol=0)
+
+
+def test_model_facts_travel_inside_and_beside_the_program(program_path: Path) -> None:
+    extra = {FACTS_FILE: ""}
+    torch.export.load(program_path, extra_files=extra)
+
+    facts = decode_facts(extra[FACTS_FILE], str(program_path))
+
+    assert extra[FACTS_FILE] == program_path.with_suffix(".json").read_text()
+    assert facts.joint_names == HAND21
+    assert facts.cube_mm == 250 and facts.cube_mm_range[0] < 250 < facts.cube_mm_range[1]
+    assert facts.normalisation == Normalisation(near=-1, far=1, background=1)
+    assert facts.made_from["samples"] == 320
+    assert sorted(path.name for path in program_path.parent.iterdir()) == ["handmap.json", "handmap.pt2"]
+
+
+def test_the_confidence_table_rises_in_guidance_and_falls_in_error() -> None:
+    rng = np.random.default_rng(1)
+    guidance = rng.uniform(0, 1, (500, 21)).astype(np.float32)
+    error_mm = (40 * (1 - guidance) + rng.exponential(3, guidance.shape)).astype(np.float32)
+
+    table = fit_confidence(Predictions(error_mm, guidance))
+
+    assert (np.diff(table.guidance) > 0).all() and (np.diff(table.expected_error_mm) <= 0).all()
+    assert np.interp(0.5, table.guidance, table.expected_error_mm) == pytest.approx(23, abs=1)
+
+
+def test_a_network_without_maps_expects_its_mean_error() -> None:
+    table = fit_confidence(Predictions(np.full((4, 21), 7.0, np.float32), None))
+
+    assert table == ConfidenceTable((0.0,), (7.0,))
+
+
+def test_landing_values_are_read_in_the_joints_own_map_and_cell() -> None:
+    guidance = np.zeros((1, 2, 32, 32), np.float32)
+    guidance[0, 0, 3, 30], guidance[0, 1, 31, 0] = 0.7, 0.4
+    inside = np.array([[[30.5 / 16 - 1, 3.5 / 16 - 1, 0], [-0.99, 0.99, 0]]], np.float32)
+    outside = np.array([[[30.5 / 16 - 1, 3.5 / 16 - 1, 0], [-1.2, 0.99, 0]]], np.float32)
+
+    np.testing.assert_allclose(read_landing(guidance, inside), [[0.7, 0.4]])
+    np.testing.assert_allclose(read_landing(guidance, outside), [[0.7, 0]])

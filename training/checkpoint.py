@@ -1,0 +1,78 @@
+"""Checkpoints of a training run: whole or absent after any kill, and refused where they belong to another run.
+
+A file holds tensors and plain values only and is read with `weights_only`. There is no random state in it: samples and
+dropout are functions of the seed and the step, which makes a resumed run exact.
+"""
+
+import io
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from handmap.atomic import write_file
+from handmap.errors import ConfigError, ModelError
+
+FORMAT = 1
+LAST, BEST = "last.pt", "best.pt"
+
+
+class Checkpoint(NamedTuple):
+    """Where a run is: weights and optimiser as state dicts, and the validation error in mm of the best weights so far."""
+
+    network: dict[str, Any]
+    average: dict[str, Any]
+    optimiser: dict[str, Any]
+    step: int
+    samples: int
+    smoothed: dict[str, float]
+    best_error_mm: float
+    identity: dict[str, object]
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes under a temporary name, flushes to disk, renames."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **checkpoint._asdict()}, buffer)
+    try:
+        write_file(path, buffer.getvalue())
+    except OSError as error:
+        raise ModelError(
+            f"checkpoint {str(path)!r} cannot be written: {error.strerror}; free some disk and start again to resume"
+        ) from error
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint in a file.
+
+    Raises ModelError where it is absent, damaged, or of another format.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"checkpoint {str(path)!r} does not exist; name one that `handmap train` has written"
+        ) from error
+    except Exception as error:  # torch raises whatever the damaged bytes lead it to
+        raise ModelError(
+            f"checkpoint {str(path)!r} cannot be read ({type(error).__name__}); delete it and train again"
+        ) from error
+    found = content.pop("format", None) if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise ModelError(
+            f"checkpoint {str(path)!r} has format {found!r}, wanted {FORMAT}; train again, or use the version that wrote it"
+        )
+    return Checkpoint(**content)
+
+
+def check_identity(path: Path, checkpoint: Checkpoint, identity: dict[str, object]) -> None:
+    """Raises ConfigError where the configuration differs from the checkpoint's in what makes a run."""
+    differing = sorted(
+        key for key in identity.keys() | checkpoint.identity.keys() if identity.get(key) != checkpoint.identity.get(key)
+    )
+    if differing:
+        key = differing[0]
+        raise ConfigError(
+            f"resuming {str(path)!r}: it was trained with {key} = {checkpoint.identity.get(key)!r}, the configuration says "
+            f"{identity.get(key)!r}; restore the setting, or choose another --out (with start_from to keep the weights)"
+        )

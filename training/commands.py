@@ -1,0 +1,84 @@
+"""The verbs of this part. Heavy libraries are imported only when a verb runs."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("train")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="YAML of the run, such as configs/train_handmap.yaml.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of checkpoints and result; the configuration's `out` if not given.",
+)
+def train(config_path: Path, out: Path | None) -> None:
+    """Train a network on synthetic hands; resumes from the last checkpoint of its folder.
+
+    Several GPUs: torchrun --nproc-per-node N -m handmap train --config F
+    """
+    import msgspec
+
+    from handmap.config import read_config
+
+    from .train import train as train_network
+    from .train_config import TrainConfig
+
+    config = read_config(config_path, TrainConfig)
+    if out is not None:
+        config = msgspec.structs.replace(config, out=out)
+    click.echo(str(train_network(config)))
+
+
+@click.command("evaluate")
+@click.option("--bundle", "bundle_path", type=click.Path(path_type=Path), required=True, help="Bundle to score.")
+@click.option("--data", required=True, help="Data set by name, such as synthetic:val.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
+@click.option("--frames", type=click.IntRange(1), help="Score the first N frames only.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(bundle_path: Path, data: str, precision: str, threads: int, frames: int | None, as_json: bool) -> None:
+    """Score a bundle on a labelled data set, found and cropped the way the daemon does it."""
+    import json
+
+    from .evaluate import evaluate_bundle, evaluation_table
+
+    figures = evaluate_bundle(bundle_path, data, precision, threads, frames)
+    click.echo(json.dumps(figures) if as_json else evaluation_table(figures))
+
+
+@click.command("synthesize")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Recording to write.")
+@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=6.0, show_default=True)
+@click.option("--fps", type=click.FloatRange(1, 240), default=30.0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+def synthesize(out: Path, seconds: float, fps: float, seed: int) -> None:
+    """Write a recording of a synthetic hand in smooth motion, with its true joints, that any ROS 2 tool opens."""
+    from .synthesize import write_recording
+
+    frames = write_recording(out, seed, seconds, fps)
+    click.echo(f"wrote {out}: {frames} frames at {fps:g} fps, seed {seed}")
+
+
+@click.command("draw-guidance")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("docs/guidance_maps.png"),
+    show_default=True,
+    help="PNG to write.",
+)
+@click.option("--seed", type=click.IntRange(0), default=11, show_default=True, help="Which synthetic hand.")
+@click.option("--joint", default="index_tip", show_default=True)
+def draw_guidance(out: Path, seed: int, joint: str) -> None:
+    """Draw every kind of guidance map of one joint of a synthetic hand, side by side."""
+    from .plots import draw_guidance_maps
+
+    draw_guidance_maps(out, seed, joint)
+    click.echo(str(out))

@@ -1,0 +1,218 @@
+"""The HandMap network family: stem, residual stages with plug-in guidance maps (GMS), pose head; one module, several layouts.
+
+Input is depth (N, 1, 128, 128) in [-1, 1] with background +1; joints come out in half cube sides about the cube's centre.
+What the maps should show is in `guidance`; the layers are in `blocks`.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from handmap.joints import JOINT_COUNT
+
+from .blocks import BasicResidual, FactorisedResidual, Hourglass, conv_norm_relu, conv_pool
+
+GuidanceKind: TypeAlias = Literal["heatmap", "dist2", "udir2", "edt2", "edt2m"]
+Layout: TypeAlias = Literal["shipped", "paper", "hourglass"]
+
+# Maps that a stage predicts, by kind: udir2 adds a unit vector (x, y, z) to each joint's distance.
+GUIDANCE_CHANNELS: dict[GuidanceKind, int] = {
+    "heatmap": JOINT_COUNT,
+    "dist2": JOINT_COUNT,
+    "udir2": 4 * JOINT_COUNT,
+    "edt2": JOINT_COUNT,
+    "edt2m": JOINT_COUNT,
+}
+
+
+class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which member of the family: the layout, the number of stages at 32x32, their width, and what supervises them."""
+
+    layout: Layout = "shipped"
+    stages: int = 2
+    features: int = 32
+    guidance: GuidanceKind | None = "edt2m"
+    dropout: float = 0.0
+
+
+SHIPPED = NetworkConfig()
+PAPER = NetworkConfig(layout="paper", dropout=0.5)
+
+
+class DensePose(NamedTuple):
+    """What training needs of one pass: the embedding (N, E) that the joints are linear in, and each stage's maps (N, K, 32, 32)."""
+
+    embedding: Tensor
+    stage_maps: tuple[Tensor, ...]
+
+
+class GuidanceStage(nn.Module):
+    """The dense guidance-map module (GMS) plugged on any body that keeps the shape (N, C, H, W) of its input.
+
+    The maps are linear in the body's features, are supervised where they are, and are lifted back and added: x + body(x) + lift(maps).
+    """
+
+    def __init__(self, body: nn.Module, channels: int, map_count: int) -> None:
+        super().__init__()
+        self.body = body
+        self.to_maps = nn.Conv2d(channels, map_count, 1)
+        self.lift = conv_norm_relu(map_count, channels, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, C, H, W) for the next stage, and the maps (N, K, H, W) of this one."""
+        features = self.body(x)
+        maps = self.to_maps(features)
+        return x + features + self.lift(maps), maps
+
+
+class PlainStage(nn.Module):
+    """The same stage without maps: the baseline on the same backbone."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """Features (N, C, H, W) for the next stage, and no maps."""
+        return x + self.body(x), None
+
+
+class HandMap(nn.Module):
+    """Depth crop to 21 joints and their guidance maps."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        layout = _LAYOUTS[config.layout]
+        self.guidance = config.guidance
+        self.stem = layout.stem(config.features)
+        self.stages = nn.ModuleList(_stage(layout.body(config.features), config) for _ in range(config.stages))
+        self.head = nn.Sequential(layout.head(config.features), nn.Flatten(), nn.Dropout(config.dropout))
+        self.pose = nn.Linear(layout.embedding(config.features), 3 * JOINT_COUNT)
+        self.apply(_initialise)
+
+    def describe(self, depth: Tensor) -> DensePose:
+        """Everything but the last linear layer, which training keeps in float32 while this runs in bfloat16."""
+        x = self.stem(depth)  # (N, F, 32, 32)
+        stage_maps: list[Tensor] = []
+        for stage in self.stages:
+            x, maps = stage(x)
+            if maps is not None:
+                stage_maps.append(maps)
+        return DensePose(self.head(x), tuple(stage_maps))
+
+    def locate(self, embedding: Tensor) -> Tensor:
+        """Joints (N, 21, 3) in half cube sides, not clipped, of an embedding (N, E)."""
+        return self.pose(embedding).unflatten(1, (JOINT_COUNT, 3))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+
+    def forward(self, depth: Tensor) -> dict[str, Tensor]:
+        """The deployed outputs of depth (N, 1, 128, 128): `joints` (N, 21, 3) and, with guidance, `guidance` (N, 21, 32, 32).
+
+        guidance are the last stage's maps, for udir2 its distances.
+        """
+        described = self.describe(depth)
+        outputs = {"joints": self.locate(described.embedding)}
+        if described.stage_maps:
+            outputs["guidance"] = described.stage_maps[-1][:, :JOINT_COUNT]
+        return outputs
+
+
+class NetworkSize(NamedTuple):
+    """What one pass of one crop costs."""
+
+    parameters: int
+    multiply_adds: int
+
+
+def measure_size(network: nn.Module) -> NetworkSize:
+    """Trainable parameters, and multiply-adds of all convolutions and linear layers for one 128x128 crop."""
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        # A transposed convolution applies its weights once per input pixel, the others once per output pixel.
+        counted = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        pixels = counted[0, 0].numel() if counted.ndim == 4 else 1
+        total += weight.numel() * pixels
+
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+    hooks = [layer.register_forward_hook(count) for layer in network.modules() if isinstance(layer, kinds)]
+    was_training = network.training
+    with torch.no_grad():
+        network.eval()(torch.ones(1, 1, 128, 128))
+    network.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return NetworkSize(sum(weight.numel() for weight in network.parameters()), total)
+
+
+class _Layout(NamedTuple):
+    """Builders of one layout's parts, each given the features F at 32x32; `embedding` gives the width of the head's output."""
+
+    stem: Callable[[int], nn.Module]
+    body: Callable[[int], nn.Module]
+    head: Callable[[int], nn.Module]
+    embedding: Callable[[int], int]
+
+
+def _stage(body: nn.Module, config: NetworkConfig) -> nn.Module:
+    if config.guidance is None:
+        return PlainStage(body)
+    return GuidanceStage(body, config.features, GUIDANCE_CHANNELS[config.guidance])
+
+
+def _light_stem(features: int) -> nn.Module:
+    return nn.Sequential(conv_norm_relu(1, 16, 5, stride=2), conv_norm_relu(16, features, 3, stride=2))
+
+
+def _paper_stem(features: int) -> nn.Module:
+    return nn.Sequential(
+        conv_norm_relu(1, 8, 3), conv_pool(8), conv_pool(16), FactorisedResidual(32), conv_norm_relu(32, features, 1)
+    )
+
+
+def _light_head(features: int) -> nn.Module:
+    return nn.Sequential(
+        conv_norm_relu(features, 64, 3, stride=2),  # 16x16
+        BasicResidual(64),
+        conv_norm_relu(64, 128, 3, stride=2),  # 8x8
+        BasicResidual(128),
+        conv_norm_relu(128, 64, 1),
+        # 8x8 without padding: a fully connected layer with a batch norm.
+        nn.Conv2d(64, 256, 8, bias=False),
+        nn.BatchNorm2d(256),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _paper_head(features: int) -> nn.Module:
+    """CP(F), CP(2F) down to 8x8, then PULL8 up to its fully connected layer."""
+    wide = 16 * features
+    return nn.Sequential(
+        *(conv_pool(features * scale) for scale in (1, 2, 4, 8)),  # 16x16, 8x8, 4x4, 2x2
+        nn.Conv2d(wide, 2 * wide, 2, bias=False),
+        nn.BatchNorm2d(2 * wide, eps=1e-3),
+        nn.ReLU(inplace=True),
+    )
+
+
+_LAYOUTS: dict[Layout, _Layout] = {
+    "shipped": _Layout(_light_stem, BasicResidual, _light_head, lambda features: 256),
+    "paper": _Layout(_paper_stem, FactorisedResidual, _paper_head, lambda features: 32 * features),
+    "hourglass": _Layout(_light_stem, lambda features: Hourglass(features, 2), _light_head, lambda features: 256),
+}
+
+
+def _initialise(layer: nn.Module) -> None:
+    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        return
+    if layer.bias is None:
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    else:
+        # Linear outputs without a batch norm (maps, joints, the mix of a residual branch) start near zero.
+        nn.init.xavier_uniform_(layer.weight, gain=0.1)
+        nn.init.zeros_(layer.bias)

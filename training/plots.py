@@ -1,0 +1,85 @@
+"""Figures of this part: every kind of guidance map of one hand, side by side."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from handmap.arrays import Array, Float32
+from handmap.errors import ConfigError
+from handmap.joints import HAND21
+
+from .augment import AugmentConfig, Samples, augment, draw_warps
+from .guidance import HandCells, make_maps, reduce_to_cells, signed_silhouette_distance, voxel_offset_maps
+from .network import GuidanceKind
+from .sample_cache import RenderedHands
+from .synthetic import render_samples
+
+CUBE_MM = 250.0
+STILL = AugmentConfig(rotation_deg=0, scale_sigma=0, near_jitter_mm=0, far_jitter_mm=0, depth_noise_mm=0)
+KINDS: tuple[GuidanceKind, ...] = ("heatmap", "dist2", "edt2", "edt2m")
+VOXELS = 32
+
+
+def draw_guidance_maps(path: Path, seed: int = 11, joint: str = "index_tip") -> None:
+    """Draws the maps of one joint of the rendered hand `seed` into a PNG.
+
+    Raises ConfigError where the joint is unknown, the sample shows no hand, or the file cannot be written.
+    """
+    if joint not in HAND21:
+        raise ConfigError(f"drawing guidance maps: joint {joint!r} is not of hand21; take one of {', '.join(HAND21)}")
+    matplotlib.use("Agg")
+    number = HAND21.index(joint)
+    samples = augment(RenderedHands(*_rendered(seed)), draw_warps(STILL, (0, 0), np.array([seed])), CUBE_MM)
+    if np.isnan(samples.joints).any():
+        raise ConfigError(f"drawing guidance maps: sample {seed} shows no hand; take another --seed")
+    cells = reduce_to_cells(samples.depth, samples.is_hand)
+    figure = Figure(figsize=(12, 9.4), layout="constrained")
+    axes = figure.subplots(3, 4).ravel()
+    _show(axes[0], samples.depth[0], "depth crop, 128 x 128", "gray")
+    axes[0].plot(*((samples.joints[0, :, :2].T + 1) * 64 - 0.5), "r.", markersize=4)
+    for place, kind in zip(axes[1:5], KINDS, strict=True):
+        _show(place, make_maps(kind, cells, samples.joints)[0, number], kind, "viridis")
+    units = make_maps("udir2", cells, samples.joints)[0, len(HAND21) + 3 * number :][:3]
+    for place, unit, name in zip(axes[5:8], units, "xyz", strict=True):
+        _show(place, unit, f"udir2: unit offset {name}", "coolwarm")
+    _show(axes[8], signed_silhouette_distance(cells.is_hand)[0], "signed silhouette EDT", "coolwarm")
+    for place, image, name in zip(
+        axes[9:12], _voxel_images(cells, samples, number), ("distance", "unit x", "unit z"), strict=True
+    ):
+        _show(place, image, f"vxudir: {name}, seen along y", "viridis" if name == "distance" else "coolwarm")
+    figure.suptitle(f"Guidance maps of {joint}, hand {seed}")
+    try:
+        figure.savefig(path, dpi=70)
+    except OSError as error:
+        raise ConfigError(
+            f"figure {str(path)!r} cannot be written: {error}; name a file in an existing folder"
+        ) from error
+
+
+def _rendered(seed: int) -> tuple[Array, Array, Float32]:
+    drawn = render_samples(seed, 1)
+    return drawn.canvas, drawn.is_hand, drawn.joints_mm
+
+
+def _voxel_images(cells: HandCells, samples: Samples, joint: int) -> list[Float32]:
+    """Projections along y (rows z, columns x) of distance, unit x and unit z in the voxels that the surface passes through."""
+    rows, columns = np.nonzero(cells.is_hand[0])
+    slices = np.floor((cells.depth[0, rows, columns] + 1) * (VOXELS / 2)).astype(np.int64)
+    is_occupied = np.zeros((1, VOXELS, VOXELS, VOXELS), np.bool_)
+    is_occupied[0, slices, rows, columns] = True
+    volume = voxel_offset_maps(is_occupied, samples.joints)[0]
+    first = len(HAND21) + 3 * joint
+    hits = np.maximum(is_occupied[0].sum(axis=1), 1)
+    return [volume[joint].max(axis=1), volume[first].sum(axis=1) / hits, volume[first + 2].sum(axis=1) / hits]
+
+
+def _show(place: Axes, image: Float32, title: str, colours: str) -> None:
+    limit = float(np.abs(image).max())
+    low = -limit if colours == "coolwarm" else float(image.min())
+    drawn = place.imshow(image, cmap=colours, vmin=low, vmax=limit if colours == "coolwarm" else float(image.max()))
+    place.set_title(title, fontsize=9)
+    place.set_axis_off()
+    place.figure.colorbar(drawn, ax=place, shrink=0.75)

@@ -1,0 +1,91 @@
+"""A trained network as a `torch.export` program (.pt2) that carries its model facts, and the same facts as JSON beside it."""
+
+import io
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from handmap.atomic import write_file
+from handmap.bundle import Normalisation
+from handmap.errors import ModelError
+from handmap.joints import HAND21
+from handmap.model_facts import FACTS_FILE, ModelFacts, encode_facts
+from handmap.values import CROP_PX
+
+from .augment import BACKGROUND
+from .checkpoint import Checkpoint
+from .network import HandMap, measure_size
+from .train_config import TrainConfig, identity_of
+from .validate import Predictions, ValidationSet, fit_confidence, predict
+
+# Deviations of the scale augmentation that count as trained for.
+TRAINED_SIGMAS = 2.0
+
+
+def export_network(network: HandMap) -> torch.export.ExportedProgram:
+    """The network in evaluation mode as a program: input `depth` (N, 1, 128, 128) with any N, outputs by name."""
+    plain = network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch stubs lack this form
+    # Two, since torch.export takes a batch of one for a constant.
+    depth = torch.ones(2, 1, CROP_PX, CROP_PX)
+    batch = torch.export.Dim("batch", min=1)
+    return torch.export.export(plain, (depth,), dynamic_shapes={"depth": {0: batch}}, strict=False)
+
+
+def write_program(
+    path: Path, network: HandMap, validation: ValidationSet, config: TrainConfig, checkpoint: Checkpoint
+) -> None:
+    """Writes program and facts beside each other, each whole or not at all.
+
+    Raises ModelError where they cannot be written.
+    """
+    facts = encode_facts(describe_network(network, predict(network, validation), config, checkpoint))
+    buffer = io.BytesIO()
+    torch.export.save(export_network(network), buffer, extra_files={FACTS_FILE: facts})
+    try:
+        write_file(path.with_suffix(".json"), facts.encode())
+        write_file(path, buffer.getvalue())
+    except OSError as error:
+        raise ModelError(
+            f"program {str(path)!r} cannot be written: {error.strerror}; free some disk and start again"
+        ) from error
+
+
+def describe_network(
+    network: HandMap, predictions: Predictions, config: TrainConfig, checkpoint: Checkpoint
+) -> ModelFacts:
+    """What a user of the network must know and cannot see in its tensors."""
+    spread = float(np.exp(TRAINED_SIGMAS * config.augment.scale_sigma))
+    size = measure_size(network)
+    return ModelFacts(
+        joint_names=HAND21,
+        cube_mm=config.cube_mm,
+        cube_mm_range=(round(config.cube_mm / spread, 1), round(config.cube_mm * spread, 1)),
+        normalisation=Normalisation(near=-1.0, far=1.0, background=BACKGROUND),
+        confidence=fit_confidence(predictions),
+        made_from={
+            "config": identity_of(config) | {"total_samples": config.total_samples},
+            "commit": _commit(),
+            "samples": checkpoint.samples,
+            "validation": {
+                "frames": len(predictions.error_mm),
+                "mean_mm": round(float(np.nanmean(predictions.error_mm)), 3),
+            },
+            "network": {"parameters": size.parameters, "multiply_adds": size.multiply_adds},
+            "tools": {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
+        },
+    )
+
+
+def _commit() -> str:
+    """The commit of the sources, marked where they differ from it; `unknown` outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
