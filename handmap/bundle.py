@@ -30,18 +30,29 @@ class Normalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Guidance value at the landed joint (rising) and the error in mm to expect there (falling)."""
+    """What the guidance maps tell of a look into a cube, as fitted on validation samples.
+
+    Of a joint: value of its own map where it landed (rising) and the error in mm to expect there (falling). Of the hand:
+    mean over joints of their maps' peaks (rising) and the probability that the cube shows a hand at all (rising).
+    """
 
     guidance: tuple[float, ...]
     expected_error_mm: tuple[float, ...]
+    hand_peak: tuple[float, ...] = (0.0,)
+    hand_probability: tuple[float, ...] = (1.0,)  # a model without maps takes everything for a hand
 
     def __post_init__(self) -> None:
-        if not self.guidance or len(self.guidance) != len(self.expected_error_mm):
-            raise ValueError(
-                f"confidence table: {len(self.guidance)} guidance values and {len(self.expected_error_mm)} errors, wanted as many of each"
-            )
-        if any(later <= earlier for earlier, later in zip(self.guidance, self.guidance[1:], strict=False)):
-            raise ValueError("confidence table: guidance values must rise")
+        _check_columns("guidance", self.guidance, "expected_error_mm", self.expected_error_mm)
+        _check_columns("hand_peak", self.hand_peak, "hand_probability", self.hand_probability)
+
+
+def _check_columns(name: str, values: tuple[float, ...], other: str, others: tuple[float, ...]) -> None:
+    if not values or len(values) != len(others):
+        raise ValueError(
+            f"confidence table: {len(values)} values of {name} and {len(others)} of {other}, wanted as many of each"
+        )
+    if any(later <= earlier for earlier, later in zip(values, values[1:], strict=False)):
+        raise ValueError(f"confidence table: {name} must rise")
 
 
 class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +113,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graphs: dict[str, Graph]
     golden_sha256: str
     made_from: MadeFrom
+    records: dict[str, str] = {}  # sha256 of further files by name: how INT8 was calibrated, what it cost
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,8 @@ def read_bundle(path: Path) -> Bundle:
     for graph in manifest.graphs.values():
         for precision in graph.precisions.values():
             _check_hash(path, precision.file, precision.sha256)
-    _check_hash(path, GOLDEN, manifest.golden_sha256)
+    for name, wanted in {GOLDEN: manifest.golden_sha256, **manifest.records}.items():
+        _check_hash(path, name, wanted)
     return Bundle(path, manifest, hashlib.sha256(content).digest()[:8])
 
 

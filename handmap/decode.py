@@ -33,6 +33,21 @@ def guidance_at_joints(xp: ArrayModule, joints: JointsNormalised) -> Array:
     return xp.where(inside, joints.guidance[xp.arange(count), row, column], np.float32(0))
 
 
+def hand_peak(xp: ArrayModule, joints: JointsNormalised) -> float:
+    """Mean over joints of the highest value of each one's guidance map; 0 without maps.
+
+    On hands it tells better than the landed values whether there is a hand at all: a hidden joint lands low on a high map.
+    """
+    if joints.guidance is None:
+        return 0.0
+    return float(joints.guidance.reshape(joints.guidance.shape[0], -1).max(axis=1).mean())
+
+
+def hand_confidence(peak: float, table: ConfidenceTable) -> float:
+    """The probability that a cube with this `hand_peak` shows a hand, between the table's rows by linear interpolation."""
+    return float(np.interp(peak, table.hand_peak, table.hand_probability))
+
+
 def expected_error_mm(guidance: Float32, table: ConfidenceTable) -> Float32:
     """Expected errors (J,) in mm of guidance values (J,), between the table's rows by linear interpolation."""
     return np.interp(guidance, table.guidance, table.expected_error_mm).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from handmap.arrays import ArrayModule, Float32
 from handmap.bundle import Bundle, ConfidenceTable
 from handmap.crop import crop_hand
-from handmap.decode import decode
+from handmap.decode import decode, hand_confidence, hand_peak
 from handmap.engine import Engine, Engines
 from handmap.errors import EngineFailed
 from handmap.locate import Proposal, locate
@@ -18,6 +18,7 @@ from handmap.track import Tracks, continue_track, cube_centre, predicted_centre,
 from handmap.values import DepthFrame, HandCrop, Handedness, HandPose, JointsNormalised
 
 RECENTRING_PASSES = 2
+SEARCH_LOOKS = 3  # proposals that are looked at again; the others are far less sure by then
 RECENTRE_BEYOND_MM = 25.0  # training jitters the centre by about this much; beyond it a second look pays
 SAME_HAND_MM = 80.0
 
@@ -30,7 +31,7 @@ class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0
     far_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0
     proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = 5
-    max_expected_error_mm: Annotated[float, msgspec.Meta(gt=0, le=200)] = 40.0
+    min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
 
     def __post_init__(self) -> None:
         if self.near_mm >= self.far_mm:
@@ -48,7 +49,7 @@ class FollowSettings:
     max_hands: int
     range_mm: tuple[float, float]
     proposals: int
-    max_expected_error_mm: float
+    min_confidence: float
 
 
 class Clock(Protocol):
@@ -59,17 +60,18 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class Look:
-    """What one look into a cube gave: joints (J, 3) and their expected errors (J,), camera frame, mm."""
+    """What one look into a cube gave: joints (J, 3) and their expected errors (J,), camera frame, mm.
+
+    peak ranks looks by how surely they show a hand, confidence is the probability that this one does; both are 0 for an
+    empty cube.
+    """
 
     xyz_camera_mm: Float32
     expected_error_mm: Float32
     centre_mm: Float32  # of the cube that was looked into
+    peak: float
+    confidence: float
     is_empty: bool
-
-    @property
-    def mean_error_mm(self) -> float:
-        """Expected error of the whole hand; infinite where the cube was empty."""
-        return float("inf") if self.is_empty else float(self.expected_error_mm.mean())
 
 
 def follow_settings(bundle: Bundle, config: TrackingConfig, xp: ArrayModule = np) -> FollowSettings:
@@ -82,7 +84,7 @@ def follow_settings(bundle: Bundle, config: TrackingConfig, xp: ArrayModule = np
         max_hands=config.max_hands,
         range_mm=(config.near_mm, config.far_mm),
         proposals=config.proposals,
-        max_expected_error_mm=config.max_expected_error_mm,
+        min_confidence=config.min_confidence,
     )
 
 
@@ -115,10 +117,11 @@ def search(
         proposals: list[Proposal] = locate(settings.xp, frame, settings.range_mm, settings.proposals)
     centres = [proposal.centre_mm for proposal in proposals if _is_apart(proposal.centre_mm, taken_mm)]
     looks = [seen for seen in look(frame, centres, engine, settings, clock) if not seen.is_empty]
+    looks = sorted(looks, key=lambda seen: -seen.peak)[:SEARCH_LOOKS]
     for _ in range(RECENTRING_PASSES):
         looks = look(frame, [cube_centre(seen.xyz_camera_mm) for seen in looks], engine, settings, clock)
     found: list[Look] = []
-    for seen in sorted(looks, key=lambda seen: seen.mean_error_mm):
+    for seen in sorted(looks, key=lambda seen: -seen.peak):
         others = [*taken_mm, *(cube_centre(other.xyz_camera_mm) for other in found)]
         is_wanted = len(others) < settings.max_hands and is_hand(seen, settings)
         if is_wanted and _is_apart(cube_centre(seen.xyz_camera_mm), others):
@@ -178,13 +181,15 @@ def is_hand(seen: Look, settings: FollowSettings) -> bool:
     """Whether a look shows a hand that may be published: sure enough, and inside the range."""
     z_mm = float(cube_centre(seen.xyz_camera_mm)[2])
     is_in_range = settings.range_mm[0] - settings.cube_mm / 2 < z_mm < settings.range_mm[1] + settings.cube_mm / 2
-    return is_in_range and seen.mean_error_mm <= settings.max_expected_error_mm
+    return is_in_range and not seen.is_empty and seen.confidence >= settings.min_confidence
 
 
 def _decoded(crop: HandCrop, answer: JointsNormalised, settings: FollowSettings) -> Look:
     xyz_mm, error_mm = decode(settings.xp, answer, crop, settings.confidence)
     is_empty = bool((crop.depth >= 1).all())
-    return Look(xyz_mm, error_mm, crop.centre_mm, is_empty)
+    peak = 0.0 if is_empty else hand_peak(settings.xp, answer)
+    confidence = 0.0 if is_empty else hand_confidence(peak, settings.confidence)
+    return Look(xyz_mm, error_mm, crop.centre_mm, peak, confidence, is_empty)
 
 
 def _is_apart(centre_mm: Float32, others_mm: list[Float32]) -> bool:
@@ -192,15 +197,13 @@ def _is_apart(centre_mm: Float32, others_mm: list[Float32]) -> bool:
 
 
 def _pose(seen: Look, track_id: int, is_tracked: bool, frame: DepthFrame, settings: FollowSettings) -> HandPose:
-    surest_mm, worst_mm = settings.confidence.expected_error_mm[-1], settings.confidence.expected_error_mm[0]
-    span_mm = max(worst_mm - surest_mm, 1e-6)
     return HandPose(
         xyz_camera_mm=seen.xyz_camera_mm,
         expected_error_mm=seen.expected_error_mm,
         track_id=track_id,
         handedness=settings.handedness,
         handedness_confidence=0.0,  # stated by the configuration, not observed
-        confidence=min(max((worst_mm - seen.mean_error_mm) / span_mm, 0.0), 1.0),
+        confidence=seen.confidence,
         is_valid=True,
         is_tracked=is_tracked,
         is_extrapolated=False,

@@ -51,6 +51,13 @@ def write_picture(path: Path, pixels: Uint8) -> None:
     Image.fromarray(pixels).save(path)
 
 
+def encode_png(pixels: Uint8) -> bytes:
+    """The bytes of a PNG of (height, width) grey or (height, width, 3) RGB uint8 pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
 def write_depth_png(path: Path, depth: Uint16) -> None:
     """Writes (height, width) uint16 depth as a 16-bit greyscale PNG."""
     Image.fromarray(depth).save(path, format="PNG")

@@ -34,16 +34,20 @@ def measure(dataset: Dataset, engines: Engines, settings: FollowSettings, most: 
             break
         truth = labelled.xyz_camera_mm
         poses, _ = follow(labelled.frame, NO_TRACKS, engines, settings, clock)
-        pose_mm = poses[0].xyz_camera_mm if poses else None
-        is_found = pose_mm is not None and _distance_mm(cube_centre(pose_mm), cube_centre(truth)) <= MISSED_MM
+        error_mm, is_found = found_errors_mm(poses[0].xyz_camera_mm if poses else None, truth)
         found.append(is_found)
-        errors.append(
-            joint_errors_mm(pose_mm, truth) if pose_mm is not None and is_found else np.full(len(truth), MISSED_MM)
-        )
+        errors.append(error_mm)
         (seen,) = look(labelled.frame, [cube_centre(truth)], engines.hand, settings, clock)
         oracle.append(joint_errors_mm(seen.xyz_camera_mm, truth))
         visible.append(labelled.is_visible)
     return FrameErrors(np.array(errors), np.array(oracle), np.array(visible, dtype=bool), np.array(found, dtype=bool))
+
+
+def found_errors_mm(xyz_mm: Float32 | None, truth_mm: Float32) -> tuple[Float64, bool]:
+    """Joint errors (J,) in mm of the hand that was found, and whether it is the true one; MISSED_MM each where it is not, or none was."""
+    if xyz_mm is None or _distance_mm(cube_centre(xyz_mm), cube_centre(truth_mm)) > MISSED_MM:
+        return np.full(len(truth_mm), MISSED_MM), False
+    return joint_errors_mm(xyz_mm, truth_mm), True
 
 
 def joint_errors_mm(xyz_mm: Float32, truth_mm: Float32) -> Float64:

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from handmap.arrays import Bool, Float32, Float64
 
 from .canvas import CANVAS_MM, print_canvas
-from .render import draw_ellipsoid, draw_plane
-from .scene import HEIGHT_PX, WIDTH_PX, draw_lens
+from .hand_model import ELBOW, FOREARM, load_hand_asset, shape_hand, train_coefficients
+from .poses import sample_pose
+from .render import draw_ellipsoid, draw_mesh, draw_plane
+from .scene import HEIGHT_PX, WIDTH_PX, draw_lens, skin_of, uniform_rotation
 from .sensor import draw_sensor, sense
 
 LEAST_CELLS = 400  # of the canvas; less than this the locator does not propose
 ATTEMPTS = 10
 BEADS = 14  # ellipsoids that make a limb
+CUBE_MM = 250.0  # no joint of an arm's hand lies in this
 DEPTH_UNITS_MM = (1.0, 0.125)
 
 
@@ -32,7 +35,7 @@ def render_no_hand(random: np.random.Generator) -> tuple[NDArray[np.int16], Bool
         z_mm = np.zeros((bottom - top, right - left), np.float32)
         mask = np.zeros(z_mm.shape, np.bool_)
         SCENES[int(random.choice(len(SCENES), p=SHARES))](z_mm, centre, figures, random)
-        _ripple(z_mm, random)
+        _wear(z_mm, random)
         unit_mm = DEPTH_UNITS_MM[int(random.integers(len(DEPTH_UNITS_MM)))]
         raw, mask = sense(z_mm, mask, float(figures[0]), draw_sensor(random, unit_mm, *z_mm.shape))
         canvas, is_hand = print_canvas(raw, mask, unit_mm, figures, centre)
@@ -113,8 +116,25 @@ def _furniture(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.
         _bodies(z_mm, centre - np.array([0, 0, random.uniform(0, 80)]), lens, random)
 
 
-SCENES = (_limb, _bodies, _head, _furniture)
-SHARES = (0.4, 0.3, 0.15, 0.15)
+def _forearm(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
+    """The arm of a hand that lies outside the cube: its skin, about a point well up the forearm."""
+    asset = load_hand_asset()
+    shape = shape_hand(asset, train_coefficients(asset, random))
+    _, hand = sample_pose(asset, shape.anchors_mm, random)
+    rotation = uniform_rotation(random)
+    arm = rotation @ (hand.rotations[FOREARM] @ shape.anchors_mm[ELBOW])
+    joints = hand.joints_mm @ rotation.T
+    start = random.uniform(0.4, 0.9)
+    for share in np.linspace(start, 1.2, 9):
+        point = joints[0] + share * arm
+        if (np.abs(joints - point).max(axis=1) > CUBE_MM / 2).all():
+            skin_mm = skin_of(asset, shape, hand, rotation, joints[0] - point + centre)
+            draw_mesh(z_mm, np.zeros(z_mm.shape, np.bool_), skin_mm, asset.triangles, lens)
+            return
+
+
+SCENES = (_limb, _forearm, _bodies, _head, _furniture)
+SHARES = (0.25, 0.25, 0.25, 0.12, 0.13)
 
 
 def _ball(z_mm: Float32, centre: Float64, radii: Float64, lens: Float64) -> None:
@@ -129,10 +149,19 @@ def _direction(random: np.random.Generator) -> Float64:
     return unit
 
 
-def _ripple(z_mm: Float32, random: np.random.Generator) -> None:
-    """Folds of cloth: two waves of up to 7 mm over the surface."""
-    rows, columns = np.indices(z_mm.shape)
-    for _ in range(2):
-        waves = random.uniform(0.01, 0.12, 2) * random.choice((-1, 1), 2)
-        wave = random.uniform(0, 7) * np.sin(rows * waves[0] + columns * waves[1] + random.uniform(0, 6.28))
-        z_mm += np.where(z_mm > 0, wave, 0).astype(np.float32)
+def _wear(z_mm: Float32, random: np.random.Generator) -> None:
+    """Folds of cloth, and the ragged holes that dark cloth, hair and far things have in depth images."""
+    fold_mm = random.uniform(0, 7) if random.uniform() < 0.75 else random.uniform(7, 25)
+    z_mm += np.where(z_mm > 0, fold_mm * _waves(z_mm.shape, random), 0).astype(np.float32)
+    if random.uniform() < 0.35:
+        z_mm[_waves(z_mm.shape, random) + random.normal(0, 0.15, z_mm.shape) > random.uniform(0.2, 1.0)] = 0
+
+
+def _waves(shape: tuple[int, ...], random: np.random.Generator) -> Float64:
+    """Three crossing waves (H, W) of unit amplitude together."""
+    rows, columns = np.indices(shape)
+    total = np.zeros(shape)
+    for _ in range(3):
+        down, right = random.uniform(0.01, 0.15, 2) * random.choice((-1, 1), 2)
+        total += np.sin(rows * down + columns * right + random.uniform(0, 6.28)) / 3
+    return total

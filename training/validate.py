@@ -24,6 +24,7 @@ FIRST_SEED = 1_000_000_000
 WARP_KEY = (0x76616C, 0)
 PASS_SAMPLES = 64
 TABLE_BINS = 24
+PEAK_BINS = 32
 
 
 class ValidationSet(NamedTuple):
@@ -35,12 +36,15 @@ class ValidationSet(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What a network says of a validation set: the error (N, 21) in mm, NaN where there is no hand to be right about; and each
-    joint's own map where it landed (N, 21), if any.
+    """What a network says of a validation set.
+
+    The error (N, 21) in mm, NaN where there is no hand to be right about; and, where it has maps, each joint's own map where
+    it landed (N, 21), and the mean over joints of their maps' peaks (N,).
     """
 
     error_mm: Float32
     guidance: Float32 | None
+    peak: Float32 | None
 
 
 def make_validation_set(config: TrainConfig) -> ValidationSet:
@@ -58,17 +62,20 @@ def predict(network: HandMap, validation: ValidationSet) -> Predictions:
     was_training = network.training
     network.eval()
     device = next(network.parameters()).device
-    located, landed = [], []
+    located, landed, peaks = [], [], []
     for start in range(0, len(validation.depth), PASS_SAMPLES):
         depth = torch.from_numpy(validation.depth[start : start + PASS_SAMPLES]).to(device)
         outputs = {name: value.cpu().numpy() for name, value in network(depth).items()}
         located.append(outputs["joints"])
         if "guidance" in outputs:
             landed.append(read_landing(outputs["guidance"], outputs["joints"]))
+            peaks.append(outputs["guidance"].max(axis=(2, 3)).mean(axis=1))
     network.train(was_training)
     offsets = np.concatenate(located) - validation.joints
     error_mm = np.linalg.norm(offsets, axis=-1) * (validation.cube_mm / 2)
-    return Predictions(error_mm.astype(np.float32), np.concatenate(landed) if landed else None)
+    if not landed:
+        return Predictions(error_mm.astype(np.float32), None, None)
+    return Predictions(error_mm.astype(np.float32), np.concatenate(landed), np.concatenate(peaks))
 
 
 def read_landing(guidance: Float32, joints: Float32) -> Float32:
@@ -84,25 +91,29 @@ def read_landing(guidance: Float32, joints: Float32) -> Float32:
 
 
 def fit_confidence(predictions: Predictions) -> ConfidenceTable:
-    """The table from a joint's guidance value to its expected error in mm; for a network without maps, its mean error.
+    """The table from guidance maps to expected errors in mm and to the probability of a hand; without maps, the mean error.
 
     One table for all joints: bins of equal count over the pooled joints, their mean errors made non-increasing in the
     guidance by pooling adjacent violators. A joint found where there is no hand counts as MISSED_MM off. To be read with
     linear interpolation, constant beyond its ends.
     """
-    if predictions.guidance is None:
+    if predictions.guidance is None or predictions.peak is None:
         return ConfidenceTable((0.0,), (round(float(np.nanmean(predictions.error_mm)), 3),))
-    order = np.argsort(predictions.guidance, axis=None, kind="stable")
-    error_mm = np.where(np.isnan(predictions.error_mm), MISSED_MM, predictions.error_mm)
-    values, errors = predictions.guidance.ravel()[order], error_mm.ravel()[order]
-    bins = np.array_split(np.arange(len(values)), TABLE_BINS)
-    guidance = np.array([values[part].mean() for part in bins], np.float64)
-    expected_mm = _fall(np.array([errors[part].mean() for part in bins], np.float64))
-    keep = np.append(np.diff(guidance) > 1e-4, True)
-    return ConfidenceTable(
-        guidance=tuple(round(float(value), 5) for value in guidance[keep]),
-        expected_error_mm=tuple(round(float(value), 3) for value in expected_mm[keep]),
-    )
+    error_mm: Float64 = np.nan_to_num(predictions.error_mm.astype(np.float64), nan=MISSED_MM)
+    guidance, expected_mm = _fit_falling(predictions.guidance.ravel(), error_mm.ravel(), TABLE_BINS)
+    is_no_hand = np.isnan(predictions.error_mm).all(axis=1)
+    peak, no_hand = _fit_falling(predictions.peak, is_no_hand.astype(np.float64), PEAK_BINS)
+    return ConfidenceTable(guidance, expected_mm, peak, tuple(round(1 - value, 3) for value in no_hand))
+
+
+def _fit_falling(values: Float32, wanted: Float64, bins: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Rising centres of bins of equal count over `values` (M,), and the mean of `wanted` (M,) in each, made to fall."""
+    order = np.argsort(values, kind="stable")
+    parts = np.array_split(order, min(bins, len(order)))
+    centres = np.array([values[part].mean() for part in parts], np.float64)
+    means = _fall(np.array([float(np.mean(wanted[part])) for part in parts], np.float64))
+    keep = np.append(np.diff(centres) > 1e-4, True)
+    return tuple(round(float(c), 5) for c in centres[keep]), tuple(round(float(m), 3) for m in means[keep])
 
 
 def _fall(values: Float64) -> Float64:

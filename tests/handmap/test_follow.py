@@ -18,7 +18,7 @@ from handmap.values import GUIDANCE_PX, DepthFrame, Handedness
 
 LENS = Intrinsics(640, 480, 475.0, 475.0, 319.5, 239.5)
 CUBE_MM = 250.0
-TABLE = ConfidenceTable((0.0, 1.0), (60.0, 5.0))
+TABLE = ConfidenceTable((0.0, 1.0), (60.0, 5.0), (0.0, 1.0), (0.0, 1.0))
 
 
 class NoClock:
@@ -63,7 +63,7 @@ class CentroidEngine:
 
 
 def settings(max_hands: int = 1, handedness: Handedness = Handedness.RIGHT) -> FollowSettings:
-    return FollowSettings(np, CUBE_MM, TABLE, handedness, max_hands, (150.0, 1000.0), 5, 30.0)
+    return FollowSettings(np, CUBE_MM, TABLE, handedness, max_hands, (150.0, 1000.0), 5, 0.5)
 
 
 def scene(*balls: tuple[float, float, float, float], number: int = 0, capture_ns: int = 0) -> DepthFrame:

@@ -80,14 +80,27 @@ def test_the_confidence_table_rises_in_guidance_and_falls_in_error() -> None:
     guidance = rng.uniform(0, 1, (500, 21)).astype(np.float32)
     error_mm = (40 * (1 - guidance) + rng.exponential(3, guidance.shape)).astype(np.float32)
 
-    table = fit_confidence(Predictions(error_mm, guidance))
+    table = fit_confidence(Predictions(error_mm, guidance, guidance.max(axis=1)))
 
     assert (np.diff(table.guidance) > 0).all() and (np.diff(table.expected_error_mm) <= 0).all()
     assert np.interp(0.5, table.guidance, table.expected_error_mm) == pytest.approx(23, abs=1)
 
 
+def test_high_peaks_make_a_hand_probable_and_cubes_without_one_expect_a_miss() -> None:
+    rng = np.random.default_rng(2)
+    peak = rng.uniform(0, 1, 600).astype(np.float32)
+    is_hand = rng.uniform(0, 1, 600) < peak
+    error_mm = np.where(is_hand[:, None], 10.0, np.nan) * np.ones((600, 21))
+    guidance = np.repeat(peak[:, None], 21, axis=1)
+
+    table = fit_confidence(Predictions(error_mm.astype(np.float32), guidance, peak))
+
+    assert np.interp([0.2, 0.5, 0.8], table.hand_peak, table.hand_probability) == pytest.approx([0.2, 0.5, 0.8], abs=0.12)
+    assert table.expected_error_mm[0] > 100 and table.expected_error_mm[-1] < 20
+
+
 def test_a_network_without_maps_expects_its_mean_error() -> None:
-    table = fit_confidence(Predictions(np.full((4, 21), 7.0, np.float32), None))
+    table = fit_confidence(Predictions(np.full((4, 21), 7.0, np.float32), None, None))
 
     assert table == ConfidenceTable((0.0,), (7.0,))
 
