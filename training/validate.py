@@ -101,8 +101,8 @@ def fit_confidence(predictions: Predictions) -> ConfidenceTable:
         return ConfidenceTable((0.0,), (round(float(np.nanmean(predictions.error_mm)), 3),))
     error_mm: Float64 = np.nan_to_num(predictions.error_mm.astype(np.float64), nan=MISSED_MM)
     guidance, expected_mm = _fit_falling(predictions.guidance.ravel(), error_mm.ravel(), TABLE_BINS)
-    is_no_hand = np.isnan(predictions.error_mm).all(axis=1)
-    peak, no_hand = _fit_falling(predictions.peak, is_no_hand.astype(np.float64), PEAK_BINS)
+    is_no_hand: Float64 = np.isnan(predictions.error_mm[:, 0]).astype(np.float64)
+    peak, no_hand = _fit_falling(predictions.peak, is_no_hand, PEAK_BINS)
     return ConfidenceTable(guidance, expected_mm, peak, tuple(round(1 - value, 3) for value in no_hand))
 
 

@@ -43,7 +43,9 @@ def poses() -> dict[str, HandPose | None]:
     return dict(zip((name for name, _ in named), poses_of([frame for _, frame in named]), strict=True))
 
 
-def test_the_hand_is_found_in_most_frames_though_torso_elbow_or_head_are_there(poses: dict[str, HandPose | None]) -> None:
+def test_the_hand_is_found_in_most_frames_though_torso_elbow_or_head_are_there(
+    poses: dict[str, HandPose | None],
+) -> None:
     found = {
         name: pose is not None
         and bool(np.linalg.norm(cube_centre(pose.xyz_camera_mm) - HAND_CENTRES_MM[name]) < SAME_HAND_MM)

@@ -95,7 +95,9 @@ def test_high_peaks_make_a_hand_probable_and_cubes_without_one_expect_a_miss() -
 
     table = fit_confidence(Predictions(error_mm.astype(np.float32), guidance, peak))
 
-    assert np.interp([0.2, 0.5, 0.8], table.hand_peak, table.hand_probability) == pytest.approx([0.2, 0.5, 0.8], abs=0.12)
+    assert np.interp([0.2, 0.5, 0.8], table.hand_peak, table.hand_probability) == pytest.approx(
+        [0.2, 0.5, 0.8], abs=0.12
+    )
     assert table.expected_error_mm[0] > 100 and table.expected_error_mm[-1] < 20
 
 
