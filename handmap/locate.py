@@ -21,6 +21,7 @@ REACH_MM = 220.0  # ends are told apart within this; farther, distances from the
 GAP_MM = 35.0  # neighbouring cells further apart than this (beyond the surface's own pitch) are different bodies
 HAND_MM = 150.0  # from a finger tip back to just above the wrist, along the surface
 MIN_PIECE_MM2 = 1200.0  # a child's fist seen end-on shows about 2,500 mm2
+THICK_PIECE_MM2 = 26_000.0  # an open hand of 220 mm with its wrist shows 20,000; a torso's corner 35,000
 MAX_ROUNDS = 96  # relaxation steps; a path of 96 cells crosses the whole grid
 SETTLE_ROUNDS = 8  # looking whether anything still changes costs as much as a step
 FAR = np.float32(1e9)
@@ -50,20 +51,24 @@ def locate(xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float], mo
         return []
     grid, links = _without_specks(grid, _link_lengths(grid))
     distance = _spread(links, _roots(grid), MAX_ROUNDS)
-    proposals: list[Proposal] = []
-    for _ in range(2 * most):  # half of the ends may be specks or repeat an earlier one
+    thin: list[Proposal] = []
+    thick: list[Proposal] = []
+    for _ in range(2 * most):  # half of the ends may be specks, repeat an earlier one, or be corners of a torso
         tip = _farthest(grid, distance)
-        if tip is None or len(proposals) == most:
+        if tip is None or len(thin) == most:
             break
         seeds = np.zeros(grid.is_filled.shape, bool)
         seeds[tip] = True
-        from_tip = _spread(links, seeds, _rounds_within_reach(grid, tip))
+        is_new_body = (
+            distance[tip] >= FAR
+        )  # then all of it must be reached, or its far parts count as bodies of their own
+        from_tip = _spread(links, seeds, MAX_ROUNDS if is_new_body else _rounds_within_reach(grid, tip))
         proposal = _piece(grid, from_tip)
-        if proposal is not None and all(_apart_mm(proposal, other) > HAND_MM / 3 for other in proposals):
-            proposals.append(proposal)
+        if proposal is not None and all(_apart_mm(proposal, other) > HAND_MM / 3 for other in (*thin, *thick)):
+            (thin if proposal.area_mm2 < THICK_PIECE_MM2 else thick).append(proposal)
         distance = np.minimum(distance, from_tip)
         distance[from_tip <= HAND_MM / 2] = 0
-    return proposals
+    return [*thin, *thick][:most]
 
 
 def pool(xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float]) -> Grid:

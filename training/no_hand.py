@@ -155,6 +155,20 @@ def _wear(z_mm: Float32, random: np.random.Generator) -> None:
     z_mm += np.where(z_mm > 0, fold_mm * _waves(z_mm.shape, random), 0).astype(np.float32)
     if random.uniform() < 0.35:
         z_mm[_waves(z_mm.shape, random) + random.normal(0, 0.15, z_mm.shape) > random.uniform(0.2, 1.0)] = 0
+    for _ in range(int(random.integers(-2, 3))):
+        z_mm[_beyond(z_mm.shape, random)] = 0
+
+
+def _beyond(shape: tuple[int, ...], random: np.random.Generator) -> Bool:
+    """What (H, W) lies in the shadow of something nearer: past a wavering line, or in a band along it."""
+    rows, columns = np.indices(shape)
+    angle = random.uniform(0, 2 * math.pi)
+    along = (rows / shape[0] - 0.5) * math.sin(angle) + (columns / shape[1] - 0.5) * math.cos(angle)
+    along += 0.1 * random.uniform() * _waves(shape, random)
+    edge = random.uniform(-0.25, 0.35)
+    width = math.inf if random.uniform() < 0.6 else random.uniform(0.05, 0.3)
+    hidden: Bool = (along > edge) & (along < edge + width)
+    return hidden
 
 
 def _waves(shape: tuple[int, ...], random: np.random.Generator) -> Float64:

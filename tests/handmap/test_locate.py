@@ -89,3 +89,26 @@ def test_a_hand_in_front_of_a_wall_is_proposed() -> None:
     draw_arm(depth, np.array([0.0, 400, 600]), np.array([0.0, 0, 500]), 35)
 
     assert nearest_proposal_mm(depth, (0, 30, 510)) < 90
+
+
+def test_a_large_body_does_not_use_up_all_proposals() -> None:
+    depth = empty_image()
+    draw_ball(depth, (-60, 0, 500), 240)
+    draw_ball(depth, (280, 150, 600), 45)
+
+    assert nearest_proposal_mm(depth, (280, 150, 600)) < 50
+
+
+def test_a_wall_close_behind_does_not_swallow_the_hand() -> None:
+    v, u = np.mgrid[:480, :640]
+    depth = (560 + 0.2 * u + 0.1 * v).astype(np.uint16)
+    draw_arm(depth, np.array([30.0, 400, 600]), np.array([30.0, 20, 560]), 32)
+
+    assert nearest_proposal_mm(depth, (30, 60, 565)) < 60
+
+
+def test_a_flat_hand_alone_is_no_wall() -> None:
+    depth = empty_image()
+    draw_arm(depth, np.array([0.0, 120, 400]), np.array([0.0, -60, 400]), 45)
+
+    assert nearest_proposal_mm(depth, (0, -20, 400)) < 80
