@@ -12,6 +12,7 @@ demo: .venv-demo/ready
 	.venv-demo/bin/python -m clients.demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 .venv-demo/ready: pyproject.toml setup.py
+	@echo 'installing once into .venv-demo; this may take a minute or two'
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/pip install --quiet --disable-pip-version-check -e .[host]
 	touch $@

@@ -29,7 +29,7 @@ def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: floa
     show = (lambda received: click.echo(json.dumps(as_json(received)))) if is_json else TextLines(click.echo)
     click.echo(f"listening on {bind or 'any address'}:{receiver.port}", err=True)
     try:
-        listen_on(receiver, show, count, seconds)
+        listen_on(receiver, show, lambda line: click.echo(line, err=True), count, seconds)
     except KeyboardInterrupt:
         pass
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from handmap.errors import EXIT_CONFIG, HandmapError
-from handmap.packet_fields import DEFAULT_PORT, HandFlags
+from handmap.packet_fields import DEFAULT_PORT, HandFlags, MessageType
 
 from .listen import describe, summary
 from .receive import Received, Receiver, open_receiver
@@ -56,10 +56,11 @@ def watch(receiver: Receiver, processes: list[subprocess.Popen[bytes]], seconds:
         if received is not None:
             if newest is None and seconds is not None:
                 end_s = time.monotonic() + seconds
-            newest = received
-            valid = [hand for hand in received.packet.hands if hand.flags & HandFlags.VALID]
-            frames += 1
-            hands += len(valid)
+            is_frame = received.packet.message_type is MessageType.JOINTS
+            frames += is_frame
+            if is_frame or not frames:  # a heartbeat has no hands: it is shown only in a second without frames
+                newest = received
+            hands += sum(1 for hand in received.packet.hands if hand.flags & HandFlags.VALID)
         now_s = time.monotonic()
         if now_s - line_s >= LINE_EVERY_S:
             rate_hz, frames, line_s = frames / (now_s - line_s), 0, now_s
@@ -70,9 +71,11 @@ def watch(receiver: Receiver, processes: list[subprocess.Popen[bytes]], seconds:
 def _line(newest: Received | None, rate_hz: float) -> str:
     if newest is None:
         return "waiting for the daemon"
+    if newest.packet.message_type is MessageType.HEARTBEAT:
+        return f"{newest.packet.state.name:<9} no frame"
     hands = "; ".join(describe(hand) for hand in newest.packet.hands) or "no hand"
     latency = "" if newest.latency_ms is None else f"{newest.latency_ms:5.1f} ms  "
-    return f"{newest.packet.state.name:<9} {rate_hz:5.1f} packets/s  {latency}{hands}"
+    return f"{newest.packet.state.name:<9} {rate_hz:5.1f} frames/s  {latency}{hands}"
 
 
 def _start(stack: ExitStack, *arguments: str) -> subprocess.Popen[bytes]:

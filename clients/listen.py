@@ -19,15 +19,26 @@ SILENCE_S = 1.5  # a living daemon beats once a second
 Write = Callable[[str], None]
 
 
-def listen(receiver: Receiver, show: Callable[[Received], None], count: int | None, seconds: float | None) -> None:
-    """Shows packets until so many came or so many seconds have passed, else for ever."""
-    end_s = time.monotonic() + seconds if seconds is not None else float("inf")
+def listen(
+    receiver: Receiver, show: Callable[[Received], None], warn: Write, count: int | None, seconds: float | None
+) -> None:
+    """Shows packets until so many came or so many seconds have passed, else for ever; warns once a silence."""
+    newest_s = time.monotonic()
+    end_s = newest_s + seconds if seconds is not None else float("inf")
     shown = 0
-    while time.monotonic() < end_s and (count is None or shown < count):
-        received = receiver.wait(min(WAIT_S, max(end_s - time.monotonic(), 0.001)))
+    is_silent = False
+    while (now_s := time.monotonic()) < end_s and (count is None or shown < count):
+        if now_s - newest_s > SILENCE_S and not is_silent:
+            is_silent = True
+            warn(
+                f"-- silence: nothing came for {SILENCE_S} s; is the daemon running, and does publish.targets name port "
+                f"{receiver.port} of this machine?"
+            )
+        received = receiver.wait(min(WAIT_S, max(end_s - now_s, 0.001)))
         if received is not None:
             show(received)
             shown += 1
+            newest_s, is_silent = time.monotonic(), False
 
 
 class TextLines:
@@ -36,11 +47,12 @@ class TextLines:
     def __init__(self, write: Write) -> None:
         self._write = write
         self._state: DaemonState | None = None
+        self._streams: list[int] = []
+        self._has_two_senders = False
 
     def __call__(self, received: Received) -> None:
         packet = received.packet
-        if received.is_restart:
-            self._write(f"-- restarted as stream {packet.stream_id:08x}")
+        self._note_stream(packet.stream_id)
         if received.lost_before:
             self._write(f"-- {received.lost_before} packets lost")
         if packet.state is not self._state:
@@ -50,6 +62,16 @@ class TextLines:
             latency_ms = received.sender_ms if received.latency_ms is None else received.latency_ms
             hands = "; ".join(describe(hand) for hand in packet.hands) or "no hand"
             self._write(f"frame {packet.frame_number:>7} {latency_ms:>7.1f} ms  {hands}")
+
+    def _note_stream(self, stream_id: int) -> None:
+        """Tells a restart from two daemons at once: a stream that ended never comes back."""
+        if self._streams and stream_id not in self._streams:
+            self._write(f"-- restarted as stream {stream_id:08x}")
+        elif self._streams and stream_id != self._streams[-1] and not self._has_two_senders:
+            self._has_two_senders = True
+            self._write(f"-- two daemons send to this port: {self._streams[-1]:08x} and {stream_id:08x}; stop one")
+        if stream_id not in self._streams:
+            self._streams.append(stream_id)
 
 
 def describe(hand: PacketHand) -> str:

@@ -112,6 +112,11 @@ def open_receiver(host: str, port: int) -> Receiver:
     shown = f"{host or 'any address'}:{port}"
     try:
         out = _bound(host, port)
+    except (socket.gaierror, UnicodeError) as error:
+        raise ConfigError(
+            f"receiver on {shown!r:.90}: no address of that name is known here; give an address of this machine with --bind, "
+            "or leave it out to receive on all of them"
+        ) from error
     except OSError as error:
         raise ConfigError(
             f"receiver on {shown}: the port cannot be opened ({error.strerror or error}); "

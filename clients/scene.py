@@ -69,6 +69,7 @@ class Readout:
         lines = [f"**{self._newest.packet.state.name}**", f"rate {self.rate_hz(now_ns):.1f} Hz"]
         if self._frame is not None:
             lines += [_latency_line(self._frame), *(_hand_line(hand) for hand in self._frame.packet.hands)]
+        lines.append(f"joints: green to {SURE_MM:.0f} mm of expected error, red from {UNSURE_MM:.0f} mm")
         lines.append(f"lost {counts.lost}, restarts {counts.restarts}, refused {counts.refused}")
         return "\n\n".join(lines)
 

@@ -1,11 +1,16 @@
 """`handmap view`: the hands of the wire in any browser. Home of viser."""
 
+import io
+import logging
+import socket
 import time
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
 import viser
 
+from handmap.errors import ConfigError
 from handmap.packet_fields import MAX_HANDS, MessageType
 
 from .receive import Receiver
@@ -22,11 +27,17 @@ class View:
     """A browser page with the hands; it lives through silence and restarts of the sender."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._server = viser.ViserServer(host=host, port=port, label="HandMap", verbose=False)
+        _refuse_foreign(host)
+        # It reports every connection that is closed before it asks for a page, as browsers and port scanners do.
+        logging.getLogger("websockets").setLevel(logging.CRITICAL)
+        with redirect_stdout(io.StringIO()):  # viser prints a banner with addresses of its own
+            self._server = viser.ViserServer(host=host, port=port, label="HandMap", verbose=False)
         self._server.scene.set_up_direction("-y")  # the camera's y points down
-        self._server.initial_camera.position = (0.25, -0.25, -0.15)
-        self._server.initial_camera.look_at = (0.0, 0.0, 0.45)
+        self._server.initial_camera.position = (0.28, -0.22, 0.0)
+        self._server.initial_camera.look_at = (0.0, 0.03, 0.32)
+        self._server.initial_camera.fov = 0.9  # radians: a hand at half a metre and the camera both fill the page
         self._server.scene.add_frame("/camera", axes_length=0.05, axes_radius=0.002)
+        self._server.scene.add_label("/camera/label", "depth camera")
         self._text = self._server.gui.add_markdown("waiting for packets")
         self._hands = [_Hand(self._server, f"/hand_{index}") for index in range(MAX_HANDS)]
         self.readout = Readout()
@@ -55,11 +66,22 @@ class View:
 
     def close(self) -> None:
         """Stops serving."""
-        self._server.stop()
+        with redirect_stdout(io.StringIO()):  # viser says so
+            self._server.stop()
 
     def _draw(self, shapes: list[HandShape]) -> None:
         for index, hand in enumerate(self._hands):
             hand.show(shapes[index] if index < len(shapes) else None)
+
+
+def _refuse_foreign(host: str) -> None:
+    """Raises ConfigError for an address that is not of this machine: viser would try one port after another for ever."""
+    try:
+        socket.create_server((host, 0)).close()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(
+            f"view: the page cannot be served on {host!r:.90} ({error}); give an address of this machine with --web-host"
+        ) from error
 
 
 class _Hand:
@@ -74,7 +96,7 @@ class _Hand:
             f"{name}/joints", vertices, faces, upright, nowhere, batched_colors=np.full((21, 3), 128, np.uint8)
         )
         self._bones: Any = server.scene.add_line_segments(
-            f"{name}/bones", np.zeros((20, 2, 3), np.float32), (200, 200, 200), thickness=BONE_THICKNESS_M
+            f"{name}/bones", np.zeros((20, 2, 3), np.float32), (90, 90, 90), thickness=BONE_THICKNESS_M
         )
         self.show(None)
 

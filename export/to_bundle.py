@@ -2,32 +2,24 @@
 
 import hashlib
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 
 from handmap import __version__
 from handmap.arrays import Float32
-from handmap.atomic import new_folder
-from handmap.bundle import (
-    FORMAT,
-    GOLDEN,
-    MANIFEST,
-    Graph,
-    MadeFrom,
-    Manifest,
-    Precision,
-    encode_manifest,
-)
-from handmap.engine_onnx import onnxruntime_version, open_onnx_engine
+from handmap.bundle import FORMAT, GOLDEN, Graph, MadeFrom, Manifest
+from handmap.bundle_writer import describe_file, write_bundle
+from handmap.engine_onnx import onnxruntime_version, run_graph
 from handmap.errors import ModelError
+from handmap.graph_lint import refuse
 from handmap.tensors import Tensor, Tensors
 
+from .half import HalfGraph, to_half
 from .samples import crops_of_recording
 from .simplify import check, simplify
 from .to_onnx import OPSET, TrainedProgram, load_program, run_program, to_onnx, tool_versions
@@ -36,7 +28,6 @@ PARITY_MM = 0.01
 LEAST_CROPS, MOST_CROPS = 200, 400
 GOLDEN_SAMPLES = 8
 BATCH = 8
-HAND_FILE = "hand.fp32.onnx"
 
 
 @dataclass(frozen=True)
@@ -49,10 +40,13 @@ class ExportReport:
     crops: int
     torch_to_onnx_mm: float
     torch_to_simplified_mm: float
+    half: HalfGraph | None
 
 
-def export_bundle(checkpoint: Path, out: Path, samples: Path, facts_path: Path | None) -> ExportReport:
-    """Writes the bundle at `out` and returns how it was proven.
+def export_bundle(
+    checkpoint: Path, out: Path, samples: Path, facts_path: Path | None, has_half: bool = True
+) -> ExportReport:
+    """Writes the bundle at `out`, with an FP16 graph where asked for, and returns how it was proven.
 
     Raises ModelError if the program does not keep the contract or the graphs disagree by more than PARITY_MM.
     """
@@ -61,27 +55,30 @@ def export_bundle(checkpoint: Path, out: Path, samples: Path, facts_path: Path |
     raw = to_onnx(trained)
     check(raw, checkpoint)
     simplified = simplify(raw, checkpoint)
+    refuse(simplified, str(checkpoint))
     reference = np.concatenate([run_program(trained, batch)["joints"] for batch in _batches(crops)])
     half_cube_mm = trained.facts.cube_mm / 2
-    raw_mm = _worst_mm(reference, _run_onnx(raw, crops), half_cube_mm)
-    joints = _run_onnx(simplified, crops)
+    raw_mm = _worst_mm(reference, _joints(raw, crops), half_cube_mm)
+    joints = _joints(simplified, crops)
     simplified_mm = _worst_mm(reference, joints, half_cube_mm)
     if not max(raw_mm, simplified_mm) <= PARITY_MM:
         raise ModelError(
             f"program {str(checkpoint)!r}: on {len(crops)} crops its ONNX graph is {raw_mm:.4f} mm and the simplified one "
             f"{simplified_mm:.4f} mm off, wanted at most {PARITY_MM} mm; compare the graphs layer by layer"
         )
-    content = simplified.SerializeToString(deterministic=True)
+    half = to_half(trained, simplified, crops, half_cube_mm) if has_half else None
+    graphs = {"fp32": simplified, **({"fp16": half.model} if half else {})}
+    contents = {name: model.SerializeToString(deterministic=True) for name, model in graphs.items()}
     golden = _golden_bytes(crops, joints)
-    manifest = _manifest(trained, simplified, content, golden)
-    with new_folder(out) as folder:
-        (folder / HAND_FILE).write_bytes(content)
-        (folder / GOLDEN).write_bytes(golden)
-        (folder / MANIFEST).write_bytes(encode_manifest(manifest))
-    return ExportReport(OPSET, len(simplified.graph.node), len(content), len(crops), raw_mm, simplified_mm)
+    manifest = _manifest(trained, simplified, contents, golden)
+    write_bundle(out, manifest, {GOLDEN: golden, **{_file(name): content for name, content in contents.items()}})
+    nodes, size = len(simplified.graph.node), len(contents["fp32"])
+    return ExportReport(OPSET, nodes, size, len(crops), raw_mm, simplified_mm, half)
 
 
-def _manifest(trained: TrainedProgram, model: onnx.ModelProto, content: bytes, golden: bytes) -> Manifest:
+def _manifest(
+    trained: TrainedProgram, model: onnx.ModelProto, contents: Mapping[str, bytes], golden: bytes
+) -> Manifest:
     facts = trained.facts
     hand = Graph(
         tensors=Tensors(_tensors(model.graph.input), _tensors(model.graph.output)),
@@ -89,12 +86,16 @@ def _manifest(trained: TrainedProgram, model: onnx.ModelProto, content: bytes, g
         cube_mm=facts.cube_mm,
         cube_mm_range=facts.cube_mm_range,
         normalisation=facts.normalisation,
-        precisions={"fp32": Precision(HAND_FILE, hashlib.sha256(content).hexdigest(), len(content))},
+        precisions={name: describe_file(_file(name), content) for name, content in contents.items()},
         confidence=facts.confidence,
     )
     tools = {"handmap": __version__, "onnxruntime": onnxruntime_version(), **tool_versions()}
     made_from = MadeFrom(trained.sha256, _commit(trained), tools, OPSET)
     return Manifest(FORMAT, {"hand": hand}, hashlib.sha256(golden).hexdigest(), made_from)
+
+
+def _file(precision: str) -> str:
+    return f"hand.{precision}.onnx"
 
 
 def _commit(trained: TrainedProgram) -> str:
@@ -125,15 +126,9 @@ def _golden_bytes(crops: Float32, joints: Float32) -> bytes:
     return buffer.getvalue()
 
 
-def _run_onnx(model: onnx.ModelProto, crops: Float32) -> Float32:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / HAND_FILE
-        path.write_bytes(model.SerializeToString())
-        engine = open_onnx_engine(path, BATCH, threads=1)
-        filled = np.concatenate([crops, np.ones((-len(crops) % BATCH, *crops.shape[1:]), np.float32)])
-        joints = np.concatenate([engine.infer(batch).joints for batch in _batches(filled)])
-        engine.close()
-    return joints[: len(crops)]
+def _joints(model: onnx.ModelProto, crops: Float32) -> Float32:
+    joints: Float32 = run_graph(model.SerializeToString(), crops, ("joints",))["joints"]
+    return joints
 
 
 def _batches(crops: Float32) -> list[Float32]:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,10 @@ def load_program(path: Path, facts_path: Path | None) -> TrainedProgram:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"program {str(path)!r} cannot be read ({error.strerror}); name a .pt2 file") from error
+    if not zipfile.is_zipfile(path):  # torch would log a traceback of its own
+        raise ModelError(
+            f"program {str(path)!r} is no torch.export program, or was cut short; write it with torch.export.save"
+        )
     extra = {FACTS_FILE: ""}
     try:
         program = torch.export.load(path, extra_files=extra)
@@ -63,7 +68,7 @@ def load_program(path: Path, facts_path: Path | None) -> TrainedProgram:
 def run_program(trained: TrainedProgram, depth: Float32) -> dict[str, Float32]:
     """The outputs by name for depth (N, 1, 128, 128), in float32 on the CPU."""
     with torch.inference_mode():
-        outputs = _flat(trained.program.module()(torch.from_numpy(depth)))
+        outputs = flat(trained.program.module()(torch.from_numpy(depth)))
     return {name: value.numpy() for name, value in zip(trained.output_names, outputs.values(), strict=True)}
 
 
@@ -89,13 +94,22 @@ def to_onnx(trained: TrainedProgram) -> onnx.ModelProto:
     return model
 
 
+def flat(outputs: Any) -> dict[str, torch.Tensor]:
+    """The outputs of a program by key, or by position where it has none."""
+    if isinstance(outputs, Mapping):
+        return dict(outputs)
+    if isinstance(outputs, torch.Tensor):
+        return {"0": outputs}
+    return {str(index): value for index, value in enumerate(outputs)}
+
+
 def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path) -> tuple[str, ...]:
     """`joints` and `guidance` in the program's own order, told by key where it has keys, else by shape."""
     wanted = {"joints": (2, joints, 3), "guidance": (2, joints, GUIDANCE_PX, GUIDANCE_PX)}
     depth = torch.ones(2, 1, CROP_PX, CROP_PX)
     try:
         with torch.inference_mode():
-            outputs = _flat(program.module()(depth))
+            outputs = flat(program.module()(depth))
     except Exception as error:
         raise ModelError(
             f"program {str(path)!r}: it refuses a batch of 2 inputs (2, 1, {CROP_PX}, {CROP_PX}) float32: {error}; "
@@ -113,15 +127,6 @@ def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path
             f"and optionally guidance {wanted['guidance']}; change the network's outputs"
         )
     return names
-
-
-def _flat(outputs: Any) -> dict[str, torch.Tensor]:
-    """The outputs of a program by key, or by position where it has none."""
-    if isinstance(outputs, Mapping):
-        return dict(outputs)
-    if isinstance(outputs, torch.Tensor):
-        return {"0": outputs}
-    return {str(index): value for index, value in enumerate(outputs)}
 
 
 def _name_batch(model: onnx.ModelProto, path: Path) -> None:

@@ -1,14 +1,17 @@
 """The command `handmap`: finds the verbs that the installed parts register and turns our errors into one sentence and an exit code."""
 
+import re
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, requires
 
 import click
 
 from handmap import __version__
-from handmap.errors import EXIT_CONFIG, Fatal, HandmapError, Transient
+from handmap.errors import EXIT_CONFIG, DependencyError, Fatal, HandmapError, Transient
 
 GROUP = "handmap.commands"
+PACKAGE = "handmap-edge"
+EXTRAS = {"training": "train", "export": "export", "calibration": "calibrate", "runtime": "host", "clients": "host"}
 EXIT_TRANSIENT = 75  # EX_TEMPFAIL of sysexits.h: trying again may help
 
 
@@ -26,6 +29,23 @@ class Verbs(click.Group):
             return None
         command: click.Command = entry.load()
         return command
+
+    def invoke(self, context: click.Context) -> object:
+        """Runs the verb.
+
+        Raises DependencyError, which names the extra to install, where a library that the verb imports is not there.
+        """
+        try:
+            return super().invoke(context)
+        except ModuleNotFoundError as error:
+            library = (error.name or "").partition(".")[0]
+            if library == "handmap":
+                raise
+            verb = str(context.invoked_subcommand)
+            raise DependencyError(
+                f"{verb}: the library {library!r} is not installed in {sys.prefix!r}; install it with: "
+                f"pip install '{PACKAGE}[{_extra_with(library, verb)}]', in a checkout: pip install -e '.[{_extra_with(library, verb)}]'"
+            ) from error
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,6 +69,13 @@ def main() -> None:
 def _leave(error: HandmapError, code: int) -> None:
     click.echo(f"handmap: {error}", err=True)
     sys.exit(code)
+
+
+def _extra_with(library: str, verb: str) -> str:
+    """The extra of the verb's part, or another one where only that brings the library."""
+    own = EXTRAS[_registered()[verb].value.split(".")[1]]
+    bring = re.findall(rf'^{re.escape(library)}\b.*extra == "(\w+)"', "\n".join(requires(PACKAGE) or ()), re.MULTILINE)
+    return own if own in bring or not bring else str(bring[0])
 
 
 def _registered() -> dict[str, EntryPoint]:

@@ -4,6 +4,8 @@ Whole or absent, never edited. The manifest is these structs, for writers and re
 """
 
 import hashlib
+import itertools
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +15,7 @@ import numpy as np
 
 from handmap.arrays import Float32
 from handmap.errors import BundleError
-from handmap.tensors import Tensors
+from handmap.tensors import Tensors, fix_batch
 
 MANIFEST: Final = "manifest.json"
 GOLDEN: Final = "golden.npz"
@@ -51,7 +53,7 @@ def _check_columns(name: str, values: tuple[float, ...], other: str, others: tup
         raise ValueError(
             f"confidence table: {len(values)} values of {name} and {len(others)} of {other}, wanted as many of each"
         )
-    if any(later <= earlier for earlier, later in zip(values, values[1:], strict=False)):
+    if any(later <= earlier for earlier, later in itertools.pairwise(values)):
         raise ValueError(f"confidence table: {name} must rise")
 
 
@@ -73,6 +75,7 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: dict[str, float]
     dataset: str
     frames: int
+    found_drop: float = 0.0  # share of hands found, FP32 less INT8
 
 
 class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +98,17 @@ class Graph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     normalisation: Normalisation
     precisions: dict[str, Precision]
     confidence: ConfidenceTable
+
+    def __post_init__(self) -> None:
+        unknown = set(self.precisions) - set(PRECISIONS)
+        if not self.precisions or unknown:
+            raise ValueError(f"precisions must be some of {PRECISIONS}, found {tuple(self.precisions)}")
+        low, high = self.cube_mm_range
+        if not 0 < low <= self.cube_mm <= high:
+            raise ValueError(f"cube_mm must lie in cube_mm_range, found {self.cube_mm} and {self.cube_mm_range}")
+        joints = {tensor.shape[1:2] for tensor in self.tensors.outputs if tensor.name == "joints"}
+        if joints != {(len(self.joint_names),)}:
+            raise ValueError(f"{len(self.joint_names)} joint names for the output shapes {self.tensors.outputs}")
 
 
 class MadeFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,9 +192,26 @@ def read_bundle(path: Path) -> Bundle:
 
 
 def read_golden(bundle: Bundle) -> Golden:
-    """The golden samples of a bundle."""
-    with np.load(bundle.path / GOLDEN, allow_pickle=False) as arrays:
-        return Golden(arrays["depth"], arrays["joints"])
+    """The golden samples of a bundle.
+
+    Raises BundleError if the file holds other arrays than the hand graph's.
+    """
+    path = bundle.path / GOLDEN
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            golden = Golden(arrays["depth"], arrays["joints"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BundleError(
+            f"bundle {str(bundle.path)!r}: {GOLDEN} holds no samples: {error}; export it again"
+        ) from error
+    count = len(golden.depth)
+    wanted = [fix_batch(bundle.hand.tensors, count).inputs[0].shape, (count, len(bundle.hand.joint_names), 3)]
+    if count == 0 or [golden.depth.shape, golden.joints.shape] != wanted:
+        raise BundleError(
+            f"bundle {str(bundle.path)!r}: {GOLDEN} has arrays of shapes {golden.depth.shape} and {golden.joints.shape}, "
+            f"wanted samples of {wanted[0][1:]} and {wanted[1][1:]}; export it again"
+        )
+    return golden
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

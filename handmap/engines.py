@@ -17,20 +17,18 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: Literal["onnx"] = "onnx"
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    use_ungated_int8: bool = False  # accepts an int8 graph whose accuracy nobody has measured, or that failed
 
 
 def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
     """Engines of the bundle for `batch` hands a call.
 
-    Raises BundleError if the bundle lacks the precision, DependencyError if the backend's library is missing.
+    Raises BundleError if the bundle lacks the precision, ConfigError if that is an int8 graph without a passed gate,
+    DependencyError if the backend's library is missing.
     """
     path = bundle.graph_path("hand", config.precision)
-    gate = bundle.hand.precisions[config.precision].gate
-    if config.precision == "int8" and (gate is None or not gate.passed):
-        raise ConfigError(
-            f"bundle {str(bundle.path)!r}: its int8 graph has no passed accuracy gate; pass it with: handmap calibrate report, "
-            "or set engine.precision to fp32 or fp16"
-        )
+    if config.precision == "int8" and not config.use_ungated_int8:
+        refuse_ungated(bundle)
     from handmap.engine_onnx import open_onnx_engine  # ONNX Runtime is loaded only where it is chosen
 
     engine = open_onnx_engine(path, batch, config.threads, config.precision)
@@ -42,6 +40,22 @@ def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
             f"its manifest states {_shown(wanted)}; export the bundle again"
         )
     return Engines(hand=engine)
+
+
+def refuse_ungated(bundle: Bundle) -> None:
+    """Raises ConfigError unless the bundle's int8 graph has passed its gate; says what the gate found and how to pass it."""
+    gate = bundle.hand.precisions["int8"].gate
+    if gate is not None and gate.passed:
+        return
+    found = (
+        "has not been through the accuracy gate"
+        if gate is None
+        else f"failed the accuracy gate (mean {gate.mean_mm:+.2f} mm, p95 {gate.p95_mm:+.2f} mm by {gate.kind} on {gate.dataset})"
+    )
+    raise ConfigError(
+        f"bundle {str(bundle.path)!r}: its int8 graph {found}; pass it with: handmap calibrate report --bundle B --data D --out B, "
+        "or set engine.precision to fp32 or fp16, or accept it with engine.use_ungated_int8: true"
+    )
 
 
 def _shown(tensors: Tensors) -> str:

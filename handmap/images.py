@@ -75,6 +75,10 @@ def _open(content: bytes, name: str) -> Image.Image:
         return Image.open(io.BytesIO(content))
     except UnidentifiedImageError as error:
         raise RecordingError(f"image {name!r} is not a picture that can be read; write it as PNG again") from error
+    except Image.DecompressionBombError as error:
+        raise RecordingError(
+            f"image {name!r} is larger than any depth camera's ({error}); name a folder of frames"
+        ) from error
 
 
 def _values(image: Image.Image, name: str) -> Uint16 | Uint8:

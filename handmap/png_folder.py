@@ -18,18 +18,22 @@ from handmap.intrinsics import Intrinsics
 from handmap.values import DepthFrame, TimestampSource
 
 INTRINSICS_FILE: Final = "intrinsics.yaml"
-Positive = Annotated[float, msgspec.Meta(gt=0)]
+# Bounds that no camera comes near keep out infinity and NaN, which YAML can write.
+Focal = Annotated[float, msgspec.Meta(gt=0, le=100_000)]
+Centre = Annotated[float, msgspec.Meta(ge=-100_000, le=100_000)]
+Unit = Annotated[float, msgspec.Meta(gt=0, le=1000)]
+Rate = Annotated[float, msgspec.Meta(ge=0.001, le=10_000)]
 
 
 class PngFolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the PNGs do not say themselves; encoding nyu means mm = 256 * green + blue."""
 
-    fx_px: Positive
-    fy_px: Positive
-    cx_px: float
-    cy_px: float
-    depth_unit_mm: Positive = 1.0
-    fps: Positive = 30.0
+    fx_px: Focal
+    fy_px: Focal
+    cx_px: Centre
+    cy_px: Centre
+    depth_unit_mm: Unit = 1.0
+    fps: Rate = 30.0
     encoding: Literal["depth16", "nyu"] = "depth16"
 
 

@@ -57,10 +57,16 @@ def open_recording(path: Path, topic: str | None = None, png_config: PngFolderCo
 
     Raises RecordingError if it is absent, cut short, or has no depth that can be read.
     """
-    if not path.exists():
+    try:
+        path.stat()
+    except FileNotFoundError as error:
         raise RecordingError(
             f"recording {str(path)!r}: nothing is there; name a recording, or write one with: handmap record"
-        )
+        ) from error
+    except OSError as error:
+        raise RecordingError(
+            f"recording {str(path)!r} cannot be read ({error.strerror}); correct its path or its permissions"
+        ) from error
     if path.is_dir() and not (path / "metadata.yaml").exists():
         if any(path.glob("*.mcap")) or any(path.glob("*.db3")):
             raise RecordingError(
@@ -185,7 +191,8 @@ def _choose_depth(reader: AnyReader, path: Path, topic: str | None) -> Connectio
         else "no topic with depth images"
     )
     asked = "one depth topic" if topic is None else f"depth on {topic!r}"
-    raise RecordingError(f"recording {str(path)!r}: found {what}, wanted {asked}; name the topic to use")
+    mend = "name the topic to use" if depths or topic else "record the depth topic, or name another recording"
+    raise RecordingError(f"recording {str(path)!r}: found {what}, wanted {asked}; {mend}")
 
 
 def _find_intrinsics(reader: AnyReader, path: Path, depth_topic: str) -> Intrinsics:

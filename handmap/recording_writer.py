@@ -4,6 +4,7 @@ Lossless: 16UC1 where a unit is 1 mm, else 32FC1 metres with the unit on a topic
 that any ROS 2 tool shows them.
 """
 
+import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +55,7 @@ class RecordingWriter:
         self._connections: dict[str, Connection] = {}
 
     def __enter__(self) -> "RecordingWriter":
-        if self._path.exists():
+        if os.path.lexists(self._path):
             raise RecordingError(
                 f"recording {str(self._path)!r} exists already and is never overwritten; remove it or choose another "
                 "name"

@@ -9,6 +9,7 @@ from typing import Any
 
 from handmap.bundle import Bundle
 from handmap.engine import Engines
+from handmap.errors import RecordingError
 from handmap.follow import TrackingConfig, follow, follow_settings
 from handmap.packet_fields import Precision
 from handmap.timing import StageClock, StageSummary
@@ -62,6 +63,10 @@ def bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, track
                 dropped = capture.dropped
         finally:
             publisher.close()
+    if not frames:
+        raise RecordingError(
+            f"bench: recording {str(recording)!r} has no frame after the {WARM_UP_FRAMES} that warm up; name a longer one"
+        )
     stages = dict(clock.summarise())
     end_to_end = stages.pop("end_to_end", StageSummary(0, 0.0, 0.0, 0.0))
     rss_mb = _peak_rss_mb()

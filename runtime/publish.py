@@ -103,6 +103,11 @@ def _resolve(config: TargetConfig, outs: dict[socket.AddressFamily, socket.socke
         if error.errno == socket.EAI_AGAIN:
             raise NetworkUnavailable(f"{sentence}; the network may not be up yet") from error
         raise ConfigError(f"{sentence}; correct it under publish.targets, or write the address") from error
+    except UnicodeError as error:
+        raise ConfigError(
+            f"publish target {name!r:.90} is no host name: between its dots must stand 1 to 63 characters; correct it under "
+            "publish.targets"
+        ) from error
     family, address = found[0][0], found[0][4]
     if family not in outs:
         outs[family] = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)

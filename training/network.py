@@ -5,7 +5,7 @@ What the maps should show is in `guidance`; the layers are in `blocks`.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
 import torch
@@ -32,10 +32,10 @@ class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which member of the family: the layout, the number of stages at 32x32, their width, and what supervises them."""
 
     layout: Layout = "shipped"
-    stages: int = 2
-    features: int = 32
+    stages: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
+    features: Annotated[int, msgspec.Meta(ge=4, le=1024)] = 32
     guidance: GuidanceKind | None = "edt2m"
-    dropout: float = 0.0
+    dropout: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
 
 
 SHIPPED = NetworkConfig()

@@ -53,9 +53,9 @@ def draw_guidance_maps(path: Path, seed: int = 11, joint: str = "index_tip") -> 
     figure.suptitle(f"Guidance maps of {joint}, hand {seed}")
     try:
         figure.savefig(path, dpi=70)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: an ending that is no kind of picture
         raise ConfigError(
-            f"figure {str(path)!r} cannot be written: {error}; name a file in an existing folder"
+            f"figure {str(path)!r} cannot be written: {error}; name a .png in an existing folder"
         ) from error
 
 

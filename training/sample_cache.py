@@ -14,7 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -35,10 +35,10 @@ class CacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where shards lie, how many hands each holds, how many shards a round of training mixes, and how much disk they may take."""
 
     folder: Path = Path(".cache/synthetic")
-    shard_samples: int = 2048
-    window_shards: int = 4
-    ahead_shards: int = 2
-    limit_gb: float = 24.0
+    shard_samples: Annotated[int, msgspec.Meta(ge=1)] = 2048
+    window_shards: Annotated[int, msgspec.Meta(ge=1)] = 4
+    ahead_shards: Annotated[int, msgspec.Meta(ge=0)] = 2
+    limit_gb: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 24.0
 
 
 class RenderedHands(NamedTuple):

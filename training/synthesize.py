@@ -1,7 +1,9 @@
 """Writes a recording of a synthetic hand in smooth motion, with its true joints."""
 
+import math
 from pathlib import Path
 
+from handmap.errors import ConfigError
 from handmap.progress import track_progress
 from handmap.recording_writer import RecordingWriter
 
@@ -13,6 +15,8 @@ def write_recording(path: Path, seed: int, seconds: float, fps: float) -> int:
 
     Raises RecordingError if the path is taken or the disk is full.
     """
+    if not math.isfinite(seconds * fps):
+        raise ConfigError(f"synthesize: found {seconds} seconds at {fps} fps; give two numbers")
     count = max(round(seconds * fps), 1)
     frames = iter(synthesize_frames(seed, count, fps))
     first = next(frames)

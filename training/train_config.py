@@ -1,14 +1,22 @@
 """What a training run is: one struct, read from YAML. Lengths in mm, budgets in samples, so that batch size and machine do not matter."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-
-from handmap.errors import ConfigError
 
 from .augment import AugmentConfig
 from .network import NetworkConfig
 from .sample_cache import CacheConfig
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+# Upper bounds keep out infinity, which YAML can write.
+Weight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+Fraction = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+CubeMm = Annotated[float, msgspec.Meta(ge=50, le=1000)]
 
 
 class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,44 +27,32 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     from the averaged weights of another one's checkpoint.
     """
 
-    total_samples: int
+    total_samples: Count
     out: Path = Path("runs/handmap")
     start_from: Path | None = None
-    seed: int = 1
-    batch_samples: int = 32
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 1e-4
-    warmup_samples: int = 10_000
-    average_decay: float = 0.999
-    pose_knee: float = 0.04  # half cube sides; below it the pose loss is quadratic: 5 mm
-    map_weight: float = 4.0
-    cube_mm: float = 250.0
-    validation_samples: int = 768
-    validate_every_samples: int = 25_600
-    checkpoint_every_s: float = 60.0
-    threads: int = 1
-    loader_threads: int = 1
+    seed: NotNegative = 1
+    batch_samples: Count = 32
+    learning_rate: Fraction = 1.5e-3
+    weight_decay: Share = 1e-4
+    warmup_samples: NotNegative = 10_000
+    average_decay: Share = 0.999
+    pose_knee: Fraction = 0.04  # half cube sides; below it the pose loss is quadratic: 5 mm
+    map_weight: Weight = 4.0
+    cube_mm: CubeMm = 250.0
+    validation_samples: Count = 768
+    validate_every_samples: Count = 25_600
+    checkpoint_every_s: Seconds = 60.0
+    threads: Count = 1
+    loader_threads: Count = 1
     network: NetworkConfig = NetworkConfig()
     augment: AugmentConfig = AugmentConfig()
     cache: CacheConfig = CacheConfig()
 
     def __post_init__(self) -> None:
-        for name in (
-            "total_samples",
-            "batch_samples",
-            "validation_samples",
-            "validate_every_samples",
-            "threads",
-            "loader_threads",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"training configuration: {name} must be at least 1, found {getattr(self, name)}; raise it"
-                )
         if self.round_samples % self.batch_samples:
-            raise ConfigError(
-                f"training configuration: batch_samples must divide the round of cache.shard_samples x cache.window_shards = "
-                f"{self.round_samples}, found {self.batch_samples}; take a power of two"
+            raise ValueError(
+                f"batch_samples must divide the round of cache.shard_samples x cache.window_shards = "
+                f"{self.round_samples}, found {self.batch_samples}: take a power of two"
             )
 
     @property

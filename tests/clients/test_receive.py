@@ -110,3 +110,9 @@ def test_port_in_use_is_one_sentence(receiver: Receiver) -> None:
         open_receiver("127.0.0.1", receiver.port)
 
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "a" * 64])
+def test_unknown_name_to_receive_on_is_refused_with_the_option_to_correct(host: str) -> None:
+    with pytest.raises(ConfigError, match="--bind"):
+        open_receiver(host, 0)

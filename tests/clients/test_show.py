@@ -3,15 +3,19 @@
 import dataclasses
 import json
 import socket
+import threading
 import time
 import urllib.request
 
 import numpy as np
+import pytest
 
+from clients.demo import watch
 from clients.listen import TextLines, as_json, listen, summary
 from clients.receive import Received, StreamCounts, open_receiver
 from clients.scene import SURE_RGB, UNSURE_RGB, Readout, shape_of
 from clients.view import View, octahedron_sphere
+from handmap.errors import ConfigError
 from handmap.joints import BONES
 from handmap.packet import Packet, PacketHand, encode
 from handmap.packet_fields import DaemonState, HandFlags, MessageType
@@ -37,14 +41,15 @@ def test_text_has_a_line_per_frame_and_one_per_change_of_state() -> None:
 
     for received in (make_received(make_hand()), make_received(make_hand(), sequence=1), beat, beat):
         show(received)
-    show(dataclasses.replace(make_received(), is_restart=True, lost_before=2))
+    again = make_received()
+    show(dataclasses.replace(again, packet=dataclasses.replace(again.packet, stream_id=2), lost_before=2))
 
     assert lines == [
         "-- TRACKING",
         "frame       0     3.0 ms  right #3 wrist ( +100  +106   113) mm +-8, confidence 0.90",
         "frame       1    23.0 ms  right #3 wrist ( +100  +106   113) mm +-8, confidence 0.90",
         "-- NO_HAND",
-        "-- restarted as stream 00000001",
+        "-- restarted as stream 00000002",
         "-- 2 packets lost",
         "-- TRACKING",
         "frame       0     3.0 ms  no hand",
@@ -66,15 +71,86 @@ def test_listening_ends_after_count_and_after_seconds() -> None:
         for sequence in range(5):
             out.sendto(encode(make_received(sequence=sequence).packet), ("127.0.0.1", receiver.port))
     shown: list[Received] = []
+    warnings: list[str] = []
 
-    listen(receiver, shown.append, count=3, seconds=None)
+    listen(receiver, shown.append, warnings.append, count=3, seconds=None)
     start_s = time.monotonic()
-    listen(receiver, shown.append, count=None, seconds=0.3)
+    listen(receiver, shown.append, warnings.append, count=None, seconds=0.3)
 
     assert [received.packet.sequence for received in shown] == [0, 1, 2, 3, 4]
     assert 0.25 < time.monotonic() - start_s < 2
     assert summary(receiver.counts) == "5 packets, 0 lost, 0 late, 0 restarts, 0 refused"
+    assert not warnings
     receiver.close()
+
+
+def test_silence_is_said_once_and_with_what_to_do() -> None:
+    receiver = open_receiver("127.0.0.1", 0)
+    warnings: list[str] = []
+
+    listen(receiver, lambda received: None, warnings.append, count=None, seconds=2.2)
+
+    (line,) = warnings
+    assert "silence" in line and f"port {receiver.port}" in line
+    receiver.close()
+
+
+def test_two_daemons_on_one_port_are_told_from_restarts() -> None:
+    lines: list[str] = []
+    show = TextLines(lines.append)
+
+    for stream_id in (1, 2, 1, 2, 1):
+        received = make_received()
+        show(dataclasses.replace(received, packet=dataclasses.replace(received.packet, stream_id=stream_id)))
+
+    assert [line for line in lines if line.startswith("-- ")] == [
+        "-- TRACKING",
+        "-- restarted as stream 00000002",
+        "-- two daemons send to this port: 00000002 and 00000001; stop one",
+    ]
+
+
+def test_connection_that_asks_for_nothing_is_not_reported(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = View("127.0.0.1", 18092)
+    port = int(page.address.rpartition(":")[2])
+
+    socket.create_connection(("127.0.0.1", port)).close()
+    time.sleep(0.5)
+    page.close()
+
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_demo_shows_the_hands_and_not_the_heartbeats_between_them(capsys: pytest.CaptureFixture[str]) -> None:
+    receiver = open_receiver("127.0.0.1", 0)
+    frame = make_received(make_hand()).packet
+    beat = dataclasses.replace(frame, message_type=MessageType.HEARTBEAT, hands=())
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            for number in range(60):
+                for step, packet in enumerate((beat, frame)):
+                    data = encode(dataclasses.replace(packet, sequence=2 * number + step))
+                    out.sendto(data, ("127.0.0.1", receiver.port))
+                time.sleep(0.02)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    hands = watch(receiver, [], 1.15)
+    sender.join()
+    receiver.close()
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "right #3 wrist" in line and "frames/s" in line
+    assert hands > 40
+
+
+def test_page_on_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--web-host"):
+        View("198.51.100.1", 18091)
 
 
 def test_colour_runs_from_sure_to_unsure() -> None:

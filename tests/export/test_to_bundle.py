@@ -191,3 +191,16 @@ def test_an_engine_with_other_tensors_than_its_manifest_states_is_refused(bundle
 
     with pytest.raises(BundleError, match=r"its manifest states depth float32 \(1, 1, 128, 128\), joints"):
         open_engines(changed, EngineConfig(), batch=1)
+
+
+@pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04 cut short"])
+def test_file_that_is_no_program_is_refused_and_torch_stays_silent(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "x.pt2").write_bytes(content)
+
+    with pytest.raises(ModelError, match=r"no torch\.export program"):
+        export_bundle(tmp_path / "x.pt2", tmp_path / "b", tmp_path / "r", None)
+
+    assert not caplog.records
+    assert not (tmp_path / "b").exists()

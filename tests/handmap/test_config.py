@@ -83,7 +83,22 @@ def test_a_key_of_the_wrong_camera_is_refused(tmp_path: Path) -> None:
         ("", "line 1", "'camera' is missing"),
         ("camera: {kind: live}\nrate_hz: 1\nrate_hz: 2\n", "line 3", "given twice"),
         ("camera: {kind: live\n", "line 2", "not valid YAML"),
-        ("- 1\n", "line 1", "array"),
+        ("- 1\n", "line 1", "got a list"),
+        ("camera: {kind: film}\n", "line 1", "expected one of"),
+        ("camera: {kind: live}\npace: slow\n", "line 2", "found 'slow'"),
+        ("a: &a [*a]\n", "line 1", "alias"),
+        ("camera: &c {kind: live}\nother: *c\n", "line 2", "alias"),
+        ("camera: !!python/object:os.system {}\n", "line 1", "a tag"),
+        ("camera: " + "[" * 3000 + "]" * 3000 + "\n", "line 1", "inside one another"),
+        ("camera: {kind: replay, path: 3}\n", "line 1", "expected a path, found 3"),
+        ("camera: {kind: replay, path: ''}\n", "line 1", "expected a path"),
+        ("camera: {kind: replay, path: ~no-such-user/x}\n", "line 1", "expected a path"),
+        ('camera: {kind: replay, path: "a\\0b"}\n', "line 1", "control character"),
+        ('camera: {kind: "\\ud800"}\n', "line 1", "control character"),
+        ("camera: {kind: live}\n1: 2\n", "line 2", "no text to YAML"),
+        ("camera: {kind: live}\n? [a]\n: 2\n", "line 2", "no text to YAML"),
+        ("camera: 2020-99-01\n", "configuration", "month must be"),
+        ("bundle: a\0b\n", "configuration", "not valid YAML"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_line(tmp_path: Path, text: str, line: str, said: str) -> None:
@@ -97,3 +112,19 @@ def test_a_bad_value_is_refused_with_its_line(tmp_path: Path, text: str, line: s
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml"):
         read_config(tmp_path / "none.yaml", Settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"bundle: \xff\n", "no UTF-8 text"), (b"# " + b"x" * 300_000, "is longer")]
+)
+def test_what_is_no_short_text_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "c.yaml").write_bytes(content)
+
+    with pytest.raises(ConfigError, match=said):
+        read_config(tmp_path / "c.yaml", Settings)
+
+
+def test_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(b"\xef\xbb\xbfcamera: {kind: live}\n")
+
+    read_config(tmp_path / "c.yaml", Settings)

@@ -5,9 +5,11 @@ refused.
 import hashlib
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -421,3 +423,51 @@ def test_damaged_png_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(RecordingError, match="cut short or damaged"):
         open_recording(tmp_path, png_config=CONFIG)
+
+
+@pytest.mark.parametrize("line", ["fx_px: .inf", "fps: 1.0e-300", "depth_unit_mm: .inf", "cx_px: .nan"])
+def test_intrinsics_that_no_camera_has_are_refused(tmp_path: Path, line: str) -> None:
+    write_depth_png(tmp_path / "0.png", make_frame(0).depth)
+    facts = {"fx_px": "60", "fy_px": "60", "cx_px": "31", "cy_px": "23"} | dict([line.split(": ")])
+    (tmp_path / "intrinsics.yaml").write_text("".join(f"{key}: {value}\n" for key, value in facts.items()))
+
+    with pytest.raises(ConfigError, match=line.split(":")[0]):
+        open_recording(tmp_path)
+
+
+def test_picture_larger_than_any_camera_is_refused(tmp_path: Path) -> None:
+    size = struct.pack(">IIBBBBB", 60_000, 60_000, 16, 0, 0, 0, 0)
+    chunks = [
+        struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+        for data in (b"IHDR" + size, b"IDAT")
+    ]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    (tmp_path / "0.png").write_bytes(content)
+
+    with pytest.raises(RecordingError, match="larger than any depth camera"):
+        open_recording(tmp_path, None, PngFolderConfig(60.5, 61.5, 31.25, 23.75))
+
+
+def test_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="File name too long"):
+        open_recording(tmp_path / ("a" * 300))
+    with (
+        pytest.raises(RecordingError, match="File name too long"),
+        RecordingWriter(tmp_path / ("a" * 300), CAMERA, 1.0),
+    ):
+        pass
+
+
+def test_link_that_leads_nowhere_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(RecordingError, match="exists already"), RecordingWriter(tmp_path / "out", CAMERA, 1.0):
+        pass
+
+
+def test_recording_without_frames_is_refused(tmp_path: Path) -> None:
+    with RecordingWriter(tmp_path / "r", CAMERA, 1.0):
+        pass
+
+    with pytest.raises(RecordingError, match="name another recording"):
+        open_recording(tmp_path / "r")

@@ -11,7 +11,7 @@ import pytest
 from handmap.bundle import Bundle
 from handmap.recording import open_recording
 from tests.support.processes import handmap, started
-from tests.support.tiny_bundle import CAMERA, write_config
+from tests.support.tiny_bundle import CAMERA, write_blob_recording, write_config
 
 
 def test_recorded_replay_is_the_recording_with_stamps_of_today(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
@@ -84,6 +84,14 @@ def test_bench_without_a_recording_says_what_to_do(bundle: Bundle) -> None:
     done = handmap("bench", "--bundle", bundle.path)
 
     assert done.returncode == 78 and "--recording" in done.stderr
+
+
+def test_bench_of_too_few_frames_is_refused(tmp_path: Path, bundle: Bundle) -> None:
+    recording = write_blob_recording(tmp_path / "short", 10)
+
+    done = handmap("bench", "--bundle", bundle.path, "--recording", recording)
+
+    assert done.returncode == 78 and "name a longer one" in done.stderr
 
 
 def test_check_runs_the_golden_samples(bundle: Bundle) -> None:

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+from handmap.config import read_config
 from handmap.errors import ConfigError, DatasetError, ModelError
 from training.checkpoint import LAST, read_checkpoint
 from training.network import HandMap, NetworkConfig
 from training.optimise import Trainee, learning_rate_at
 from training.sample_cache import CacheConfig, read_hands, shard_path, write_shard
 from training.sample_stream import SampleStream, Share
+from training.synthesize import write_recording
 from training.synthetic import render_samples
 from training.train import train
 from training.train_config import TrainConfig
@@ -148,8 +150,31 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_does_not_divide_the_round_is_refused() -> None:
-    with pytest.raises(ConfigError, match="batch_samples must divide"):
+    with pytest.raises(ValueError, match="batch_samples must divide"):
         TrainConfig(total_samples=100, batch_samples=40, cache=CacheConfig(shard_samples=64))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "learning_rate: .nan",
+        "cube_mm: -1.0",
+        "threads: 0",
+        "batch_samples: 7",
+        "network: {stages: 0}",
+        "cache: {limit_gb: .inf}",
+    ],
+)
+def test_a_setting_that_no_run_can_have_is_refused_by_its_key(tmp_path: Path, line: str) -> None:
+    (tmp_path / "c.yaml").write_text(f"total_samples: 64\n{line}\n")
+
+    with pytest.raises(ConfigError, match=line.rpartition("{")[2].split(":")[0]):
+        read_config(tmp_path / "c.yaml", TrainConfig)
+
+
+def test_a_recording_of_no_known_length_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="seconds"):
+        write_recording(tmp_path / "r", 1, float("nan"), 30)
 
 
 def test_shards_hold_what_is_rendered(tmp_path: Path) -> None:

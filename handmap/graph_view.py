@@ -1,0 +1,81 @@
+"""An ONNX graph with its look-up tables, and the questions that lint and quantisation both ask of it. Home of onnx here."""
+
+from dataclasses import dataclass, field
+
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class GraphView:
+    """A model with what the rules look up: initialisers by name, who makes and who reads each tensor."""
+
+    model: ModelProto
+    constants: dict[str, TensorProto] = field(default_factory=dict)
+    makers: dict[str, NodeProto] = field(default_factory=dict)
+    readers: dict[str, list[NodeProto]] = field(default_factory=dict)
+
+
+def view_graph(model: ModelProto) -> GraphView:
+    """The look-up tables of a model's main graph; Constant nodes count as initialisers."""
+    view = GraphView(model)
+    view.constants.update((tensor.name, tensor) for tensor in model.graph.initializer)
+    for node in model.graph.node:
+        for name in node.output:
+            view.makers[name] = node
+        for name in node.input:
+            view.readers.setdefault(name, []).append(node)
+        if node.op_type == "Constant":
+            view.constants.update((node.output[0], entry.t) for entry in node.attribute if entry.name == "value")
+    return view
+
+
+def weight_axis(node: NodeProto) -> int:
+    """The axis of a layer's weight (its second input) that counts output channels."""
+    if node.op_type == "Gemm":
+        return 0 if int(attribute(node, "transB", 0)) else 1
+    return 0 if node.op_type == "Conv" else 1
+
+
+def attribute(node: NodeProto, name: str, default: float) -> float:
+    """A number among the node's attributes."""
+    for entry in node.attribute:
+        if entry.name == name:
+            return float(entry.i if entry.type == AttributeProto.INT else entry.f)
+    return default
+
+
+def residual_inputs(view: GraphView, node: NodeProto) -> list[tuple[str, str]]:
+    """For an Add that TensorRT fuses into a convolution: (the convolution's output, the other input), both ways round where both fit.
+
+    The convolution must feed nothing but the Add: no activation between.
+    """
+    if node.op_type != "Add" or any(name in view.constants for name in node.input):
+        return []
+    outputs = {value.name for value in view.model.graph.output}
+    first, second = node.input
+    return [
+        (branch, other)
+        for branch, other in ((first, second), (second, first))
+        if branch in view.makers
+        and view.makers[branch].op_type in ("Conv", "ConvTranspose")
+        and branch not in outputs
+        and len(view.readers[branch]) == 1
+    ]
+
+
+def is_quantised(view: GraphView, node: NodeProto) -> bool:
+    """Whether a layer reads its input through a DequantizeLinear."""
+    maker = view.makers.get(node.input[0])
+    return maker is not None and maker.op_type == "DequantizeLinear"
+
+
+def expose(model: ModelProto, names: list[str]) -> bytes:
+    """The bytes of the model with these tensors among its outputs, for looking inside while it runs."""
+    exposed = ModelProto()
+    exposed.CopyFrom(model)
+    known = {value.name for value in model.graph.output}
+    exposed.graph.output.extend(ValueInfoProto(name=name) for name in dict.fromkeys(names) if name not in known)
+    content: bytes = exposed.SerializeToString()
+    return content
