@@ -18,7 +18,7 @@ from handmap.track import Tracks, continue_track, cube_centre, predicted_centre,
 from handmap.values import DepthFrame, HandCrop, Handedness, HandPose, JointsNormalised
 
 RECENTRING_PASSES = 2
-SEARCH_LOOKS = 3  # proposals that are looked at again; the others are far less sure by then
+SPARE_CANDIDATES = 1  # kept beside as many as there are hands to find, until the last look decides
 RECENTRE_BEYOND_MM = 25.0  # training jitters the centre by about this much; beyond it a second look pays
 SAME_HAND_MM = 80.0
 
@@ -112,16 +112,21 @@ def follow(
 def search(
     frame: DepthFrame, taken_mm: list[Float32], engine: Engine, settings: FollowSettings, clock: Clock
 ) -> list[Look]:
-    """Hands found anew, the surest first, none of them where one is tracked already; the network judges geometry's proposals."""
+    """Hands found anew, the surest first, none of them where one is tracked already.
+
+    Geometry proposes; the network judges each proposal by a second look, centred on what the first one saw, since an end of a
+    body lies half a hand off its middle. The best are then re-centred as everything that is followed.
+    """
     with clock.stage("locate"):
         proposals: list[Proposal] = locate(settings.xp, frame, settings.range_mm, settings.proposals)
-    centres = [proposal.centre_mm for proposal in proposals if _is_apart(proposal.centre_mm, taken_mm)]
-    looks = [seen for seen in look(frame, centres, engine, settings, clock) if not seen.is_empty]
-    looks = sorted(looks, key=lambda seen: -seen.peak)[:SEARCH_LOOKS]
+        centres = [proposal.centre_mm for proposal in proposals if _is_apart(proposal.centre_mm, taken_mm)]
+    first = [seen for seen in look(frame, centres, engine, settings, clock) if not seen.is_empty]
+    judged = look_again(frame, first, engine, settings, clock)
+    candidates = sorted(judged, key=lambda seen: -seen.peak)[: settings.max_hands + SPARE_CANDIDATES]
     for _ in range(RECENTRING_PASSES):
-        looks = look(frame, [cube_centre(seen.xyz_camera_mm) for seen in looks], engine, settings, clock)
+        candidates = look_again(frame, candidates, engine, settings, clock)
     found: list[Look] = []
-    for seen in sorted(looks, key=lambda seen: -seen.peak):
+    for seen in sorted(candidates, key=lambda seen: -seen.peak):
         others = [*taken_mm, *(cube_centre(other.xyz_camera_mm) for other in found)]
         is_wanted = len(others) < settings.max_hands and is_hand(seen, settings)
         if is_wanted and _is_apart(cube_centre(seen.xyz_camera_mm), others):
@@ -142,6 +147,13 @@ def look(
         return [_decoded(crop, answer, settings) for crop, answer in zip(crops, answers, strict=True)]
 
 
+def look_again(
+    frame: DepthFrame, looks: list[Look], engine: Engine, settings: FollowSettings, clock: Clock
+) -> list[Look]:
+    """A look into the cube about each hand that was seen."""
+    return look(frame, [cube_centre(seen.xyz_camera_mm) for seen in looks], engine, settings, clock)
+
+
 def recentred(
     frame: DepthFrame, looks: list[Look], engine: Engine, settings: FollowSettings, clock: Clock
 ) -> list[Look]:
@@ -154,8 +166,9 @@ def recentred(
     ]
     if not again:
         return looks
-    centres = [cube_centre(looks[index].xyz_camera_mm) for index in again]
-    better = dict(zip(again, look(frame, centres, engine, settings, clock), strict=True))
+    better = dict(
+        zip(again, look_again(frame, [looks[index] for index in again], engine, settings, clock), strict=True)
+    )
     return [better.get(index, seen) for index, seen in enumerate(looks)]
 
 

@@ -65,6 +65,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(**content)
 
 
+def read_weights(path: Path) -> dict[str, Any]:
+    """The averaged weights of a checkpoint, or the weights of a trained program (.pt2), as a state dict.
+
+    Raises ModelError where there are none.
+    """
+    if path.suffix != ".pt2":
+        return read_checkpoint(path).average
+    try:
+        return dict(torch.export.load(path).state_dict)
+    except Exception as error:  # torch raises whatever the damaged bytes lead it to
+        raise ModelError(
+            f"program {str(path)!r} cannot be read ({type(error).__name__}); name a .pt2 that `handmap train` has written"
+        ) from error
+
+
 def check_identity(path: Path, checkpoint: Checkpoint, identity: dict[str, object]) -> None:
     """Raises ConfigError where the configuration differs from the checkpoint's in what makes a run."""
     differing = sorted(

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from handmap.errors import ConfigError, ModelError
 from handmap.progress import track_progress
 
-from .checkpoint import BEST, LAST, Checkpoint, check_identity, read_checkpoint, write_checkpoint
+from .checkpoint import BEST, LAST, Checkpoint, check_identity, read_checkpoint, read_weights, write_checkpoint
 from .distributed import Place, join_processes
 from .network import HandMap
 from .optimise import Losses, Trainee, learning_rate_at, make_optimiser, step_optimiser, update_average
@@ -97,7 +97,7 @@ def _begin(config: TrainConfig, place: Place) -> Run:
     network = HandMap(config.network)
     if config.start_from is not None:
         try:
-            network.load_state_dict(read_checkpoint(config.start_from).average)
+            network.load_state_dict(read_weights(config.start_from))
         except RuntimeError as error:
             raise ModelError(
                 f"start_from {str(config.start_from)!r} holds another network than `network` describes; make them agree"

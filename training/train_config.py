@@ -24,7 +24,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Raising `total_samples` of a run that has ended extends it: the cosine is that of the new budget, so the learning rate
     rises again to where the longer schedule has it at this point. `start_from` begins a new run, with a whole new schedule,
-    from the averaged weights of another one's checkpoint.
+    from the averaged weights of another one's checkpoint, or the weights of a trained program (.pt2).
     """
 
     total_samples: Count

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from handmap.bundle import ConfidenceTable, Normalisation
+from handmap.errors import ModelError
 from handmap.joints import HAND21
 from handmap.model_facts import FACTS_FILE, decode_facts
-from training.checkpoint import Checkpoint
+from training.checkpoint import Checkpoint, read_weights
 from training.network import HandMap, NetworkConfig
 from training.program import write_program
 from training.train_config import TrainConfig
@@ -115,3 +116,19 @@ def test_landing_values_are_read_in_the_joints_own_map_and_cell() -> None:
 
     np.testing.assert_allclose(read_landing(guidance, inside), [[0.7, 0.4]])
     np.testing.assert_allclose(read_landing(guidance, outside), [[0.7, 0]])
+
+
+def test_the_weights_of_a_program_can_be_trained_on(program_path: Path, network: HandMap) -> None:
+    weights = read_weights(program_path)
+
+    again = HandMap(CONFIG.network)
+    again.load_state_dict(weights)
+    depth = torch.rand(1, 1, 128, 128) * 2 - 1
+    torch.testing.assert_close(again.eval()(depth)["joints"], network(depth)["joints"])
+
+
+def test_a_damaged_program_has_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "noise.pt2").write_bytes(b"noise")
+
+    with pytest.raises(ModelError, match=r"noise\.pt2"):
+        read_weights(tmp_path / "noise.pt2")
