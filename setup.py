@@ -2,7 +2,7 @@
 
 from setuptools import setup
 
-PARTS = ("training", "export", "runtime", "clients")
+PARTS = ("training", "export", "calibration", "runtime", "clients")
 
 setup(
     packages=["handmap", *(f"handmap.{part}" for part in PARTS)],

@@ -1,0 +1,139 @@
+"""The calibration set on disk: `set.json`, `crops.npz`, `held_out.npz` and a contact sheet; whole or absent.
+
+set.json is these structs. What goes into a set is decided in select.py.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from handmap.arrays import Float32
+from handmap.atomic import new_folder
+from handmap.errors import DatasetError
+
+MANIFEST: Final = "set.json"
+CROPS: Final = "crops.npz"
+HELD_OUT: Final = "held_out.npz"
+SHEET: Final = "contact_sheet.png"
+FORMAT: Final = 1
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A recording or data set: all of its crops calibrate, or all are held out for the gate."""
+
+    name: str
+    sha256: str  # of its depth frames in order
+    frames: int
+    hands: int
+    is_held_out: bool
+
+
+class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One crop: where it comes from, and the bins it falls into."""
+
+    source: int
+    frame: int
+    frame_sha256: str
+    distance_mm: float
+    bins: dict[str, int]
+
+
+class SetManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of set.json."""
+
+    format: int
+    seed: int
+    cube_mm: float
+    selected_by: str  # sha256 of the FP32 graph whose joints sorted the poses
+    sources: tuple[Source, ...]
+    coverage: dict[str, dict[str, int]]  # crops in each bin of each quality
+    dropped: dict[str, int]
+    forced: tuple[str, ...]  # what would have been refused
+    items: tuple[Item, ...]
+    files: dict[str, str]  # sha256 by name
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Network inputs (N, 1, 128, 128) and the true joints (N, 21, 3) in half cube sides about each crop's centre; NaN where unknown."""
+
+    depth: Float32
+    truth: Float32
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether every crop has a label."""
+        return len(self.truth) > 0 and bool(np.isfinite(self.truth).all())
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """A set whose files were found to be what its manifest says."""
+
+    path: Path
+    sha256: str  # of set.json
+    manifest: SetManifest
+    crops: Crops
+    held_out: Crops
+
+
+def write_set(path: Path, manifest: SetManifest, crops: Crops, held_out: Crops, sheet: bytes) -> None:
+    """Writes the folder, in place of one that stands there; the manifest's hashes are filled in here."""
+    files = {CROPS: _encode(crops), HELD_OUT: _encode(held_out), SHEET: sheet}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    whole = msgspec.structs.replace(manifest, files=hashes)
+    with new_folder(path) as folder:
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        text = msgspec.json.format(msgspec.json.encode(whole, order="sorted"), indent=1) + b"\n"
+        (folder / MANIFEST).write_bytes(text)
+
+
+def read_set(path: Path) -> CalibrationSet:
+    """The set at `path`.
+
+    Raises DatasetError if it is absent, cut short or changed.
+    """
+    content = _read(path, MANIFEST)
+    try:
+        manifest = msgspec.json.decode(content, type=SetManifest)
+    except msgspec.DecodeError as error:
+        raise DatasetError(
+            f"calibration set {str(path)!r}: {MANIFEST} is not a manifest of format {FORMAT}: {error}; select it again"
+        ) from error
+    for name, wanted in manifest.files.items():
+        if hashlib.sha256(_read(path, name)).hexdigest() != wanted:
+            raise DatasetError(f"calibration set {str(path)!r}: {name} is not what {MANIFEST} says; select it again")
+    digest = hashlib.sha256(content).hexdigest()
+    return CalibrationSet(path, digest, manifest, _decode(path / CROPS), _decode(path / HELD_OUT))
+
+
+def is_set(path: Path) -> bool:
+    """Whether a calibration set lies there."""
+    return (path / MANIFEST).is_file()
+
+
+def _encode(crops: Crops) -> bytes:
+    buffer = BytesIO()
+    np.savez_compressed(buffer, depth=crops.depth, truth=crops.truth)
+    return buffer.getvalue()
+
+
+def _decode(path: Path) -> Crops:
+    with np.load(path, allow_pickle=False) as arrays:
+        return Crops(arrays["depth"], arrays["truth"])
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"calibration set {str(folder)!r}: {name} cannot be read ({error.strerror}); name a folder that "
+            "`handmap calibrate select` wrote"
+        ) from error

@@ -1,0 +1,120 @@
+"""Hands found in footage the way the daemon finds them, with the qualities that a calibration set is spread over."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from handmap.arrays import Float32
+from handmap.crop import crop_hand, normalise_points
+from handmap.engine import Engine
+from handmap.follow import FollowSettings, Look, is_hand, look, recentred, search
+from handmap.joints import FINGERTIPS, JOINT_COUNT, KNUCKLES, MIDDLE_MCP, WRIST
+from handmap.progress import track_progress
+from handmap.timing import StageClock
+from handmap.track import cube_centre
+from handmap.values import DepthFrame, Handedness
+
+from .footage import Footage, Shot
+
+WRONG_BODY_MM: Final = 125.0  # half a cube away from the label: something else was found
+DISTANCE_BIN_MM: Final = 100.0
+ANGLE_BINS: Final = 8
+POSITION_BINS: Final = 3  # of the image's width, and of its height
+MISSING_EDGES: Final = (0.02, 0.1, 0.3)  # shares of unmeasured pixels around the hand
+OUTSTRETCHED: Final = 1.45  # a finger tip this many times as far from the wrist as its knuckle
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A crop (128, 128), its true joints (J, 3) in half cube sides or NaN, where it came from, and the bins of its qualities."""
+
+    depth: Float32
+    truth: Float32
+    source: int
+    frame: int
+    frame_sha256: str
+    distance_mm: float
+    bins: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one source gave: its candidates, the sha256 of all its depth frames in order, and how many frames showed no hand."""
+
+    candidates: list[Candidate]
+    sha256: str
+    empty: int
+
+
+def find_candidates(footage: Footage, source: int, engine: Engine, settings: FollowSettings, stride: int) -> Found:
+    """One candidate at most from every `stride`-th shot: the crop that the daemon's last look would have gone into."""
+    candidates: list[Candidate] = []
+    digest, empty = hashlib.sha256(), 0
+    centre_mm: Float32 | None = None
+    with track_progress(f"select {footage.name}", len(footage), "frames") as advance:
+        for index, shot in enumerate(footage):
+            frame_digest = frame_sha256(shot.frame)
+            digest.update(frame_digest.encode())
+            if index % stride:
+                continue
+            seen = find_hand(shot.frame, centre_mm if footage.is_moving else None, engine, settings)
+            centre_mm = cube_centre(seen.xyz_camera_mm) if seen is not None else None
+            found = _candidate(shot, seen, source, frame_digest, settings) if seen is not None else None
+            empty += found is None
+            candidates.extend([found] if found is not None else [])
+            advance(index + 1, f"{len(candidates)} hands")
+    return Found(candidates, digest.hexdigest(), empty)
+
+
+def find_hand(frame: DepthFrame, centre_mm: Float32 | None, engine: Engine, settings: FollowSettings) -> Look | None:
+    """The daemon's last look: about where the hand was and re-centred, else wherever a search finds one; none if there is none."""
+    clock = StageClock()
+    if centre_mm is not None:
+        (seen,) = recentred(frame, look(frame, [centre_mm], engine, settings, clock), engine, settings, clock)
+        if is_hand(seen, settings):
+            return seen
+    return next(iter(search(frame, [], engine, settings, clock)), None)
+
+
+def frame_sha256(frame: DepthFrame) -> str:
+    """The sha256 of a frame's raw depth: what tells whether calibration has seen it."""
+    return hashlib.sha256(np.ascontiguousarray(frame.depth, "<u2").tobytes()).hexdigest()
+
+
+def _candidate(shot: Shot, seen: Look, source: int, frame_digest: str, settings: FollowSettings) -> Candidate | None:
+    is_mirrored = settings.handedness is Handedness.LEFT
+    crop = crop_hand(settings.xp, shot.frame, seen.centre_mm, settings.cube_mm, is_mirrored)
+    truth = np.full((JOINT_COUNT, 3), np.nan, np.float32)
+    if shot.truth_mm is not None:
+        if float(np.linalg.norm(cube_centre(shot.truth_mm) - seen.centre_mm)) > WRONG_BODY_MM:
+            return None
+        truth = normalise_points(np, shot.truth_mm, crop).astype(np.float32)
+    bins = dict(_bins(shot.frame, seen, settings.cube_mm))
+    distance_mm = round(float(seen.centre_mm[2]), 1)
+    return Candidate(crop.depth, truth, source, shot.frame.frame_number, frame_digest, distance_mm, bins)
+
+
+def _bins(frame: DepthFrame, seen: Look, cube_mm: float) -> Iterator[tuple[str, int]]:
+    """The bin of each quality: distance, place in the image, in-plane angle, which fingers are out, unmeasured depth."""
+    lens, xyz = frame.intrinsics, seen.xyz_camera_mm
+    x, y, z = (float(value) for value in seen.centre_mm)
+    u, v = x / z * lens.fx_px + lens.cx_px, y / z * lens.fy_px + lens.cy_px
+    column = int(np.clip(u / lens.width_px * POSITION_BINS, 0, POSITION_BINS - 1))
+    row = int(np.clip(v / lens.height_px * POSITION_BINS, 0, POSITION_BINS - 1))
+    along = xyz[MIDDLE_MCP] - xyz[WRIST]
+    turn = (np.arctan2(along[1], along[0]) / (2 * np.pi)) % 1.0
+    from_wrist = np.linalg.norm(xyz - xyz[WRIST], axis=1)
+    is_out = from_wrist[list(FINGERTIPS)] > OUTSTRETCHED * from_wrist[list(KNUCKLES)]
+    half_px = cube_mm / 2 / z * lens.fx_px
+    left, right = (int(np.clip(edge, 0, lens.width_px)) for edge in (u - half_px, u + half_px))
+    top, bottom = (int(np.clip(edge, 0, lens.height_px)) for edge in (v - half_px, v + half_px))
+    window = frame.depth[top:bottom, left:right]
+    missing = float((window == 0).mean()) if window.size else 1.0
+    yield "distance", int(z // DISTANCE_BIN_MM)
+    yield "position", row * POSITION_BINS + column
+    yield "angle", int(turn * ANGLE_BINS) % ANGLE_BINS
+    yield "pose", int(sum(1 << finger for finger, out in enumerate(is_out) if out))
+    yield "missing depth", int(np.searchsorted(MISSING_EDGES, missing))

@@ -1,0 +1,143 @@
+"""The verbs of `calibrate`. Heavy libraries are imported only when a verb runs."""
+
+from pathlib import Path
+from typing import Literal, cast
+
+import click
+
+BUNDLE = click.option("--bundle", "bundle_path", type=click.Path(path_type=Path), required=True, help="Bundle to read.")
+
+
+@click.group("calibrate")
+def calibrate() -> None:
+    """Turn a bundle's network into INT8, and say in millimetres what that costs."""
+
+
+@calibrate.command("select")
+@BUNDLE
+@click.option("--recording", "recordings", multiple=True, help="Recording to select from; give it again for more.")
+@click.option("--data", "datasets", multiple=True, help="Data set to select from by name, such as synthetic:calib.")
+@click.option("--held-out", multiple=True, help="Recording kept for the gate; one in five is chosen if none is named.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the set into.")
+@click.option("--frames", type=click.IntRange(1), default=512, show_default=True, help="Crops in the set.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
+@click.option("--force", is_flag=True, help="Write a set that would be refused; the report will say so.")
+def select(
+    bundle_path: Path, recordings: tuple[str, ...], datasets: tuple[str, ...], held_out: tuple[str, ...], out: Path,
+    frames: int, seed: int, hand: str, force: bool,
+) -> None:  # fmt: skip
+    """Choose network inputs that show as much as possible from recordings."""
+    from .select import Request, select_set
+
+    side = cast(Literal["right", "left"], hand)
+    manifest = select_set(Request(bundle_path, recordings + datasets, held_out, frames, seed, side, force), out)
+    click.echo(f"wrote {out}: {len(manifest.items)} crops of {len(manifest.sources)} sources")
+    for quality, bins in manifest.coverage.items():
+        click.echo(f"{quality:<14} {len(bins):3d} bins, {min(bins.values())} to {max(bins.values())} crops each")
+    for reason in manifest.forced:
+        click.echo(f"forced: {reason}")
+
+
+METHOD = click.option(
+    "--method", type=click.Choice(["minmax", "percentile", "entropy", "mse"]), default="mse", show_default=True,
+    help="How ranges are chosen from the set's histograms.",
+)  # fmt: skip
+BODY = click.option(
+    "--body",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp16",
+    show_default=True,
+    help="What stays in float is in this.",
+)
+SET = click.option("--set", "set_path", type=click.Path(path_type=Path), required=True, help="Calibration set.")
+
+
+@calibrate.command("quantise")
+@BUNDLE
+@SET
+@METHOD
+@BODY
+@click.option("--float-layer", "float_layers", multiple=True, help="Layer to leave in float; give it again for more.")
+@click.option(
+    "--mixed", type=click.Path(path_type=Path), help="Sensitivity file: leave in float what its search found."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
+def quantise(
+    bundle_path: Path,
+    set_path: Path,
+    method: str,
+    body: str,
+    float_layers: tuple[str, ...],
+    mixed: Path | None,
+    out: Path,
+) -> None:
+    """Write a bundle with an INT8 graph."""
+    from .quantise import Body, Recipe, quantise_bundle
+    from .ranges import Method
+
+    recipe = Recipe(cast(Method, method), cast(Body, body), frozenset(float_layers))
+    report = quantise_bundle(bundle_path, set_path, recipe, mixed, out)
+    click.echo(f"wrote {out}: INT8 graph of {report.bytes / 1e6:.1f} MB, {report.int8_share:.1%} of the work in INT8")
+    click.echo(f"in float: {', '.join(report.float_layers) or 'none'}")
+    for reason in report.forced:
+        click.echo(f"calibrated on a set that was forced: {reason}")
+
+
+@calibrate.command("sensitivity")
+@BUNDLE
+@SET
+@METHOD
+@BODY
+@click.option("--crops", type=click.IntRange(8), default=256, show_default=True, help="Crops of the set to try on.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="JSON file; the same command goes on with it."
+)
+def sensitivity(bundle_path: Path, set_path: Path, method: str, body: str, crops: int, out: Path) -> None:
+    """Rank layers by what they cost in INT8, and find which to leave in float."""
+    from .quantise import Body
+    from .ranges import Method
+    from .sensitivity import find_sensitivity
+
+    found = find_sensitivity(bundle_path, set_path, cast(Method, method), cast(Body, body), crops, out)
+    for layer in sorted(found.layers, key=lambda one: -one.cost.mean_mm):
+        click.echo(f"{layer.cost.mean_mm:8.3f} mm  {layer.macs / 1e6:8.2f} M  {layer.name}")
+    last = next(trial for trial in found.trials if trial.float_layers == found.float_layers)
+    click.echo(
+        f"in float: {', '.join(last.float_layers) or 'none'}; {last.int8_share:.1%} of the work in INT8, {last.cost.mean_mm:.3f} mm"
+        f"{'' if last.passed else ', and even so the limits are not met'}"
+    )
+
+
+@calibrate.command("report")
+@BUNDLE
+@click.option("--data", required=True, help="Data set by name, recording, or calibration set (its held-out crops).")
+@click.option(
+    "--frames", type=click.IntRange(1), default=2000, show_default=True, help="Look at the first N frames at most."
+)
+@click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def report(
+    context: click.Context, bundle_path: Path, data: str, frames: int, hand: str, out: Path, as_json: bool
+) -> None:
+    """Compare FP32, FP16 and INT8, and let the gate decide; exit code 1 if INT8 fails it."""
+    import json
+
+    from .gate import explain
+    from .report import report_bundle
+
+    outcome = report_bundle(bundle_path, data, frames, hand, out)
+    if as_json:
+        click.echo(json.dumps(outcome.figures))
+    else:
+        for name, figures in outcome.figures["precisions"].items():
+            away, error = figures["away_from_fp32_mm"], figures.get("error_mm")
+            against = f", {error['mean']:7.3f} mm from the truth" if error else ""
+            click.echo(f"{name:<18} mean {away['mean']:7.3f} mm, p95 {away['p95']:7.3f} mm from FP32{against}")
+        click.echo(f"wrote {out} with report.html and report.json")
+        if outcome.gate is not None:
+            click.echo(explain(outcome.gate))
+    if outcome.gate is not None and not outcome.gate.passed:
+        context.exit(1)

@@ -1,0 +1,179 @@
+"""What each precision makes of the same frames: on the same crops, and each by its own way from the frame to the hand."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, cast
+
+import numpy as np
+
+from handmap.arrays import Bool, Float32, Float64
+from handmap.bundle import Bundle
+from handmap.crop import crop_hand, normalise_points
+from handmap.engine import Engine
+from handmap.engine_onnx import open_onnx_engine
+from handmap.engines import EngineConfig, open_engines
+from handmap.errors import DatasetError
+from handmap.follow import FollowSettings
+from handmap.progress import track_progress
+from handmap.scores import found_errors_mm
+from handmap.track import cube_centre
+from handmap.values import DepthFrame, Handedness
+
+from .calibration_set import CalibrationSet
+from .candidates import find_hand, frame_sha256
+from .footage import Footage, Shot
+from .qdq import quantise_graph
+from .quantise import Body, load_body
+from .record import CalibrationRecord
+
+PLAIN: Final = "int8, all layers"
+REST_FRAMES: Final = 24
+REST_DRAWS: Final = 8
+
+
+@dataclass
+class Comparison:
+    """Joints (N, J, 3) by precision on the same N crops, mm about each crop's centre; truth_mm is NaN where unknown.
+
+    found_error_mm (M, J) and is_found (M,) are of all M labelled frames, by each precision's own way; empty without labels.
+    """
+
+    dataset: str
+    crops: Float32  # (N, 1, 128, 128)
+    xyz_mm: dict[str, Float32]
+    truth_mm: Float32
+    distance_mm: Float64  # (N,) of the crop's centre from the camera; NaN where unknown
+    frames: list[int]
+    found_error_mm: dict[str, Float64] = field(default_factory=dict)
+    is_found: dict[str, Bool] = field(default_factory=dict)
+    rest_jitter_mm: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """The engines to compare, the reference first, and what the daemon would look for."""
+
+    engines: Mapping[str, Engine]
+    settings: FollowSettings
+
+
+@contextmanager
+def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterator[dict[str, Engine]]:
+    """An engine for each precision of the bundle and, where its INT8 graph is mixed, one with all layers in INT8."""
+    with ExitStack() as stack:
+        engines: dict[str, Engine] = {}
+        for name in ("fp32", "fp16", "int8"):
+            if name in bundle.hand.precisions:
+                opened = open_engines(bundle, EngineConfig(precision=name, use_ungated_int8=True), batch=1)
+                stack.callback(opened.close)
+                engines[name] = opened.hand
+        if record is not None and record.float_layers:
+            folder = stack.enter_context(TemporaryDirectory())
+            plain = quantise_graph(load_body(bundle, cast(Body, record.body)), record.thresholds, frozenset())
+            path = Path(folder) / "plain.onnx"
+            path.write_bytes(plain.SerializeToString())
+            engines[PLAIN] = open_onnx_engine(path, 1, 1, "int8")
+            stack.callback(engines[PLAIN].close)
+        yield engines
+
+
+def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[str]) -> Comparison:
+    """The comparison on all frames.
+
+    Raises DatasetError if one of them was calibrated on, or no hand is found at all.
+    """
+    kept: list[tuple[Shot, Float32]] = []
+    centres: dict[str, Float32 | None] = dict.fromkeys(bodies.engines)
+    errors: dict[str, list[Float64]] = {name: [] for name in bodies.engines}
+    found: dict[str, list[bool]] = {name: [] for name in bodies.engines}
+    total = len(footage)
+    with track_progress(f"compare on {footage.name}", total, "frames") as advance:
+        for done, shot in enumerate(footage, start=1):
+            if frame_sha256(shot.frame) in calibrated_on:
+                raise DatasetError(
+                    f"data {footage.name!r}: frame {shot.frame.frame_number} is in the calibration set, so that it proves nothing; "
+                    "name other data"
+                )
+            for name, engine in bodies.engines.items():
+                before_mm = centres[name] if footage.is_moving else None
+                seen = find_hand(shot.frame, before_mm, engine, bodies.settings)
+                centres[name] = cube_centre(seen.xyz_camera_mm) if seen is not None else None
+                if name == "fp32" and seen is not None:
+                    kept.append((shot, seen.centre_mm))
+                if shot.truth_mm is not None:
+                    error_mm, is_found = found_errors_mm(seen.xyz_camera_mm if seen else None, shot.truth_mm)
+                    errors[name].append(error_mm)
+                    found[name].append(is_found)
+            advance(done, f"{len(kept)} hands")
+    if not kept:
+        raise DatasetError(f"data {footage.name!r}: no hand was found on {total} frames; name data with hands in reach")
+    comparison = _on_same_crops(footage.name, kept, bodies)
+    if footage.has_truth:
+        comparison.found_error_mm = {name: np.array(values) for name, values in errors.items()}
+        comparison.is_found = {name: np.array(values, dtype=bool) for name, values in found.items()}
+    comparison.rest_jitter_mm = measure_rest_jitter([(shot.frame, centre) for shot, centre in kept], bodies)
+    return comparison
+
+
+def compare_held_out(chosen: CalibrationSet, bodies: Bodies) -> Comparison:
+    """The comparison on the crops that a set holds out; by distance to FP32 alone.
+
+    Raises DatasetError if it holds none.
+    """
+    depth, truth = chosen.held_out.depth, chosen.held_out.truth
+    if len(depth) == 0:
+        raise DatasetError(
+            f"calibration set {str(chosen.path)!r}: it holds out no recording; name labelled data, or select with --held-out"
+        )
+    half_mm = bodies.settings.cube_mm / 2
+    xyz = {name: _infer(engine, depth) * half_mm for name, engine in bodies.engines.items()}
+    unknown = np.full(len(depth), np.nan)
+    return Comparison(f"{chosen.path.name}, held out", depth, xyz, truth * half_mm, unknown, list(range(len(depth))))
+
+
+def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], bodies: Bodies) -> dict[str, float]:
+    """Standard deviation in mm of the joints of a hand at rest: the same frames again with a raw unit of noise in their depth."""
+    random = np.random.default_rng(0)
+    shown = [seen[index] for index in np.linspace(0, len(seen) - 1, min(len(seen), REST_FRAMES)).astype(int)]
+    depth = np.stack([_noisy_crop(frame, centre, bodies, random) for frame, centre in shown for _ in range(REST_DRAWS)])
+    half_mm = bodies.settings.cube_mm / 2
+    jitter = {}
+    for name, engine in bodies.engines.items():
+        xyz_mm = _infer(engine, depth[:, None]).reshape(len(shown), REST_DRAWS, -1, 3) * half_mm
+        jitter[name] = float(np.sqrt((xyz_mm.std(axis=1) ** 2).sum(axis=-1).mean()))
+    return jitter
+
+
+def _noisy_crop(frame: DepthFrame, centre_mm: Float32, bodies: Bodies, random: np.random.Generator) -> Float32:
+    noise = random.integers(-1, 2, frame.depth.shape)
+    depth = np.where(frame.depth > 1, frame.depth + noise, frame.depth).astype(np.uint16)
+    noisy = DepthFrame(depth, frame.depth_unit_mm, frame.intrinsics, frame.frame_number, frame.capture_ns)
+    crop: Float32 = crop_hand(np, noisy, centre_mm, bodies.settings.cube_mm, _is_mirrored(bodies)).depth
+    return crop
+
+
+def _on_same_crops(name: str, kept: list[tuple[Shot, Float32]], bodies: Bodies) -> Comparison:
+    cube_mm = bodies.settings.cube_mm
+    crops = [crop_hand(np, shot.frame, centre, cube_mm, _is_mirrored(bodies)) for shot, centre in kept]
+    depth = np.stack([crop.depth for crop in crops])[:, None]
+    xyz = {precision: _infer(engine, depth) * (cube_mm / 2) for precision, engine in bodies.engines.items()}
+    joints = next(iter(xyz.values())).shape[1]
+    truth = [
+        np.full((joints, 3), np.nan, np.float32) if shot.truth_mm is None else normalise_points(np, shot.truth_mm, crop)
+        for (shot, _), crop in zip(kept, crops, strict=True)
+    ]
+    distance_mm = np.array([float(centre[2]) for _, centre in kept])
+    frames = [shot.frame.frame_number for shot, _ in kept]
+    return Comparison(name, depth, xyz, np.stack(truth) * np.float32(cube_mm / 2), distance_mm, frames)
+
+
+def _infer(engine: Engine, depth: Float32) -> Float32:
+    """Joints (N, J, 3) in half cube sides, one crop a call."""
+    return np.concatenate([engine.infer(depth[index : index + 1]).joints for index in range(len(depth))])
+
+
+def _is_mirrored(bodies: Bodies) -> bool:
+    return bodies.settings.handedness is Handedness.LEFT

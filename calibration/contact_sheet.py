@@ -1,0 +1,31 @@
+"""A picture of a calibration set: its crops side by side, for a person to see at a glance what is in it."""
+
+from typing import Final
+
+import numpy as np
+
+from handmap.arrays import Float32, Uint8
+from handmap.images import encode_png
+
+TILE_PX: Final = 64
+COLUMNS: Final = 24
+MOST: Final = 24 * 24
+GAP_PX: Final = 2
+
+
+def draw_contact_sheet(depth: Float32) -> bytes:
+    """The bytes of a PNG of up to MOST of the crops (N, 1, 128, 128), evenly chosen, in their order."""
+    shown = np.linspace(0, len(depth) - 1, min(len(depth), MOST)).astype(int)
+    rows = -(-len(shown) // COLUMNS)
+    pitch = TILE_PX + GAP_PX
+    sheet = np.full((rows * pitch, COLUMNS * pitch), 64, np.uint8)
+    for place, index in enumerate(shown):
+        top, left = place // COLUMNS * pitch, place % COLUMNS * pitch
+        sheet[top : top + TILE_PX, left : left + TILE_PX] = shade(depth[index, 0])[::2, ::2]
+    return encode_png(sheet)
+
+
+def shade(depth: Float32) -> Uint8:
+    """Grey values (H, W) of a crop in [-1, 1]: near is bright, the background black."""
+    grey = np.where(depth >= 1, 0.0, 255 - 100 * (depth + 1))
+    return grey.astype(np.uint8)

@@ -1,0 +1,97 @@
+"""The numbers of the report, from a comparison: per joint, by distance, bones, the worst frames. No measuring, no drawing here."""
+
+from typing import Final
+
+import numpy as np
+
+from handmap.arrays import Float64
+from handmap.bundle import Bundle, Gate
+from handmap.joints import BONES, HAND21
+
+from .compare import Comparison
+from .gate import judge_labelled, judge_unlabelled
+
+BANDS_MM: Final = ((0, 300), (300, 450), (450, 600), (600, 800), (800, 10000))
+WORST: Final = 20
+
+
+def away_mm(comparison: Comparison, precision: str) -> Float64:
+    """Distances (N, J) in mm from the FP32 joints on the same crops."""
+    away: Float64 = np.linalg.norm(comparison.xyz_mm[precision] - comparison.xyz_mm["fp32"], axis=-1).astype(np.float64)
+    return away
+
+
+def judge(comparison: Comparison, precision: str) -> Gate:
+    """The gate's verdict on a precision, by labels where every frame has them."""
+    if comparison.found_error_mm:
+        errors, found = comparison.found_error_mm, comparison.is_found
+        return judge_labelled(
+            (errors[precision], errors["fp32"]), (found[precision], found["fp32"]), comparison.dataset
+        )
+    return judge_unlabelled(away_mm(comparison, precision), comparison.dataset)
+
+
+def statistics(error_mm: Float64) -> dict[str, float]:
+    """Mean, median, 95th percentile and largest of errors in mm."""
+    if error_mm.size == 0:
+        return {}
+    values = {
+        "mean": error_mm.mean(),
+        "p50": np.median(error_mm),
+        "p95": np.percentile(error_mm, 95),
+        "max": error_mm.max(),
+    }
+    return {name: round(float(value), 4) for name, value in values.items()}
+
+
+def precision_figures(comparison: Comparison, precision: str, bundle: Bundle) -> dict[str, object]:
+    """Everything that is said of one precision."""
+    names = bundle.hand.joint_names
+    away = away_mm(comparison, precision)
+    figures: dict[str, object] = {
+        "away_from_fp32_mm": statistics(away),
+        "away_by_joint_mm": {name: statistics(away[:, index]) for index, name in enumerate(names)},
+        "away_by_distance_mm": by_distance(away, comparison.distance_mm),
+        "rest_jitter_mm": comparison.rest_jitter_mm.get(precision),
+    }
+    if names == HAND21:
+        figures["bone_drift_mm"] = bone_drift(comparison, precision)
+    if comparison.found_error_mm:
+        error = comparison.found_error_mm[precision]
+        figures["error_mm"] = statistics(error)
+        figures["error_by_joint_mm"] = {name: statistics(error[:, index]) for index, name in enumerate(names)}
+        figures["found"] = float(comparison.is_found[precision].mean())
+        on_crop = np.linalg.norm(comparison.xyz_mm[precision] - comparison.truth_mm, axis=-1)
+        figures["error_by_distance_mm"] = by_distance(on_crop, comparison.distance_mm)
+    return figures
+
+
+def by_distance(error_mm: Float64, distance_mm: Float64) -> dict[str, dict[str, float]]:
+    """Statistics of errors (N, J) for each band of the hand's distance that has frames."""
+    bands = {}
+    for low, high in BANDS_MM:
+        inside = (distance_mm >= low) & (distance_mm < high)
+        if inside.any():
+            bands[f"{low}-{high} mm"] = {**statistics(error_mm[inside]), "frames": int(inside.sum())}
+    return bands
+
+
+def bone_drift(comparison: Comparison, precision: str) -> dict[str, float]:
+    """How much the bones' lengths change against FP32 in mm: mean size of the change, its mean with sign, its 95th percentile."""
+    parents, children = (list(ends) for ends in zip(*BONES, strict=True))
+
+    def lengths(name: str) -> Float64:
+        xyz = comparison.xyz_mm[name]
+        bones: Float64 = np.linalg.norm(xyz[:, children] - xyz[:, parents], axis=-1).astype(np.float64)
+        return bones
+
+    change = lengths(precision) - lengths("fp32")
+    size = np.abs(change)
+    drift = {"mean": size.mean(), "mean_signed": change.mean(), "p95": np.percentile(size, 95)}
+    return {name: round(float(value), 4) for name, value in drift.items()}
+
+
+def worst_frames(comparison: Comparison, precision: str) -> list[int]:
+    """Indices of the crops on which a precision is farthest from FP32, the worst first."""
+    order = np.argsort(-away_mm(comparison, precision).mean(axis=1), kind="stable")
+    return [int(index) for index in order[:WORST]]

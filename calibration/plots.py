@@ -1,0 +1,104 @@
+"""The report's pictures, as PNG bytes. Home of matplotlib in this part; no numbers are made here."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from handmap.arrays import Float32, Float64
+from handmap.joints import BONES, HAND21
+
+from .contact_sheet import shade
+
+COLOURS: Final = {"fp32": "#777777", "fp16": "#3b7dd8", "int8": "#d8613b"}
+OTHER: Final = "#b89b3b"
+
+
+def draw_by_joint(means_mm: Mapping[str, Mapping[str, float]], title: str) -> bytes:
+    """Bars of the mean of each joint in mm, side by side by precision."""
+    joints = list(next(iter(means_mm.values())))
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(means_mm)
+    for place, (precision, by_joint) in enumerate(means_mm.items()):
+        where = np.arange(len(joints)) + (place - (len(means_mm) - 1) / 2) * width
+        axes.bar(
+            where, [by_joint[name] for name in joints], width, label=precision, color=COLOURS.get(precision, OTHER)
+        )
+    axes.set_xticks(range(len(joints)), joints, rotation=60, ha="right", fontsize=7)
+    axes.set_ylabel("mm")
+    axes.set_title(title, fontsize=10)
+    axes.legend(fontsize=8)
+    return _png(figure)
+
+
+def draw_layers(names: Sequence[str], costs_mm: Sequence[float], is_float: Sequence[bool], body_mm: float) -> bytes:
+    """What each layer alone costs in INT8, the worst on top; those left in float are marked."""
+    figure = Figure(figsize=(8, 0.8 + 0.22 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    colours = [OTHER if left else COLOURS["int8"] for left in is_float]
+    axes.barh(range(len(names)), costs_mm, color=colours)
+    axes.axvline(body_mm, color=COLOURS["fp16"], linestyle="--", linewidth=1)
+    axes.set_yticks(
+        range(len(names)),
+        [f"{name} (float)" if left else name for name, left in zip(names, is_float, strict=True)],
+        fontsize=7,
+    )
+    axes.invert_yaxis()
+    axes.set_xlabel("mm from FP32, mean over joints, this layer alone in INT8; dashed: nothing in INT8")
+    return _png(figure)
+
+
+def draw_scales(activations: Float64, weights: Float64) -> bytes:
+    """Histograms of the step sizes of activations and of weight channels, on a logarithmic axis."""
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for axis, values, name in zip(axes, (activations, weights), ("activations", "weight channels"), strict=True):
+        axis.hist(np.log10(values), bins=30, color=COLOURS["int8"])
+        axis.set_xlabel(f"log10 of the step of {name}")
+    return _png(figure)
+
+
+def draw_coverage(coverage: Mapping[str, Mapping[str, int]]) -> bytes:
+    """How many crops of the set fall into each bin of each quality."""
+    figure = Figure(figsize=(10, 2.4), layout="constrained")
+    for axis, (quality, bins) in zip(
+        figure.subplots(1, len(coverage), squeeze=False)[0], coverage.items(), strict=True
+    ):
+        axis.bar(range(len(bins)), list(bins.values()), color=COLOURS["fp16"])
+        axis.set_xticks(range(len(bins)), list(bins), fontsize=6, rotation=90 if len(bins) > 10 else 0)
+        axis.set_title(quality, fontsize=9)
+    return _png(figure)
+
+
+def draw_frames(
+    crops: Float32, joints: Mapping[str, Float32], captions: Sequence[str], names: tuple[str, ...]
+) -> bytes:
+    """Crops (N, 1, 128, 128) with the skeletons of each precision; joints are (N, J, 3) in half cube sides."""
+    columns = 5
+    rows = -(-len(crops) // columns)
+    figure = Figure(figsize=(2.1 * columns, 2.3 * rows), layout="constrained")
+    for place, axis in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
+        axis.set_axis_off()
+        if place >= len(crops):
+            continue
+        size = crops.shape[-1]
+        axis.imshow(shade(crops[place, 0]), cmap="gray", vmin=0, vmax=255)
+        axis.set_title(captions[place], fontsize=7)
+        for precision, xyz in joints.items():
+            pixels = (xyz[place, :, :2] + 1) * (size / 2) - 0.5
+            colour = COLOURS.get(precision, OTHER)
+            axis.plot(pixels[:, 0], pixels[:, 1], ".", markersize=2.5, color=colour, label=precision)
+            for parent, child in BONES if names == HAND21 else ():
+                axis.plot(*pixels[[parent, child]].T, linewidth=0.8, color=colour)
+        axis.set_xlim(-0.5, size - 0.5)
+        axis.set_ylim(size - 0.5, -0.5)
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()

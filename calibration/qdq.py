@@ -1,0 +1,182 @@
+"""Writes QuantizeLinear and DequantizeLinear into a graph where TensorRT fuses them.
+
+ONNX Runtime's own quantiser can place the same pairs, but only for whole operators: it cannot quantise one input of an Add,
+which a residual needs whose next convolution stays in float. So the placement is ours; `docs/decisions.md`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from handmap.errors import ModelError
+from handmap.graph_lint import refuse
+from handmap.graph_view import GraphView, residual_inputs, view_graph, weight_axis
+
+from .layers import Layer, list_layers
+
+LEVELS: Final = 127  # symmetric: -127 ... 127
+HALF_SCALE_OPSET: Final = 19
+SHARERS: Final = ("Add",)  # what reads the INT8 copy of a quantised tensor too, so that no float copy of it is kept
+
+
+def tensors_to_quantise(model: ModelProto, float_layers: frozenset[str]) -> list[str]:
+    """The activations that get a Q/DQ pair when these layers stay in float, in the order of their first use.
+
+    The inputs of quantised layers, and the other input of an Add that a quantised convolution feeds directly.
+    """
+    view = view_graph(model)
+    chosen = {layer.node for layer in list_layers(model) if layer.name not in float_layers}
+    found: dict[str, None] = {}
+    for node in model.graph.node:
+        if node.name in chosen:
+            found[node.input[0]] = None
+        for branch, other in residual_inputs(view, node):
+            if view.makers[branch].name in chosen:
+                found[other] = None
+                break  # where both inputs are convolutions, quantising one is enough
+    return list(found)
+
+
+def quantisable_tensors(model: ModelProto) -> list[str]:
+    """The activations that any choice of float layers could quantise."""
+    view = view_graph(model)
+    read = [layer.input for layer in list_layers(model)]
+    added = [other for node in model.graph.node for _, other in residual_inputs(view, node)]
+    return list(dict.fromkeys([*read, *added]))
+
+
+def quantise_graph(model: ModelProto, thresholds: Mapping[str, float], float_layers: frozenset[str]) -> ModelProto:
+    """The graph, on the body (FP32 or FP16) of `model`, with all layers but these in INT8.
+
+    thresholds holds, for each activation, the magnitude that the largest level stands for. The same input gives the same bytes.
+    Raises ModelError if the result is not valid ONNX or the lint refuses it.
+    """
+    layers = list_layers(model)
+    _refuse_unknown(float_layers, layers)
+    if len(float_layers) == len(layers):
+        raise ModelError(
+            "quantisation: every layer is to stay in float, wanted at least one in INT8; use the FP16 graph"
+        )
+    quantised = ModelProto()
+    quantised.CopyFrom(model)
+    view = view_graph(quantised)
+    kind = _body_type(view, layers)
+    if kind == np.float16:
+        for entry in quantised.opset_import:
+            entry.version = max(entry.version, HALF_SCALE_OPSET)  # 19 only widens what 18 has
+    chosen = {layer.node: layer for layer in layers if layer.name not in float_layers}
+    pairs = {
+        name: _activation_pair(quantised, name, thresholds[name], kind)
+        for name in tensors_to_quantise(model, float_layers)
+    }
+    nodes: list[NodeProto] = []
+    placed: set[str] = set()
+    for node in view.model.graph.node:
+        for slot, name in enumerate(node.input):
+            if name in pairs and ((node.name in chosen and slot == 0) or node.op_type in SHARERS):
+                nodes.extend(pairs[name] if name not in placed else ())
+                placed.add(name)
+                node.input[slot] = pairs[name][1].output[0]
+        if node.name in chosen:
+            nodes.append(_quantise_weight(quantised, view, node))
+        nodes.append(node)
+    kept = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del quantised.graph.node[:]
+    quantised.graph.node.extend(kept)
+    _drop_unused(quantised)
+    _check(quantised)
+    return quantised
+
+
+def _refuse_unknown(float_layers: Iterable[str], layers: list[Layer]) -> None:
+    known = [layer.name for layer in layers]
+    for name in sorted(float_layers):
+        if name not in known:
+            raise ModelError(
+                f"quantisation: the graph has no layer {name!r}, it has {', '.join(known)}; name one of these"
+            )
+
+
+def _body_type(view: GraphView, layers: list[Layer]) -> type[np.floating]:
+    kinds = {view.constants[layer.weight].data_type for layer in layers}
+    if kinds == {TensorProto.FLOAT16}:
+        return np.float16
+    if kinds == {TensorProto.FLOAT}:
+        return np.float32
+    found = ", ".join(sorted(TensorProto.DataType.Name(kind).lower() for kind in kinds))
+    raise ModelError(f"quantisation: found weights of type {found or 'none'}, wanted all float32 or all float16")
+
+
+def _activation_pair(
+    model: ModelProto, name: str, threshold: float, kind: type[np.floating]
+) -> tuple[NodeProto, NodeProto]:
+    scale = _scales(np.array(threshold, np.float64), kind)
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(scale, f"{name}_scale"), numpy_helper.from_array(np.array(0, np.int8), f"{name}_zero")]
+    )
+    facts = [f"{name}_scale", f"{name}_zero"]
+    return (
+        helper.make_node("QuantizeLinear", [name, *facts], [f"{name}_int8"], f"{name}_quantise"),
+        helper.make_node("DequantizeLinear", [f"{name}_int8", *facts], [f"{name}_dequantised"], f"{name}_dequantise"),
+    )
+
+
+def _quantise_weight(model: ModelProto, view: GraphView, node: NodeProto) -> NodeProto:
+    """Replaces the node's float weight by an int8 one, a scale per output channel, and the DequantizeLinear that is returned."""
+    name, axis = node.input[1], weight_axis(node)
+    weight = numpy_helper.to_array(view.constants[name])
+    wide = weight.astype(np.float64)
+    others = tuple(index for index in range(wide.ndim) if index != axis)
+    scale = _scales(np.abs(wide).max(axis=others), weight.dtype.type)
+    along = scale.astype(np.float64).reshape([-1 if index == axis else 1 for index in range(wide.ndim)])
+    levels = round_kernels(wide / along).astype(np.int8)
+    stem = f"{name}_{node.name}"
+    model.graph.initializer.extend(
+        [
+            numpy_helper.from_array(levels, f"{stem}_int8"),
+            numpy_helper.from_array(scale, f"{stem}_scale"),
+            numpy_helper.from_array(np.zeros(len(scale), np.int8), f"{stem}_zero"),
+        ]
+    )
+    inputs = [f"{stem}_int8", f"{stem}_scale", f"{stem}_zero"]
+    node.input[1] = f"{stem}_dequantised"
+    return helper.make_node("DequantizeLinear", inputs, [node.input[1]], f"{stem}_dequantise", axis=axis)
+
+
+def round_kernels(exact: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Whole levels for weights (A, B, ...) in steps, such that each kernel (...) keeps its sum to half a step.
+
+    Each weight alone would be rounded to the nearest; here those nearest to the other side give way. Most of a crop is background,
+    where a kernel sees one value everywhere and so answers with its sum: errors of that are the same in all places and do not
+    average out.
+    """
+    kernels = exact.reshape(exact.shape[0], exact.shape[1], -1) if exact.ndim > 2 else exact[..., None]
+    rounded = np.clip(np.rint(kernels), -LEVELS, LEVELS)
+    short = np.rint((kernels - rounded).sum(axis=-1, keepdims=True))  # steps that the sum lacks
+    rank = np.argsort(np.argsort(-(kernels - rounded) * np.sign(short), axis=-1, kind="stable"), axis=-1, kind="stable")
+    moved: NDArray[np.float64] = np.clip(rounded + np.sign(short) * (rank < np.abs(short)), -LEVELS, LEVELS)
+    return moved.reshape(exact.shape)
+
+
+def _scales(largest: NDArray[np.float64], kind: type[np.floating]) -> NDArray[np.floating]:
+    """Step sizes for these largest magnitudes in the body's type; 1 for a channel of zeros."""
+    return np.where(largest > 0, largest / LEVELS, 1.0).astype(kind)
+
+
+def _drop_unused(model: ModelProto) -> None:
+    read = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+
+
+def _check(model: ModelProto) -> None:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(f"quantisation: the graph made is not valid ONNX: {error}; report the network") from error
+    refuse(model, "INT8")

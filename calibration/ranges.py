@@ -1,0 +1,141 @@
+"""What values the activations take on a calibration set, as histograms of magnitudes, and the ranges chosen from them.
+
+Two passes over the crops: the largest magnitude of each tensor, then its histogram. Nothing of the samples is kept.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+from onnx import ModelProto
+
+from handmap.arrays import Float32, Float64
+from handmap.engine_onnx import run_batches
+from handmap.errors import ModelError
+from handmap.graph_view import expose
+from handmap.progress import track_progress
+
+BINS: Final = 2048
+LEVELS: Final = 127
+PERCENTILE: Final = 99.99
+ORDINARY: Final = 0.9  # share of the filled bins whose counts are taken as they are by entropy
+STARTS: Final = 128  # the narrowest range that entropy and mse try, in bins
+
+Method: TypeAlias = Literal["minmax", "percentile", "entropy", "mse"]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts (BINS,) of the magnitudes of one tensor between 0 and `largest`, and their mean in each bin; exact zeros are not counted.
+
+    The means matter: a channel has one value all over the background, and whether that lies on a level decides the error.
+    """
+
+    counts: Float64
+    means: Float64
+    largest: float
+
+
+def collect_histograms(model: ModelProto, tensors: list[str], depth: Float32) -> dict[str, Histogram]:
+    """Histograms of the tensors on crops (N, 1, 128, 128).
+
+    Raises ModelError where a tensor is not finite or always zero.
+    """
+    content, names = expose(model, tensors), tuple(tensors)
+    largest = dict.fromkeys(tensors, 0.0)
+    counts, sums = ({name: np.zeros(BINS) for name in tensors} for _ in range(2))
+    with track_progress("ranges", 2 * len(depth), "crops") as advance:
+        done = 0
+        for values in run_batches(content, depth, names, is_optimised=False):
+            for name in tensors:
+                largest[name] = max(largest[name], float(np.abs(values[name]).max()))
+            done += len(values[names[0]])
+            advance(done, "largest")
+        for name, value in largest.items():
+            if not 0 < value < np.inf:
+                raise ModelError(
+                    f"calibration: tensor {name!r} reaches {value} on the set, wanted a finite range; check the set"
+                )
+        for values in run_batches(content, depth, names, is_optimised=False):
+            for name in tensors:
+                magnitude = np.abs(values[name][values[name] != 0]).astype(np.float32)
+                where = np.minimum((magnitude * (BINS / largest[name])).astype(np.int32), BINS - 1)
+                counts[name] += np.bincount(where, minlength=BINS)
+                sums[name] += np.bincount(where, weights=magnitude, minlength=BINS)
+            done += len(values[names[0]])
+            advance(done, "histograms")
+    return {name: Histogram(counts[name], sums[name] / np.maximum(counts[name], 1), largest[name]) for name in tensors}
+
+
+def choose_thresholds(histograms: dict[str, Histogram], method: Method) -> dict[str, float]:
+    """For each tensor, the magnitude that the largest INT8 level stands for; larger values clip."""
+    return {name: METHODS[method](histogram) for name, histogram in histograms.items()}
+
+
+def minmax_threshold(histogram: Histogram) -> float:
+    """The largest magnitude: nothing clips."""
+    return histogram.largest
+
+
+def percentile_threshold(histogram: Histogram) -> float:
+    """The magnitude that PERCENTILE of the values stay within."""
+    share = np.cumsum(histogram.counts) / histogram.counts.sum()
+    return float((np.searchsorted(share, PERCENTILE / 100) + 1) / BINS * histogram.largest)
+
+
+def entropy_threshold(histogram: Histogram) -> float:
+    """The range whose quantised distribution has the least Kullback-Leibler divergence from the true one, as TensorRT 8 chose it.
+
+    Bins that stand out are cut down to the ordinary ones first: the values that the background takes are spikes, which a fine range
+    shows best, and without the cut it clips the hand away (measured: 10 mm off instead of 0.9).
+    """
+    filled = histogram.counts[histogram.counts > 0]
+    counts = np.minimum(histogram.counts, np.quantile(filled, ORDINARY))
+    best, chosen = np.inf, BINS
+    for bins in range(STARTS, BINS + 1, 8):
+        clipped = counts[:bins].copy()
+        clipped[-1] += counts[bins:].sum()
+        divergence = _divergence(clipped, _levelled(counts[:bins]))
+        if divergence < best:
+            best, chosen = divergence, bins
+    return chosen / BINS * histogram.largest
+
+
+def mse_threshold(histogram: Histogram) -> float:
+    """The range that loses least in squares: rounding inside it against clipping beyond it."""
+    best, chosen = np.inf, histogram.largest
+    for bins in range(STARTS, BINS + 1):
+        scale = bins / BINS * histogram.largest / LEVELS
+        rounded = np.minimum(np.rint(histogram.means / scale), LEVELS) * scale
+        lost = float((histogram.counts * (histogram.means - rounded) ** 2).sum())
+        if lost < best:
+            best, chosen = lost, bins / BINS * histogram.largest
+    return chosen
+
+
+METHODS: Final[dict[str, Callable[[Histogram], float]]] = {
+    "minmax": minmax_threshold,
+    "percentile": percentile_threshold,
+    "entropy": entropy_threshold,
+    "mse": mse_threshold,
+}
+
+
+def _levelled(counts: Float64) -> Float64:
+    """The counts as LEVELS + 1 levels would show them: each level's total spread over its filled bins."""
+    level = np.minimum(np.arange(len(counts)) * (LEVELS + 1) // len(counts), LEVELS)
+    is_filled = counts > 0
+    total = np.bincount(level, weights=counts, minlength=LEVELS + 1)
+    filled = np.bincount(level, weights=is_filled, minlength=LEVELS + 1)
+    spread: Float64 = np.where(is_filled, (total / np.maximum(filled, 1))[level], 0.0)
+    return spread
+
+
+def _divergence(true: Float64, shown: Float64) -> float:
+    """Kullback-Leibler divergence of two counts; infinite where something true is shown as impossible."""
+    first, second = true / true.sum(), shown / max(shown.sum(), 1e-30)
+    is_true = first > 0
+    if (second[is_true] <= 0).any():
+        return float("inf")
+    return float((first[is_true] * np.log(first[is_true] / second[is_true])).sum())

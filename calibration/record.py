@@ -1,0 +1,108 @@
+"""How an INT8 graph came to be: `calibration.json` in its bundle, and the sensitivity file that may have led to it."""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from handmap.bundle import Bundle
+from handmap.errors import ConfigError
+
+from .calibration_set import CalibrationSet, Source
+
+RECORD: Final = "calibration.json"
+
+
+class Distance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Joint errors of a graph in mm: away from the FP32 graph's joints and, where there are labels, from the truth beyond FP32."""
+
+    mean_mm: float
+    p95_mm: float
+    truth_mean_mm: float | None = None
+    truth_p95_mm: float | None = None
+
+
+class LayerCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one layer in INT8, all others in float, does to the joints."""
+
+    name: str
+    macs: int
+    cost: Distance
+
+
+class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One mixed assignment that the search tried."""
+
+    float_layers: tuple[str, ...]
+    int8_share: float
+    cost: Distance
+    passed: bool
+
+
+class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The sensitivity file: as far as the work has come; `float_layers` is there when it is done.
+
+    key tells which graph, set and options it belongs to.
+    """
+
+    key: str
+    crops: int
+    body_cost: Distance  # of the body alone, nothing in INT8
+    layers: tuple[LayerCost, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    float_layers: tuple[str, ...] | None = None
+
+
+class CalibrationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of calibration.json."""
+
+    set_sha256: str
+    sources: tuple[Source, ...]
+    coverage: dict[str, dict[str, int]]
+    dropped: dict[str, int]
+    forced: tuple[str, ...]
+    frame_sha256: tuple[str, ...]  # of the frames calibrated on: no gate may use them
+    frames: int
+    method: str
+    body: str
+    thresholds: dict[str, float]  # of every activation that any assignment could quantise
+    float_layers: tuple[str, ...]
+    int8_share: float
+    sensitivity: Sensitivity | None = None
+
+
+def encode_record(record: CalibrationRecord | Sensitivity) -> bytes:
+    """The bytes of a record, the same for the same record."""
+    return msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=1) + b"\n"
+
+
+def read_record(bundle: Bundle) -> CalibrationRecord:
+    """The calibration record of a bundle.
+
+    Raises ConfigError if it has none.
+    """
+    if RECORD not in bundle.manifest.records:
+        raise ConfigError(
+            f"bundle {str(bundle.path)!r}: it has no {RECORD}; make its INT8 graph with: handmap calibrate quantise"
+        )
+    return msgspec.json.decode((bundle.path / RECORD).read_bytes(), type=CalibrationRecord)
+
+
+def read_sensitivity(path: Path) -> Sensitivity:
+    """A sensitivity file, finished or not.
+
+    Raises ConfigError.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Sensitivity)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(
+            f"sensitivity {str(path)!r} cannot be read: {error}; write it with: handmap calibrate sensitivity"
+        ) from error
+
+
+def work_key(bundle: Bundle, chosen: CalibrationSet, method: str, body: str) -> str:
+    """What a sensitivity file belongs to: graphs, set, method and body."""
+    graphs = [bundle.hand.precisions["fp32"].sha256, bundle.hand.precisions[body].sha256]
+    return hashlib.sha256("\n".join([*graphs, chosen.sha256, method, body]).encode()).hexdigest()

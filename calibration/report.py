@@ -1,0 +1,138 @@
+"""The accuracy report: compares the precisions of a bundle, lets the gate decide, and writes a bundle that says so."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import onnx
+
+from handmap.bundle import Accuracy, Bundle, Gate, read_bundle, read_golden
+from handmap.bundle_writer import read_files, with_precisions, with_records, write_bundle
+from handmap.engine_onnx import onnxruntime_version, run_graph
+from handmap.engines import check_golden
+from handmap.follow import TrackingConfig, follow_settings
+
+from .calibration_set import is_set, read_set
+from .compare import PLAIN, Bodies, Comparison, compare_footage, compare_held_out, open_precisions
+from .figures import away_mm, judge, precision_figures, statistics, worst_frames
+from .footage import FirstShots, open_footage
+from .record import RECORD, CalibrationRecord, read_record
+from .report_page import render
+
+HTML: Final = "report.html"
+JSON: Final = "report.json"
+ORACLE_CROPS: Final = 128
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the report found; gate is none where the bundle has no INT8 graph."""
+
+    gate: Gate | None
+    figures: Mapping[str, Any]
+
+
+def report_bundle(bundle_path: Path, data: str, most: int, hand: str, out: Path) -> Outcome:
+    """Writes the bundle `out`: that at bundle_path with accuracies, the gate's verdict, report.html and report.json.
+
+    `data` is a data set's name, a recording, or a calibration set whose held-out crops are meant.
+    Raises DatasetError where the data was calibrated on or shows no hand.
+    """
+    bundle = read_bundle(bundle_path)
+    record = read_record(bundle) if RECORD in bundle.manifest.records else None
+    comparison = _compare(bundle, record, data, most, hand)
+    figures = make_figures(bundle, record, comparison)
+    gate = judge(comparison, "int8") if "int8" in comparison.xyz_mm else None
+    contents = {
+        JSON: json.dumps(figures, indent=1, sort_keys=True).encode() + b"\n",
+        HTML: render(bundle, record, comparison, figures),
+    }
+    precisions = {}
+    for name, precision in bundle.hand.precisions.items():
+        error_mm = comparison.found_error_mm.get(name)
+        accuracy = (
+            Accuracy(comparison.dataset, round(float(error_mm.mean()), 4), len(error_mm))
+            if error_mm is not None
+            else None
+        )
+        precisions[name] = msgspec.structs.replace(precision, accuracy=accuracy, gate=gate if name == "int8" else None)
+    manifest = with_records(with_precisions(bundle.manifest, precisions), contents)
+    write_bundle(out, manifest, {**read_files(bundle), **contents})
+    return Outcome(gate, figures)
+
+
+def make_figures(bundle: Bundle, record: CalibrationRecord | None, comparison: Comparison) -> dict[str, Any]:
+    """The content of report.json."""
+    precisions = [name for name in comparison.xyz_mm]
+    figures: dict[str, Any] = {
+        "dataset": comparison.dataset,
+        "crops": len(comparison.crops),
+        "precisions": {name: precision_figures(comparison, name, bundle) for name in precisions},
+        "gates": {name: msgspec.to_builtins(judge(comparison, name)) for name in precisions if name != "fp32"},
+        "provenance": _provenance(bundle, record),
+    }
+    if "int8" in precisions:
+        figures["oracle"] = _check_oracle(bundle, comparison)
+        figures["steps"] = _steps(bundle)
+        figures["worst_frames"] = [
+            {"frame": comparison.frames[index], "away_mm": float(away_mm(comparison, "int8")[index].mean())}
+            for index in worst_frames(comparison, "int8")
+        ]
+    if record is not None:
+        figures["calibration"] = msgspec.to_builtins(msgspec.structs.replace(record, frame_sha256=()))
+    return figures
+
+
+def _compare(bundle: Bundle, record: CalibrationRecord | None, data: str, most: int, hand: str) -> Comparison:
+    settings = follow_settings(bundle, msgspec.convert({"hand": hand}, TrackingConfig))
+    with open_precisions(bundle, record) as engines:
+        for name, engine in engines.items():
+            if name != PLAIN:
+                check_golden(engine, read_golden(bundle), bundle)
+        bodies = Bodies(engines, settings)
+        if is_set(Path(data)):
+            return compare_held_out(read_set(Path(data)), bodies)
+        seen = frozenset(record.frame_sha256) if record is not None else frozenset()
+        return compare_footage(FirstShots(open_footage(data), most), bodies, seen)
+
+
+def _check_oracle(bundle: Bundle, comparison: Comparison) -> dict[str, Any]:
+    """How far ONNX Runtime's optimised INT8 graph is from the graph as written, which is what everything else here ran."""
+    content = bundle.graph_path("hand", "int8").read_bytes()
+    depth = comparison.crops[:ORACLE_CROPS]
+    half_mm = bundle.hand.cube_mm / 2
+    written, optimised = (
+        run_graph(content, depth, ("joints",), choice)["joints"] * half_mm for choice in (False, True)
+    )
+    fp32 = comparison.xyz_mm["fp32"][:ORACLE_CROPS]
+    return {
+        "is": "the graph as written (graph optimisation off), node by node as the ONNX standard defines it",
+        "optimised_away_from_written_mm": statistics(np.linalg.norm(optimised - written, axis=-1)),
+        "optimised_away_from_fp32_mm": statistics(np.linalg.norm(optimised - fp32, axis=-1)),
+        "onnxruntime": onnxruntime_version(),
+    }
+
+
+def _steps(bundle: Bundle) -> dict[str, list[float]]:
+    """The step sizes in the INT8 graph: one for each activation, one for each channel of each weight."""
+    model = onnx.load(bundle.graph_path("hand", "int8"))
+    scales = {tensor.name: onnx.numpy_helper.to_array(tensor).astype(np.float64) for tensor in model.graph.initializer}
+    found = [scales[node.input[1]] for node in model.graph.node if node.op_type == "DequantizeLinear"]
+    return {
+        "activations": [float(scale) for scale in found if scale.ndim == 0],
+        "weights": [float(value) for scale in found if scale.ndim for value in scale],
+    }
+
+
+def _provenance(bundle: Bundle, record: CalibrationRecord | None) -> dict[str, str]:
+    made = bundle.manifest.made_from
+    hashes = {f"{name} graph sha256": found.sha256 for name, found in bundle.hand.precisions.items()}
+    facts = {"checkpoint sha256": made.checkpoint_sha256, "commit": made.commit, **hashes}
+    if record is not None:
+        facts |= {"calibration set sha256": record.set_sha256}
+        facts |= {f"source {source.name}": source.sha256 for source in record.sources}
+    return facts | {f"{name} version": version for name, version in made.tools.items()}

@@ -1,0 +1,144 @@
+"""Lays the report out as a page: what is said first, what after it. The numbers come from figures and record."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from handmap.bundle import Bundle, Gate
+
+from .compare import PLAIN, Comparison
+from .figures import worst_frames
+from .gate import explain
+from .page import heading, page, paragraph, picture, table
+from .plots import draw_by_joint, draw_coverage, draw_frames, draw_layers, draw_scales
+from .record import CalibrationRecord
+
+STATISTICS = ("mean", "p50", "p95", "max")
+
+
+def render(bundle: Bundle, record: CalibrationRecord | None, comparison: Comparison, figures: dict[str, Any]) -> bytes:
+    """The bytes of report.html."""
+    parts = [
+        *_verdict(record, figures),
+        *_precisions(figures),
+        *_joints(figures),
+        *_distances(figures),
+        *_worst(bundle, comparison),
+        *_calibration(record, figures),
+        heading("Where it comes from"),
+        table(("what", "value"), {name: [value] for name, value in figures["provenance"].items()}),
+    ]
+    return page(f"INT8 accuracy of {bundle.path.name}", parts)
+
+
+def _verdict(record: CalibrationRecord | None, figures: dict[str, Any]) -> Iterator[str]:
+    for name in ("int8", PLAIN):
+        if name in figures["gates"]:
+            gate = msgspec.convert(figures["gates"][name], Gate)
+            yield paragraph(f"{name}: {explain(gate)}", "passed" if gate.passed else "failed")
+    if record is None:
+        return
+    yield paragraph(
+        f"{record.int8_share:.1%} of the multiply-adds are in INT8 on a body of {record.body}; ranges by {record.method} on "
+        f"{record.frames} crops; in float: {', '.join(record.float_layers) or 'no layer'}."
+    )
+    if not record.float_layers:
+        yield paragraph("This is the plain result: all layers in INT8, none needed to stay in float.")
+    for reason in record.forced:
+        yield paragraph(f"The calibration set was forced: {reason}.", "failed")
+    oracle = figures["oracle"]
+    yield paragraph(
+        f"Everything here was computed by ONNX Runtime {oracle['onnxruntime']} on {oracle['is']}. With its graph optimisation on, the INT8 "
+        f"joints move by {oracle['optimised_away_from_written_mm']['mean']:.3f} mm in the mean (largest "
+        f"{oracle['optimised_away_from_written_mm']['max']:.3f} mm), which is its fusions' doing and not the graph's."
+    )
+
+
+def _precisions(figures: dict[str, Any]) -> Iterator[str]:
+    found: dict[str, dict[str, Any]] = figures["precisions"]
+    yield heading(f"Precisions on {figures['dataset']}, {figures['crops']} crops")
+    yield paragraph("Distance of the joints from the FP32 joints on the same crops, mm.")
+    rows = {
+        name: [
+            *(one["away_from_fp32_mm"][which] for which in STATISTICS),
+            (one.get("bone_drift_mm") or {}).get("mean"), (one.get("bone_drift_mm") or {}).get("mean_signed"), one["rest_jitter_mm"],
+        ]
+        for name, one in found.items()
+    }  # fmt: skip
+    yield table(("precision", *STATISTICS, "bone drift", "bone drift, signed", "rest jitter"), rows)
+    if "error_mm" in found["fp32"]:
+        yield paragraph("Error against the truth, each precision by its own way from the frame to the hand, mm.")
+        errors = {
+            name: [*(one["error_mm"][which] for which in STATISTICS), one["found"]] for name, one in found.items()
+        }
+        yield table(("precision", *STATISTICS, "share found"), errors)
+
+
+def _joints(figures: dict[str, Any]) -> Iterator[str]:
+    found: dict[str, dict[str, Any]] = figures["precisions"]
+    yield heading("By joint")
+    for key, title in (("away_by_joint_mm", "from FP32"), ("error_by_joint_mm", "from the truth")):
+        shown = {name: one[key] for name, one in found.items() if key in one and not (name == "fp32" and "away" in key)}
+        if not shown:
+            continue
+        means = {name: {joint: values["mean"] for joint, values in one.items()} for name, one in shown.items()}
+        yield picture(draw_by_joint(means, f"mean distance {title}, mm"), f"mean distance {title} by joint")
+        for name, one in shown.items():
+            yield paragraph(f"{name}, distance {title}, mm")
+            yield table(
+                ("joint", *STATISTICS), {joint: [values[w] for w in STATISTICS] for joint, values in one.items()}
+            )
+
+
+def _distances(figures: dict[str, Any]) -> Iterator[str]:
+    yield heading("By distance of the hand")
+    for key, title in (
+        ("away_by_distance_mm", "from FP32"),
+        ("error_by_distance_mm", "from the truth, on the same crops"),
+    ):
+        rows = {
+            f"{name}, {band}": [*(values[which] for which in STATISTICS), values["frames"]]
+            for name, one in figures["precisions"].items()
+            for band, values in one.get(key, {}).items()
+            if not (name == "fp32" and "away" in key)
+        }
+        if rows:
+            yield paragraph(f"Distance {title}, mm.")
+            yield table(("precision and band", *STATISTICS, "frames"), rows)
+
+
+def _worst(bundle: Bundle, comparison: Comparison) -> Iterator[str]:
+    if "int8" not in comparison.xyz_mm:
+        return
+    yield heading("The frames on which INT8 is farthest from FP32")
+    shown = worst_frames(comparison, "int8")
+    half_mm = bundle.hand.cube_mm / 2
+    joints = {name: comparison.xyz_mm[name][shown] / np.float32(half_mm) for name in ("fp32", "int8")}
+    away = np.linalg.norm(comparison.xyz_mm["int8"] - comparison.xyz_mm["fp32"], axis=-1).mean(axis=1)
+    captions = [f"frame {comparison.frames[index]}: {away[index]:.2f} mm" for index in shown]
+    yield picture(
+        draw_frames(comparison.crops[shown], joints, captions, bundle.hand.joint_names),
+        "worst frames, FP32 grey, INT8 orange",
+    )
+
+
+def _calibration(record: CalibrationRecord | None, figures: dict[str, Any]) -> Iterator[str]:
+    if record is None:
+        return
+    if record.sensitivity is not None:
+        ranked = sorted(record.sensitivity.layers, key=lambda one: -one.cost.mean_mm)
+        yield heading("What each layer costs")
+        names = [one.name for one in ranked]
+        is_float = [name in record.float_layers for name in names]
+        body_mm = record.sensitivity.body_cost.mean_mm
+        yield picture(
+            draw_layers(names, [one.cost.mean_mm for one in ranked], is_float, body_mm), "layers ranked by cost"
+        )
+    yield heading("Steps of the INT8 graph")
+    steps = figures["steps"]
+    yield picture(draw_scales(np.array(steps["activations"]), np.array(steps["weights"])), "histograms of step sizes")
+    yield heading("What the calibration set covers")
+    yield picture(draw_coverage(record.coverage), "crops by bin")
+    yield table(("dropped because", "crops"), {name: [count] for name, count in record.dropped.items()})

@@ -1,0 +1,191 @@
+"""Chooses what a calibration set holds: few crops that show much. Seeded; the same footage and seed give the same set."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from handmap.arrays import Float32
+from handmap.bundle import Bundle, read_bundle
+from handmap.engines import EngineConfig, open_engines
+from handmap.errors import ConfigError, DatasetError
+from handmap.follow import TrackingConfig, follow_settings
+from handmap.joints import HAND21
+
+from .calibration_set import FORMAT, Crops, Item, SetManifest, Source, write_set
+from .candidates import Candidate, Found, find_candidates
+from .contact_sheet import draw_contact_sheet
+from .footage import Footage, open_footage
+
+LEAST_FRAMES: Final = 500
+CANDIDATES_A_FRAME: Final = 6
+HELD_OUT_SHARE: Final = 5  # one in five recordings, where there are three or more
+EMPTY_BELOW: Final = 0.01  # share of filled pixels
+TWIN_MM: Final = 1.0  # mean difference of two crops, pooled to 16 by 16, that show the same
+NOISE_ABOVE: Final = 0.5  # step between neighbours over spread of all: 1.1 for noise, 0.05-0.2 for depth of a hand
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to select from and how much; held_out may be empty, then recordings are chosen by the seed."""
+
+    bundle: Path
+    footage: tuple[str, ...]
+    held_out: tuple[str, ...]
+    frames: int
+    seed: int
+    hand: Literal["right", "left"]
+    is_forced: bool
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Chosen candidates and how many were dropped, by reason."""
+
+    chosen: list[Candidate]
+    dropped: Counter[str]
+
+
+def select_set(request: Request, out: Path) -> SetManifest:
+    """Writes the set at `out` and returns its manifest.
+
+    Raises DatasetError for a set that calibrates nothing, unless forced; then the manifest says what was wrong.
+    """
+    bundle = read_bundle(request.bundle)
+    if bundle.hand.joint_names != HAND21:
+        raise ConfigError(
+            f"bundle {str(bundle.path)!r}: poses are told apart by hand21 joints, its are others; map them first"
+        )
+    footage, is_held_out = _open_all(request)
+    found = _find_all(bundle, footage, request)
+    random = np.random.default_rng(request.seed)
+    calibrating = [
+        one for source, held in zip(found, is_held_out, strict=True) if not held for one in source.candidates
+    ]
+    held = [one for source, held in zip(found, is_held_out, strict=True) if held for one in source.candidates]
+    spread = spread_out(calibrating, request.frames, bundle.hand.cube_mm, random)
+    held_spread = spread_out(held, max(request.frames // 4, 1), bundle.hand.cube_mm, random)
+    forced = complaints(spread.chosen)
+    if forced and not request.is_forced:
+        raise DatasetError(f"calibration set {str(out)!r}: {'; '.join(forced)}; add recordings, or insist with --force")
+    manifest = SetManifest(
+        format=FORMAT,
+        seed=request.seed,
+        cube_mm=bundle.hand.cube_mm,
+        selected_by=bundle.hand.precisions["fp32"].sha256,
+        sources=tuple(
+            Source(one.name, each.sha256, len(one), len(each.candidates), held)
+            for one, each, held in zip(footage, found, is_held_out, strict=True)
+        ),
+        coverage=coverage(spread.chosen),
+        dropped={"no hand": sum(each.empty for each in found), **spread.dropped},
+        forced=tuple(forced),
+        items=tuple(_item(one) for one in spread.chosen),
+        files={},
+    )
+    crops = _crops(spread.chosen)
+    write_set(out, manifest, crops, _crops(held_spread.chosen), draw_contact_sheet(crops.depth))
+    return manifest
+
+
+def spread_out(candidates: list[Candidate], wanted: int, cube_mm: float, random: np.random.Generator) -> Spread:
+    """Up to `wanted` candidates, each the one whose bins are least filled so far; empty crops and twins are dropped first."""
+    dropped: Counter[str] = Counter()
+    kept: list[Candidate] = []
+    seen = np.empty((len(candidates), 256), np.float32)
+    for place in random.permutation(len(candidates)):
+        one = candidates[place]
+        small = one.depth.reshape(16, 8, 16, 8).mean(axis=(1, 3)).reshape(-1)
+        if float((one.depth < 1).mean()) < EMPTY_BELOW:
+            dropped["empty"] += 1
+        elif kept and float(np.abs(seen[: len(kept)] - small).mean(axis=1).min()) * cube_mm / 2 < TWIN_MM:
+            dropped["twin"] += 1
+        else:
+            seen[len(kept)] = small
+            kept.append(one)
+    return Spread(_least_filled_first(kept, wanted), dropped)
+
+
+def complaints(chosen: list[Candidate]) -> list[str]:
+    """What makes a set unfit, as clauses; none for a good one."""
+    found = []
+    if len(chosen) < LEAST_FRAMES:
+        found.append(f"{len(chosen)} useful frames, wanted at least {LEAST_FRAMES}")
+    if chosen and float(np.median([roughness(one.depth) for one in chosen])) > NOISE_ABOVE:
+        found.append("the crops are noise, wanted depth images of hands")
+    if len({one.bins["distance"] for one in chosen}) == 1:
+        found.append("all hands are at one distance, wanted several bins of 100 mm")
+    return found
+
+
+def roughness(depth: Float32) -> float:
+    """Mean step between filled neighbours over the spread of all filled pixels of a crop (128, 128)."""
+    is_filled = depth < 1
+    both = is_filled[:, 1:] & is_filled[:, :-1]
+    if not both.any():
+        return 1.0
+    steps = np.abs(np.diff(depth, axis=1))[both]
+    return float(steps.mean() / max(float(depth[is_filled].std()), 1e-6))
+
+
+def coverage(chosen: list[Candidate]) -> dict[str, dict[str, int]]:
+    """How many crops fall into each bin of each quality."""
+    qualities = list(chosen[0].bins) if chosen else []
+    counts = {quality: Counter(one.bins[quality] for one in chosen) for quality in qualities}
+    return {quality: {str(where): count[where] for where in sorted(count)} for quality, count in counts.items()}
+
+
+def _least_filled_first(kept: list[Candidate], wanted: int) -> list[Candidate]:
+    if not kept:
+        return []
+    bins = np.array([list(one.bins.values()) for one in kept])  # (N, Q)
+    filled = np.zeros((bins.shape[1], int(bins.max()) + 1))
+    columns = np.arange(bins.shape[1])
+    is_open = np.ones(len(kept), bool)
+    order: list[int] = []
+    for _ in range(min(wanted, len(kept))):
+        gain = np.where(is_open, (1 / (1 + filled[columns, bins])).sum(axis=1), -1)
+        best = int(np.argmax(gain))  # the first of equals; `kept` is in seeded order
+        order.append(best)
+        is_open[best] = False
+        filled[columns, bins[best]] += 1
+    return [kept[index] for index in order]
+
+
+def _open_all(request: Request) -> tuple[list[Footage], list[bool]]:
+    """All footage and which of it is held out: what was named so, else one in five recordings."""
+    footage = [open_footage(name) for name in (*request.footage, *request.held_out)]
+    if not request.footage:
+        raise ConfigError("calibration set: no footage was named; name recordings or data sets to select from")
+    if request.held_out:
+        return footage, [index >= len(request.footage) for index in range(len(footage))]
+    recordings = [index for index, one in enumerate(footage) if one.is_moving]
+    count = max(len(recordings) // HELD_OUT_SHARE, 1) if len(recordings) >= 3 else 0
+    held = set(np.random.default_rng(request.seed).permutation(recordings)[:count].tolist())
+    return footage, [index in held for index in range(len(footage))]
+
+
+def _find_all(bundle: Bundle, footage: list[Footage], request: Request) -> list[Found]:
+    total = sum(len(one) for one in footage)
+    stride = max(total // (CANDIDATES_A_FRAME * request.frames), 1)
+    engines = open_engines(bundle, EngineConfig(), batch=1)
+    settings = follow_settings(bundle, TrackingConfig(hand=request.hand))
+    try:
+        return [
+            find_candidates(one, source, engines.hand, settings, stride if one.is_moving else 1)
+            for source, one in enumerate(footage)
+        ]
+    finally:
+        engines.close()
+
+
+def _item(one: Candidate) -> Item:
+    return Item(one.source, one.frame, one.frame_sha256, one.distance_mm, one.bins)
+
+
+def _crops(chosen: list[Candidate]) -> Crops:
+    if not chosen:
+        return Crops(np.empty((0, 1, 128, 128), np.float32), np.empty((0, len(HAND21), 3), np.float32))
+    return Crops(np.stack([one.depth for one in chosen])[:, None], np.stack([one.truth for one in chosen]))

@@ -1,0 +1,161 @@
+"""What each layer costs in INT8, and which layers to leave in float so that the gate passes with the most work in INT8.
+
+Every result is written down at once, so that an interrupted run goes on where it was.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import ModelProto
+
+from handmap.arrays import Float32, Float64
+from handmap.atomic import write_file
+from handmap.bundle import Bundle, read_bundle
+from handmap.engine_onnx import run_graph
+from handmap.errors import ConfigError
+from handmap.progress import Advance, track_progress
+
+from .calibration_set import CalibrationSet, Crops, read_set
+from .gate import LABELLED_LIMITS, UNLABELLED_LIMITS, is_within
+from .layers import Layer, int8_share, list_layers
+from .qdq import quantise_graph
+from .quantise import Body, find_thresholds, load_body, refuse_other_cube
+from .ranges import Method
+from .record import Distance, LayerCost, Sensitivity, Trial, encode_record, read_sensitivity, work_key
+
+MARGIN: Final = 0.8  # of the gate's limits: the gate looks at other frames
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What assignments are tried on: the body, its ranges, and crops with the FP32 joints and, where known, the truth."""
+
+    model: ModelProto
+    layers: list[Layer]
+    thresholds: dict[str, float]
+    crops: Crops
+    joints: Float32  # (N, J, 3) of the FP32 graph
+    half_cube_mm: float
+
+    def cost(self, float_layers: frozenset[str]) -> Distance:
+        """The cost with all but these layers in INT8."""
+        if len(float_layers) == len(self.layers):
+            return self.distance(self.model)
+        return self.distance(quantise_graph(self.model, self.thresholds, float_layers))
+
+    def distance(self, model: ModelProto) -> Distance:
+        """How far a graph's joints are off on the crops, computed without graph optimisation: what TensorRT computes too."""
+        found = run_graph(model.SerializeToString(), self.crops.depth, ("joints",), is_optimised=False)["joints"]
+        away_mm = self._mm(found, self.joints)
+        mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
+        if not self.crops.has_truth:
+            return Distance(mean_mm, p95_mm)
+        own_mm, fp32_mm = self._mm(found, self.crops.truth), self._mm(self.joints, self.crops.truth)
+        p95_beyond_mm = float(np.percentile(own_mm, 95) - np.percentile(fp32_mm, 95))
+        return Distance(mean_mm, p95_mm, float(own_mm.mean() - fp32_mm.mean()), p95_beyond_mm)
+
+    def _mm(self, first: Float32, second: Float32) -> Float64:
+        away: Float64 = np.linalg.norm(first.astype(np.float64) - second, axis=-1) * self.half_cube_mm
+        return away
+
+
+def find_sensitivity(
+    bundle_path: Path, set_path: Path, method: Method, body: Body, most_crops: int, out: Path
+) -> Sensitivity:
+    """Ranks the layers, searches the assignment, and writes both to `out`; goes on with what stands there.
+
+    Raises ConfigError if `out` is of other work.
+    """
+    bundle, chosen = read_bundle(bundle_path), read_set(set_path)
+    refuse_other_cube(bundle, chosen)
+    key = work_key(bundle, chosen, method, body)
+    bench = make_bench(bundle, chosen, method, body, most_crops)
+    state = _resume(out, key, len(bench.crops.depth)) or Sensitivity(
+        key, len(bench.crops.depth), bench.distance(bench.model)
+    )
+    names = [layer.name for layer in bench.layers]
+    with track_progress("sensitivity", len(names), "layers", first=len(state.layers)) as advance:
+        for done, layer in enumerate(bench.layers[len(state.layers) :], start=len(state.layers) + 1):
+            cost = bench.cost(frozenset(names) - {layer.name})
+            state = msgspec.structs.replace(state, layers=(*state.layers, LayerCost(layer.name, layer.macs, cost)))
+            write_file(out, encode_record(state))
+            advance(done, f"{layer.name}: {cost.mean_mm:.3f} mm")
+    if state.float_layers is None:
+        state = search_mixed(bench, state, lambda found: write_file(out, encode_record(found)))
+        write_file(out, encode_record(state))
+    return state
+
+
+def make_bench(bundle: Bundle, chosen: CalibrationSet, method: Method, body: Body, most_crops: int) -> Bench:
+    """The bench on at most most_crops of the set's crops, evenly chosen; ranges are from all of them."""
+    model = load_body(bundle, body)
+    shown = np.linspace(0, len(chosen.crops.depth) - 1, min(len(chosen.crops.depth), most_crops)).astype(int)
+    crops = Crops(chosen.crops.depth[shown], chosen.crops.truth[shown])
+    full = onnx.load(bundle.graph_path("hand", "fp32"))
+    joints = run_graph(full.SerializeToString(), crops.depth, ("joints",))["joints"]
+    thresholds = find_thresholds(model, chosen, method)
+    return Bench(model, list_layers(model), thresholds, crops, joints, bundle.hand.cube_mm / 2)
+
+
+def search_mixed(bench: Bench, state: Sensitivity, save: Callable[[Sensitivity], None]) -> Sensitivity:
+    """The state with the assignment found: least work in float such that the limits hold with a margin.
+
+    Layers go to float in order of what they cost, worst first, until the limits hold; then each goes back, the largest first,
+    if they hold without it. Done once by cost and once by cost for each multiply-add; the better one is kept.
+    """
+    known = {frozenset(trial.float_layers): trial for trial in state.trials}
+
+    def holds(float_layers: frozenset[str]) -> bool:
+        nonlocal state
+        if float_layers not in known:
+            cost = bench.cost(float_layers)
+            share = int8_share(bench.layers, float_layers)
+            known[float_layers] = Trial(tuple(sorted(float_layers)), share, cost, meets_limits(cost, MARGIN))
+            state = msgspec.structs.replace(state, trials=(*state.trials, known[float_layers]))
+            save(state)
+            advance(len(known), f"{share:.0%} in INT8: {cost.mean_mm:.3f} mm")
+        return known[float_layers].passed
+
+    macs = {layer.name: layer.macs for layer in bench.layers}
+    by_cost = sorted(state.layers, key=lambda layer: -layer.cost.mean_mm)
+    by_price = sorted(state.layers, key=lambda layer: -layer.cost.mean_mm / max(layer.macs, 1))
+    advance: Advance
+    with track_progress("mixed search", 4 * len(macs), "assignments", first=len(known)) as advance:
+        found = [_search([layer.name for layer in order], macs, holds) for order in (by_cost, by_price)]
+    best = max(found, key=lambda float_layers: int8_share(bench.layers, float_layers))
+    return msgspec.structs.replace(state, float_layers=tuple(sorted(best)))
+
+
+def meets_limits(cost: Distance, margin: float) -> bool:
+    """Whether a cost is within this share of the gate's limits, by labels where there are any."""
+    if cost.truth_mean_mm is not None and cost.truth_p95_mm is not None:
+        return is_within(cost.truth_mean_mm, cost.truth_p95_mm, LABELLED_LIMITS, margin)
+    return is_within(cost.mean_mm, cost.p95_mm, UNLABELLED_LIMITS, margin)
+
+
+def _search(order: list[str], macs: dict[str, int], holds: Callable[[frozenset[str]], bool]) -> frozenset[str]:
+    taken: frozenset[str] = frozenset()
+    for name in order:
+        if holds(taken):
+            break
+        taken |= {name}
+    for name in sorted(taken, key=lambda one: -macs[one]):
+        if holds(taken - {name}):
+            taken -= {name}
+    return taken
+
+
+def _resume(path: Path, key: str, crops: int) -> Sensitivity | None:
+    if not path.exists():
+        return None
+    state = read_sensitivity(path)
+    if (state.key, state.crops) != (key, crops):
+        raise ConfigError(
+            f"sensitivity {str(path)!r}: it is of another bundle, set, method or body; name another --out"
+        )
+    return state

@@ -1,0 +1,58 @@
+"""One bundle of a small network, recordings of a moving shape, a calibration set: made once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.select import Request, select_set
+from export.to_bundle import export_bundle
+from handmap.intrinsics import Intrinsics
+from handmap.recording_writer import RecordingWriter
+from handmap.values import DepthFrame
+from tests.calibration.networks import disc_depth, save_residual_program
+
+LENS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
+FRAMES = 60
+
+
+def write_disc(path: Path, seed: int, frames: int = FRAMES, is_noise: bool = False) -> Path:
+    """A recording of the disc at a distance of its own, moving away from the camera."""
+    random = np.random.default_rng(seed)
+    with RecordingWriter(path, LENS, 1.0) as writer:
+        for number in range(frames):
+            z_mm = 350 + 90 * seed % 250 + 2 * number
+            depth = disc_depth(number + 100 * seed, z_mm, random)
+            if is_noise:
+                depth = np.where(depth > 0, random.integers(int(z_mm), int(z_mm) + 100, depth.shape), 0).astype(
+                    np.uint16
+                )
+            writer.write(DepthFrame(depth, 1.0, LENS, number, number * 33_000_000))
+    return path
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("recordings")
+    return [write_disc(folder / f"disc{seed}", seed) for seed in range(4)]
+
+
+@pytest.fixture(scope="session")
+def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    program = save_residual_program(folder / "residual.pt2")
+    export_bundle(program, folder / "residual", write_disc(folder / "samples", 9, 210), None)
+    return folder / "residual"
+
+
+@pytest.fixture(scope="session")
+def request_all(bundle_path: Path, recordings: list[Path]) -> Request:
+    """All four recordings, few frames, insisting."""
+    return Request(bundle_path, tuple(str(path) for path in recordings), (), 64, 5, "right", True)
+
+
+@pytest.fixture(scope="session")
+def set_path(tmp_path_factory: pytest.TempPathFactory, request_all: Request) -> Path:
+    path = tmp_path_factory.mktemp("set") / "set"
+    select_set(request_all, path)
+    return path

@@ -1,0 +1,145 @@
+"""What goes into a calibration set, what is refused, and that the same request gives the same bytes."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.calibration_set import read_set
+from calibration.candidates import Candidate, find_candidates
+from calibration.footage import open_footage
+from calibration.select import Request, complaints, coverage, select_set, spread_out
+from handmap.bundle import read_bundle
+from handmap.engines import EngineConfig, open_engines
+from handmap.errors import ConfigError, DatasetError
+from handmap.follow import TrackingConfig, follow, follow_settings
+from handmap.recording import open_recording
+from handmap.timing import StageClock
+from handmap.track import NO_TRACKS
+from tests.calibration.conftest import FRAMES, write_disc
+
+
+def candidate(random: np.random.Generator, bins: dict[str, int]) -> Candidate:
+    """A smooth bump at a place of its own in the crop."""
+    v, u = np.mgrid[:128, :128]
+    row, column = random.uniform(30, 98, 2)
+    depth = np.where((v - row) ** 2 + (u - column) ** 2 < 900, (u - column) / 60, 1).astype(np.float32)
+    return Candidate(depth, np.full((21, 3), np.nan, np.float32), 0, 0, "", 400.0, bins)
+
+
+def test_crops_are_the_daemon_s_own(bundle_path: Path, recordings: list[Path]) -> None:
+    bundle = read_bundle(bundle_path)
+    engines = open_engines(bundle, EngineConfig(), batch=1)
+    settings = follow_settings(bundle, TrackingConfig())
+    frame = next(iter(open_recording(recordings[0])))
+    (pose, *_), _ = follow(frame, NO_TRACKS, engines, settings, StageClock())
+
+    found = find_candidates(open_footage(str(recordings[0])), 0, engines.hand, settings, FRAMES)
+
+    (first,) = found.candidates
+    joints_mm = engines.hand.infer(first.depth[None, None]).joints[0] * 125
+    np.testing.assert_allclose(
+        joints_mm - joints_mm.mean(axis=0), pose.xyz_camera_mm - pose.xyz_camera_mm.mean(axis=0), atol=0.01
+    )
+
+
+def test_a_set_reads_back(set_path: Path) -> None:
+    found = read_set(set_path)
+
+    assert found.crops.depth.shape == (64, 1, 128, 128) and not found.crops.has_truth
+    assert sum(found.manifest.coverage["distance"].values()) == len(found.manifest.items) == 64
+
+
+def test_recordings_are_held_out_whole(set_path: Path) -> None:
+    found = read_set(set_path)
+
+    held = {index for index, source in enumerate(found.manifest.sources) if source.is_held_out}
+    assert len(held) == 1
+    assert not held & {item.source for item in found.manifest.items}
+    assert len(found.held_out.depth) == 16
+
+
+def test_a_recording_can_be_held_out_by_name(request_all: Request, tmp_path: Path) -> None:
+    chosen = dataclasses.replace(
+        request_all, footage=request_all.footage[:2], held_out=request_all.footage[3:], frames=16
+    )
+
+    manifest = select_set(chosen, tmp_path / "set")
+
+    assert [(source.name, source.is_held_out) for source in manifest.sources] == [
+        (chosen.footage[0], False), (chosen.footage[1], False), (chosen.held_out[0], True),
+    ]  # fmt: skip
+
+
+def test_the_same_request_gives_the_same_bytes_and_another_seed_does_not(
+    request_all: Request, set_path: Path, tmp_path: Path
+) -> None:
+    select_set(request_all, tmp_path / "again")
+    select_set(dataclasses.replace(request_all, seed=6), tmp_path / "other")
+
+    for file in set_path.iterdir():
+        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
+    assert (tmp_path / "other" / "crops.npz").read_bytes() != (set_path / "crops.npz").read_bytes()
+
+
+def test_a_small_set_is_refused_unless_forced_and_says_so(request_all: Request, set_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"64 useful frames, wanted at least 500.*--force"):
+        select_set(dataclasses.replace(request_all, is_forced=False), tmp_path / "set")
+
+    assert not (tmp_path / "set").exists()
+    assert read_set(set_path).manifest.forced == ("64 useful frames, wanted at least 500",)
+
+
+def test_noise_is_refused(bundle_path: Path, tmp_path: Path) -> None:
+    noise = str(write_disc(tmp_path / "noise", 1, 20, is_noise=True))
+
+    with pytest.raises(DatasetError, match="the crops are noise"):
+        select_set(Request(bundle_path, (noise,), (), 512, 0, "right", False), tmp_path / "set")
+
+
+def test_one_distance_alone_is_refused() -> None:
+    random = np.random.default_rng(0)
+
+    near = [candidate(random, {"distance": 4}) for _ in range(500)]
+
+    assert complaints(near) == ["all hands are at one distance, wanted several bins of 100 mm"]
+    assert complaints([*near, candidate(random, {"distance": 5})]) == []
+
+
+def test_twins_and_empty_crops_are_dropped() -> None:
+    random = np.random.default_rng(0)
+    one = candidate(random, {"distance": 4})
+    nothing = dataclasses.replace(one, depth=np.ones((128, 128), np.float32))
+
+    spread = spread_out([one, one, nothing, candidate(random, {"distance": 4})], 10, 250.0, random)
+
+    assert len(spread.chosen) == 2
+    assert spread.dropped == {"twin": 1, "empty": 1}
+
+
+def test_rare_bins_are_filled_before_common_ones() -> None:
+    random = np.random.default_rng(0)
+    common = [candidate(random, {"distance": 4, "angle": index % 8}) for index in range(90)]
+    rare = [candidate(random, {"distance": 6, "angle": index}) for index in range(8)]
+
+    spread = spread_out([*common, *rare], 16, 250.0, random)
+
+    assert (
+        coverage(spread.chosen)["distance"]["6"] >= 6
+    )  # a few of the eight are twins of others; by chance it were one
+    assert max(coverage(spread.chosen)["angle"].values()) <= 3
+
+
+def test_a_changed_set_is_refused_by_the_file_s_name(set_path: Path, tmp_path: Path) -> None:
+    for file in set_path.iterdir():
+        content = file.read_bytes()
+        (tmp_path / file.name).write_bytes(content[:-1] if file.name == "crops.npz" else content)
+
+    with pytest.raises(DatasetError, match=r"crops\.npz is not what set\.json says"):
+        read_set(tmp_path)
+
+
+def test_a_request_without_footage_is_refused(request_all: Request, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no footage"):
+        select_set(dataclasses.replace(request_all, footage=()), tmp_path / "set")
