@@ -18,7 +18,10 @@ from handmap.track import Tracks, continue_track, cube_centre, predicted_centre,
 from handmap.values import DepthFrame, HandCrop, Handedness, HandPose, JointsNormalised
 
 RECENTRING_PASSES = 2
-SPARE_CANDIDATES = 1  # kept beside as many as there are hands to find, until the last look decides
+SPARE_CANDIDATES = 2  # kept beside as many as there are hands to find, until the last look decides
+ERROR_PER_PEAK_MM = (
+    200.0  # 20 mm of expected error weigh as much as 0.1 of peak; best of 50, 100, 150, 200, 300 and none
+)
 RECENTRE_BEYOND_MM = 25.0  # training jitters the centre by about this much; beyond it a second look pays
 SAME_HAND_MM = 80.0
 
@@ -30,7 +33,7 @@ class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
     near_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0
     far_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0
-    proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = 5
+    proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = 6
     min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
 
     def __post_init__(self) -> None:
@@ -62,7 +65,7 @@ class Clock(Protocol):
 class Look:
     """What one look into a cube gave: joints (J, 3) and their expected errors (J,), camera frame, mm.
 
-    peak ranks looks by how surely they show a hand, confidence is the probability that this one does; both are 0 for an
+    peak is the mean of the guidance maps' peaks, confidence the probability that the cube shows a hand; both are 0 for an
     empty cube.
     """
 
@@ -122,11 +125,11 @@ def search(
         centres = [proposal.centre_mm for proposal in proposals if _is_apart(proposal.centre_mm, taken_mm)]
     first = [seen for seen in look(frame, centres, engine, settings, clock) if not seen.is_empty]
     judged = look_again(frame, first, engine, settings, clock)
-    candidates = sorted(judged, key=lambda seen: -seen.peak)[: settings.max_hands + SPARE_CANDIDATES]
+    candidates = sorted(judged, key=surest_first)[: settings.max_hands + SPARE_CANDIDATES]
     for _ in range(RECENTRING_PASSES):
         candidates = look_again(frame, candidates, engine, settings, clock)
     found: list[Look] = []
-    for seen in sorted(candidates, key=lambda seen: -seen.peak):
+    for seen in sorted(candidates, key=surest_first):
         others = [*taken_mm, *(cube_centre(other.xyz_camera_mm) for other in found)]
         is_wanted = len(others) < settings.max_hands and is_hand(seen, settings)
         if is_wanted and _is_apart(cube_centre(seen.xyz_camera_mm), others):
@@ -145,6 +148,11 @@ def look(
         answers = infer_crops(crops, engine, settings.xp)
     with clock.stage("decode"):
         return [_decoded(crop, answer, settings) for crop, answer in zip(crops, answers, strict=True)]
+
+
+def surest_first(seen: Look) -> float:
+    """A key that puts looks that surely show a hand first: high peaks and, where these are about equal, joints that landed well."""
+    return float(seen.expected_error_mm.mean()) / ERROR_PER_PEAK_MM - seen.peak
 
 
 def look_again(
