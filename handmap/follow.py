@@ -34,7 +34,7 @@ class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0
     far_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0
     proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = 6
-    min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+    min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
 
     def __post_init__(self) -> None:
         if self.near_mm >= self.far_mm:
