@@ -33,7 +33,7 @@ HAND_CENTRES_MM = {
     "hands17/image_D00000030": (-12, -75, 595),
 }
 SAME_HAND_MM = 80.0
-LEAST_SHARE = 0.85
+LEAST_SHARE = 0.8
 LARGEST_TIP_ERROR_MM = 18.0  # of finger tips across the line of sight; the marks are good to 3 px, 4 mm
 
 
