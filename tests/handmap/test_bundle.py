@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from handmap.arrays import Float32
 from handmap.bundle import GOLDEN, MANIFEST, read_bundle, read_golden
 from handmap.errors import BundleError
 from tests.support.tiny_bundle import write_bundle
@@ -43,7 +44,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(
         read_bundle(tmp_path / "tiny")
 
 
-def archive(**arrays: np.ndarray) -> bytes:
+def archive(**arrays: Float32) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stubs take the names for options
     return buffer.getvalue()

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from handmap.arrays import Uint16
+from handmap.arrays import Float32, Uint16
 from handmap.crop import EMPTY, close_holes, crop_hand, denormalise_points, normalise_points, orthographic_raw
 from handmap.intrinsics import Intrinsics
 from handmap.values import CROP_PX, DepthFrame, HandCrop
@@ -15,7 +16,7 @@ def frame_of(depth: Uint16, unit_mm: float = 1.0, lens: Intrinsics = LENS) -> De
     return DepthFrame(depth, unit_mm, lens, 0, 0)
 
 
-def slow_crop(frame: DepthFrame, centre: np.ndarray, cube_mm: float, size: int) -> np.ndarray:
+def slow_crop(frame: DepthFrame, centre: Float32, cube_mm: float, size: int) -> NDArray[np.int64]:
     """The definition, point by point, in double precision; also how close each point was to an edge of its cell."""
     lens = frame.intrinsics
     nearest = np.full((size, size), int(EMPTY), np.int64)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import pytest
 
-from handmap.arrays import Array, Uint16
+from handmap.arrays import Array, Float32, Uint16
 from handmap.bundle import ConfidenceTable
 from handmap.engine import Engine, EngineOutput, Engines
 from handmap.errors import EngineFailed
@@ -77,7 +77,7 @@ def scene(*balls: tuple[float, float, float, float], number: int = 0, capture_ns
 
 def step(
     frame: DepthFrame, tracks: Tracks, engine: Engine, how: FollowSettings
-) -> tuple[list[np.ndarray], list[int], Tracks]:
+) -> tuple[list[Float32], list[int], Tracks]:
     poses, after = follow(frame, tracks, Engines(engine), how, NoClock())
     return [pose.xyz_camera_mm for pose in poses], [pose.track_id for pose in poses], after
 
