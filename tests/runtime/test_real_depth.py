@@ -34,7 +34,7 @@ HAND_CENTRES_MM = {
 }
 SAME_HAND_MM = 80.0
 LEAST_SHARE = 0.8
-LARGEST_TIP_ERROR_MM = 18.0  # of finger tips across the line of sight; the marks are good to 3 px, 4 mm
+LARGEST_TIP_ERROR_MM = 15.0  # half of the finger tips, across the line of sight; the marks are good to 3 px, 4 mm
 
 
 @pytest.fixture(scope="module")
@@ -70,4 +70,4 @@ def test_finger_tips_lie_where_they_were_marked(poses: dict[str, HandPose | None
             away_px = float(np.linalg.norm(uv[place] - mark))
             errors_mm.append(away_px * pose.xyz_camera_mm[place, 2] / frames[name].intrinsics.fx_px)
 
-    assert float(np.mean(errors_mm)) < LARGEST_TIP_ERROR_MM
+    assert float(np.median(errors_mm)) < LARGEST_TIP_ERROR_MM
