@@ -31,7 +31,10 @@ def export_network(network: HandMap) -> torch.export.ExportedProgram:
     # Two, since torch.export takes a batch of one for a constant.
     depth = torch.ones(2, 1, CROP_PX, CROP_PX)
     batch = torch.export.Dim("batch", min=1)
-    return torch.export.export(plain, (depth,), dynamic_shapes={"depth": {0: batch}}, strict=False)
+    program = torch.export.export(plain, (depth,), dynamic_shapes={"depth": {0: batch}}, strict=False)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # names the folders of the machine that it was made on
+    return program
 
 
 def write_program(

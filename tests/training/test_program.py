@@ -2,6 +2,7 @@
 table.
 """
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,12 @@ def test_a_damaged_program_has_no_weights(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match=r"noise\.pt2"):
         read_weights(tmp_path / "noise.pt2")
+
+
+def test_the_program_names_no_folder_of_the_machine_that_made_it(program_path: Path) -> None:
+    import training.program
+
+    with zipfile.ZipFile(program_path) as archive:
+        contents = b"".join(archive.read(name) for name in archive.namelist())
+
+    assert str(Path(training.program.__file__).parent).encode() not in contents
