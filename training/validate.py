@@ -1,6 +1,6 @@
 """Validation while training: held-out rendered hands under fixed warps, always the same, scored with plain Euclidean mm.
 
-It chooses the best checkpoint and fits the confidence table. It is not `synthetic:val`, which nothing is chosen on.
+It chooses the best checkpoint and fits the confidence table. It is not `synthetic:val`; no weights are chosen on that.
 """
 
 from typing import NamedTuple

@@ -14,7 +14,8 @@ pytestmark = [
     pytest.mark.skipif(not BUNDLE.is_dir(), reason=f"no bundle at {BUNDLE}"),
 ]
 
-# Middle of the hand in the camera frame, mm, read off the images by eye; good to about 30 mm.
+# Middle of the hand in the camera frame, mm: where an earlier network centred the proposal that by eye is the hand, so good to
+# about 30 mm, and no independent label.
 HAND_CENTRES_MM = {
     "sr305/230536_110": (-20, -15, 509),
     "sr305/230536_130": (-11, 8, 496),
