@@ -19,9 +19,7 @@ from handmap.values import DepthFrame, HandCrop, Handedness, HandPose, JointsNor
 
 RECENTRING_PASSES = 2
 SPARE_CANDIDATES = 2  # kept beside as many as there are hands to find, until the last look decides
-ERROR_PER_PEAK_MM = (
-    200.0  # 20 mm of expected error weigh as much as 0.1 of peak; chosen on 700 frames of synthetic:val
-)
+ERROR_PER_PEAK_MM = 200.0  # 20 mm of expected error weigh as much as 0.1 of peak; chosen on 700 frames of synthetic:val
 RECENTRE_BEYOND_MM = 25.0  # training jitters the centre by about this much; beyond it a second look pays
 SAME_HAND_MM = 80.0
 
