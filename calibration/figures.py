@@ -9,7 +9,7 @@ from handmap.bundle import Bundle, Gate
 from handmap.joints import BONES, HAND21
 
 from .compare import Comparison
-from .gate import judge_labelled, judge_unlabelled
+from .gate import differences, judge_labelled, judge_unlabelled
 
 BANDS_MM: Final = ((0, 300), (300, 450), (450, 600), (600, 800), (800, 10000))
 WORST: Final = 20
@@ -61,6 +61,9 @@ def precision_figures(comparison: Comparison, precision: str, bundle: Bundle) ->
         figures["error_mm"] = statistics(error)
         figures["error_by_joint_mm"] = {name: statistics(error[:, index]) for index, name in enumerate(names)}
         figures["found"] = float(comparison.is_found[precision].mean())
+        both = comparison.is_found[precision] & comparison.is_found["fp32"]
+        mean_mm, p95_mm = differences(error[both], comparison.found_error_mm["fp32"][both])
+        figures["above_fp32_where_both_find_mm"] = {"mean": mean_mm, "p95": p95_mm, "frames": int(both.sum())}
         on_crop = np.linalg.norm(comparison.xyz_mm[precision] - comparison.truth_mm, axis=-1)
         figures["error_by_distance_mm"] = by_distance(on_crop, comparison.distance_mm)
     return figures

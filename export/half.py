@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -21,8 +22,11 @@ from handmap.graph_lint import refuse
 from handmap.graph_view import attribute, expose
 from handmap.values import CROP_PX
 
+from .from_onnx import GivenGraph
 from .simplify import check, simplify
 from .to_onnx import TrainedProgram, flat, to_onnx
+
+Source: TypeAlias = TrainedProgram | GivenGraph
 
 PARITY_MEAN_MM = 0.5
 KEPT_FLOAT = {"Resize": (1, 2)}  # inputs that ONNX wants in float32 whatever the data is: region and scales
@@ -39,16 +43,16 @@ class HalfGraph:
     worst_mm: float
 
 
-def to_half(trained: TrainedProgram, full: ModelProto, crops: Float32, half_cube_mm: float) -> HalfGraph:
-    """The FP16 graph of a program whose simplified FP32 graph is `full`, proven on crops (N, 1, 128, 128).
+def to_half(trained: Source, full: ModelProto, crops: Float32, half_cube_mm: float) -> HalfGraph:
+    """The FP16 graph of a network whose simplified FP32 graph is `full`, proven on crops (N, 1, 128, 128).
 
     Raises ModelError, with the node, if neither the half program nor the converted graph holds.
     """
     wanted = run_graph(full.SerializeToString(), crops, ("joints",))["joints"]
-    routes: dict[str, Callable[[], ModelProto]] = {
-        "half program": lambda: half_of_program(trained),
-        "converted graph": lambda: half_of_graph(full, trained.path),
-    }
+    routes: dict[str, Callable[[], ModelProto]] = {"converted graph": lambda: half_of_graph(full, trained.path)}
+    if isinstance(trained, TrainedProgram):
+        program = trained
+        routes = {"half program": lambda: half_of_program(program), **routes}
     reasons = []
     for route, make in routes.items():
         try:

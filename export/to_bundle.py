@@ -19,10 +19,11 @@ from handmap.errors import ModelError
 from handmap.graph_lint import refuse
 from handmap.tensors import Tensor, Tensors
 
-from .half import HalfGraph, to_half
+from .from_onnx import GivenGraph, load_graph, run_as_written
+from .half import HalfGraph, Source, to_half
 from .samples import crops_of_recording
 from .simplify import check, simplify
-from .to_onnx import OPSET, TrainedProgram, load_program, run_program, to_onnx, tool_versions
+from .to_onnx import load_program, run_program, to_onnx, tool_versions
 
 PARITY_MM = 0.01
 LEAST_CROPS, MOST_CROPS = 200, 400
@@ -48,15 +49,18 @@ def export_bundle(
 ) -> ExportReport:
     """Writes the bundle at `out`, with an FP16 graph where asked for, and returns how it was proven.
 
+    `checkpoint` is a trained program or, by its suffix .onnx, a graph that somebody else exported.
     Raises ModelError if the program does not keep the contract or the graphs disagree by more than PARITY_MM.
     """
-    trained = load_program(checkpoint, facts_path)
+    trained: Source = (
+        load_graph(checkpoint, facts_path) if checkpoint.suffix == ".onnx" else load_program(checkpoint, facts_path)
+    )
     crops = crops_of_recording(samples, trained.facts.cube_mm, LEAST_CROPS, MOST_CROPS)
-    raw = to_onnx(trained)
+    raw = trained.model if isinstance(trained, GivenGraph) else to_onnx(trained)
     check(raw, checkpoint)
     simplified = simplify(raw, checkpoint)
     refuse(simplified, str(checkpoint))
-    reference = np.concatenate([run_program(trained, batch)["joints"] for batch in _batches(crops)])
+    reference = _reference(trained, crops)
     half_cube_mm = trained.facts.cube_mm / 2
     raw_mm = _worst_mm(reference, _joints(raw, crops), half_cube_mm)
     joints = _joints(simplified, crops)
@@ -73,12 +77,16 @@ def export_bundle(
     manifest = _manifest(trained, simplified, contents, golden)
     write_bundle(out, manifest, {GOLDEN: golden, **{_file(name): content for name, content in contents.items()}})
     nodes, size = len(simplified.graph.node), len(contents["fp32"])
-    return ExportReport(OPSET, nodes, size, len(crops), raw_mm, simplified_mm, half)
+    return ExportReport(_opset(simplified), nodes, size, len(crops), raw_mm, simplified_mm, half)
 
 
-def _manifest(
-    trained: TrainedProgram, model: onnx.ModelProto, contents: Mapping[str, bytes], golden: bytes
-) -> Manifest:
+def _reference(trained: Source, crops: Float32) -> Float32:
+    if isinstance(trained, GivenGraph):
+        return run_as_written(trained, crops)
+    return np.concatenate([run_program(trained, batch)["joints"] for batch in _batches(crops)])
+
+
+def _manifest(trained: Source, model: onnx.ModelProto, contents: Mapping[str, bytes], golden: bytes) -> Manifest:
     facts = trained.facts
     hand = Graph(
         tensors=Tensors(_tensors(model.graph.input), _tensors(model.graph.output)),
@@ -90,15 +98,19 @@ def _manifest(
         confidence=facts.confidence,
     )
     tools = {"handmap": __version__, "onnxruntime": onnxruntime_version(), **tool_versions()}
-    made_from = MadeFrom(trained.sha256, _commit(trained), tools, OPSET)
+    made_from = MadeFrom(trained.sha256, _commit(trained), tools, _opset(model))
     return Manifest(FORMAT, {"hand": hand}, hashlib.sha256(golden).hexdigest(), made_from)
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next(int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
 
 
 def _file(precision: str) -> str:
     return f"hand.{precision}.onnx"
 
 
-def _commit(trained: TrainedProgram) -> str:
+def _commit(trained: Source) -> str:
     """The commit the program was trained at, as it says itself, else the one it is exported at."""
     stated = trained.facts.made_from.get("commit")
     if isinstance(stated, str) and stated:

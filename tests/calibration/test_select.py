@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,9 +16,12 @@ from handmap.engines import EngineConfig, open_engines
 from handmap.errors import ConfigError, DatasetError
 from handmap.follow import TrackingConfig, follow, follow_settings
 from handmap.recording import open_recording
+from handmap.recording_writer import RecordingWriter
 from handmap.timing import StageClock
 from handmap.track import NO_TRACKS
+from handmap.values import DepthFrame
 from tests.calibration.conftest import FRAMES, write_disc
+from tests.support.realsense import write_sdk_recording
 
 
 def candidate(random: np.random.Generator, bins: dict[str, int]) -> Candidate:
@@ -143,3 +147,36 @@ def test_a_changed_set_is_refused_by_the_file_s_name(set_path: Path, tmp_path: P
 def test_a_request_without_footage_is_refused(request_all: Request, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no footage"):
         select_set(dataclasses.replace(request_all, footage=()), tmp_path / "set")
+
+
+def test_a_recording_of_the_camera_s_own_tool_gives_the_same_crops(
+    bundle_path: Path, recordings: list[Path], tmp_path: Path
+) -> None:
+    frames = list(open_recording(recordings[0]))[:12]
+    path = write_sdk_recording(tmp_path / "sdk.db3", frames)
+    bundle = read_bundle(bundle_path)
+    engines = open_engines(bundle, EngineConfig(), batch=1)
+    settings = follow_settings(bundle, TrackingConfig())
+
+    theirs = find_candidates(open_footage(str(path)), 0, engines.hand, settings, stride=1)
+    ours = find_candidates(open_footage(str(recordings[0])), 0, engines.hand, settings, stride=1)
+
+    assert len(theirs.candidates) == 12
+    for one, other in zip(theirs.candidates, ours.candidates, strict=False):
+        np.testing.assert_array_equal(one.depth, other.depth)
+
+
+def test_left_hands_are_shown_to_the_network_as_right_ones(bundle_path: Path, tmp_path: Path) -> None:
+    frame = next(iter(open_recording(write_disc(tmp_path / "disc", 2, 1))))
+    turned = frame.depth[:, ::-1].copy()  # LENS has its centre in the middle of the image
+    with RecordingWriter(tmp_path / "mirrored", frame.intrinsics, 1.0) as writer:
+        writer.write(DepthFrame(turned, 1.0, frame.intrinsics, 0, 0))
+
+    crops = {}
+    sides: tuple[tuple[Literal["right", "left"], str], ...] = (("right", "disc"), ("left", "mirrored"))
+    for side, name in sides:
+        select_set(Request(bundle_path, (str(tmp_path / name),), (), 1, 0, side, True), tmp_path / side)
+        crops[side] = read_set(tmp_path / side).crops.depth[0, 0]
+
+    assert (crops["left"] != crops["right"]).mean() < 0.02
+    assert (crops["left"] != crops["right"][:, ::-1]).mean() > 0.02

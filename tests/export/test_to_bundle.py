@@ -204,3 +204,38 @@ def test_file_that_is_no_program_is_refused_and_torch_stays_silent(
 
     assert not caplog.records
     assert not (tmp_path / "b").exists()
+
+
+def write_facts(path: Path) -> Path:
+    path.write_text(yaml.safe_dump(msgspec.to_builtins(FACTS)))
+    return path
+
+
+def test_a_graph_alone_becomes_the_same_bundle(bundle_path: Path, recording: Path, tmp_path: Path) -> None:
+    given = bundle_path / "hand.fp32.onnx"
+
+    report = export_bundle(given, tmp_path / "bundle", recording, write_facts(tmp_path / "facts.yaml"))
+
+    found, wanted = read_bundle(tmp_path / "bundle"), read_bundle(bundle_path)
+    assert report.half is not None and report.half.route == "converted graph"
+    assert found.hand.tensors == wanted.hand.tensors and set(found.hand.precisions) == {"fp32", "fp16"}
+    np.testing.assert_allclose(read_golden(found).joints, read_golden(wanted).joints, atol=1e-5)
+
+
+def test_a_graph_without_facts_or_with_other_tensors_is_refused(
+    bundle_path: Path, recording: Path, tmp_path: Path
+) -> None:
+    facts = write_facts(tmp_path / "facts.yaml")
+    model = onnx.load(bundle_path / "hand.fp32.onnx")
+    model.graph.input[0].name = "image"
+    for node in model.graph.node:
+        node.input[:] = ["image" if name == "depth" else name for name in node.input]
+    onnx.save(model, tmp_path / "image.onnx")
+    (tmp_path / "noise.onnx").write_bytes(b"noise" * 9)
+
+    with pytest.raises(ModelError, match="bring --model-facts"):
+        export_bundle(bundle_path / "hand.fp32.onnx", tmp_path / "bundle", recording, None)
+    with pytest.raises(ModelError, match=r"inputs are \['image'\].*wanted depth"):
+        export_bundle(tmp_path / "image.onnx", tmp_path / "bundle", recording, facts)
+    with pytest.raises(ModelError, match=r"noise\.onnx' cannot be read as ONNX"):
+        export_bundle(tmp_path / "noise.onnx", tmp_path / "bundle", recording, facts)

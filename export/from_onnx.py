@@ -1,0 +1,62 @@
+"""Somebody's ONNX graph in the place of a trained program: nothing is known of it but the file and the facts that come along."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from handmap.arrays import Float32
+from handmap.config import read_config
+from handmap.engine_onnx import run_graph
+from handmap.errors import ModelError
+from handmap.model_facts import ModelFacts
+
+from .simplify import check
+
+
+@dataclass(frozen=True)
+class GivenGraph:
+    """A whole ONNX graph in FP32 and what is said of its network."""
+
+    model: onnx.ModelProto
+    facts: ModelFacts
+    sha256: str
+    path: Path
+
+
+def load_graph(path: Path, facts_path: Path | None) -> GivenGraph:
+    """The ONNX graph at `path`, with the facts that a trained program would have carried.
+
+    Raises ModelError if it cannot be read, is not valid or no facts are given. Its tensors are judged as any graph's.
+    """
+    if facts_path is None:
+        raise ModelError(
+            f"graph {str(path)!r}: an ONNX file does not say how large its cube is; bring --model-facts F.yaml"
+        )
+    try:
+        content = path.read_bytes()
+        model = onnx.load_from_string(content)
+    except Exception as error:  # the parser raises whatever the bytes lead it to
+        raise ModelError(f"graph {str(path)!r} cannot be read as ONNX ({error}); export it again") from error
+    check(model, path)
+    names = {value.name for value in model.graph.input}, {value.name for value in model.graph.output}
+    if names[0] != {"depth"} or "joints" not in names[1] or not names[1] <= {"joints", "guidance"}:
+        raise ModelError(
+            f"graph {str(path)!r}: its inputs are {sorted(names[0])} and its outputs {sorted(names[1])}, wanted depth, and joints "
+            "with or without guidance; rename them where it is exported"
+        )
+    return GivenGraph(model, read_config(facts_path, ModelFacts), hashlib.sha256(content).hexdigest(), path)
+
+
+def run_as_written(given: GivenGraph, depth: Float32) -> Float32:
+    """Joints (N, J, 3) for depth (N, 1, 128, 128), node by node as the file has them."""
+    joints: Float32 = run_graph(given.model.SerializeToString(), depth, ("joints",), is_optimised=False)["joints"]
+    wanted = (len(depth), len(given.facts.joint_names), 3)
+    if joints.shape != wanted or joints.dtype != np.float32:
+        raise ModelError(
+            f"graph {str(given.path)!r}: for {len(depth)} crops its joints are {joints.dtype} of shape {joints.shape}, "
+            f"wanted float32 of {wanted}; change the network's outputs"
+        )
+    return joints
