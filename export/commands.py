@@ -6,7 +6,9 @@ import click
 
 
 @click.command()
-@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="Trained program (.pt2).")
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), required=True, help="Trained program (.pt2), or a graph (.onnx)."
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; replaced whole if it exists."
 )

@@ -6,6 +6,7 @@ and leaves the holes.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +15,33 @@ from handmap.intrinsics import Intrinsics
 from handmap.values import CROP_PX, DepthFrame, HandCrop
 
 EMPTY = np.uint32(0xFFFFFFFF)  # deeper than any raw depth, so that minimum and maximum need no mask
+
+
+@dataclass(frozen=True)
+class Printing:
+    """How the points of one cube are printed: where in the image they can be, and the factors that place them.
+
+    The CUDA kernel (kernels/crop.cu) is given the same values, so that host and GPU cannot differ in them. Factors are float32.
+    """
+
+    near: int  # smallest and largest raw depth inside
+    far: int
+    top: int  # rows [top, bottom) and columns [left, right) of the image
+    bottom: int
+    left: int
+    right: int
+    unit_mm: np.float32
+    u_offset: np.float32  # from a column of the window to one about the optical axis
+    v_offset: np.float32
+    inverse_fx: np.float32
+    inverse_fy: np.float32
+    cells_per_mm: np.float32
+    half_cells: np.float32
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no point of any frame can fall into the cube."""
+        return self.near > self.far or self.top >= self.bottom or self.left >= self.right
 
 
 def crop_hand(
@@ -32,25 +60,44 @@ def crop_hand(
 
 def orthographic_raw(xp: ArrayModule, frame: DepthFrame, centre_mm: Array, cube_mm: float, size_px: int) -> Array:
     """Raw depth (size_px, size_px) uint32 of the nearest point in each cell of the cube, EMPTY where there is none."""
-    near, far = _raw_range(frame, float(centre_mm[2]), cube_mm / 2)
-    top, bottom, left, right = _window(frame, centre_mm, cube_mm / 2, near)
+    how = printing(frame, centre_mm, cube_mm, size_px)
     zbuffer = xp.full(size_px * size_px, EMPTY, dtype=xp.uint32)
-    if near > far or top >= bottom or left >= right:
+    if how.is_empty:
         return zbuffer.reshape(size_px, size_px)
-    window = frame.depth[top:bottom, left:right]
-    inside = xp.flatnonzero((window >= near) & (window <= far))
+    window = frame.depth[how.top : how.bottom, how.left : how.right]
+    inside = xp.flatnonzero((window >= how.near) & (window <= how.far))
     raw = window.reshape(-1)[inside]
-    v, u = xp.divmod(inside.astype(xp.int32), np.int32(right - left))
-    lens = frame.intrinsics
-    z = raw.astype(xp.float32) * np.float32(frame.depth_unit_mm)
-    x = (u.astype(xp.float32) + np.float32(left - lens.cx_px)) * np.float32(1 / lens.fx_px) * z
-    y = (v.astype(xp.float32) + np.float32(top - lens.cy_px)) * np.float32(1 / lens.fy_px) * z
-    cells_per_mm = np.float32(size_px / cube_mm)
-    column = xp.floor((x - centre_mm[0]) * cells_per_mm + np.float32(size_px / 2)).astype(xp.int32)
-    row = xp.floor((y - centre_mm[1]) * cells_per_mm + np.float32(size_px / 2)).astype(xp.int32)
+    v, u = xp.divmod(inside.astype(xp.int32), np.int32(how.right - how.left))
+    z = raw.astype(xp.float32) * how.unit_mm
+    x = (u.astype(xp.float32) + how.u_offset) * how.inverse_fx * z
+    y = (v.astype(xp.float32) + how.v_offset) * how.inverse_fy * z
+    column = xp.floor((x - centre_mm[0]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
+    row = xp.floor((y - centre_mm[1]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
     kept = xp.flatnonzero((column >= 0) & (column < size_px) & (row >= 0) & (row < size_px))
     xp.minimum.at(zbuffer, row[kept] * np.int32(size_px) + column[kept], raw[kept].astype(xp.uint32))
     return close_holes(xp, zbuffer.reshape(size_px, size_px))
+
+
+def printing(frame: DepthFrame, centre_mm: Array, cube_mm: float, size_px: int) -> Printing:
+    """How the cube with full side cube_mm about centre_mm (3,) is printed on size_px x size_px cells."""
+    lens = frame.intrinsics
+    near, far = _raw_range(frame, float(centre_mm[2]), cube_mm / 2)
+    top, bottom, left, right = _window(frame, centre_mm, cube_mm / 2, near)
+    return Printing(
+        near=near,
+        far=far,
+        top=top,
+        bottom=bottom,
+        left=left,
+        right=right,
+        unit_mm=np.float32(frame.depth_unit_mm),
+        u_offset=np.float32(left - lens.cx_px),
+        v_offset=np.float32(top - lens.cy_px),
+        inverse_fx=np.float32(1 / lens.fx_px),
+        inverse_fy=np.float32(1 / lens.fy_px),
+        cells_per_mm=np.float32(size_px / cube_mm),
+        half_cells=np.float32(size_px / 2),
+    )
 
 
 def close_holes(xp: ArrayModule, raw: Array) -> Array:

@@ -8,6 +8,8 @@ HandmapError
         ModelError     a trained program or graph without the contract's tensors
         DatasetError   a data set that cannot be opened
         DependencyError  a library or asset that this verb needs is not installed
+        EngineUnusable no TensorRT engine in the cache that may be loaded on this device
+        BuildError     an engine that TensorRT could not build, or that there is no room to build
     Transient          a camera, engine or socket that may come back: back off and try again
         CameraLost
         EngineFailed
@@ -50,6 +52,18 @@ class DatasetError(Fatal):
 
 class DependencyError(Fatal):
     """A library or asset that the verb needs and that is not installed."""
+
+
+class EngineUnusable(Fatal):
+    """No engine in the cache that may be loaded on this device; building one mends it."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause  # one of handmap.engine_cache.Cause
+
+
+class BuildError(Fatal):
+    """No engine could be built; the message carries what TensorRT said."""
 
 
 class Transient(HandmapError):

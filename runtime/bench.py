@@ -11,12 +11,12 @@ from handmap.bundle import Bundle
 from handmap.engine import Engines
 from handmap.errors import RecordingError
 from handmap.follow import TrackingConfig, follow, follow_settings
+from handmap.notify import Notifier
 from handmap.packet_fields import Precision
 from handmap.timing import StageClock, StageSummary
 from handmap.track import NO_TRACKS
 
 from .capture import Capture
-from .notify import Notifier
 from .publish import Publisher, open_publisher
 from .replay import open_replay
 from .settings import PublishConfig, ReplayConfig, TargetConfig

@@ -10,6 +10,7 @@ from handmap.engine import Engines
 from handmap.engines import check_golden, open_engines
 from handmap.errors import CameraLost, EngineFailed, NetworkUnavailable, Transient
 from handmap.follow import follow, follow_settings
+from handmap.notify import Notifier, open_notifier
 from handmap.packet_fields import DaemonState, Precision
 from handmap.timing import StageClock
 from handmap.track import NO_TRACKS
@@ -17,7 +18,6 @@ from handmap.track import NO_TRACKS
 from .camera import open_camera
 from .capture import Capture
 from .heartbeat import Heartbeat
-from .notify import Notifier, open_notifier
 from .publish import Publisher, open_publisher
 from .settings import Settings
 from .state import DaemonStatus

@@ -6,7 +6,8 @@ import threading
 from types import TracebackType
 from typing import Final
 
-from .notify import Notifier
+from handmap.notify import Notifier
+
 from .publish import Publisher
 from .state import DaemonStatus
 

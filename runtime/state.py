@@ -2,10 +2,9 @@
 
 import logging
 
+from handmap.notify import Notifier
 from handmap.packet_fields import DaemonState
 from handmap.values import DepthFrame
-
-from .notify import Notifier
 
 LOG = logging.getLogger("handmap.state")
 

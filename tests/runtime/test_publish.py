@@ -6,9 +6,9 @@ import socket
 import pytest
 
 from handmap.errors import ConfigError
+from handmap.notify import Notifier
 from handmap.packet import decode
 from handmap.packet_fields import DaemonState, MessageType, Precision
-from runtime.notify import Notifier
 from runtime.publish import open_publisher
 from runtime.settings import PublishConfig, TargetConfig
 from runtime.state import DaemonStatus

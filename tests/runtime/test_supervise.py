@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from handmap.errors import CameraLost, ConfigError, Transient
+from handmap.notify import Notifier, open_notifier
 from handmap.packet_fields import DaemonState
 from handmap.timing import StageClock
 from runtime import supervise
 from runtime.heartbeat import Heartbeat
-from runtime.notify import Notifier, open_notifier
 from runtime.publish import open_publisher
 from runtime.settings import PublishConfig, TargetConfig
 from runtime.state import DaemonStatus

@@ -1,4 +1,4 @@
-"""sd_notify in a few lines: tells systemd, over a datagram socket, that the daemon is ready, alive or stopping."""
+"""sd_notify in a few lines: tells systemd, over a datagram socket, that a service is ready, alive, still starting or stopping."""
 
 import os
 import socket
