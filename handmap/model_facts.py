@@ -26,7 +26,14 @@ class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"cube_mm must lie in cube_mm_range, found {self.cube_mm} and {self.cube_mm_range}")
 
 
-def encode_facts(facts: ModelFacts) -> str:
+class PalmFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="graph", tag="palm"):
+    """Facts of a palm network: from which score on it reports a hand."""
+
+    least_score: float
+    made_from: dict[str, Any] = {}
+
+
+def encode_facts(facts: ModelFacts | PalmFacts) -> str:
     """The JSON text of the facts."""
     return msgspec.json.format(msgspec.json.encode(facts), indent=1).decode()
 

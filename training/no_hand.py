@@ -35,7 +35,7 @@ def render_no_hand(random: np.random.Generator) -> tuple[NDArray[np.int16], Bool
         z_mm = np.zeros((bottom - top, right - left), np.float32)
         mask = np.zeros(z_mm.shape, np.bool_)
         SCENES[int(random.choice(len(SCENES), p=SHARES))](z_mm, centre, figures, random)
-        _wear(z_mm, random)
+        wear(z_mm, random)
         unit_mm = DEPTH_UNITS_MM[int(random.integers(len(DEPTH_UNITS_MM)))]
         raw, mask = sense(z_mm, mask, float(figures[0]), draw_sensor(random, unit_mm, *z_mm.shape))
         canvas, is_hand = print_canvas(raw, mask, unit_mm, figures, centre)
@@ -63,7 +63,7 @@ def _window(centre_mm: Float64, lens: Float64) -> tuple[int, int, int, int]:
     return spans[0], spans[1], spans[2], spans[3]
 
 
-def _limb(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
+def draw_limb(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
     """An arm or leg, straight or bent at the centre, or a stick."""
     thick = math.exp(random.uniform(math.log(12), math.log(75)))
     first = _direction(random)
@@ -75,7 +75,7 @@ def _limb(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Gener
             _ball(z_mm, start + direction * length * share, thick * (1 + (widening - 1) * share) * np.ones(3), lens)
 
 
-def _bodies(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
+def draw_bodies(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
     """A few rounded bodies, one of them with its surface at the centre: torso, head, shoulder, knee, ball, cup."""
     radii = np.exp(random.uniform(math.log(25), math.log(230), 3))
     x, y = random.normal(0, 40, 2)
@@ -85,7 +85,7 @@ def _bodies(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Gen
         _ball(z_mm, centre + random.normal(0, 100, 3), radii, lens)
 
 
-def _head(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
+def draw_head(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
     """Head with nose on a neck between shoulders, of any size from a child's to a man's, seen from the front or side."""
     size = random.uniform(0.7, 1.15)
     turn = random.uniform(0.8, 1.25)
@@ -102,7 +102,7 @@ def _head(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Gener
         _ball(z_mm, head + size * np.array(offset, np.float64), size * np.array(radii, np.float64), lens)
 
 
-def _furniture(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
+def draw_furniture(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
     """A tilted plane, at times cut off along an image edge, and perhaps a body before it."""
     tilt, about = math.radians(random.uniform(0, 65)), random.uniform(0, 2 * math.pi)
     normal = np.array([math.sin(tilt) * math.cos(about), math.sin(tilt) * math.sin(about), math.cos(tilt)])
@@ -113,7 +113,7 @@ def _furniture(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.
         along = (rows / z_mm.shape[0] - 0.5) * math.sin(angle) + (columns / z_mm.shape[1] - 0.5) * math.cos(angle)
         z_mm[along > random.uniform(-0.2, 0.3)] = 0
     if random.uniform() < 0.4:
-        _bodies(z_mm, centre - np.array([0, 0, random.uniform(0, 80)]), lens, random)
+        draw_bodies(z_mm, centre - np.array([0, 0, random.uniform(0, 80)]), lens, random)
 
 
 def _forearm(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
@@ -133,7 +133,7 @@ def _forearm(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Ge
             return
 
 
-SCENES = (_limb, _forearm, _bodies, _head, _furniture)
+SCENES = (draw_limb, _forearm, draw_bodies, draw_head, draw_furniture)
 SHARES = (0.25, 0.25, 0.25, 0.12, 0.13)
 
 
@@ -149,7 +149,7 @@ def _direction(random: np.random.Generator) -> Float64:
     return unit
 
 
-def _wear(z_mm: Float32, random: np.random.Generator) -> None:
+def wear(z_mm: Float32, random: np.random.Generator) -> None:
     """Folds of cloth, and the ragged holes that dark cloth, hair and far things have in depth images."""
     fold_mm = random.uniform(0, 7) if random.uniform() < 0.75 else random.uniform(7, 25)
     z_mm += np.where(z_mm > 0, fold_mm * _waves(z_mm.shape, random), 0).astype(np.float32)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,21 @@ from .train_config import TrainConfig
 
 FINAL_RATE_SHARE = 0.01
 GRADIENT_NORM_LIMIT = 5.0
+
+
+class Schedule(Protocol):
+    """What the optimiser wants to know of a run's configuration."""
+
+    @property
+    def total_samples(self) -> int: ...
+    @property
+    def batch_samples(self) -> int: ...
+    @property
+    def warmup_samples(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
 
 
 class Losses(NamedTuple):
@@ -50,7 +65,7 @@ class Trainee(nn.Module):
         return Losses(pose + self.map_weight * map_loss, pose, map_loss)
 
 
-def make_optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+def make_optimiser(network: nn.Module, config: Schedule) -> torch.optim.AdamW:
     """AdamW; weight decay for the weights of layers, none for biases and batch norms."""
     decayed = [weight for weight in network.parameters() if weight.ndim > 1]
     others = [weight for weight in network.parameters() if weight.ndim <= 1]
@@ -58,7 +73,7 @@ def make_optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW
     return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
-def learning_rate_at(samples: int, config: TrainConfig) -> float:
+def learning_rate_at(samples: int, config: Schedule) -> float:
     """The rate after so many samples: linear warm-up, then a cosine down to 1 % at the end of the budget."""
     if samples < config.warmup_samples:
         return config.learning_rate * (samples + config.batch_samples) / (config.warmup_samples + config.batch_samples)

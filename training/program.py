@@ -70,19 +70,19 @@ def describe_network(
         confidence=fit_confidence(predictions),
         made_from={
             "config": identity_of(config) | {"total_samples": config.total_samples},
-            "commit": _commit(),
+            "commit": commit_of_sources(),
             "samples": checkpoint.samples,
             "validation": {
                 "frames": len(predictions.error_mm),
                 "mean_mm": round(float(np.nanmean(predictions.error_mm)), 3),
             },
             "network": {"parameters": size.parameters, "multiply_adds": size.multiply_adds},
-            "tools": {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
+            "tools": tool_versions(),
         },
     )
 
 
-def _commit() -> str:
+def commit_of_sources() -> str:
     """The commit of the sources, marked where they differ from it; `unknown` outside a checkout."""
     here = Path(__file__).resolve().parent
     try:
@@ -92,3 +92,8 @@ def _commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return done.stdout.strip()
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of what trained a network."""
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}

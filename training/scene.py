@@ -21,6 +21,7 @@ BALL_RADII_MM = ((25, 25, 25), (90, 90, 90))
 TORSO_RADII_MM = ((120, 180, 80), (190, 300, 130))
 LEAST_JOINT_MM = 130.0  # nearer than this neither joint nor forearm may come
 PLACE_ATTEMPTS = 12
+NEAREST_MM, FARTHEST_MM = 250.0, 700.0  # where hands are put
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def draw_scene(
         rotation = upright_rotation(random) if upright else uniform_rotation(random)
         turned = hand.joints_mm @ rotation.T
         joints = turned - centre_of(turned)
-        joints += _place(joints, lens, at_border, random)
+        joints += place_hand(joints, lens, at_border, random)
         arm = rotation @ (hand.rotations[FOREARM] @ shape.anchors_mm[ELBOW])
         if _distance_to_camera_mm(joints[0], arm) >= LEAST_JOINT_MM:  # no camera is inside an arm
             break
@@ -169,9 +170,15 @@ def turn_z(angle: float) -> Float64:
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
-def _place(joints_mm: Float64, lens: Intrinsics, at_border: bool, random: np.random.Generator) -> Float64:
+def place_hand(
+    joints_mm: Float64,
+    lens: Intrinsics,
+    at_border: bool,
+    random: np.random.Generator,
+    farthest_mm: float = FARTHEST_MM,
+) -> Float64:
     """Where the hand's centre (3,) goes so that all joints, flesh included, are in the image; farther off if they cannot be."""
-    z_mm = max(random.uniform(250, 700), LEAST_JOINT_MM - float(joints_mm[:, 2].min()))
+    z_mm = max(random.uniform(NEAREST_MM, farthest_mm), LEAST_JOINT_MM - float(joints_mm[:, 2].min()))
     while True:
         for _ in range(PLACE_ATTEMPTS):
             u, v = random.uniform((0, 0), (WIDTH_PX, HEIGHT_PX))
