@@ -4,7 +4,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup lint test bench clean
+.PHONY: demo setup lint test bench kernels test-gpu clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -44,6 +44,22 @@ test: .venv/ready .venv-3.10/ready .venv-3.12/ready
 	.venv-3.10/bin/pytest $(HOST_TESTS)
 	.venv-3.12/bin/pytest $(HOST_TESTS)
 	.venv/bin/pytest
+
+# On a machine with an NVIDIA card, in a Python that has CuPy: prints what it skips and why, and the crop's microseconds.
+GPU_PYTHON ?= .venv/bin/python
+GPU_JSON ?=
+test-gpu:
+	$(GPU_PYTHON) -m pytest tests/gpu -rs
+	$(GPU_PYTHON) -m tests.gpu.bench $(GPU_JSON)
+
+# The crop kernel for the boards' GPUs; needs no GPU. Run it after every change of handmap/kernels/crop.cu.
+kernels: .venv/ready .cache/kernel-compilers/kernel_compilers.txt
+	.venv/bin/python -m export.compile_kernels .cache/kernel-compilers
+
+.cache/kernel-compilers/kernel_compilers.txt: export/kernel_compilers.txt
+	rm -rf $(@D)
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(@D) -r $<
+	cp $< $@
 
 bench: .venv/ready
 	.venv/bin/handmap bench --bundle models/handmap-hand21 --json

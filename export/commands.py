@@ -1,8 +1,13 @@
-"""The verb `export`."""
+"""The verbs export and build-engine."""
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from .to_engine import BuildResult
 
 
 @click.command()
@@ -41,3 +46,63 @@ def export(checkpoint: Path, out: Path, samples: Path, model_facts: Path | None,
             f"FP16 by the {report.half.route}: {report.half.mean_mm:.3f} mm off FP32 in the mean, "
             f"worst joint {report.half.worst_mm:.3f} mm"
         )
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Folder that `handmap export` wrote.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp16", show_default=True)
+@click.option("--batch", type=click.IntRange(1, 64), default=1, show_default=True, help="Hands a call: max_hands.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Default: the service's cache, else the user's.")
+@click.option("--workspace-mb", type=click.IntRange(1), help="Memory that a layer may ask for. Default: 512.")
+@click.option(
+    "--backend",
+    type=click.Choice(["tensorrt", "rtx"]),
+    default="tensorrt",
+    show_default=True,
+    help="rtx: TensorRT-RTX, which builds without a GPU too.",
+)
+@click.option("--use-ungated-int8", is_flag=True, help="Build an int8 graph that has passed no accuracy gate.")
+@click.option("--is-needed", is_flag=True, help="Build nothing; exit 0 if a build is needed, 1 if not.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def build_engine(
+    bundle: Path, precision: str, batch: int, cache_dir: Path | None, workspace_mb: int | None, backend: str,
+    use_ungated_int8: bool, is_needed: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Turn a bundle into a TensorRT engine for this device, unless the cache holds it."""
+    from handmap.engine_cache import BuilderOptions, engine_cache_dir
+
+    from . import to_engine
+
+    options = BuilderOptions() if workspace_mb is None else BuilderOptions(workspace_mb)
+    request = to_engine.BuildRequest(
+        bundle, precision, batch, cache_dir or engine_cache_dir(), options, use_ungated_int8
+    )
+    library = to_engine.open_backend(backend)
+    if is_needed:
+        needed, why = to_engine.is_needed(request, library)
+        click.echo(json.dumps({"needed": needed, "why": why}) if as_json else why)
+        raise SystemExit(0 if needed else 1)
+    result = to_engine.build_engine(request, library)
+    click.echo(_engine_as_json(result) if as_json else _engine_as_text(result))
+
+
+def _engine_as_json(result: "BuildResult") -> str:
+    sidecar = result.engine.sidecar
+    return json.dumps(
+        {
+            "engine": str(result.engine.path), "was_built": result.was_built, "build_s": sidecar.build_s,
+            "bytes": sidecar.engine_bytes, "precision": sidecar.precision, "batch": sidecar.key.batch,
+            "tensorrt": sidecar.key.platform.tensorrt, "gpu": sidecar.key.platform.gpu,
+            "golden_mm": sidecar.golden_mm, "golden": sidecar.golden_note, "layers": sidecar.layers_note,
+        }
+    )  # fmt: skip
+
+
+def _engine_as_text(result: "BuildResult") -> str:
+    sidecar = result.engine.sidecar
+    done = f"built in {sidecar.build_s:.1f} s" if result.was_built else "was there already"
+    golden = "" if sidecar.golden_mm is None else f"{sidecar.golden_mm:.3f} mm off the golden samples, "
+    return (
+        f"{str(result.engine.path)!r}: {sidecar.engine_bytes / 1e6:.1f} MB in {sidecar.precision} for batch {sidecar.key.batch}, "
+        f"{done} by {sidecar.key.platform.tensorrt}; {golden}{sidecar.golden_note}"
+    )

@@ -12,7 +12,7 @@ import onnx
 
 from handmap import __version__
 from handmap.arrays import Float32
-from handmap.bundle import FORMAT, GOLDEN, Graph, MadeFrom, Manifest
+from handmap.bundle import FORMAT, GOLDEN, Graph, Graphs, MadeFrom, Manifest
 from handmap.bundle_writer import describe_file, write_bundle
 from handmap.engine_onnx import onnxruntime_version, run_graph
 from handmap.errors import ModelError
@@ -99,7 +99,7 @@ def _manifest(trained: Source, model: onnx.ModelProto, contents: Mapping[str, by
     )
     tools = {"handmap": __version__, "onnxruntime": onnxruntime_version(), **tool_versions()}
     made_from = MadeFrom(trained.sha256, _commit(trained), tools, _opset(model))
-    return Manifest(FORMAT, {"hand": hand}, hashlib.sha256(golden).hexdigest(), made_from)
+    return Manifest(FORMAT, Graphs(hand), hashlib.sha256(golden).hexdigest(), made_from)
 
 
 def _opset(model: onnx.ModelProto) -> int:

@@ -5,17 +5,14 @@ Whole or absent, never edited. The manifest is these structs, for writers and re
 
 import hashlib
 import itertools
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 
-from handmap.arrays import Float32
 from handmap.errors import BundleError
-from handmap.tensors import Tensors, fix_batch
+from handmap.tensors import Tensors
 
 MANIFEST: Final = "manifest.json"
 GOLDEN: Final = "golden.npz"
@@ -111,6 +108,32 @@ class Graph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"{len(self.joint_names)} joint names for the output shapes {self.tensors.outputs}")
 
 
+class PalmGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The palm network, which reports hands in a whole frame: its contract, its precisions, and from which score on it means it."""
+
+    tensors: Tensors
+    precisions: dict[str, Precision]
+    least_score: float
+
+    def __post_init__(self) -> None:
+        unknown = set(self.precisions) - set(PRECISIONS)
+        if not self.precisions or unknown:
+            raise ValueError(f"precisions must be some of {PRECISIONS}, found {tuple(self.precisions)}")
+        if not 0 < self.least_score < 1:
+            raise ValueError(f"least_score must lie between 0 and 1, found {self.least_score}")
+
+
+class Graphs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The networks of a bundle by name."""
+
+    hand: Graph
+    palm: PalmGraph | None = None
+
+    def named(self) -> dict[str, Graph | PalmGraph]:
+        """Those that there are."""
+        return {"hand": self.hand} if self.palm is None else {"hand": self.hand, "palm": self.palm}
+
+
 class MadeFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a bundle comes from."""
 
@@ -124,18 +147,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of manifest.json."""
 
     format: int
-    graphs: dict[str, Graph]
+    graphs: Graphs
     golden_sha256: str
     made_from: MadeFrom
     records: dict[str, str] = {}  # sha256 of further files by name: how INT8 was calibrated, what it cost
-
-
-@dataclass(frozen=True)
-class Golden:
-    """Samples to compare an engine with: depth (N, 1, 128, 128), and the FP32 graph's joints (N, J, 3) for them."""
-
-    depth: Float32
-    joints: Float32
 
 
 @dataclass(frozen=True)
@@ -149,14 +164,24 @@ class Bundle:
     @property
     def hand(self) -> Graph:
         """The hand graph."""
-        return self.manifest.graphs["hand"]
+        return self.manifest.graphs.hand
+
+    @property
+    def palm(self) -> PalmGraph | None:
+        """The palm graph, where there is one."""
+        return self.manifest.graphs.palm
 
     def graph_path(self, graph: str, precision: str) -> Path:
         """The ONNX file of a graph in a precision.
 
         Raises BundleError if the bundle has none.
         """
-        found = self.manifest.graphs[graph].precisions
+        graphs = self.manifest.graphs.named()
+        if graph not in graphs:
+            raise BundleError(
+                f"bundle {str(self.path)!r}: it has no graph {graph!r}, only {', '.join(graphs)}; export it with one"
+            )
+        found = graphs[graph].precisions
         if precision not in found:
             raise BundleError(
                 f"bundle {str(self.path)!r}: no {precision} file for graph {graph!r}, it has {', '.join(sorted(found))}; "
@@ -178,40 +203,16 @@ def read_bundle(path: Path) -> Bundle:
         raise BundleError(
             f"bundle {str(path)!r}: {MANIFEST} is not a manifest of format {FORMAT}: {error}; export the bundle again"
         ) from error
-    if manifest.format != FORMAT or "hand" not in manifest.graphs:
+    if manifest.format != FORMAT:
         raise BundleError(
-            f"bundle {str(path)!r}: found format {manifest.format} with graphs {sorted(manifest.graphs)}, "
-            f"wanted format {FORMAT} with a graph 'hand'; export the bundle again"
+            f"bundle {str(path)!r}: found format {manifest.format}, wanted format {FORMAT}; export the bundle again"
         )
-    for graph in manifest.graphs.values():
+    for graph in manifest.graphs.named().values():
         for precision in graph.precisions.values():
             _check_hash(path, precision.file, precision.sha256)
     for name, wanted in {GOLDEN: manifest.golden_sha256, **manifest.records}.items():
         _check_hash(path, name, wanted)
     return Bundle(path, manifest, hashlib.sha256(content).digest()[:8])
-
-
-def read_golden(bundle: Bundle) -> Golden:
-    """The golden samples of a bundle.
-
-    Raises BundleError if the file holds other arrays than the hand graph's.
-    """
-    path = bundle.path / GOLDEN
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            golden = Golden(arrays["depth"], arrays["joints"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise BundleError(
-            f"bundle {str(bundle.path)!r}: {GOLDEN} holds no samples: {error}; export it again"
-        ) from error
-    count = len(golden.depth)
-    wanted = [fix_batch(bundle.hand.tensors, count).inputs[0].shape, (count, len(bundle.hand.joint_names), 3)]
-    if count == 0 or [golden.depth.shape, golden.joints.shape] != wanted:
-        raise BundleError(
-            f"bundle {str(bundle.path)!r}: {GOLDEN} has arrays of shapes {golden.depth.shape} and {golden.joints.shape}, "
-            f"wanted samples of {wanted[0][1:]} and {wanted[1][1:]}; export it again"
-        )
-    return golden
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

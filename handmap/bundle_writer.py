@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from handmap.atomic import new_folder
-from handmap.bundle import GOLDEN, MANIFEST, Bundle, Graph, Manifest, Precision, encode_manifest
+from handmap.bundle import GOLDEN, MANIFEST, Bundle, Manifest, Precision, encode_manifest
 
 
 def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
@@ -25,16 +25,17 @@ def describe_file(name: str, content: bytes) -> Precision:
 
 def read_files(bundle: Bundle) -> dict[str, bytes]:
     """Every file of a bundle but its manifest, by name: what a changed copy of it starts from."""
-    graphs = bundle.manifest.graphs.values()
+    graphs = bundle.manifest.graphs.named().values()
     names = [precision.file for graph in graphs for precision in graph.precisions.values()]
     return {name: (bundle.path / name).read_bytes() for name in (*names, GOLDEN, *bundle.manifest.records)}
 
 
-def with_precisions(manifest: Manifest, precisions: Mapping[str, Precision]) -> Manifest:
-    """The manifest with these precisions of the hand graph set or replaced."""
-    hand: Graph = manifest.graphs["hand"]
-    hand = msgspec.structs.replace(hand, precisions={**hand.precisions, **precisions})
-    return msgspec.structs.replace(manifest, graphs={**manifest.graphs, "hand": hand})
+def with_precisions(manifest: Manifest, precisions: Mapping[str, Precision], graph: str = "hand") -> Manifest:
+    """The manifest with these precisions of a graph set or replaced."""
+    found = manifest.graphs.named()[graph]
+    changed = msgspec.structs.replace(found, precisions={**found.precisions, **precisions})
+    graphs = msgspec.structs.replace(manifest.graphs, **{graph: changed})
+    return msgspec.structs.replace(manifest, graphs=graphs)
 
 
 def with_records(manifest: Manifest, records: Mapping[str, bytes]) -> Manifest:

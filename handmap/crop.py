@@ -67,14 +67,18 @@ def orthographic_raw(xp: ArrayModule, frame: DepthFrame, centre_mm: Array, cube_
     window = frame.depth[how.top : how.bottom, how.left : how.right]
     inside = xp.flatnonzero((window >= how.near) & (window <= how.far))
     raw = window.reshape(-1)[inside]
-    v, u = xp.divmod(inside.astype(xp.int32), np.int32(how.right - how.left))
+    inside, width = inside.astype(xp.int32), np.int32(how.right - how.left)
+    v = inside // width
+    u = inside - v * width  # a third of divmod's time
     z = raw.astype(xp.float32) * how.unit_mm
     x = (u.astype(xp.float32) + how.u_offset) * how.inverse_fx * z
     y = (v.astype(xp.float32) + how.v_offset) * how.inverse_fy * z
     column = xp.floor((x - centre_mm[0]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
     row = xp.floor((y - centre_mm[1]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
-    kept = xp.flatnonzero((column >= 0) & (column < size_px) & (row >= 0) & (row < size_px))
-    xp.minimum.at(zbuffer, row[kept] * np.int32(size_px) + column[kept], raw[kept].astype(xp.uint32))
+    # As unsigned numbers, what is below 0 is beyond size_px.
+    is_kept = (column.view(xp.uint32) < size_px) & (row.view(xp.uint32) < size_px)
+    cell = row * np.int32(size_px) + column
+    xp.minimum.at(zbuffer, cell[is_kept], raw[is_kept].astype(xp.uint32))
     return close_holes(xp, zbuffer.reshape(size_px, size_px))
 
 

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from handmap.bundle import Bundle, Golden
+from handmap.bundle import Bundle
 from handmap.engine import Engine, Engines
 from handmap.errors import BundleError, ConfigError
+from handmap.golden import Golden
 from handmap.tensors import Tensors, fix_batch
 
 

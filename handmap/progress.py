@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TextIO, TypeAlias
 
 LINE_EVERY_S = 30.0
@@ -18,7 +19,8 @@ def track_progress(title: str, total: int, unit: str, first: int = 0) -> Iterato
 
     `first` is what an earlier, interrupted run had done: it counts as done, not towards the rate.
     """
-    if sys.stderr.isatty():
+    # A board may have no rich: lines do there too.
+    if sys.stderr.isatty() and find_spec("rich") is not None:
         yield from _show_bar(title, total, unit, first)
     else:
         yield _write_lines(title, total, unit, first, sys.stderr)

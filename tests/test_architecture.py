@@ -12,6 +12,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "cupy": {"handmap/gpu.py"},
     "pycuda": {"handmap/mapped_memory.py"},
     "tensorrt": {"handmap/engine_tensorrt.py", "export/to_engine.py"},
+    "tensorrt_rtx": {"export/to_engine.py"},
     "onnxruntime": {"handmap/engine_onnx.py", "calibration/qdq.py"},
     "onnx": {"handmap/graph_lint.py", "handmap/graph_view.py", "export", "calibration"},
     "onnxsim": {"export"},

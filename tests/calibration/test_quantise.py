@@ -14,9 +14,10 @@ from calibration.quantise import Recipe, quantise_bundle
 from calibration.record import RECORD, Distance, Sensitivity, read_record
 from calibration.report import report_bundle
 from handmap.arrays import Float64
-from handmap.bundle import Gate, encode_manifest, read_bundle, read_golden
+from handmap.bundle import Gate, encode_manifest, read_bundle
 from handmap.engines import EngineConfig, check_golden, open_engines
 from handmap.errors import BundleError, ConfigError, DatasetError
+from handmap.golden import read_golden
 from tests.calibration.conftest import write_disc
 
 MIXED = Recipe("mse", "fp16", frozenset({"pose.2"}))

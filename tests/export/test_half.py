@@ -15,10 +15,11 @@ from export.simplify import simplify
 from export.to_bundle import export_bundle
 from export.to_onnx import TrainedProgram, load_program, to_onnx
 from handmap.arrays import Float32
-from handmap.bundle import read_bundle, read_golden
+from handmap.bundle import read_bundle
 from handmap.engine_onnx import run_graph
 from handmap.engines import EngineConfig, check_golden, open_engines
 from handmap.errors import ModelError
+from handmap.golden import read_golden
 from tests.export.programs import SmallNetwork, save_program
 
 HALF_CUBE_MM = 125.0

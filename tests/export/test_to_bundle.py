@@ -13,10 +13,11 @@ import yaml
 from torch import Tensor, nn
 
 from export.to_bundle import export_bundle
-from handmap.bundle import read_bundle, read_golden
+from handmap.bundle import Graphs, read_bundle
 from handmap.engine_onnx import open_onnx_engine
 from handmap.engines import EngineConfig, golden_distance_mm, open_engines
 from handmap.errors import BundleError, ModelError, RecordingError
+from handmap.golden import read_golden
 from tests.export.programs import FACTS, SmallNetwork, save_program
 
 
@@ -187,7 +188,7 @@ def test_an_engine_with_other_tensors_than_its_manifest_states_is_refused(bundle
     bundle = read_bundle(bundle_path)
     stated = msgspec.structs.replace(bundle.hand.tensors, outputs=bundle.hand.tensors.outputs[:1])
     hand = msgspec.structs.replace(bundle.hand, tensors=stated)
-    changed = dataclasses.replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, graphs={"hand": hand}))
+    changed = dataclasses.replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, graphs=Graphs(hand)))
 
     with pytest.raises(BundleError, match=r"its manifest states depth float32 \(1, 1, 128, 128\), joints"):
         open_engines(changed, EngineConfig(), batch=1)

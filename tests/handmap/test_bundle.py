@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from handmap.arrays import Float32
-from handmap.bundle import GOLDEN, MANIFEST, read_bundle, read_golden
+from handmap.bundle import GOLDEN, MANIFEST, read_bundle
 from handmap.errors import BundleError
+from handmap.golden import read_golden
 from tests.support.tiny_bundle import write_bundle
 
 

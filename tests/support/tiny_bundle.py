@@ -14,6 +14,7 @@ from handmap.bundle import (
     Bundle,
     ConfidenceTable,
     Graph,
+    Graphs,
     MadeFrom,
     Manifest,
     Normalisation,
@@ -51,7 +52,7 @@ def write_bundle(path: Path) -> Bundle:
     )  # fmt: skip
     made_from = MadeFrom("0" * 64, "test", {}, 18)
     golden_sha256 = hashlib.sha256((path / GOLDEN).read_bytes()).hexdigest()
-    (path / MANIFEST).write_bytes(encode_manifest(Manifest(1, {"hand": hand}, golden_sha256, made_from)))
+    (path / MANIFEST).write_bytes(encode_manifest(Manifest(1, Graphs(hand), golden_sha256, made_from)))
     return read_bundle(path)
 
 

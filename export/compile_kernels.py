@@ -1,0 +1,55 @@
+"""Compiles the crop kernel for the boards, without a GPU, and writes the facts that tie the cubins to their source.
+
+`make kernels` runs it on the compilers of kernel_compilers.txt.
+"""
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from handmap.atomic import write_file
+from handmap.crop_kernel import FACTS, FOLDER, OPTIONS, SOURCE, Cubin, KernelFacts
+
+from .nvrtc import Nvrtc
+
+
+@dataclass(frozen=True)
+class Board:
+    """A GPU architecture, and where in the folder of compilers its NVRTC lies."""
+
+    architecture: str
+    library: str
+
+
+BOARDS: Final = (
+    Board("sm_87", "nvidia/cuda_nvrtc/lib/libnvrtc.so.12"),  # Orin; JetPack 6 has CUDA 12.6
+    Board("sm_110", "nvidia/cu13/lib/libnvrtc.so.13"),  # Thor; JetPack 7.0 has CUDA 13.0
+)
+
+
+def compile_kernels(compilers: Path, folder: Path = FOLDER) -> KernelFacts:
+    """Writes a cubin for each board beside the source in `folder`, then the facts, whose hashes make them valid.
+
+    Raises DependencyError if a compiler is not in the folder `compilers`, Fatal with its log if it refuses the source.
+    """
+    source = (folder / SOURCE).read_bytes()
+    cubins: dict[str, Cubin] = {}
+    contents: dict[str, bytes] = {}
+    for board in BOARDS:
+        nvrtc = Nvrtc(compilers / board.library)
+        name = f"crop.{board.architecture}.cubin"
+        contents[name] = nvrtc.compile(source, SOURCE, board.architecture, OPTIONS)
+        cubins[board.architecture] = Cubin(name, hashlib.sha256(contents[name]).hexdigest(), nvrtc.version)
+    facts = KernelFacts(hashlib.sha256(source).hexdigest(), OPTIONS, cubins)
+    for name, content in contents.items():
+        write_file(folder / name, content)
+    write_file(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
+    return facts
+
+
+if __name__ == "__main__":
+    compile_kernels(Path(sys.argv[1]))

@@ -1,0 +1,242 @@
+"""From a bundle to a TensorRT engine in this device's cache: built, replayed against the golden samples, stored or refused.
+
+Runs on a board: needs tensorrt, numpy and msgspec alone. Home of tensorrt (and of TensorRT-RTX) in this part.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Final, TypeAlias
+
+import msgspec
+
+from handmap.atomic import new_folder
+from handmap.board import read_l4t_release
+from handmap.bundle import Bundle, read_bundle
+from handmap.cuda_driver import DeviceFacts, read_device_facts
+from handmap.engine_cache import (
+    ENGINE_FILE,
+    SIDECAR_FILE,
+    BuilderOptions,
+    Sidecar,
+    StoredEngine,
+    WantedEngine,
+    describe_platform,
+    engine_key,
+    find_engine,
+    tensorrt_build,
+)
+from handmap.engines import check_golden, refuse_ungated
+from handmap.errors import BuildError, DependencyError, EngineUnusable
+from handmap.golden import read_golden
+from handmap.notify import Notifier, open_notifier
+from handmap.progress import track_progress
+from handmap.tensors import fix_batch
+
+from .engine_plan import Backend, Plan, Source, build_plan, describe_layers
+from .engine_progress import PERCENT, open_monitor, waiting_for_another
+from .engine_store import check_room, locked, read_timing, sweep_half_written, sweep_old, timing_file, write_timing
+
+LAYERS_FILE: Final = "layers.json"
+OLDEST: Final = (10, 3)
+NO_DEVICE: Final = DeviceFacts("none", 0, (8, 6), "none")  # what the plan aims at then
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """Which engine to build, and where to keep it."""
+
+    bundle: Path
+    precision: str
+    batch: int
+    cache_dir: Path
+    options: BuilderOptions = field(default_factory=BuilderOptions)
+    use_ungated_int8: bool = False
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """The engine in the cache, and whether it had to be built."""
+
+    engine: StoredEngine
+    was_built: bool
+
+
+# Gives how far the engine in a file is off the golden samples, in mm, and how many these are; or why it was not replayed.
+Replay: TypeAlias = Callable[[BuildRequest, Bundle, Backend, Path], tuple[float | None, str]]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A request whose bundle was read: what every step of the build looks at."""
+
+    request: BuildRequest
+    bundle: Bundle
+    wanted: WantedEngine
+    backend: Backend
+    source: Source
+    replay: Replay
+
+
+def open_backend(name: str) -> Backend:
+    """`tensorrt` with the device of this machine, or `rtx` (TensorRT-RTX), which builds without a device too.
+
+    Raises DependencyError if the library is missing or too old, or `tensorrt` finds no device.
+    """
+    if name == "rtx":
+        return _open_rtx()
+    try:
+        import tensorrt as trt
+    except ImportError as error:
+        raise DependencyError(
+            f"build-engine: TensorRT cannot be imported ({error}); on a Jetson: sudo apt install python3-libnvinfer, "
+            "and make the environment with: python3 -m venv --system-site-packages"
+        ) from error
+    if version_of(trt) < OLDEST:
+        raise DependencyError(
+            f"build-engine: found TensorRT {trt.__version__}, wanted 10.3 or newer; flash JetPack 6.1 or newer"
+        )
+    return Backend(trt, tensorrt_build(trt), read_device_facts(), has_timing_cache=True)
+
+
+def version_of(trt: ModuleType) -> tuple[int, int]:
+    """Major and minor version of a TensorRT module."""
+    major, minor = str(trt.__version__).split(".")[:2]
+    return int(major), int(minor)
+
+
+def is_needed(request: BuildRequest, backend: Backend) -> tuple[bool, str]:
+    """Whether `build_engine` would build, and why, in one sentence."""
+    try:
+        stored = find_engine(_want(request, read_bundle(request.bundle), backend))
+    except EngineUnusable as error:
+        return True, str(error)
+    return False, f"engine {str(stored.path)!r} is whole and was built for this device"
+
+
+def replay_golden(
+    request: BuildRequest, bundle: Bundle, backend: Backend, engine_file: Path
+) -> tuple[float | None, str]:
+    """See `Replay`; on the device, by the engine that the daemon uses.
+
+    Raises BundleError if it is off by more than the precision's tolerance.
+    """
+    if backend.device is None:
+        return None, "not replayed: built without a device"
+    from handmap.engine_tensorrt import open_tensorrt_engine  # CuPy is loaded only where there is a device
+
+    golden = read_golden(bundle)
+    engine = open_tensorrt_engine(engine_file, request.batch, request.precision, backend.trt)
+    try:
+        return check_golden(engine, golden, bundle), f"{len(golden.depth)} samples"
+    finally:
+        engine.close()
+
+
+def build_engine(
+    request: BuildRequest, backend: Backend, notifier: Notifier | None = None, replay: Replay = replay_golden
+) -> BuildResult:
+    """Builds the engine unless the cache holds it already, and stores it once it has proven itself.
+
+    Raises ConfigError for an int8 graph without a passed gate, ModelError or BuildError if TensorRT refuses, BundleError
+    if the engine is off the golden samples.
+    """
+    notifier = notifier or open_notifier()
+    bundle = read_bundle(request.bundle)
+    wanted = _want(request, bundle, backend)
+    if request.precision == "int8" and not request.use_ungated_int8:
+        refuse_ungated(bundle)
+    with locked(request.cache_dir, waiting_for_another(notifier)):
+        try:
+            return BuildResult(find_engine(wanted), was_built=False)
+        except EngineUnusable:
+            sweep_half_written(request.cache_dir)
+        graph = bundle.graph_path("hand", request.precision)
+        source = Source(f"graph {str(graph)!r}", graph.read_bytes(), fix_batch(bundle.hand.tensors, request.batch))
+        check_room(request.cache_dir, len(source.onnx), request.options.workspace_mb)
+        _build(_Job(request, bundle, wanted, backend, source, replay), notifier)
+        sweep_old(request.cache_dir, str(wanted.bundle))
+        return BuildResult(find_engine(wanted), was_built=True)
+
+
+def _build(job: _Job, notifier: Notifier) -> None:
+    timing = read_timing(timing_file(job.request.cache_dir, job.wanted.key.platform))
+    started_s = time.monotonic()
+    with track_progress(f"{job.request.precision} engine", PERCENT, "percent") as advance:
+        monitor = open_monitor(job.backend.trt, advance, notifier)
+        try:
+            plan = build_plan(job.backend, job.source, job.request.options, timing, monitor)
+        finally:
+            if monitor.failure is not None:
+                raise monitor.failure  # Ctrl-C among them
+        build_s = time.monotonic() - started_s
+        golden_note = _store(job, plan, build_s)
+        advance(PERCENT, golden_note)
+
+
+def _store(job: _Job, plan: Plan, build_s: float) -> str:
+    """Puts the engine into the cache, once it was replayed; gives what the replay said."""
+    try:
+        if plan.timing:
+            write_timing(timing_file(job.wanted.cache_dir, job.wanted.key.platform), plan.timing)
+        with new_folder(job.wanted.folder) as folder:
+            (folder / ENGINE_FILE).write_bytes(plan.engine)
+            golden_mm, golden_note = job.replay(job.request, job.bundle, job.backend, folder / ENGINE_FILE)
+            layers_note = _write_layers(job, plan, folder / LAYERS_FILE)
+            sidecar = _describe(job, plan, build_s, golden_mm, (golden_note, layers_note))
+            (folder / SIDECAR_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(sidecar), indent=1) + b"\n")
+    except OSError as error:
+        raise BuildError(
+            f"engine cache {str(job.wanted.cache_dir)!r}: the engine of {len(plan.engine)} bytes cannot be stored "
+            f"({error.strerror or error}); make room, or name another with --cache-dir"
+        ) from error
+    return golden_note
+
+
+def _write_layers(job: _Job, plan: Plan, path: Path) -> str:
+    """The name of the file with the engine's layers; or why there is none."""
+    if job.backend.device is None:
+        return "not read: built without a device"
+    path.write_text(describe_layers(job.backend, plan.engine, job.source.name))
+    return path.name
+
+
+def _describe(job: _Job, plan: Plan, build_s: float, golden_mm: float | None, notes: tuple[str, str]) -> Sidecar:
+    return Sidecar(
+        format=1,
+        key=job.wanted.key,
+        bundle=str(job.wanted.bundle),
+        bundle_id=job.bundle.id.hex(),
+        precision=job.request.precision,
+        engine_sha256=hashlib.sha256(plan.engine).hexdigest(),
+        engine_bytes=len(plan.engine),
+        tensors=job.source.tensors,
+        golden_mm=golden_mm,
+        golden_note=notes[0],
+        layers_note=notes[1],
+        build_s=round(build_s, 3),
+        said=plan.said,
+    )
+
+
+def _want(request: BuildRequest, bundle: Bundle, backend: Backend) -> WantedEngine:
+    platform = describe_platform(backend.build, backend.device or NO_DEVICE, read_l4t_release())
+    key = engine_key(bundle, request.precision, request.batch, platform, request.options)
+    return WantedEngine(request.cache_dir, request.bundle.resolve(), request.precision, key)
+
+
+def _open_rtx() -> Backend:
+    try:
+        import tensorrt_rtx as trt
+    except ImportError as error:
+        raise DependencyError(
+            f"build-engine: TensorRT-RTX cannot be imported ({error}); install it with: pip install tensorrt_rtx"
+        ) from error
+    try:
+        device = read_device_facts()
+    except DependencyError:
+        device = None  # it builds, but nothing can be replayed; the sidecar says so
+    return Backend(trt, tensorrt_build(trt), device, has_timing_cache=False)

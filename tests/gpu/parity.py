@@ -1,0 +1,74 @@
+"""How many pixels of the scenes' crops differ between the NumPy reference and an implementation on the GPU."""
+
+from collections.abc import Callable, Sequence
+from types import ModuleType
+
+import numpy as np
+
+from handmap.arrays import Float32
+from handmap.crop import crop_hand
+from handmap.crop_kernel import View
+from handmap.gpu import FusedCrop
+from handmap.values import DepthFrame
+from tests.support.depth_frames import Scene
+
+MOST_VIEWS = 3  # that a scene has
+ALLOWED = 1e-4  # share of pixels that may differ
+
+Crops = Callable[[Scene], Float32]
+
+
+def numpy_crops(scene: Scene) -> Float32:
+    """The reference: (views, 128, 128)."""
+    return np.stack(
+        [crop_hand(np, scene.frame, view.centre_mm, scene.cube_mm, view.is_mirrored).depth for view in scene.views]
+    )
+
+
+def cupy_crops(cupy: ModuleType) -> Crops:
+    """The same functions on CuPy arrays."""
+
+    def crops(scene: Scene) -> Float32:
+        frame = on_gpu(cupy, scene.frame)
+        made = [crop_hand(cupy, frame, view.centre_mm, scene.cube_mm, view.is_mirrored).depth for view in scene.views]
+        host: Float32 = cupy.stack(made).get()
+        return host
+
+    return crops
+
+
+def fused_crops(stream: object) -> Crops:
+    """The kernel, on frames from the host."""
+    made = {cube_mm: FusedCrop(MOST_VIEWS, cube_mm) for cube_mm in (180.0, 250.0, 300.0)}
+
+    def crops(scene: Scene) -> Float32:
+        fused = made[scene.cube_mm]
+        fused.set_frame(scene.frame)
+        return run_fused(fused, scene.views, stream)
+
+    return crops
+
+
+def run_fused(fused: FusedCrop, views: Sequence[View], stream: object) -> Float32:
+    """The crops of these views of the frame that was set."""
+    fused.set_views(views)
+    fused.enqueue(stream)
+    host: Float32 = fused.out.get(stream=stream)[: len(views), 0]
+    return host
+
+
+def on_gpu(cupy: ModuleType, frame: DepthFrame) -> DepthFrame:
+    """The frame with its depth copied to the GPU, for use on any stream."""
+    depth = cupy.asarray(frame.depth)
+    cupy.cuda.Device().synchronize()
+    return DepthFrame(depth, frame.depth_unit_mm, frame.intrinsics, frame.frame_number, frame.capture_ns)
+
+
+def differing_share(crops: Crops, compared: Sequence[Scene]) -> float:
+    """Share of pixels that are not bit for bit those of the reference."""
+    wrong = pixels = 0
+    for scene in compared:
+        wanted = numpy_crops(scene)
+        wrong += int((crops(scene) != wanted).sum())
+        pixels += wanted.size
+    return wrong / pixels

@@ -1,0 +1,55 @@
+"""What `handmap` computes on NumPy it computes on CuPy: crop, min-pooling, decoding."""
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from handmap.bundle import ConfidenceTable
+from handmap.decode import decode, guidance_at_joints, hand_peak
+from handmap.locate import locate, pool
+from handmap.values import HandCrop, JointsNormalised
+from tests.gpu.parity import ALLOWED, cupy_crops, differing_share, on_gpu
+from tests.support.depth_frames import scenes, two_hands
+
+pytestmark = pytest.mark.gpu
+
+
+def test_crops_differ_in_at_most_one_pixel_of_ten_thousand(cupy: ModuleType) -> None:
+    share = differing_share(cupy_crops(cupy), list(scenes(120, seed=1)))
+
+    assert share <= ALLOWED
+
+
+def test_pooled_frames_and_proposals_are_the_same(cupy: ModuleType) -> None:
+    for scene in [two_hands(), *scenes(24, seed=2)]:
+        frame = on_gpu(cupy, scene.frame)
+
+        found, wanted = pool(cupy, frame, (150.0, 1000.0)), pool(np, scene.frame, (150.0, 1000.0))
+        proposals = locate(cupy, frame, (150.0, 1000.0), 6)
+
+        np.testing.assert_array_equal(found.xyz_mm, wanted.xyz_mm)
+        np.testing.assert_array_equal(found.is_filled, wanted.is_filled)
+        centres = [proposal.centre_mm.tolist() for proposal in proposals]
+        assert centres == [one.centre_mm.tolist() for one in locate(np, scene.frame, (150.0, 1000.0), 6)]
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_decoded_joints_are_the_same(cupy: ModuleType, is_mirrored: bool) -> None:
+    rng = np.random.default_rng(3)
+    xyz = rng.uniform(-1.2, 1.2, (21, 3)).astype(np.float32)
+    guidance = rng.uniform(0, 1, (21, 32, 32)).astype(np.float32)
+    table = ConfidenceTable((0.0, 0.5, 1.0), (30.0, 12.0, 5.0))
+    centre = np.array([31, -52, 433], np.float32)
+    on_host, on_device = (
+        (xp, JointsNormalised(xp.asarray(xyz), xp.asarray(guidance)), HandCrop(xp.ones((128, 128)), centre, 250.0, is_mirrored))
+        for xp in (np, cupy)
+    )  # fmt: skip
+
+    wanted_mm, wanted_error_mm = decode(*on_host, table)
+    found_mm, found_error_mm = decode(*on_device, table)
+
+    np.testing.assert_allclose(found_mm, wanted_mm, atol=1e-3)  # mm
+    np.testing.assert_allclose(found_error_mm, wanted_error_mm, atol=1e-3)
+    np.testing.assert_array_equal(guidance_at_joints(*on_device[:2]).get(), guidance_at_joints(*on_host[:2]))
+    assert hand_peak(*on_device[:2]) == pytest.approx(hand_peak(*on_host[:2]), abs=1e-6)

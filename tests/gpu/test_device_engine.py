@@ -1,0 +1,175 @@
+"""The engine about a plan on a card, without TensorRT: CuPy is the network. Buffers, streams, graphs, the crop before it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from handmap import gpu
+from handmap.arrays import Array, Float32
+from handmap.crop import crop_hand
+from handmap.crop_kernel import View
+from handmap.engine_device import DeviceEngine
+from handmap.errors import DependencyError, EngineFailed
+from handmap.tensors import Tensor, Tensors
+from handmap.values import CROP_PX
+from tests.support.depth_frames import two_hands
+from tests.support.gpu_memory import bytes_in_use
+
+BATCH = 2
+TENSORS = Tensors(
+    (Tensor("depth", "float32", (BATCH, 1, CROP_PX, CROP_PX)),),
+    (Tensor("joints", "float32", (BATCH, 21, 3)), Tensor("guidance", "float32", (BATCH, 21, 32, 32))),
+)
+CUBE_MM = 250.0
+LAUNCHES = 100_000
+MOST_GROWTH_BYTES = 8 << 20
+try:
+    gpu.open_gpu()
+    MISSING = ""
+except DependencyError as error:
+    MISSING = str(error)
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+
+
+class DoublingPlan:
+    """joints are twice a corner of the depth image, guidance is that corner plus one; elementwise, so nothing is allocated."""
+
+    tensors = TENSORS
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Array] = {}
+
+    def bind(self, buffers: dict[str, Array]) -> None:
+        self._buffers = dict(buffers)
+
+    def execute(self, stream: Any) -> None:
+        cupy, depth = gpu.open_gpu(), self._buffers["depth"]
+        with stream:
+            cupy.multiply(depth[:, 0, :21, :3], np.float32(2), out=self._buffers["joints"])
+            cupy.add(depth[:, :, :32, :32], np.float32(1), out=self._buffers["guidance"])
+
+    def said(self) -> str:
+        return ""
+
+
+def random_depth(seed: int) -> Float32:
+    return np.random.default_rng(seed).uniform(-1, 1, (BATCH, 1, CROP_PX, CROP_PX)).astype(np.float32)
+
+
+@pytest.fixture
+def engine() -> DeviceEngine:
+    return DeviceEngine(DoublingPlan(), gpu, "fp16")
+
+
+def use_fused_crop(engine: DeviceEngine, is_eager: bool) -> gpu.FusedCrop:
+    """The crop of two hands before the network; one that waits for its stream cannot be recorded."""
+    crop = gpu.FusedCrop(BATCH, CUBE_MM, out=engine.input_buffer)
+
+    def prelude(stream: Any) -> None:
+        crop.enqueue(stream)
+        if is_eager:
+            stream.synchronize()
+
+    engine.set_prelude(prelude)
+    return crop
+
+
+@pytest.mark.parametrize("is_on_device", [False, True])
+def test_each_answer_is_of_its_own_input(engine: DeviceEngine, is_on_device: bool) -> None:
+    assert engine.is_graph
+    for seed in range(20):
+        depth = random_depth(seed)
+
+        answer = engine.infer(gpu.open_gpu().asarray(depth) if is_on_device else depth)
+
+        assert answer.guidance is not None and type(answer.joints) is np.ndarray
+        np.testing.assert_array_equal(answer.joints, depth[:, 0, :21, :3] * 2)
+        np.testing.assert_array_equal(answer.guidance, np.broadcast_to(depth[:, :, :32, :32] + 1, (BATCH, 21, 32, 32)))
+
+
+def test_an_input_that_another_stream_still_computes_is_waited_for(engine: DeviceEngine) -> None:
+    cupy = gpu.open_gpu()
+    matrix = cupy.ones((2048, 2048), np.float32)
+    cupy.matmul(matrix, matrix)
+    with cupy.cuda.Stream(non_blocking=True) as busy:
+        for wanted in range(1, 6):
+            for _ in range(20):
+                matrix = cupy.matmul(matrix, matrix) / 2048  # stays 1
+            depth = cupy.full(engine.input_buffer.shape, wanted, np.float32) * matrix[0, 0]
+            joints = engine.infer(depth).joints
+            np.testing.assert_allclose(joints, 2 * wanted, rtol=1e-5)
+        busy.synchronize()
+
+
+def test_crop_and_inference_in_one_graph_are_what_they_are_apart(engine: DeviceEngine) -> None:
+    eager = DeviceEngine(DoublingPlan(), gpu, "fp16")
+    crops = [use_fused_crop(engine, is_eager=False), use_fused_crop(eager, is_eager=True)]
+    scene = two_hands()
+    for shift_mm in (0.0, 7.5, -30.0):
+        views = [View(view.centre_mm + np.float32(shift_mm), bool(place)) for place, view in enumerate(scene.views)]
+        for crop in crops:
+            crop.set_frame(scene.frame)
+            crop.set_views(views)
+
+        graph, apart = engine.replay(), eager.replay()
+
+        assert engine.is_graph and not eager.is_graph
+        np.testing.assert_array_equal(graph.joints, apart.joints)
+        depth = [crop_hand(np, scene.frame, view.centre_mm, CUBE_MM, view.is_mirrored).depth for view in views]
+        found = engine.input_buffer.get()[:, 0]
+        assert (found != np.stack(depth)).mean() <= 1e-4
+        np.testing.assert_array_equal(graph.joints, found[:, :21, :3] * 2)
+
+
+def test_a_view_less_is_background_again(engine: DeviceEngine) -> None:
+    crop = use_fused_crop(engine, is_eager=False)
+    scene = two_hands()
+    crop.set_frame(scene.frame)
+    crop.set_views(scene.views)
+    engine.replay()
+
+    crop.set_views(scene.views[:1])
+
+    assert (engine.replay().joints[1] == 2).all()
+    assert (engine.input_buffer.get()[1] == 1).all()
+
+
+def test_what_is_not_finite_is_refused(engine: DeviceEngine) -> None:
+    depth = random_depth(1)
+    depth[1, 0, 3, 1] = np.nan
+
+    with pytest.raises(EngineFailed, match="not finite"):
+        engine.infer(depth)
+
+
+@pytest.mark.parametrize("is_eager", [False, True])
+def test_launches_keep_no_memory(engine: DeviceEngine, is_eager: bool) -> None:
+    crop = use_fused_crop(engine, is_eager)
+    scene = two_hands()
+    crop.set_frame(scene.frame)
+    crop.set_views(scene.views)
+    wanted = engine.replay().joints
+    launches = LAUNCHES // 10 if is_eager else LAUNCHES
+    for _ in range(1000):
+        engine.replay()
+    before = bytes_in_use(gpu.open_gpu())
+
+    for _ in range(launches):
+        found = engine.replay()
+
+    np.testing.assert_array_equal(found.joints, wanted)
+    growth = np.subtract(bytes_in_use(gpu.open_gpu()), before)
+    assert (growth <= MOST_GROWTH_BYTES).all(), growth
+
+
+def test_engines_that_are_closed_give_their_memory_back() -> None:
+    cupy = gpu.open_gpu()
+    DeviceEngine(DoublingPlan(), gpu, "fp16").close()
+    before = cupy.get_default_memory_pool().used_bytes()
+
+    for _ in range(20):
+        DeviceEngine(DoublingPlan(), gpu, "fp16").close()
+
+    assert cupy.get_default_memory_pool().used_bytes() <= before

@@ -1,0 +1,156 @@
+"""TensorRT on a card: the shipped graphs built, run and recorded; crop and inference in one graph; no memory kept."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from handmap import gpu
+from handmap.arrays import Float32
+from handmap.bundle import Bundle, read_bundle
+from handmap.crop import crop_hand
+from handmap.crop_kernel import View
+from handmap.engine_device import DeviceEngine
+from handmap.engine_tensorrt import TensorrtPlan, deserialise, load_tensorrt, open_tensorrt_engine
+from handmap.engines import TOLERANCE_MM, check_golden
+from handmap.errors import DependencyError, EngineFailed, ModelError
+from handmap.golden import read_golden
+from handmap.tensors import fix_batch
+from handmap.values import CROP_PX
+from tests.support.depth_frames import two_hands
+from tests.support.gpu_memory import bytes_in_use
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "models" / "handmap-hand21"
+BATCH = 2
+INFERENCES = 100_000
+MOST_GROWTH_BYTES = 8 << 20
+try:
+    gpu.open_gpu()
+    load_tensorrt()
+    MISSING = ""
+except DependencyError as error:
+    MISSING = str(error)
+
+pytestmark = [pytest.mark.gpu, pytest.mark.tensorrt, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return read_bundle(SHIPPED)
+
+
+@pytest.fixture(scope="module", params=["fp32", "fp16", "int8"])
+def precision(request: pytest.FixtureRequest, bundle: Bundle) -> str:
+    name = str(request.param)
+    if name not in bundle.hand.precisions:
+        pytest.skip(f"needs an {name} graph in the shipped bundle")
+    return name
+
+
+@pytest.fixture(scope="module")
+def engine_file(precision: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built by the verb's own code, which has replayed the golden samples through it already."""
+    from export.to_engine import BuildRequest, build_engine, open_backend
+
+    request = BuildRequest(SHIPPED, precision, BATCH, tmp_path_factory.mktemp(precision), use_ungated_int8=True)
+    result = build_engine(request, open_backend("tensorrt"))
+    assert result.was_built and not build_engine(request, open_backend("tensorrt")).was_built
+    return result.engine.path
+
+
+@pytest.fixture
+def engine(engine_file: Path, precision: str) -> DeviceEngine:
+    return open_tensorrt_engine(engine_file, BATCH, precision)
+
+
+def random_depth(seed: int) -> Float32:
+    return np.random.default_rng(seed).uniform(-1, 1, (BATCH, 1, CROP_PX, CROP_PX)).astype(np.float32)
+
+
+def use_fused_crop(engine: DeviceEngine, cube_mm: float, is_eager: bool) -> gpu.FusedCrop:
+    """The crop of two hands before the network; one that waits for its stream cannot be recorded."""
+    crop = gpu.FusedCrop(BATCH, cube_mm, out=engine.input_buffer)
+
+    def prelude(stream: Any) -> None:
+        crop.enqueue(stream)
+        if is_eager:
+            stream.synchronize()
+
+    engine.set_prelude(prelude)
+    return crop
+
+
+def test_an_engine_is_recorded_and_gives_the_golden_joints(engine: DeviceEngine, bundle: Bundle) -> None:
+    wanted = fix_batch(bundle.hand.tensors, BATCH)
+
+    away_mm = check_golden(engine, read_golden(bundle), bundle)
+
+    assert engine.is_graph
+    assert engine.tensors.inputs == wanted.inputs and set(engine.tensors.outputs) == set(wanted.outputs)
+    assert away_mm <= TOLERANCE_MM[engine.precision]
+
+
+def test_an_input_on_the_device_gives_what_the_same_one_on_the_host_gives(engine: DeviceEngine) -> None:
+    for seed in range(5):
+        depth = random_depth(seed)
+
+        host, device = engine.infer(depth), engine.infer(gpu.open_gpu().asarray(depth))
+
+        np.testing.assert_array_equal(host.joints, device.joints)
+        assert np.ptp(host.joints) > 0
+
+
+def test_crop_and_inference_in_one_graph_are_what_they_are_apart(
+    engine: DeviceEngine, engine_file: Path, bundle: Bundle
+) -> None:
+    cube_mm = bundle.hand.cube_mm
+    eager = open_tensorrt_engine(engine_file, BATCH, engine.precision)
+    crops = [use_fused_crop(engine, cube_mm, is_eager=False), use_fused_crop(eager, cube_mm, is_eager=True)]
+    scene = two_hands()
+    for shift_mm in (0.0, 7.5, -30.0):
+        views = [View(view.centre_mm + np.float32(shift_mm), bool(place)) for place, view in enumerate(scene.views)]
+        for crop in crops:
+            crop.set_frame(scene.frame)
+            crop.set_views(views)
+
+        graph, apart = engine.replay(), eager.replay()
+
+        assert engine.is_graph and not eager.is_graph
+        np.testing.assert_array_equal(graph.joints, apart.joints)
+        depth = [crop_hand(np, scene.frame, view.centre_mm, cube_mm, view.is_mirrored).depth for view in views]
+        assert (engine.input_buffer.get()[:, 0] != np.stack(depth)).mean() <= 1e-4
+
+
+def test_inferences_keep_no_memory(engine: DeviceEngine, bundle: Bundle) -> None:
+    crop = use_fused_crop(engine, bundle.hand.cube_mm, is_eager=False)
+    scene = two_hands()
+    crop.set_frame(scene.frame)
+    crop.set_views(scene.views)
+    wanted = engine.replay().joints
+    for _ in range(1000):
+        engine.replay()
+    before = bytes_in_use(gpu.open_gpu())
+
+    for _ in range(INFERENCES):
+        found = engine.replay()
+
+    np.testing.assert_array_equal(found.joints, wanted)
+    growth = np.subtract(bytes_in_use(gpu.open_gpu()), before)
+    assert (growth <= MOST_GROWTH_BYTES).all(), growth
+
+
+def test_another_batch_than_it_was_built_for_is_refused(engine_file: Path) -> None:
+    with pytest.raises(ModelError, match="build-engine --batch 3"):
+        TensorrtPlan(load_tensorrt(), engine_file, 3)
+
+
+def test_what_is_cut_short_or_changed_is_refused_with_tensorrts_own_lines(engine_file: Path, tmp_path: Path) -> None:
+    content = engine_file.read_bytes()
+    path = tmp_path / "hand.engine"
+    for broken in (b"", b"no plan at all", content[: len(content) // 2]):
+        path.write_bytes(broken)
+
+        with pytest.raises(EngineFailed, match=r"cannot load its \d+ bytes \(TensorRT: "):
+            deserialise(load_tensorrt(), path)
