@@ -9,13 +9,15 @@ import numpy as np
 
 from handmap.arrays import Float32
 from handmap.crop import crop_hand, normalise_points
-from handmap.engine import Engine
-from handmap.follow import FollowSettings, Look, is_hand, look, recentred, search
+from handmap.engine import Engines
+from handmap.follow import FollowSettings
 from handmap.joints import FINGERTIPS, JOINT_COUNT, KNUCKLES, MIDDLE_MCP, WRIST
+from handmap.look import Look, look, recentred
 from handmap.progress import track_progress
+from handmap.search import is_hand, search
 from handmap.timing import StageClock
 from handmap.track import cube_centre
-from handmap.values import DepthFrame, Handedness
+from handmap.values import DepthFrame, Handedness, View
 
 from .footage import Footage, Shot
 
@@ -49,7 +51,7 @@ class Found:
     empty: int
 
 
-def find_candidates(footage: Footage, source: int, engine: Engine, settings: FollowSettings, stride: int) -> Found:
+def find_candidates(footage: Footage, source: int, engines: Engines, settings: FollowSettings, stride: int) -> Found:
     """One candidate at most from every `stride`-th shot: the crop that the daemon's last look would have gone into."""
     candidates: list[Candidate] = []
     digest, empty = hashlib.sha256(), 0
@@ -60,7 +62,7 @@ def find_candidates(footage: Footage, source: int, engine: Engine, settings: Fol
             digest.update(frame_digest.encode())
             if index % stride:
                 continue
-            seen = find_hand(shot.frame, centre_mm if footage.is_moving else None, engine, settings)
+            seen = find_hand(shot.frame, centre_mm if footage.is_moving else None, engines, settings)
             centre_mm = cube_centre(seen.xyz_camera_mm) if seen is not None else None
             found = _candidate(shot, seen, source, frame_digest, settings) if seen is not None else None
             empty += found is None
@@ -69,14 +71,16 @@ def find_candidates(footage: Footage, source: int, engine: Engine, settings: Fol
     return Found(candidates, digest.hexdigest(), empty)
 
 
-def find_hand(frame: DepthFrame, centre_mm: Float32 | None, engine: Engine, settings: FollowSettings) -> Look | None:
+def find_hand(frame: DepthFrame, centre_mm: Float32 | None, engines: Engines, settings: FollowSettings) -> Look | None:
     """The daemon's last look: about where the hand was and re-centred, else wherever a search finds one; none if there is none."""
     clock = StageClock()
     if centre_mm is not None:
-        (seen,) = recentred(frame, look(frame, [centre_mm], engine, settings, clock), engine, settings, clock)
+        view = View(centre_mm, settings.cube_mm, settings.handedness is Handedness.LEFT)
+        first = look(frame, [view], engines.hand, settings, clock)
+        (seen,) = recentred(frame, first, engines.hand, settings, clock)
         if is_hand(seen, settings):
             return seen
-    return next(iter(search(frame, [], engine, settings, clock)), None)
+    return next(iter(search(frame, [], engines, settings, clock)), None)
 
 
 def frame_sha256(frame: DepthFrame) -> str:
@@ -86,21 +90,21 @@ def frame_sha256(frame: DepthFrame) -> str:
 
 def _candidate(shot: Shot, seen: Look, source: int, frame_digest: str, settings: FollowSettings) -> Candidate | None:
     is_mirrored = settings.handedness is Handedness.LEFT
-    crop = crop_hand(settings.xp, shot.frame, seen.centre_mm, settings.cube_mm, is_mirrored)
+    crop = crop_hand(settings.xp, shot.frame, seen.view.centre_mm, settings.cube_mm, is_mirrored)
     truth = np.full((JOINT_COUNT, 3), np.nan, np.float32)
     if shot.truth_mm is not None:
-        if float(np.linalg.norm(cube_centre(shot.truth_mm) - seen.centre_mm)) > WRONG_BODY_MM:
+        if float(np.linalg.norm(cube_centre(shot.truth_mm) - seen.view.centre_mm)) > WRONG_BODY_MM:
             return None
         truth = normalise_points(np, shot.truth_mm, crop).astype(np.float32)
     bins = dict(_bins(shot.frame, seen, settings.cube_mm))
-    distance_mm = round(float(seen.centre_mm[2]), 1)
+    distance_mm = round(float(seen.view.centre_mm[2]), 1)
     return Candidate(crop.depth, truth, source, shot.frame.frame_number, frame_digest, distance_mm, bins)
 
 
 def _bins(frame: DepthFrame, seen: Look, cube_mm: float) -> Iterator[tuple[str, int]]:
     """The bin of each quality: distance, place in the image, in-plane angle, which fingers are out, unmeasured depth."""
     lens, xyz = frame.intrinsics, seen.xyz_camera_mm
-    x, y, z = (float(value) for value in seen.centre_mm)
+    x, y, z = (float(value) for value in seen.view.centre_mm)
     u, v = x / z * lens.fx_px + lens.cx_px, y / z * lens.fy_px + lens.cy_px
     column = int(np.clip(u / lens.width_px * POSITION_BINS, 0, POSITION_BINS - 1))
     row = int(np.clip(v / lens.height_px * POSITION_BINS, 0, POSITION_BINS - 1))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, cast
@@ -12,7 +12,7 @@ import numpy as np
 from handmap.arrays import Bool, Float32, Float64
 from handmap.bundle import Bundle
 from handmap.crop import crop_hand, normalise_points
-from handmap.engine import Engine
+from handmap.engine import Engine, Engines
 from handmap.engine_onnx import open_onnx_engine
 from handmap.engines import EngineConfig, open_engines
 from handmap.errors import DatasetError
@@ -56,27 +56,28 @@ class Comparison:
 class Bodies:
     """The engines to compare, the reference first, and what the daemon would look for."""
 
-    engines: Mapping[str, Engine]
+    engines: Mapping[str, Engines]
     settings: FollowSettings
 
 
 @contextmanager
-def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterator[dict[str, Engine]]:
-    """An engine for each precision of the bundle and, where its INT8 graph is mixed, one with all layers in INT8."""
+def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterator[dict[str, Engines]]:
+    """The engines for each precision of the hand graph and, where its INT8 graph is mixed, one with all layers in INT8; one palm graph for all."""
     with ExitStack() as stack:
-        engines: dict[str, Engine] = {}
+        engines: dict[str, Engines] = {}
         for name in ("fp32", "fp16", "int8"):
             if name in bundle.hand.precisions:
                 opened = open_engines(bundle, EngineConfig(precision=name, use_ungated_int8=True), batch=1)
                 stack.callback(opened.close)
-                engines[name] = opened.hand
+                engines[name] = opened
         if record is not None and record.float_layers:
             folder = stack.enter_context(TemporaryDirectory())
             plain = quantise_graph(load_body(bundle, cast(Body, record.body)), record.thresholds, frozenset())
             path = Path(folder) / "plain.onnx"
             path.write_bytes(plain.SerializeToString())
-            engines[PLAIN] = open_onnx_engine(path, 1, 1, "int8")
-            stack.callback(engines[PLAIN].close)
+            plain_hand = open_onnx_engine(path, 1, 1, "int8")
+            stack.callback(plain_hand.close)
+            engines[PLAIN] = replace(engines["fp32"], hand=plain_hand)
         yield engines
 
 
@@ -97,12 +98,12 @@ def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[s
                     f"data {footage.name!r}: frame {shot.frame.frame_number} is in the calibration set, so that it proves nothing; "
                     "name other data"
                 )
-            for name, engine in bodies.engines.items():
+            for name, engines in bodies.engines.items():
                 before_mm = centres[name] if footage.is_moving else None
-                seen = find_hand(shot.frame, before_mm, engine, bodies.settings)
+                seen = find_hand(shot.frame, before_mm, engines, bodies.settings)
                 centres[name] = cube_centre(seen.xyz_camera_mm) if seen is not None else None
                 if name == "fp32" and seen is not None:
-                    kept.append((shot, seen.centre_mm))
+                    kept.append((shot, seen.view.centre_mm))
                 if shot.truth_mm is not None:
                     error_mm, is_found = found_errors_mm(seen.xyz_camera_mm if seen else None, shot.truth_mm)
                     errors[name].append(error_mm)
@@ -129,7 +130,7 @@ def compare_held_out(chosen: CalibrationSet, bodies: Bodies) -> Comparison:
             f"calibration set {str(chosen.path)!r}: it holds out no recording; name labelled data, or select with --held-out"
         )
     half_mm = bodies.settings.cube_mm / 2
-    xyz = {name: _infer(engine, depth) * half_mm for name, engine in bodies.engines.items()}
+    xyz = {name: _infer(engines.hand, depth) * half_mm for name, engines in bodies.engines.items()}
     unknown = np.full(len(depth), np.nan)
     return Comparison(f"{chosen.path.name}, held out", depth, xyz, truth * half_mm, unknown, list(range(len(depth))))
 
@@ -141,8 +142,8 @@ def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], bodies: Bodies) 
     depth = np.stack([_noisy_crop(frame, centre, bodies, random) for frame, centre in shown for _ in range(REST_DRAWS)])
     half_mm = bodies.settings.cube_mm / 2
     jitter = {}
-    for name, engine in bodies.engines.items():
-        xyz_mm = _infer(engine, depth[:, None]).reshape(len(shown), REST_DRAWS, -1, 3) * half_mm
+    for name, engines in bodies.engines.items():
+        xyz_mm = _infer(engines.hand, depth[:, None]).reshape(len(shown), REST_DRAWS, -1, 3) * half_mm
         jitter[name] = float(np.sqrt((xyz_mm.std(axis=1) ** 2).sum(axis=-1).mean()))
     return jitter
 
@@ -159,7 +160,7 @@ def _on_same_crops(name: str, kept: list[tuple[Shot, Float32]], bodies: Bodies) 
     cube_mm = bodies.settings.cube_mm
     crops = [crop_hand(np, shot.frame, centre, cube_mm, _is_mirrored(bodies)) for shot, centre in kept]
     depth = np.stack([crop.depth for crop in crops])[:, None]
-    xyz = {precision: _infer(engine, depth) * (cube_mm / 2) for precision, engine in bodies.engines.items()}
+    xyz = {precision: _infer(engines.hand, depth) * (cube_mm / 2) for precision, engines in bodies.engines.items()}
     joints = next(iter(xyz.values())).shape[1]
     truth = [
         np.full((joints, 3), np.nan, np.float32) if shot.truth_mm is None else normalise_points(np, shot.truth_mm, crop)

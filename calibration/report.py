@@ -10,11 +10,12 @@ import msgspec
 import numpy as np
 import onnx
 
-from handmap.bundle import Accuracy, Bundle, Gate, read_bundle, read_golden
+from handmap.bundle import Accuracy, Bundle, Gate, read_bundle
 from handmap.bundle_writer import read_files, with_precisions, with_records, write_bundle
 from handmap.engine_onnx import onnxruntime_version, run_graph
 from handmap.engines import check_golden
 from handmap.follow import TrackingConfig, follow_settings
+from handmap.golden import read_golden
 
 from .calibration_set import is_set, read_set
 from .compare import PLAIN, Bodies, Comparison, compare_footage, compare_held_out, open_precisions
@@ -89,11 +90,11 @@ def make_figures(bundle: Bundle, record: CalibrationRecord | None, comparison: C
 
 def _compare(bundle: Bundle, record: CalibrationRecord | None, data: str, most: int, hand: str) -> Comparison:
     settings = follow_settings(bundle, msgspec.convert({"hand": hand}, TrackingConfig))
-    with open_precisions(bundle, record) as engines:
-        for name, engine in engines.items():
+    with open_precisions(bundle, record) as opened:
+        for name, engines in opened.items():
             if name != PLAIN:
-                check_golden(engine, read_golden(bundle), bundle)
-        bodies = Bodies(engines, settings)
+                check_golden(engines.hand, read_golden(bundle), bundle)
+        bodies = Bodies(opened, settings)
         if is_set(Path(data)):
             return compare_held_out(read_set(Path(data)), bodies)
         seen = frozenset(record.frame_sha256) if record is not None else frozenset()

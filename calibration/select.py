@@ -174,7 +174,7 @@ def _find_all(bundle: Bundle, footage: list[Footage], request: Request) -> list[
     settings = follow_settings(bundle, TrackingConfig(hand=request.hand))
     try:
         return [
-            find_candidates(one, source, engines.hand, settings, stride if one.is_moving else 1)
+            find_candidates(one, source, engines, settings, stride if one.is_moving else 1)
             for source, one in enumerate(footage)
         ]
     finally:

@@ -12,9 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from handmap.arrays import Array
 from handmap.crop import printing
-from handmap.values import CROP_PX, DepthFrame
+from handmap.values import CROP_PX, DepthFrame, View
 
 FOLDER: Final = Path(__file__).parent / "kernels"
 SOURCE: Final = "crop.cu"
@@ -46,13 +45,6 @@ HAND: Final = np.dtype(
     ],
     align=True,
 )
-
-
-class View(NamedTuple):
-    """One cube to look into: its centre (3,) in the camera frame, mm, and whether x is negated about it."""
-
-    centre_mm: Array
-    is_mirrored: bool
 
 
 class Cubin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,7 +89,7 @@ def choose_cubin(architecture: str, folder: Path = FOLDER) -> Choice:
 
 
 def hand_parameters(
-    frame: DepthFrame, depth_address: int, pitch_px: int, views: Sequence[View], cube_mm: float
+    frame: DepthFrame, depth_address: int, pitch_px: int, views: Sequence[View]
 ) -> NDArray[np.void]:
     """HAND (len(views),) for a frame whose depth lies at depth_address, pitch_px pixels from row to row.
 
@@ -106,7 +98,7 @@ def hand_parameters(
     hands = np.zeros(len(views), HAND)
     for hand, view in zip(hands, views, strict=True):
         centre = np.asarray(view.centre_mm, np.float32)
-        how = printing(frame, centre, cube_mm, CROP_PX)
+        how = printing(frame, centre, view.cube_mm, CROP_PX)
         if how.is_empty:
             continue
         hand["window"] = depth_address + (how.top * pitch_px + how.left) * frame.depth.dtype.itemsize
@@ -118,6 +110,6 @@ def hand_parameters(
         hand["inverse_fx"], hand["inverse_fy"] = how.inverse_fx, how.inverse_fy
         hand["centre_mm"] = centre
         hand["cells_per_mm"], hand["half_cells"] = how.cells_per_mm, how.half_cells
-        hand["half_cube_mm"] = np.float32(cube_mm / 2)
+        hand["half_cube_mm"] = np.float32(view.cube_mm / 2)
         hand["is_mirrored"] = view.is_mirrored
     return hands

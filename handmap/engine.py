@@ -1,21 +1,24 @@
 """What runs a graph, whatever the library behind it: one method, fixed batch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from handmap.arrays import Array
+from handmap.arrays import Array, Float32, Int32
 from handmap.tensors import Tensors
+from handmap.values import DepthFrame, View
 
 
 @dataclass(frozen=True)
 class EngineOutput:
-    """joints (N, J, 3) float32 in half cube sides; guidance (N, J, 32, 32) float32 or None where the model has none.
+    """joints (N, J, 3) float32 in half cube sides; guidance (N, J, 32, 32) and side (N, 1) float32 or None where the model has none.
 
-    The arrays belong to the caller.
+    side is the logit of a right hand. The arrays belong to the caller.
     """
 
     joints: Array
     guidance: Array | None
+    side: Array | None = None
 
 
 class Engine(Protocol):
@@ -37,12 +40,46 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class ViewEngine(Engine, Protocol):
+    """A hand engine that crops on its own device: a frame and views in, joints out."""
+
+    def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
+        """The output for at most `batch` views, and how many pixels of each place's crop show anything (batch,).
+
+        Raises EngineFailed if the library does.
+        """
+        ...
+
+
+class PalmEngine(Protocol):
+    """A palm graph made ready for one frame at a time."""
+
+    precision: str
+    tensors: Tensors
+
+    def infer(self, depth_small: Array) -> Float32:
+        """palms (3, 24, 32) on the host for depth_small (96, 128); see `handmap.palm_view`.
+
+        Raises EngineFailed if the library does.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees what the engine holds; it cannot be used afterwards."""
+        ...
+
+
 @dataclass(frozen=True)
 class Engines:
-    """The engines of one bundle."""
+    """The engines of one bundle; least_score is from which score on the palm graph means a hand."""
 
     hand: Engine
+    palm: PalmEngine | None = None
+    least_score: float = 1.0
 
     def close(self) -> None:
         """Closes every engine."""
         self.hand.close()
+        if self.palm is not None:
+            self.palm.close()

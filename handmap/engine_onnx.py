@@ -12,7 +12,8 @@ from handmap.errors import DependencyError, EngineFailed, ModelError
 from handmap.tensors import Tensor, Tensors, fix_batch
 
 INPUT = "depth"
-OUTPUTS = ("joints", "guidance")
+PALM_INPUT, PALM_OUTPUT = "depth_small", "palms"
+OUTPUTS = ("joints", "guidance", "side")
 RUN_BATCH = 8
 DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
@@ -23,13 +24,7 @@ class OnnxEngine:
     def __init__(self, session: onnxruntime.InferenceSession, batch: int, precision: str) -> None:
         self.batch = batch
         self.precision = precision
-        self.tensors = fix_batch(
-            Tensors(
-                tuple(_tensor(value) for value in session.get_inputs()),
-                tuple(_tensor(value) for value in session.get_outputs()),
-            ),
-            batch,
-        )
+        self.tensors = _tensors(session, batch)
         self._session: onnxruntime.InferenceSession | None = session
         self._outputs = [output.name for output in session.get_outputs() if output.name in OUTPUTS]
 
@@ -43,7 +38,31 @@ class OnnxEngine:
             raise EngineFailed(
                 f"hand engine: ONNX Runtime failed on input {depth.shape} {depth.dtype}: {error}"
             ) from error
-        return EngineOutput(values["joints"], values.get("guidance"))
+        return EngineOutput(values["joints"], values.get("guidance"), values.get("side"))
+
+    def close(self) -> None:
+        """Drops the session; the library frees it."""
+        self._session = None
+
+
+class OnnxPalmEngine:
+    """A session of the palm graph for one frame at a time."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, precision: str) -> None:
+        self.precision = precision
+        self.tensors = _tensors(session, 1)
+        self._session: onnxruntime.InferenceSession | None = session
+
+    def infer(self, depth_small: Array) -> Float32:
+        """See `handmap.engine.PalmEngine`."""
+        if self._session is None:
+            raise EngineFailed("palm engine: used after it was closed; open it again")
+        try:
+            (palms,) = self._session.run([PALM_OUTPUT], {PALM_INPUT: depth_small[None, None]})
+        except Exception as error:
+            raise EngineFailed(f"palm engine: ONNX Runtime failed on input {depth_small.shape}: {error}") from error
+        answer: Float32 = palms[0]
+        return answer
 
     def close(self) -> None:
         """Drops the session; the library frees it."""
@@ -51,10 +70,31 @@ class OnnxEngine:
 
 
 def open_onnx_engine(path: Path, batch: int, threads: int, precision: str = "fp32") -> OnnxEngine:
-    """An engine on the CPU for the ONNX file at `path`, warmed up once.
+    """An engine on the CPU for the hand graph at `path`, warmed up once.
 
     Raises ModelError if the file is no graph with the contract's tensors.
     """
+    session = _open_session(path, batch, threads, precision, (INPUT, "joints"))
+    engine = OnnxEngine(session, batch, precision)
+    engine.infer(np.ones(engine.tensors.inputs[0].shape, np.float32))
+    return engine
+
+
+def open_onnx_palm_engine(path: Path, threads: int, precision: str = "fp32") -> OnnxPalmEngine:
+    """An engine on the CPU for the palm graph at `path`, warmed up once.
+
+    Raises ModelError if the file is no graph with the contract's tensors.
+    """
+    session = _open_session(path, 1, threads, precision, (PALM_INPUT, PALM_OUTPUT))
+    engine = OnnxPalmEngine(session, precision)
+    engine.infer(np.zeros(engine.tensors.inputs[0].shape[2:], np.float32))
+    return engine
+
+
+def _open_session(
+    path: Path, batch: int, threads: int, precision: str, wanted: tuple[str, str]
+) -> onnxruntime.InferenceSession:
+    """A session with the batch fixed; `wanted` are the input and the output that the graph must have."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -72,13 +112,12 @@ def open_onnx_engine(path: Path, batch: int, threads: int, precision: str = "fp3
             f"engine {str(path)!r}: ONNX Runtime cannot load it: {error}; export the bundle again"
         ) from error
     found = {tensor.name: tuple(tensor.shape) for tensor in (*session.get_inputs(), *session.get_outputs())}
-    if INPUT not in found or "joints" not in found:
+    if not set(wanted) <= set(found):
         raise ModelError(
-            f"engine {str(path)!r}: tensors found {found}, wanted input {INPUT!r} and output 'joints'; export the bundle again"
+            f"engine {str(path)!r}: tensors found {found}, wanted input {wanted[0]!r} and output {wanted[1]!r}; "
+            "export the bundle again"
         )
-    engine = OnnxEngine(session, batch, precision)
-    engine.infer(np.ones((batch, *found[INPUT][1:]), np.float32))
-    return engine
+    return session
 
 
 def run_graph(content: bytes, depth: Float32, outputs: tuple[str, ...], is_optimised: bool = True) -> dict[str, Array]:
@@ -109,6 +148,11 @@ def run_batches(
         except Exception as error:
             raise EngineFailed(f"graph: ONNX Runtime failed on input {depth.shape}: {error}") from error
         yield dict(zip(outputs, values, strict=True))
+
+
+def _tensors(session: onnxruntime.InferenceSession, batch: int) -> Tensors:
+    inputs, outputs = (tuple(map(_tensor, values)) for values in (session.get_inputs(), session.get_outputs()))
+    return fix_batch(Tensors(inputs, outputs), batch)
 
 
 def _tensor(value: onnxruntime.NodeArg) -> Tensor:

@@ -1,46 +1,79 @@
 """Opens the engines that a configuration asks for; the one place that knows every backend by name."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
 
 from handmap.bundle import Bundle
-from handmap.engine import Engine, Engines
+from handmap.engine import Engine, Engines, PalmEngine
 from handmap.errors import BundleError, ConfigError
 from handmap.golden import Golden
 from handmap.tensors import Tensors, fix_batch
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What runs the network on this device."""
+    """What runs the networks on this device."""
 
-    backend: Literal["onnx"] = "onnx"
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
-    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    backend: Literal["onnx", "tensorrt"] = "onnx"  # onnx: ONNX Runtime on the CPU; tensorrt: on the GPU of a board
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"  # as far as the bundle has it
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1  # of an ONNX engine
     use_ungated_int8: bool = False  # accepts an int8 graph whose accuracy nobody has measured, or that failed
+    cache_dir: Path | None = None  # of TensorRT engines; by default that of the service, or the user's
 
 
 def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
     """Engines of the bundle for `batch` hands a call.
 
     Raises BundleError if the bundle lacks the precision, ConfigError if that is an int8 graph without a passed gate,
-    DependencyError if the backend's library is missing.
+    DependencyError if the backend's library is missing, EngineUnusable if no TensorRT engine was built that can be loaded.
     """
-    path = bundle.graph_path("hand", config.precision)
     if config.precision == "int8" and not config.use_ungated_int8:
         refuse_ungated(bundle)
-    from handmap.engine_onnx import open_onnx_engine  # ONNX Runtime is loaded only where it is chosen
+    hand = _open_hand(bundle, config, batch)
+    try:
+        _refuse_other_tensors(bundle, "hand", hand.tensors, batch, config.precision)
+        return Engines(hand, *_open_palm(bundle, config))
+    except BaseException:
+        hand.close()
+        raise
 
-    engine = open_onnx_engine(path, batch, config.threads, config.precision)
-    wanted = fix_batch(bundle.hand.tensors, batch)
-    if engine.tensors != wanted:
-        engine.close()
+
+def _open_hand(bundle: Bundle, config: EngineConfig, batch: int) -> Engine:
+    path = bundle.graph_path("hand", config.precision)
+    # Each backend's library is loaded only where it is chosen.
+    if config.backend == "tensorrt":
+        from handmap.gpu_engine import open_gpu_engine
+
+        return open_gpu_engine(bundle, config.precision, batch, config.cache_dir)
+    from handmap.engine_onnx import open_onnx_engine
+
+    return open_onnx_engine(path, batch, config.threads, config.precision)
+
+
+def _open_palm(bundle: Bundle, config: EngineConfig) -> tuple[PalmEngine, float] | tuple[()]:
+    """The palm engine of the same precision, or of the next better one that the bundle has; nothing where it has no palm graph."""
+    if bundle.palm is None:
+        return ()
+    precision = next(one for one in (config.precision, "fp16", "fp32") if one in bundle.palm.precisions)
+    path = bundle.graph_path("palm", precision)
+    # The CPU's millisecond for a frame without hands is not worth an engine of its own on a GPU.
+    from handmap.engine_onnx import open_onnx_palm_engine
+
+    palm = open_onnx_palm_engine(path, config.threads, precision)
+    _refuse_other_tensors(bundle, "palm", palm.tensors, 1, precision)
+    return palm, bundle.palm.least_score
+
+
+def _refuse_other_tensors(bundle: Bundle, graph: str, found: Tensors, batch: int, precision: str) -> None:
+    """Raises BundleError where an engine has other tensors than the manifest states, whatever their order."""
+    wanted = fix_batch(bundle.manifest.graphs.named()[graph].tensors, batch)
+    if found.inputs != wanted.inputs or set(found.outputs) != set(wanted.outputs):
         raise BundleError(
-            f"bundle {str(bundle.path)!r}: the {config.precision} engine has tensors {_shown(engine.tensors)}, "
+            f"bundle {str(bundle.path)!r}: the {precision} engine of the {graph} graph has tensors {_shown(found)}, "
             f"its manifest states {_shown(wanted)}; export the bundle again"
         )
-    return Engines(hand=engine)
 
 
 def refuse_ungated(bundle: Bundle) -> None:

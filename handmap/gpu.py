@@ -19,12 +19,11 @@ from handmap.crop_kernel import (
     SHARED_BYTES,
     SOURCE,
     THREADS,
-    View,
     choose_cubin,
     hand_parameters,
 )
 from handmap.errors import DependencyError, EngineFailed
-from handmap.values import CROP_PX, DepthFrame
+from handmap.values import CROP_PX, DepthFrame, View
 
 try:
     import cupy
@@ -86,7 +85,7 @@ class FusedCrop:
     before the next `set_frame`.
     """
 
-    def __init__(self, batch: int, cube_mm: float, out: Array | None = None) -> None:
+    def __init__(self, batch: int, out: Array | None = None) -> None:
         """Allocates the buffers, all but `out` where it is given, and loads the kernel.
 
         Raises DependencyError without a GPU, ValueError where `out` is not as above and contiguous.
@@ -95,7 +94,6 @@ class FusedCrop:
         shape = (batch, 1, CROP_PX, CROP_PX)
         if out is not None and not (out.shape == shape and out.dtype == np.float32 and out.flags.c_contiguous):
             raise ValueError(f"fused crop: out must be contiguous float32 {shape}, found {out.dtype} {out.shape}")
-        self.cube_mm = cube_mm
         self._kernel = load_crop_kernel()
         self._uploads = open_stream()
         self._uploaded: Array | None = None
@@ -141,7 +139,7 @@ class FusedCrop:
                 f"fused crop: {len(views)} views for {len(self._hands)} places, wanted a frame first and at most as many"
             )
         pitch_px = self._depth.strides[0] // self._depth.itemsize
-        self._hands[: len(views)] = hand_parameters(self._frame, self._depth.data.ptr, pitch_px, views, self.cube_mm)
+        self._hands[: len(views)] = hand_parameters(self._frame, self._depth.data.ptr, pitch_px, views)
         self._hands[len(views) :] = np.zeros((), HAND)
 
     def enqueue(self, stream: Any) -> None:

@@ -7,9 +7,11 @@ import numpy as np
 from handmap.arrays import Bool, Float32, Float64
 from handmap.datasets import Dataset
 from handmap.engine import Engines
-from handmap.follow import FollowSettings, follow, look
+from handmap.follow import FollowSettings, follow
+from handmap.look import look
 from handmap.timing import StageClock
 from handmap.track import NO_TRACKS, cube_centre
+from handmap.values import Handedness, View
 
 MISSED_MM = 125.0  # half a cube: the error of every joint of a hand that was not found
 WITHIN_MM = (20, 30, 40)
@@ -37,7 +39,8 @@ def measure(dataset: Dataset, engines: Engines, settings: FollowSettings, most: 
         error_mm, is_found = found_errors_mm(poses[0].xyz_camera_mm if poses else None, truth)
         found.append(is_found)
         errors.append(error_mm)
-        (seen,) = look(labelled.frame, [cube_centre(truth)], engines.hand, settings, clock)
+        view = View(cube_centre(truth), settings.cube_mm, labelled.handedness is Handedness.LEFT)
+        (seen,) = look(labelled.frame, [view], engines.hand, settings, clock)
         oracle.append(joint_errors_mm(seen.xyz_camera_mm, truth))
         visible.append(labelled.is_visible)
     return FrameErrors(np.array(errors), np.array(oracle), np.array(visible, dtype=bool), np.array(found, dtype=bool))

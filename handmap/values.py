@@ -5,6 +5,7 @@ Each is frozen, validated once, and carries what is needed to undo its step. Arr
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,14 @@ class DepthFrame:
             )
 
 
+class View(NamedTuple):
+    """One cube to look into: its centre (3,) in the camera frame and full side, mm; whether x is negated about the centre."""
+
+    centre_mm: Array
+    cube_mm: float
+    is_mirrored: bool
+
+
 @dataclass(frozen=True)
 class HandCrop:
     """The network's view of one hand: an orthographic image of the cube around it.
@@ -71,10 +80,14 @@ class HandCrop:
 
 @dataclass(frozen=True)
 class JointsNormalised:
-    """What the network says of one crop: xyz (J, 3) in half cube sides about its centre; guidance (J, 32, 32) where the model has it."""
+    """What the network says of one crop: xyz (J, 3) in half cube sides about its centre; guidance (J, 32, 32) where the model has it.
+
+    side is the logit of the crop, as it was shown, being that of a right hand; 0 where the model does not say.
+    """
 
     xyz: Array
     guidance: Array | None
+    side: float = 0.0
 
 
 @dataclass(frozen=True)

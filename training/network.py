@@ -43,10 +43,14 @@ PAPER = NetworkConfig(layout="paper", dropout=0.5)
 
 
 class DensePose(NamedTuple):
-    """What training needs of one pass: the embedding (N, E) that the joints are linear in, and each stage's maps (N, K, 32, 32)."""
+    """What training needs of one pass: the embedding (N, E) that the joints are linear in, and each stage's maps (N, K, 32, 32).
+
+    features (N, C, 32, 32) are what the last stage hands on, with its maps: what else may be told of the hand is told from them.
+    """
 
     embedding: Tensor
     stage_maps: tuple[Tensor, ...]
+    features: Tensor
 
 
 class GuidanceStage(nn.Module):
@@ -101,7 +105,8 @@ class HandMap(nn.Module):
             x, maps = stage(x)
             if maps is not None:
                 stage_maps.append(maps)
-        return DensePose(self.head(x), tuple(stage_maps))
+        features = torch.cat([x, stage_maps[-1]], dim=1) if stage_maps else x
+        return DensePose(self.head(x), tuple(stage_maps), features)
 
     def locate(self, embedding: Tensor) -> Tensor:
         """Joints (N, 21, 3) in half cube sides, not clipped, of an embedding (N, E)."""

@@ -63,9 +63,9 @@ def score_palms(network: PalmNetwork, samples: PalmSamples) -> PalmScore:
             others = [report for at, report in enumerate(reports) if at not in taken]
             false += any(all(_away_mm(report, one) > NEAR_MM for one in doubtful) for report in others)
     return PalmScore(
-        found / max(hands, 1),
-        false / len(samples.pictures),
-        right / max(found, 1),
+        float(found / max(hands, 1)),
+        float(false / len(samples.pictures)),
+        float(right / max(found, 1)),
         float(np.median(distances or [np.nan])),
     )
 

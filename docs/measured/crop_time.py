@@ -25,7 +25,7 @@ def measure() -> dict[str, object]:
     for _ in range(WARM_UP + RUNS):
         start, start_cpu = time.perf_counter_ns(), time.thread_time_ns()
         for view in scene.views:
-            crop_hand(np, scene.frame, view.centre_mm, scene.cube_mm, view.is_mirrored)
+            crop_hand(np, scene.frame, *view)
         taken_ms.append(((time.perf_counter_ns() - start) / 1e6, (time.thread_time_ns() - start_cpu) / 1e6))
     (p50, p50_cpu), (p99, p99_cpu) = np.percentile(taken_ms[WARM_UP:], [50, 99], axis=0).round(3).tolist()
     return {

@@ -71,7 +71,7 @@ def ways(cupy: ModuleType, stream: Any) -> dict[str, Callable[[], object]]:
     """Every way to get both crops into the engine's input buffer, by name."""
     scene = two_hands(300.0)
     out = cupy.ones((2, 1, 128, 128), np.float32)
-    fused, recorded, mapped, uploading = (FusedCrop(2, scene.cube_mm, out) for _ in range(4))
+    fused, recorded, mapped, uploading = (FusedCrop(2, out) for _ in range(4))
     device_frame = on_gpu(cupy, scene.frame)
     buffer = open_frame_buffers(scene.frame.depth.shape, 1, logging.getLogger("bench"))[0]
     buffer.on_host[:] = scene.frame.depth
@@ -99,10 +99,10 @@ def ways(cupy: ModuleType, stream: Any) -> dict[str, Callable[[], object]]:
     def plain_cupy() -> None:
         with stream:
             for place, view in enumerate(scene.views):
-                out[place, 0] = crop_hand(cupy, device_frame, view.centre_mm, scene.cube_mm, view.is_mirrored).depth
+                out[place, 0] = crop_hand(cupy, device_frame, *view).depth
 
     def numpy_and_upload() -> None:
-        crops = [crop_hand(np, scene.frame, view.centre_mm, scene.cube_mm, view.is_mirrored) for view in scene.views]
+        crops = [crop_hand(np, scene.frame, *view) for view in scene.views]
         out.set(np.stack([crop.depth for crop in crops])[:, None], stream=stream)
 
     return {

@@ -7,9 +7,8 @@ import numpy as np
 
 from handmap.arrays import Float32
 from handmap.crop import crop_hand
-from handmap.crop_kernel import View
 from handmap.gpu import FusedCrop
-from handmap.values import DepthFrame
+from handmap.values import DepthFrame, View
 from tests.support.depth_frames import Scene
 
 MOST_VIEWS = 3  # that a scene has
@@ -20,9 +19,7 @@ Crops = Callable[[Scene], Float32]
 
 def numpy_crops(scene: Scene) -> Float32:
     """The reference: (views, 128, 128)."""
-    return np.stack(
-        [crop_hand(np, scene.frame, view.centre_mm, scene.cube_mm, view.is_mirrored).depth for view in scene.views]
-    )
+    return np.stack([crop_hand(np, scene.frame, *view).depth for view in scene.views])
 
 
 def cupy_crops(cupy: ModuleType) -> Crops:
@@ -30,7 +27,7 @@ def cupy_crops(cupy: ModuleType) -> Crops:
 
     def crops(scene: Scene) -> Float32:
         frame = on_gpu(cupy, scene.frame)
-        made = [crop_hand(cupy, frame, view.centre_mm, scene.cube_mm, view.is_mirrored).depth for view in scene.views]
+        made = [crop_hand(cupy, frame, *view).depth for view in scene.views]
         host: Float32 = cupy.stack(made).get()
         return host
 
@@ -39,10 +36,9 @@ def cupy_crops(cupy: ModuleType) -> Crops:
 
 def fused_crops(stream: object) -> Crops:
     """The kernel, on frames from the host."""
-    made = {cube_mm: FusedCrop(MOST_VIEWS, cube_mm) for cube_mm in (180.0, 250.0, 300.0)}
+    fused = FusedCrop(MOST_VIEWS)
 
     def crops(scene: Scene) -> Float32:
-        fused = made[scene.cube_mm]
         fused.set_frame(scene.frame)
         return run_fused(fused, scene.views, stream)
 

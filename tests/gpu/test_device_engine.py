@@ -8,11 +8,10 @@ import pytest
 from handmap import gpu
 from handmap.arrays import Array, Float32
 from handmap.crop import crop_hand
-from handmap.crop_kernel import View
 from handmap.engine_device import DeviceEngine
 from handmap.errors import DependencyError, EngineFailed
 from handmap.tensors import Tensor, Tensors
-from handmap.values import CROP_PX
+from handmap.values import CROP_PX, View
 from tests.support.depth_frames import two_hands
 from tests.support.gpu_memory import bytes_in_use
 
@@ -21,7 +20,6 @@ TENSORS = Tensors(
     (Tensor("depth", "float32", (BATCH, 1, CROP_PX, CROP_PX)),),
     (Tensor("joints", "float32", (BATCH, 21, 3)), Tensor("guidance", "float32", (BATCH, 21, 32, 32))),
 )
-CUBE_MM = 250.0
 LAUNCHES = 100_000
 MOST_GROWTH_BYTES = 8 << 20
 try:
@@ -65,7 +63,7 @@ def engine() -> DeviceEngine:
 
 def use_fused_crop(engine: DeviceEngine, is_eager: bool) -> gpu.FusedCrop:
     """The crop of two hands before the network; one that waits for its stream cannot be recorded."""
-    crop = gpu.FusedCrop(BATCH, CUBE_MM, out=engine.input_buffer)
+    crop = gpu.FusedCrop(BATCH, out=engine.input_buffer)
 
     def prelude(stream: Any) -> None:
         crop.enqueue(stream)
@@ -108,7 +106,10 @@ def test_crop_and_inference_in_one_graph_are_what_they_are_apart(engine: DeviceE
     crops = [use_fused_crop(engine, is_eager=False), use_fused_crop(eager, is_eager=True)]
     scene = two_hands()
     for shift_mm in (0.0, 7.5, -30.0):
-        views = [View(view.centre_mm + np.float32(shift_mm), bool(place)) for place, view in enumerate(scene.views)]
+        views = [
+            View(view.centre_mm + np.float32(shift_mm), view.cube_mm, bool(place))
+            for place, view in enumerate(scene.views)
+        ]
         for crop in crops:
             crop.set_frame(scene.frame)
             crop.set_views(views)
@@ -117,7 +118,7 @@ def test_crop_and_inference_in_one_graph_are_what_they_are_apart(engine: DeviceE
 
         assert engine.is_graph and not eager.is_graph
         np.testing.assert_array_equal(graph.joints, apart.joints)
-        depth = [crop_hand(np, scene.frame, view.centre_mm, CUBE_MM, view.is_mirrored).depth for view in views]
+        depth = [crop_hand(np, scene.frame, *view).depth for view in views]
         found = engine.input_buffer.get()[:, 0]
         assert (found != np.stack(depth)).mean() <= 1e-4
         np.testing.assert_array_equal(graph.joints, found[:, :21, :3] * 2)

@@ -11,7 +11,7 @@ import pytest
 from handmap.gpu import FusedCrop, open_stream
 from handmap.values import DepthFrame
 from tests.gpu.parity import ALLOWED, MOST_VIEWS, differing_share, fused_crops, numpy_crops, on_gpu, run_fused
-from tests.support.depth_frames import Scene, scenes, two_hands
+from tests.support.depth_frames import scenes, two_hands
 
 pytestmark = pytest.mark.gpu
 
@@ -40,7 +40,7 @@ def test_crops_differ_in_at_most_one_pixel_of_ten_thousand(stream: Any) -> None:
 
 def test_places_without_a_view_hold_background_again(stream: Any) -> None:
     scene = two_hands()
-    fused = FusedCrop(4, scene.cube_mm)
+    fused = FusedCrop(4)
     fused.set_frame(scene.frame)
 
     run_fused(fused, [*scene.views, *scene.views], stream)
@@ -55,7 +55,7 @@ def test_places_without_a_view_hold_background_again(stream: Any) -> None:
 
 def test_a_frame_on_the_gpu_is_read_where_it_lies_also_in_wider_rows(cupy: ModuleType, stream: Any) -> None:
     scene = two_hands()
-    fused = FusedCrop(2, scene.cube_mm)
+    fused = FusedCrop(2)
     wide = cupy.full((480, 1000), 310, np.uint16)
     wide[:, :640] = cupy.asarray(scene.frame.depth)
     cupy.cuda.Device().synchronize()
@@ -70,7 +70,7 @@ def test_the_crop_is_written_into_the_engine_s_buffer(cupy: ModuleType, stream: 
     scene = two_hands()
     buffer = cupy.full((2, 1, 128, 128), np.nan, np.float32)
     cupy.cuda.Device().synchronize()
-    fused = FusedCrop(2, scene.cube_mm, buffer)
+    fused = FusedCrop(2, buffer)
     fused.set_frame(scene.frame)
 
     run_fused(fused, scene.views, stream)
@@ -80,14 +80,13 @@ def test_the_crop_is_written_into_the_engine_s_buffer(cupy: ModuleType, stream: 
 
 def test_a_recorded_crop_sees_the_frames_and_views_that_came_later(stream: Any) -> None:
     """Of another size too, and empty ones: frame and views are in memory that the graph copies anew."""
-    fused = FusedCrop(MOST_VIEWS, 250.0)
+    fused = FusedCrop(MOST_VIEWS)
     fused.set_frame(two_hands().frame)
     fused.enqueue(stream)
     graph = record(fused, stream)
 
     wrong = pixels = 0
-    for found in scenes(60, seed=5):
-        scene = Scene(found.frame, found.views, 250.0)
+    for scene in scenes(60, seed=5):
         fused.set_frame(scene.frame)
         fused.set_views(scene.views)
         graph.launch(stream)
@@ -101,7 +100,7 @@ def test_a_recorded_crop_sees_the_frames_and_views_that_came_later(stream: Any) 
 @pytest.mark.parametrize("is_recorded", [False, True])
 def test_a_hundred_thousand_launches_leak_nothing(cupy: ModuleType, stream: Any, is_recorded: bool) -> None:
     scene = two_hands()
-    fused = FusedCrop(2, scene.cube_mm)
+    fused = FusedCrop(2)
     fused.set_frame(scene.frame)
     fused.set_views(scene.views)
     graph = record(fused, stream)
@@ -129,7 +128,7 @@ def most_host_bytes() -> int:
 
 def test_what_cannot_be_cropped_is_refused(cupy: ModuleType) -> None:
     scene = two_hands()
-    fused = FusedCrop(1, scene.cube_mm)
+    fused = FusedCrop(1)
 
     with pytest.raises(ValueError, match="wanted a frame first"):
         fused.set_views(scene.views[:1])
@@ -137,7 +136,7 @@ def test_what_cannot_be_cropped_is_refused(cupy: ModuleType) -> None:
     with pytest.raises(ValueError, match="2 views for 1 places"):
         fused.set_views(scene.views)
     with pytest.raises(ValueError, match=r"found float64 \(1, 1, 128, 128\)"):
-        FusedCrop(1, scene.cube_mm, cupy.ones((1, 1, 128, 128)))
+        FusedCrop(1, cupy.ones((1, 1, 128, 128)))
     turned = on_gpu(cupy, scene.frame).depth.T.copy().T
     with pytest.raises(ValueError, match="side by side"):
         fused.set_frame(DepthFrame(turned, 1.0, scene.frame.intrinsics, 0, 0))

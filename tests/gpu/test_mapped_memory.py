@@ -57,7 +57,7 @@ def test_a_crop_from_mapped_memory_is_the_reference_s(cupy: ModuleType) -> None:
     scene = two_hands()
     buffer = open_frame_buffers((480, 640), 1, LOG)[0]
     buffer.on_host[:] = scene.frame.depth
-    fused = FusedCrop(2, scene.cube_mm)
+    fused = FusedCrop(2)
 
     fused.set_frame(DepthFrame(buffer.on_gpu, 1.0, scene.frame.intrinsics, 0, 0))
     out = run_fused(fused, scene.views, open_stream())

@@ -10,14 +10,13 @@ from handmap import gpu
 from handmap.arrays import Float32
 from handmap.bundle import Bundle, read_bundle
 from handmap.crop import crop_hand
-from handmap.crop_kernel import View
 from handmap.engine_device import DeviceEngine
 from handmap.engine_tensorrt import TensorrtPlan, deserialise, load_tensorrt, open_tensorrt_engine
 from handmap.engines import TOLERANCE_MM, check_golden
 from handmap.errors import DependencyError, EngineFailed, ModelError
 from handmap.golden import read_golden
 from handmap.tensors import fix_batch
-from handmap.values import CROP_PX
+from handmap.values import CROP_PX, View
 from tests.support.depth_frames import two_hands
 from tests.support.gpu_memory import bytes_in_use
 
@@ -69,9 +68,9 @@ def random_depth(seed: int) -> Float32:
     return np.random.default_rng(seed).uniform(-1, 1, (BATCH, 1, CROP_PX, CROP_PX)).astype(np.float32)
 
 
-def use_fused_crop(engine: DeviceEngine, cube_mm: float, is_eager: bool) -> gpu.FusedCrop:
+def use_fused_crop(engine: DeviceEngine, is_eager: bool) -> gpu.FusedCrop:
     """The crop of two hands before the network; one that waits for its stream cannot be recorded."""
-    crop = gpu.FusedCrop(BATCH, cube_mm, out=engine.input_buffer)
+    crop = gpu.FusedCrop(BATCH, out=engine.input_buffer)
 
     def prelude(stream: Any) -> None:
         crop.enqueue(stream)
@@ -105,12 +104,14 @@ def test_an_input_on_the_device_gives_what_the_same_one_on_the_host_gives(engine
 def test_crop_and_inference_in_one_graph_are_what_they_are_apart(
     engine: DeviceEngine, engine_file: Path, bundle: Bundle
 ) -> None:
-    cube_mm = bundle.hand.cube_mm
     eager = open_tensorrt_engine(engine_file, BATCH, engine.precision)
-    crops = [use_fused_crop(engine, cube_mm, is_eager=False), use_fused_crop(eager, cube_mm, is_eager=True)]
+    crops = [use_fused_crop(engine, is_eager=False), use_fused_crop(eager, is_eager=True)]
     scene = two_hands()
     for shift_mm in (0.0, 7.5, -30.0):
-        views = [View(view.centre_mm + np.float32(shift_mm), bool(place)) for place, view in enumerate(scene.views)]
+        views = [
+            View(view.centre_mm + np.float32(shift_mm), view.cube_mm, bool(place))
+            for place, view in enumerate(scene.views)
+        ]
         for crop in crops:
             crop.set_frame(scene.frame)
             crop.set_views(views)
@@ -119,12 +120,12 @@ def test_crop_and_inference_in_one_graph_are_what_they_are_apart(
 
         assert engine.is_graph and not eager.is_graph
         np.testing.assert_array_equal(graph.joints, apart.joints)
-        depth = [crop_hand(np, scene.frame, view.centre_mm, cube_mm, view.is_mirrored).depth for view in views]
+        depth = [crop_hand(np, scene.frame, *view).depth for view in views]
         assert (engine.input_buffer.get()[:, 0] != np.stack(depth)).mean() <= 1e-4
 
 
 def test_inferences_keep_no_memory(engine: DeviceEngine, bundle: Bundle) -> None:
-    crop = use_fused_crop(engine, bundle.hand.cube_mm, is_eager=False)
+    crop = use_fused_crop(engine, is_eager=False)
     scene = two_hands()
     crop.set_frame(scene.frame)
     crop.set_views(scene.views)

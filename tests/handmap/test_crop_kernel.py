@@ -11,17 +11,17 @@ import pytest
 
 from handmap.arrays import Float32
 from handmap.crop import crop_hand
-from handmap.crop_kernel import FACTS, FOLDER, HAND, OPTIONS, SOURCE, KernelFacts, View, choose_cubin, hand_parameters
+from handmap.crop_kernel import FACTS, FOLDER, HAND, OPTIONS, SOURCE, KernelFacts, choose_cubin, hand_parameters
 from handmap.locate import locate
 from handmap.recording import open_recording
-from handmap.values import DepthFrame
+from handmap.values import DepthFrame, View
 from tests.real_depth import FOLDER as REAL_DEPTH
 from tests.real_depth import real_frames
 from tests.support.depth_frames import Scene, scenes, two_hands
 from tests.support.host_kernel import HostKernel
 
 DEMO = Path(__file__).parents[2] / "models" / "demo_recording"
-NOWHERE = View(np.array([0, 0, -900], np.float32), False)
+NOWHERE = View(np.array([0, 0, -900], np.float32), 250.0, False)
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ to compile the kernel for the host")
 
 
@@ -37,22 +37,22 @@ def changed_kernel(folder: Path, old: str, new: str) -> HostKernel:
     return HostKernel(folder / SOURCE, folder)
 
 
-def crops_of(frame: DepthFrame, views: Sequence[View], cube_mm: float) -> Float32:
-    return np.stack([crop_hand(np, frame, view.centre_mm, cube_mm, view.is_mirrored).depth for view in views])
+def crops_of(frame: DepthFrame, views: Sequence[View]) -> Float32:
+    return np.stack([crop_hand(np, frame, *view).depth for view in views])
 
 
 def views_of(frame: DepthFrame, number: int) -> list[View]:
     """Cubes where hands may be, the first of them off its place as tracking leaves it."""
     centres = [proposal.centre_mm for proposal in locate(np, frame, (150.0, 1500.0), 4)]
     off = np.random.default_rng(number).uniform(-60, 60, 3).astype(np.float32)
-    return [View(centre + off * (rank == 0), rank % 2 == 1) for rank, centre in enumerate(centres)]
+    return [View(centre + off * (rank == 0), 250.0, rank % 2 == 1) for rank, centre in enumerate(centres)]
 
 
 def assert_same(kernel: HostKernel, scene: Scene, seed: int, threads: int) -> int:
     """Compares every pixel; returns how many are not background."""
-    out, filled = kernel.crop(scene.frame, scene.views, scene.cube_mm, seed, threads)
+    out, filled = kernel.crop(scene.frame, scene.views, seed, threads)
 
-    wanted = crops_of(scene.frame, scene.views, scene.cube_mm)
+    wanted = crops_of(scene.frame, scene.views)
     np.testing.assert_array_equal(out, wanted)
     assert filled.tolist() == (wanted < 1).sum(axis=(1, 2)).tolist()
     return int(filled.sum())
@@ -72,7 +72,7 @@ def test_every_pixel_of_random_scenes_is_the_reference_s(kernel: HostKernel, blo
 @pytest.mark.skipif(not REAL_DEPTH.is_dir(), reason=f"no real depth frames at {REAL_DEPTH}")
 def test_every_pixel_of_real_frames_is_the_reference_s(kernel: HostKernel) -> None:
     for number, (_, frame) in enumerate(real_frames()):
-        assert assert_same(kernel, Scene(frame, tuple(views_of(frame, number)), 250.0), number, 1024) > 0
+        assert assert_same(kernel, Scene(frame, tuple(views_of(frame, number))), number, 1024) > 0
 
 
 @needs_compiler
@@ -81,7 +81,7 @@ def test_every_pixel_of_the_demo_recording_is_the_reference_s(kernel: HostKernel
     for number, frame in enumerate(open_recording(DEMO)):
         views = views_of(frame, number) if number % 6 == 0 else []
         if views:
-            compared += assert_same(kernel, Scene(frame, tuple(views), 250.0), number, 256) > 0
+            compared += assert_same(kernel, Scene(frame, tuple(views)), number, 256) > 0
 
     assert compared >= 20
 
@@ -93,20 +93,20 @@ def test_a_frame_that_lies_in_wider_rows_gives_the_same_crops(kernel: HostKernel
     wide[:, :640] = scene.frame.depth
     frame = DepthFrame(wide[:, :640], 1.0, scene.frame.intrinsics, 0, 0)
 
-    out, _ = kernel.crop(frame, scene.views, scene.cube_mm, 0)
+    out, _ = kernel.crop(frame, scene.views, 0)
 
-    np.testing.assert_array_equal(out, crops_of(scene.frame, scene.views, scene.cube_mm))
+    np.testing.assert_array_equal(out, crops_of(scene.frame, scene.views))
 
 
 @needs_compiler
 def test_a_place_without_a_hand_holds_background(kernel: HostKernel) -> None:
     scene = two_hands()
 
-    out, filled = kernel.crop(scene.frame, [NOWHERE, scene.views[0], NOWHERE], scene.cube_mm, 0)
+    out, filled = kernel.crop(scene.frame, [NOWHERE, scene.views[0], NOWHERE], 0)
 
     assert (out[[0, 2]] == 1).all()
     assert filled[[0, 2]].tolist() == [0, 0]
-    np.testing.assert_array_equal(out[1], crops_of(scene.frame, scene.views, scene.cube_mm)[0])
+    np.testing.assert_array_equal(out[1], crops_of(scene.frame, scene.views)[0])
 
 
 CELL = "zbuffer[static_cast<int>(row) * SIZE + static_cast<int>(column)]"
@@ -127,14 +127,14 @@ def test_a_planted_fault_is_found_out(tmp_path: Path, fault: str) -> None:
 
     wrong_pixels = 0
     for seed, scene in enumerate(scenes(40, seed=0)):
-        out, _ = broken.crop(scene.frame, scene.views, scene.cube_mm, seed)
-        wrong_pixels += int((out != crops_of(scene.frame, scene.views, scene.cube_mm)).sum())
+        out, _ = broken.crop(scene.frame, scene.views, seed)
+        wrong_pixels += int((out != crops_of(scene.frame, scene.views)).sum())
 
     assert wrong_pixels > 0
 
 
 def test_a_cube_that_nothing_falls_into_has_parameters_of_zero() -> None:
-    hands = hand_parameters(two_hands().frame, 4096, 640, [NOWHERE], 250.0)
+    hands = hand_parameters(two_hands().frame, 4096, 640, [NOWHERE])
 
     assert hands.tobytes() == bytes(HAND.itemsize)
 

@@ -1,20 +1,23 @@
 """The per-frame step on drawn scenes, with an engine that answers from the pixels of its crop."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from handmap.arrays import Array, Float32, Uint16
+from handmap.arrays import Array, Float32, Int32, Uint16
 from handmap.bundle import ConfidenceTable
+from handmap.crop import crop_hand
 from handmap.engine import Engine, EngineOutput, Engines
 from handmap.errors import EngineFailed
 from handmap.follow import FollowSettings, follow
 from handmap.intrinsics import Intrinsics
 from handmap.joints import JOINT_COUNT
 from handmap.tensors import Tensors
-from handmap.track import NO_TRACKS, Tracks, cube_centre
-from handmap.values import GUIDANCE_PX, DepthFrame, Handedness
+from handmap.track import NO_TRACKS, PALM_MM, SIZE_FRAMES, Track, Tracks, cube_centre, scaled_cube_mm
+from handmap.values import GUIDANCE_PX, DepthFrame, Handedness, HandPose, View
 
 LENS = Intrinsics(640, 480, 475.0, 475.0, 319.5, 239.5)
 CUBE_MM = 250.0
@@ -63,7 +66,7 @@ class CentroidEngine:
 
 
 def settings(max_hands: int = 1, handedness: Handedness = Handedness.RIGHT) -> FollowSettings:
-    return FollowSettings(np, CUBE_MM, TABLE, handedness, max_hands, (150.0, 1000.0), 5, 0.5)
+    return FollowSettings(np, CUBE_MM, (220.0, 280.0), TABLE, handedness, max_hands, (150.0, 1000.0), 5, 0.5)
 
 
 def scene(*balls: tuple[float, float, float, float], number: int = 0, capture_ns: int = 0) -> DepthFrame:
@@ -179,3 +182,141 @@ def test_a_clock_that_steps_back_does_no_harm() -> None:
 
     assert ids == [1]
     assert np.linalg.norm(cube_centre(hands[0]) - (5, 0, 500)) < 5
+
+
+class SidedEngine(CentroidEngine):
+    """Tells of each crop whether it shows a right hand: the thumb draws the middle to its side, so that more lies on the other."""
+
+    def infer(self, depth: Array) -> EngineOutput:
+        output = super().infer(depth)
+        lean = [float(np.sign((image[:, 64:] < 1).sum() - (image[:, :64] < 1).sum())) for image in depth[:, 0]]
+        return EngineOutput(output.joints, output.guidance, np.array(lean, np.float32)[:, None] * 3)
+
+
+def leaning(x: float, z: float, is_right: bool) -> tuple[tuple[float, float, float, float], ...]:
+    """A hand with a thumb: on the left of it as the camera sees a right hand."""
+    return ((x, 0, z, 45), (x - 55 if is_right else x + 55, 0, z, 22))
+
+
+def unknown(max_hands: int = 1) -> FollowSettings:
+    return settings(max_hands, Handedness.UNKNOWN)
+
+
+def follow_scenes(
+    engine: Engine, how: FollowSettings, scenes: list[DepthFrame], engines: Engines | None = None
+) -> list[list[HandPose]]:
+    tracks, seen = NO_TRACKS, []
+    for frame in scenes:
+        poses, tracks = follow(frame, tracks, engines or Engines(engine), how, NoClock())
+        seen.append(poses)
+    return seen
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_hand_tells_which_it_is_and_the_surer_the_longer(is_right: bool) -> None:
+    frames = [scene(*leaning(0, 500, is_right), number=n, capture_ns=n * 33_000_000) for n in range(12)]
+
+    seen = follow_scenes(SidedEngine(), unknown(), frames)
+
+    sides = {pose.handedness for poses in seen[2:] for pose in poses}
+    assert sides == {Handedness.RIGHT if is_right else Handedness.LEFT}
+    assert 0 < seen[1][0].handedness_confidence < seen[-1][0].handedness_confidence <= 1
+
+
+def test_a_stated_side_is_kept_whatever_the_hand_looks_like() -> None:
+    frames = [scene(*leaning(0, 500, is_right=False), number=n, capture_ns=n * 33_000_000) for n in range(8)]
+
+    seen = follow_scenes(SidedEngine(), settings(), frames)
+
+    assert {pose.handedness for poses in seen for pose in poses} == {Handedness.RIGHT}
+    assert seen[-1][0].handedness_confidence == 0
+
+
+def test_a_hand_that_went_behind_another_keeps_its_id() -> None:
+    places = [*range(-200, 201, 16)]
+    frames = [
+        scene((x, 0, 600, 40), (0, 0, 420, 55), number=n, capture_ns=n * 33_000_000) for n, x in enumerate(places)
+    ]
+
+    seen = follow_scenes(CentroidEngine(), settings(max_hands=2), frames)
+
+    by_distance = [
+        {round(float(pose.xyz_camera_mm[:, 2].mean()) / 100): pose.track_id for pose in poses} for poses in seen
+    ]
+    assert any(len(poses) == 1 for poses in seen)  # hidden at some time, and then absent
+    assert {ids[6] for ids in by_distance if 6 in ids} == {by_distance[0][6]}
+    assert {ids[4] for ids in by_distance if 4 in ids} == {by_distance[0][4]}
+
+
+def test_two_tracks_never_follow_one_hand() -> None:
+    apart = scene((-90, 0, 500, 40), (90, 0, 500, 40))
+    one_left = scene((-50, 0, 500, 40), capture_ns=33_000_000)
+
+    seen = follow_scenes(CentroidEngine(), settings(max_hands=2), [apart, one_left])
+
+    assert [len(poses) for poses in seen] == [2, 1]
+
+
+def test_the_cube_grows_with_the_hand_once_its_size_is_known() -> None:
+    large = Track(
+        1, np.array([0, 0, 500], np.float32), np.zeros(3, np.float32), 0, frames=SIZE_FRAMES, palm_mm=1.06 * PALM_MM
+    )
+
+    assert scaled_cube_mm(large, 250.0, (220.0, 280.0)) == pytest.approx(265.0)
+    assert scaled_cube_mm(replace(large, frames=SIZE_FRAMES - 1), 250.0, (220.0, 280.0)) == 250.0
+    assert scaled_cube_mm(replace(large, palm_mm=2 * PALM_MM), 250.0, (220.0, 280.0)) == 280.0
+
+
+class PalmsAt:
+    """A palm engine that reports one place in the small picture, whatever that shows."""
+
+    precision = "fp32"
+    tensors = Tensors((), ())
+
+    def __init__(self, row: int, column: int, size: float) -> None:
+        self.calls = 0
+        self.answer = np.full((3, 24, 32), -9, np.float32)
+        self.answer[:, row, column] = (5, size, 0)
+        self.answer[1] = size
+
+    def infer(self, depth_small: Array) -> Float32:
+        assert depth_small.shape == (96, 128)
+        self.calls += 1
+        return self.answer
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_palm_graph_says_where_to_look_and_is_asked_only_while_a_hand_is_missing() -> None:
+    palms = PalmsAt(11, 16, 95 * 100 / 32 / 500)
+    engines = Engines(CentroidEngine(), palms, 0.3)
+    frames = [scene((0, 0, 500, 50), number=n, capture_ns=n * 33_000_000) for n in range(5)]
+
+    seen = follow_scenes(CentroidEngine(), settings(), frames, engines)
+
+    assert [len(poses) for poses in seen] == [1] * 5
+    assert palms.calls == 1
+
+
+class ViewsEngine(CentroidEngine):
+    """Crops by itself, as an engine on a GPU does."""
+
+    def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
+        depth = np.ones((self.batch, 1, 128, 128), np.float32)
+        for place, view in enumerate(views):
+            depth[place, 0] = crop_hand(np, frame, *view).depth
+        return self.infer(depth), (depth < 1).sum(axis=(1, 2, 3)).astype(np.int32)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_an_engine_that_crops_by_itself_gives_the_same_hands(batch: int) -> None:
+    frames = [scene((-120, 5 * n, 450, 50), (120, 0, 600, 50), number=n, capture_ns=n * 33_000_000) for n in range(4)]
+
+    ours = follow_scenes(CentroidEngine(batch), settings(max_hands=2), frames)
+    theirs = follow_scenes(ViewsEngine(batch), settings(max_hands=2), frames)
+
+    for one, other in zip(ours, theirs, strict=True):
+        assert [pose.track_id for pose in one] == [pose.track_id for pose in other]
+        for pose, twin in zip(one, other, strict=True):
+            np.testing.assert_array_equal(pose.xyz_camera_mm, twin.xyz_camera_mm)

@@ -37,4 +37,4 @@ def test_cupy_without_a_gpu_is_told_what_cuda_said() -> None:
 
 def test_the_fused_crop_is_refused_before_anything_is_allocated() -> None:
     with pytest.raises(DependencyError, match=r"^GPU: CuPy"):
-        gpu.FusedCrop(2, 250.0)
+        gpu.FusedCrop(2)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from handmap.arrays import Float32
-from handmap.crop_kernel import View
 from handmap.intrinsics import Intrinsics
-from handmap.values import CROP_PX, DepthFrame
+from handmap.values import CROP_PX, DepthFrame, View
 
 LENSES = (
     Intrinsics(320, 240, 237.5, 238.1, 158.9, 121.3),
@@ -27,7 +26,6 @@ class Scene:
 
     frame: DepthFrame
     views: tuple[View, ...]
-    cube_mm: float
 
 
 def scenes(count: int, seed: int) -> Iterator[Scene]:
@@ -45,8 +43,8 @@ def scenes(count: int, seed: int) -> Iterator[Scene]:
         raw = np.clip(depth_mm / unit_mm, 0, 65535).astype(np.uint16)
         raw[rng.random(raw.shape) < rng.choice([0, 0.05, 0.5])] = 0
         frame = DepthFrame(raw, unit_mm, lens, number, 0)
-        views = tuple(View(_centre(rng, frame), bool(rng.integers(2))) for _ in range(rng.integers(1, 4)))
-        yield Scene(frame, views, CUBES_MM[rng.integers(len(CUBES_MM))])
+        cubes_mm = rng.choice(CUBES_MM, rng.integers(1, 4)).tolist()
+        yield Scene(frame, tuple(View(_centre(rng, frame), cube_mm, bool(rng.integers(2))) for cube_mm in cubes_mm))
 
 
 def two_hands(distance_mm: float = 300.0) -> Scene:
@@ -62,8 +60,8 @@ def two_hands(distance_mm: float = 300.0) -> Scene:
         off_x, off_y = (u - lens.cx_px) * distance_mm / lens.fx_px - x, (v - lens.cy_px) * distance_mm / lens.fy_px
         inside = 1 - (off_x / 60) ** 2 - (off_y / 105) ** 2
         depth[inside > 0] = (distance_mm + 15 - 30 * np.sqrt(inside[inside > 0])).astype(np.uint16)
-        views.append(View(np.array([x, 0, distance_mm], np.float32), False))
-    return Scene(DepthFrame(depth, 1.0, lens, 0, 0), tuple(views), 250.0)
+        views.append(View(np.array([x, 0, distance_mm], np.float32), 250.0, False))
+    return Scene(DepthFrame(depth, 1.0, lens, 0, 0), tuple(views))
 
 
 def _on_edges(rng: np.random.Generator, number: int) -> Scene:
@@ -74,7 +72,7 @@ def _on_edges(rng: np.random.Generator, number: int) -> Scene:
     frame = DepthFrame(np.full((150, 160), z_mm, np.uint16), 1.0, lens, number, 0)
     cells = rng.integers(-9, 10, 2) * (cube_mm / CROP_PX)
     centre = np.array([*cells, z_mm + rng.integers(-50, 50)], np.float32)
-    return Scene(frame, (View(centre, False), View(centre, True)), cube_mm)
+    return Scene(frame, (View(centre, cube_mm, False), View(centre, cube_mm, True)))
 
 
 def _noise(rng: np.random.Generator, lens: Intrinsics) -> Float32:

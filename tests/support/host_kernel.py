@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handmap.arrays import Float32
-from handmap.crop_kernel import HAND, THREADS, View, hand_parameters
-from handmap.values import CROP_PX, DepthFrame
+from handmap.crop_kernel import HAND, THREADS, hand_parameters
+from handmap.values import CROP_PX, DepthFrame, View
 
 SHIM = Path(__file__).parent / "cuda_on_host.cpp"
 
@@ -32,11 +32,11 @@ class HostKernel:
         assert self._library.hand_bytes() == HAND.itemsize
 
     def crop(
-        self, frame: DepthFrame, views: Sequence[View], cube_mm: float, seed: int, threads: int = THREADS
+        self, frame: DepthFrame, views: Sequence[View], seed: int, threads: int = THREADS
     ) -> tuple[Float32, NDArray[np.int32]]:
         """What one launch writes: crops (len(views), 128, 128), and how many of their pixels are not background."""
         pitch_px = frame.depth.strides[0] // frame.depth.itemsize
-        hands = hand_parameters(frame, frame.depth.ctypes.data, pitch_px, views, cube_mm)
+        hands = hand_parameters(frame, frame.depth.ctypes.data, pitch_px, views)
         out = np.full((len(views), CROP_PX, CROP_PX), np.nan, np.float32)
         filled = np.full(len(views), -1, np.int32)
         addresses = [ctypes.c_void_p(array.ctypes.data) for array in (hands, out, filled)]

@@ -1,0 +1,77 @@
+"""The hand engine of a board: TensorRT behind the fused crop, both as one CUDA graph; found in the cache of engines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from handmap.arrays import Array, Int32
+from handmap.board import read_l4t_release
+from handmap.bundle import Bundle
+from handmap.cuda_driver import read_device_facts
+from handmap.engine import EngineOutput
+from handmap.engine_cache import (
+    StoredEngine,
+    WantedEngine,
+    describe_platform,
+    engine_cache_dir,
+    engine_key,
+    find_engine,
+    hold_engine,
+    tensorrt_build,
+)
+from handmap.engine_device import DeviceEngine
+from handmap.engine_tensorrt import load_tensorrt, open_tensorrt_engine
+from handmap.gpu import FusedCrop
+from handmap.values import DepthFrame, View
+
+
+class GpuHandEngine:
+    """A device engine that crops by itself; keeps `handmap.engine.ViewEngine`. One thread at a time uses it."""
+
+    def __init__(self, engine: DeviceEngine, crop: FusedCrop, held: IO[bytes] | None = None) -> None:
+        """`crop` writes into the engine's input; `held` keeps the cache from sweeping the engine's file."""
+        self.batch, self.precision, self.tensors = engine.batch, engine.precision, engine.tensors
+        self._engine, self._crop, self._held = engine, crop, held
+        self._frame: DepthFrame | None = None
+        engine.set_prelude(crop.enqueue)
+
+    def infer(self, depth: Array) -> EngineOutput:
+        """See `handmap.engine.Engine`."""
+        return self._engine.infer(depth)
+
+    def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
+        """See `handmap.engine.ViewEngine`; a frame is copied to the GPU once, however often it is looked into."""
+        if frame is not self._frame:
+            self._crop.set_frame(frame)
+            self._frame = frame
+        self._crop.set_views(views)
+        output = self._engine.replay()
+        filled: Int32 = self._crop.filled.get(stream=self._engine.stream)
+        return output, filled
+
+    def close(self) -> None:
+        """Closes the engine and lets the cache have its file."""
+        self._engine.close()
+        if self._held is not None:
+            self._held.close()
+
+
+def open_gpu_engine(bundle: Bundle, precision: str, batch: int, cache_dir: Path | None) -> GpuHandEngine:
+    """The engine that `handmap build-engine` built of a bundle for this device.
+
+    Raises EngineUnusable, with its cause and the command to build it, if there is none that may be loaded; DependencyError
+    without driver, TensorRT or CuPy.
+    """
+    device = read_device_facts()
+    trt = load_tensorrt()
+    platform = describe_platform(tensorrt_build(trt), device, read_l4t_release())
+    key = engine_key(bundle, precision, batch, platform)
+    wanted = WantedEngine(cache_dir or engine_cache_dir(), bundle.path.resolve(), precision, key)
+    stored: StoredEngine = find_engine(wanted)
+    held = hold_engine(stored)
+    try:
+        engine = open_tensorrt_engine(stored.path, batch, precision, trt)
+        return GpuHandEngine(engine, FusedCrop(batch, engine.input_buffer), held)
+    except BaseException:
+        held.close()
+        raise

@@ -1,0 +1,149 @@
+"""One look into cubes of a frame: crop, network, decode; with NumPy step by step, or all on the GPU where the engine can."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from handmap.arrays import ArrayModule, Float32
+from handmap.bundle import ConfidenceTable
+from handmap.crop import crop_hand
+from handmap.decode import decode, hand_confidence, hand_peak
+from handmap.engine import Engine, EngineOutput, ViewEngine
+from handmap.errors import EngineFailed
+from handmap.track import cube_centre
+from handmap.values import DepthFrame, HandCrop, JointsNormalised, View
+
+RECENTRE_BEYOND_MM = 25.0  # training jitters the centre by about this much; beyond it a second look pays
+
+
+class Clock(Protocol):
+    """Times named stages; see `handmap.timing`."""
+
+    def stage(self, name: str) -> AbstractContextManager[None]: ...
+
+
+class LookSettings(Protocol):
+    """What a look needs to know of the model and of where arrays live."""
+
+    @property
+    def xp(self) -> ArrayModule: ...
+    @property
+    def confidence(self) -> ConfidenceTable: ...
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look into a cube gave: joints (J, 3) and their expected errors (J,), camera frame, mm.
+
+    peak is the mean of the guidance maps' peaks, confidence the probability that the cube shows a hand; both are 0 for an
+    empty cube. right is the logit of its being a right hand, whichever way the view was mirrored; 0 where the model does not say.
+    """
+
+    xyz_camera_mm: Float32
+    expected_error_mm: Float32
+    view: View
+    peak: float
+    confidence: float
+    right: float
+    is_empty: bool
+
+    @property
+    def centre_mm(self) -> Float32:
+        """Of the hand that was seen: where the next cube is put."""
+        return cube_centre(self.xyz_camera_mm)
+
+    def with_side(self, is_left: bool) -> "Look":
+        """The same look, to be looked at again as that hand."""
+        return replace(self, view=self.view._replace(is_mirrored=is_left))
+
+
+def look(frame: DepthFrame, views: Sequence[View], engine: Engine, settings: LookSettings, clock: Clock) -> list[Look]:
+    """One look into each view, with as few engine calls as its batch allows.
+
+    Raises EngineFailed if the engine does, or gives what is not finite.
+    """
+    if isinstance(engine, ViewEngine):
+        return _look_on_device(frame, views, engine, settings, clock)
+    with clock.stage("crop"):
+        crops = [crop_hand(settings.xp, frame, view.centre_mm, view.cube_mm, view.is_mirrored) for view in views]
+    with clock.stage("infer"):
+        answers = infer_crops(crops, engine, settings.xp)
+    with clock.stage("decode"):
+        return [
+            _decoded(settings.xp, crop, answer, bool((crop.depth >= 1).all()), settings.confidence)
+            for crop, answer in zip(crops, answers, strict=True)
+        ]
+
+
+def look_again(
+    frame: DepthFrame, looks: Sequence[Look], engine: Engine, settings: LookSettings, clock: Clock
+) -> list[Look]:
+    """A look into the cube about each hand that was seen."""
+    return look(frame, [seen.view._replace(centre_mm=seen.centre_mm) for seen in looks], engine, settings, clock)
+
+
+def recentred(frame: DepthFrame, looks: list[Look], engine: Engine, settings: LookSettings, clock: Clock) -> list[Look]:
+    """The looks, with a second one wherever the hand was found far off the centre of its cube."""
+    again = [
+        index
+        for index, seen in enumerate(looks)
+        if not seen.is_empty and float(np.linalg.norm(seen.centre_mm - seen.view.centre_mm)) > RECENTRE_BEYOND_MM
+    ]
+    if not again:
+        return looks
+    second = look_again(frame, [looks[index] for index in again], engine, settings, clock)
+    better = dict(zip(again, second, strict=True))
+    return [better.get(index, seen) for index, seen in enumerate(looks)]
+
+
+def infer_crops(crops: Sequence[HandCrop], engine: Engine, xp: ArrayModule) -> list[JointsNormalised]:
+    """The network's answer for each crop; calls are filled up with empty cubes to the engine's batch."""
+    answers: list[JointsNormalised] = []
+    for first in range(0, len(crops), engine.batch):
+        part = crops[first : first + engine.batch]
+        depth = xp.ones((engine.batch, 1, *part[0].depth.shape), xp.float32)
+        for index, crop in enumerate(part):
+            depth[index, 0] = crop.depth
+        answers += _answers(engine.infer(depth), len(part))
+    return answers
+
+
+def _look_on_device(
+    frame: DepthFrame, views: Sequence[View], engine: ViewEngine, settings: LookSettings, clock: Clock
+) -> list[Look]:
+    looks: list[Look] = []
+    for first in range(0, len(views), engine.batch):
+        part = views[first : first + engine.batch]
+        with clock.stage("infer"):
+            output, filled = engine.infer_views(frame, part)
+        with clock.stage("decode"):
+            for view, answer, cells in zip(part, _answers(output, len(part)), filled, strict=False):
+                crop = HandCrop(np.empty((0, 0), np.float32), view.centre_mm, view.cube_mm, view.is_mirrored)
+                looks.append(_decoded(np, crop, answer, cells == 0, settings.confidence))
+    return looks
+
+
+def _answers(output: EngineOutput, count: int) -> list[JointsNormalised]:
+    """The first `count` answers of a batch. Raises EngineFailed where joints are not finite."""
+    if not bool((abs(output.joints[:count]) < np.inf).all()):
+        raise EngineFailed("hand engine: gave joints that are not finite; check it with: handmap check")
+    return [
+        JointsNormalised(
+            output.joints[index],
+            None if output.guidance is None else output.guidance[index],
+            0.0 if output.side is None else float(output.side[index, 0]),
+        )
+        for index in range(count)
+    ]
+
+
+def _decoded(xp: ArrayModule, crop: HandCrop, answer: JointsNormalised, is_empty: bool, table: ConfidenceTable) -> Look:
+    xyz_mm, error_mm = decode(xp, answer, crop, table)
+    peak = 0.0 if is_empty else hand_peak(xp, answer)
+    confidence = 0.0 if is_empty else hand_confidence(peak, table)
+    right = -answer.side if crop.is_mirrored else answer.side
+    view = View(crop.centre_mm, crop.cube_mm, crop.is_mirrored)
+    return Look(xyz_mm, error_mm, view, peak, confidence, right, is_empty)

@@ -1,0 +1,97 @@
+"""Hands found anew: the palm graph, or geometry where a bundle has none, proposes; the hand network judges."""
+
+from typing import Protocol
+
+import numpy as np
+
+from handmap.arrays import Float32
+from handmap.engine import Engines
+from handmap.locate import locate
+from handmap.look import Clock, Look, LookSettings, look, look_again
+from handmap.palm_view import read_palms, shrink
+from handmap.values import DepthFrame, Handedness, View
+
+RECENTRING_PASSES = 2
+SPARE_CANDIDATES = 2  # kept beside as many as there are hands to find, until the last look decides
+MOST_PALMS = 4
+ERROR_PER_PEAK_MM = 200.0  # 20 mm of expected error weigh as much as 0.1 of peak; chosen on 700 frames of synthetic:val
+SAME_HAND_MM = 80.0
+
+
+class SearchSettings(LookSettings, Protocol):
+    """What a search needs to know beside what a look does."""
+
+    @property
+    def cube_mm(self) -> float: ...
+    @property
+    def handedness(self) -> Handedness: ...
+    @property
+    def max_hands(self) -> int: ...
+    @property
+    def range_mm(self) -> tuple[float, float]: ...
+    @property
+    def proposals(self) -> int: ...
+    @property
+    def min_confidence(self) -> float: ...
+
+
+def search(
+    frame: DepthFrame, taken_mm: list[Float32], engines: Engines, settings: SearchSettings, clock: Clock
+) -> list[Look]:
+    """Hands found anew, the surest first, none of them where one is tracked already.
+
+    Each proposal is judged by a second look, centred on what the first one saw, since an end of a body lies half a hand off its
+    middle. The best are then re-centred as everything that is followed.
+    """
+    with clock.stage("locate"):
+        centres = [centre for centre in propose(frame, engines, settings) if is_apart(centre, taken_mm)]
+    is_mirrored = (
+        settings.handedness is Handedness.LEFT
+    )  # the network knows right hands; an unknown one is turned later
+    views = [View(centre, settings.cube_mm, is_mirrored) for centre in centres]
+    first = [seen for seen in look(frame, views, engines.hand, settings, clock) if not seen.is_empty]
+    judged = look_again(frame, [turned(seen, settings) for seen in first], engines.hand, settings, clock)
+    candidates = sorted(judged, key=surest_first)[: settings.max_hands + SPARE_CANDIDATES]
+    for _ in range(RECENTRING_PASSES):
+        candidates = look_again(frame, [turned(seen, settings) for seen in candidates], engines.hand, settings, clock)
+    found: list[Look] = []
+    for seen in sorted(candidates, key=surest_first):
+        others = [*taken_mm, *(other.centre_mm for other in found)]
+        is_wanted = len(others) < settings.max_hands and is_hand(seen, settings)
+        if is_wanted and is_apart(seen.centre_mm, others):
+            found.append(seen)
+    return found
+
+
+def propose(frame: DepthFrame, engines: Engines, settings: SearchSettings) -> list[Float32]:
+    """Centres (3,) in the camera frame, mm, of what may be hands, the likeliest first."""
+    if engines.palm is None:
+        return [one.centre_mm for one in locate(settings.xp, frame, settings.range_mm, settings.proposals)]
+    view = shrink(settings.xp, frame)
+    palms = read_palms(engines.palm.infer(view.depth_small), view.lens, engines.least_score, MOST_PALMS)
+    near, far = settings.range_mm
+    return [palm.centre_mm for palm in palms if near <= palm.centre_mm[2] <= far]
+
+
+def turned(seen: Look, settings: SearchSettings) -> Look:
+    """The look with its view mirrored as its side asks, where nobody has said which hand to expect."""
+    if settings.handedness is not Handedness.UNKNOWN:
+        return seen
+    return seen.with_side(is_left=seen.right < 0)
+
+
+def is_hand(seen: Look, settings: SearchSettings) -> bool:
+    """Whether a look shows a hand that may be published: sure enough, and inside the range."""
+    z_mm = float(seen.centre_mm[2])
+    is_in_range = settings.range_mm[0] - settings.cube_mm / 2 < z_mm < settings.range_mm[1] + settings.cube_mm / 2
+    return is_in_range and not seen.is_empty and seen.confidence >= settings.min_confidence
+
+
+def surest_first(seen: Look) -> float:
+    """A key that puts looks that surely show a hand first: high peaks and, where these are about equal, joints that landed well."""
+    return float(seen.expected_error_mm.mean()) / ERROR_PER_PEAK_MM - seen.peak
+
+
+def is_apart(centre_mm: Float32, others_mm: list[Float32]) -> bool:
+    """Whether a place is no other hand's."""
+    return all(float(np.linalg.norm(centre_mm - other)) > SAME_HAND_MM for other in others_mm)
