@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     required=True,
     help="Recording to compare the graphs on; golden samples too.",
 )
+@click.option("--palm", type=click.Path(path_type=Path), help="Trained palm program (.pt2): finds hands in a frame.")
 @click.option("--model-facts", type=click.Path(path_type=Path), help="YAML of facts for a program that carries none.")
 @click.option(
     "--precisions",
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Graphs to write; int8 is made by `handmap calibrate`.",
 )
-def export(checkpoint: Path, out: Path, samples: Path, model_facts: Path | None, precisions: str) -> None:
+def export(
+    checkpoint: Path, out: Path, samples: Path, palm: Path | None, model_facts: Path | None, precisions: str
+) -> None:
     """Turn a trained program into a bundle, after proving that the graphs agree."""
     from .to_bundle import export_bundle
 
-    report = export_bundle(checkpoint, out, samples, model_facts, has_half="fp16" in precisions)
+    report = export_bundle(checkpoint, out, samples, model_facts, has_half="fp16" in precisions, palm_checkpoint=palm)
     click.echo(f"wrote {out}: opset {report.opset}, {report.nodes} nodes, {report.bytes / 1e6:.1f} MB")
     click.echo(
         f"parity on {report.crops} crops, worst joint: torch to ONNX {report.torch_to_onnx_mm:.5f} mm, "
@@ -46,6 +49,9 @@ def export(checkpoint: Path, out: Path, samples: Path, model_facts: Path | None,
             f"FP16 by the {report.half.route}: {report.half.mean_mm:.3f} mm off FP32 in the mean, "
             f"worst joint {report.half.worst_mm:.3f} mm"
         )
+    if report.palm is not None:
+        half = "" if report.palm.fp32_to_fp16 is None else f", FP16 {report.palm.fp32_to_fp16:.4f} off that"
+        click.echo(f"palm graph: ONNX answers {report.palm.torch_to_onnx:.6f} off torch{half}")
 
 
 @click.command()

@@ -42,10 +42,10 @@ def load_graph(path: Path, facts_path: Path | None) -> GivenGraph:
         raise ModelError(f"graph {str(path)!r} cannot be read as ONNX ({error}); export it again") from error
     check(model, path)
     names = {value.name for value in model.graph.input}, {value.name for value in model.graph.output}
-    if names[0] != {"depth"} or "joints" not in names[1] or not names[1] <= {"joints", "guidance"}:
+    if names[0] != {"depth"} or "joints" not in names[1] or not names[1] <= {"joints", "guidance", "side"}:
         raise ModelError(
             f"graph {str(path)!r}: its inputs are {sorted(names[0])} and its outputs {sorted(names[1])}, wanted depth, and joints "
-            "with or without guidance; rename them where it is exported"
+            "with or without guidance and side; rename them where it is exported"
         )
     return GivenGraph(model, read_config(facts_path, ModelFacts), hashlib.sha256(content).hexdigest(), path)
 

@@ -21,6 +21,7 @@ from handmap.tensors import Tensor, Tensors
 
 from .from_onnx import GivenGraph, load_graph, run_as_written
 from .half import HalfGraph, Source, to_half
+from .palm import PalmExport, export_palm
 from .samples import crops_of_recording
 from .simplify import check, simplify
 from .to_onnx import load_program, run_program, to_onnx, tool_versions
@@ -42,12 +43,18 @@ class ExportReport:
     torch_to_onnx_mm: float
     torch_to_simplified_mm: float
     half: HalfGraph | None
+    palm: PalmExport | None
 
 
 def export_bundle(
-    checkpoint: Path, out: Path, samples: Path, facts_path: Path | None, has_half: bool = True
+    checkpoint: Path,
+    out: Path,
+    samples: Path,
+    facts_path: Path | None,
+    has_half: bool = True,
+    palm_checkpoint: Path | None = None,
 ) -> ExportReport:
-    """Writes the bundle at `out`, with an FP16 graph where asked for, and returns how it was proven.
+    """Writes the bundle at `out`, with FP16 graphs where asked for, and returns how it was proven.
 
     `checkpoint` is a trained program or, by its suffix .onnx, a graph that somebody else exported.
     Raises ModelError if the program does not keep the contract or the graphs disagree by more than PARITY_MM.
@@ -74,10 +81,12 @@ def export_bundle(
     graphs = {"fp32": simplified, **({"fp16": half.model} if half else {})}
     contents = {name: model.SerializeToString(deterministic=True) for name, model in graphs.items()}
     golden = _golden_bytes(crops, joints)
-    manifest = _manifest(trained, simplified, contents, golden)
-    write_bundle(out, manifest, {GOLDEN: golden, **{_file(name): content for name, content in contents.items()}})
+    palm = export_palm(palm_checkpoint, samples, has_half) if palm_checkpoint is not None else None
+    manifest = _manifest(trained, simplified, contents, golden, palm)
+    files = {_file(name): content for name, content in contents.items()} | (palm.files if palm else {})
+    write_bundle(out, manifest, {GOLDEN: golden, **files})
     nodes, size = len(simplified.graph.node), len(contents["fp32"])
-    return ExportReport(_opset(simplified), nodes, size, len(crops), raw_mm, simplified_mm, half)
+    return ExportReport(_opset(simplified), nodes, size, len(crops), raw_mm, simplified_mm, half, palm)
 
 
 def _reference(trained: Source, crops: Float32) -> Float32:
@@ -86,7 +95,9 @@ def _reference(trained: Source, crops: Float32) -> Float32:
     return np.concatenate([run_program(trained, batch)["joints"] for batch in _batches(crops)])
 
 
-def _manifest(trained: Source, model: onnx.ModelProto, contents: Mapping[str, bytes], golden: bytes) -> Manifest:
+def _manifest(
+    trained: Source, model: onnx.ModelProto, contents: Mapping[str, bytes], golden: bytes, palm: PalmExport | None
+) -> Manifest:
     facts = trained.facts
     hand = Graph(
         tensors=Tensors(_tensors(model.graph.input), _tensors(model.graph.output)),
@@ -99,7 +110,7 @@ def _manifest(trained: Source, model: onnx.ModelProto, contents: Mapping[str, by
     )
     tools = {"handmap": __version__, "onnxruntime": onnxruntime_version(), **tool_versions()}
     made_from = MadeFrom(trained.sha256, _commit(trained), tools, _opset(model))
-    return Manifest(FORMAT, Graphs(hand), hashlib.sha256(golden).hexdigest(), made_from)
+    return Manifest(FORMAT, Graphs(hand, palm.graph if palm else None), hashlib.sha256(golden).hexdigest(), made_from)
 
 
 def _opset(model: onnx.ModelProto) -> int:

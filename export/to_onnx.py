@@ -38,6 +38,24 @@ def load_program(path: Path, facts_path: Path | None) -> TrainedProgram:
 
     Raises ModelError if it cannot be loaded, has other tensors than the contract's, or states no facts.
     """
+    program, text, sha256 = read_program(path)
+    if facts_path is not None:
+        facts = read_config(facts_path, ModelFacts)
+    elif text:
+        facts = decode_facts(text, str(path))
+    else:
+        raise ModelError(
+            f"program {str(path)!r}: it carries no {FACTS_FILE}, so its cube is unknown; bring --model-facts F.yaml"
+        )
+    names = _output_names(program, len(facts.joint_names), path)
+    return TrainedProgram(program, names, facts, sha256, path)
+
+
+def read_program(path: Path) -> tuple[torch.export.ExportedProgram, str, str]:
+    """The program in a file, the text of its facts (empty where it carries none), and the file's sha256.
+
+    Raises ModelError if it cannot be loaded.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -53,16 +71,7 @@ def load_program(path: Path, facts_path: Path | None) -> TrainedProgram:
         raise ModelError(
             f"program {str(path)!r} is no torch.export program: {error}; write it with torch.export.save"
         ) from error
-    if facts_path is not None:
-        facts = read_config(facts_path, ModelFacts)
-    elif extra[FACTS_FILE]:
-        facts = decode_facts(extra[FACTS_FILE], str(path))
-    else:
-        raise ModelError(
-            f"program {str(path)!r}: it carries no {FACTS_FILE}, so its cube is unknown; bring --model-facts F.yaml"
-        )
-    names = _output_names(program, len(facts.joint_names), path)
-    return TrainedProgram(program, names, facts, hashlib.sha256(content).hexdigest(), path)
+    return program, extra[FACTS_FILE], hashlib.sha256(content).hexdigest()
 
 
 def run_program(trained: TrainedProgram, depth: Float32) -> dict[str, Float32]:
@@ -77,20 +86,25 @@ def to_onnx(trained: TrainedProgram) -> onnx.ModelProto:
 
     Raises ModelError if another opset or a second symbolic axis comes out.
     """
+    return program_to_onnx(trained.program, "depth", trained.output_names, trained.path)
+
+
+def program_to_onnx(
+    program: torch.export.ExportedProgram, input_name: str, output_names: tuple[str, ...], path: Path
+) -> onnx.ModelProto:
+    """As `to_onnx`, of any program with one input."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of libraries that it could have used
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         exported = torch.onnx.export(
-            trained.program, dynamo=True, opset_version=OPSET, input_names=["depth"],
-            output_names=list(trained.output_names), verbose=False, optimize=True,
+            program, dynamo=True, opset_version=OPSET, input_names=[input_name],
+            output_names=list(output_names), verbose=False, optimize=True,
         )  # fmt: skip
     if exported is None:
-        raise ModelError(
-            f"program {str(trained.path)!r}: the ONNX exporter gave nothing; try it with torch.onnx.export alone"
-        )
+        raise ModelError(f"program {str(path)!r}: the ONNX exporter gave nothing; try it with torch.onnx.export alone")
     model: onnx.ModelProto = exported.model_proto
-    _name_batch(model, trained.path)
-    _assert_opset(model, trained.path)
+    _name_batch(model, path)
+    _assert_opset(model, path)
     return model
 
 
@@ -104,8 +118,8 @@ def flat(outputs: Any) -> dict[str, torch.Tensor]:
 
 
 def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path) -> tuple[str, ...]:
-    """`joints` and `guidance` in the program's own order, told by key where it has keys, else by shape."""
-    wanted = {"joints": (2, joints, 3), "guidance": (2, joints, GUIDANCE_PX, GUIDANCE_PX)}
+    """`joints`, `guidance` and `side` in the program's own order, told by key where it has keys, else by shape."""
+    wanted = {"joints": (2, joints, 3), "guidance": (2, joints, GUIDANCE_PX, GUIDANCE_PX), "side": (2, 1)}
     depth = torch.ones(2, 1, CROP_PX, CROP_PX)
     try:
         with torch.inference_mode():
@@ -124,7 +138,7 @@ def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path
     if not fits or "joints" not in names or len(set(names)) != len(outputs):
         raise ModelError(
             f"program {str(path)!r}: for a batch of 2 its outputs are {found}, wanted float32 joints {wanted['joints']} "
-            f"and optionally guidance {wanted['guidance']}; change the network's outputs"
+            f"and optionally guidance {wanted['guidance']} and side {wanted['side']}; change the network's outputs"
         )
     return names
 

@@ -130,7 +130,7 @@ def run_graph(content: bytes, depth: Float32, outputs: tuple[str, ...], is_optim
 
 
 def run_batches(
-    content: bytes, depth: Float32, outputs: tuple[str, ...], is_optimised: bool = True
+    content: bytes, depth: Float32, outputs: tuple[str, ...], is_optimised: bool = True, input_name: str = INPUT
 ) -> Iterator[dict[str, Array]]:
     """What `run_graph` gives, a few samples at a time: all tensors inside a network do not fit into memory."""
     options = onnxruntime.SessionOptions()
@@ -144,7 +144,7 @@ def run_batches(
         raise ModelError(f"graph: ONNX Runtime cannot load it: {error}; mend what makes it") from error
     for first in range(0, len(depth), RUN_BATCH):
         try:
-            values = session.run(list(outputs), {INPUT: depth[first : first + RUN_BATCH]})
+            values = session.run(list(outputs), {input_name: depth[first : first + RUN_BATCH]})
         except Exception as error:
             raise EngineFailed(f"graph: ONNX Runtime failed on input {depth.shape}: {error}") from error
         yield dict(zip(outputs, values, strict=True))

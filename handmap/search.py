@@ -1,4 +1,4 @@
-"""Hands found anew: the palm graph, or geometry where a bundle has none, proposes; the hand network judges."""
+"""Hands found anew: the palm graph and geometry propose, the hand network judges."""
 
 from typing import Protocol
 
@@ -40,20 +40,40 @@ def search(
 ) -> list[Look]:
     """Hands found anew, the surest first, none of them where one is tracked already.
 
-    Each proposal is judged by a second look, centred on what the first one saw, since an end of a body lies half a hand off its
-    middle. The best are then re-centred as everything that is followed.
+    The palm graph's places are looked into first; geometry, which takes longer, is asked where they do not show enough hands.
     """
-    with clock.stage("locate"):
-        centres = [centre for centre in propose(frame, engines, settings) if is_apart(centre, taken_mm)]
-    is_mirrored = (
-        settings.handedness is Handedness.LEFT
-    )  # the network knows right hands; an unknown one is turned later
+    candidates: list[Look] = []
+    found: list[Look] = []
+    for propose in (propose_palms, propose_ends):
+        with clock.stage("locate"):
+            places = [place for place in propose(frame, engines, settings) if is_apart(place, taken_mm)]
+        candidates += judge(frame, places, engines, settings, clock)
+        found = _choose(candidates, taken_mm, settings)
+        if len(found) + len(taken_mm) >= settings.max_hands:
+            break
+    return found
+
+
+def judge(
+    frame: DepthFrame, centres: list[Float32], engines: Engines, settings: SearchSettings, clock: Clock
+) -> list[Look]:
+    """The looks at the best of these places, re-centred as everything that is followed.
+
+    Each place is judged by a second look, centred on what the first one saw, since an end of a body lies half a hand off its
+    middle.
+    """
+    is_mirrored = settings.handedness is Handedness.LEFT  # the network knows right hands; an unknown one is turned later
     views = [View(centre, settings.cube_mm, is_mirrored) for centre in centres]
     first = [seen for seen in look(frame, views, engines.hand, settings, clock) if not seen.is_empty]
     judged = look_again(frame, [turned(seen, settings) for seen in first], engines.hand, settings, clock)
-    candidates = sorted(judged, key=surest_first)[: settings.max_hands + SPARE_CANDIDATES]
+    best = sorted(judged, key=surest_first)[: settings.max_hands + SPARE_CANDIDATES]
     for _ in range(RECENTRING_PASSES):
-        candidates = look_again(frame, [turned(seen, settings) for seen in candidates], engines.hand, settings, clock)
+        best = look_again(frame, [turned(seen, settings) for seen in best], engines.hand, settings, clock)
+    return best
+
+
+def _choose(candidates: list[Look], taken_mm: list[Float32], settings: SearchSettings) -> list[Look]:
+    """As many of the candidates as there are hands to find, the surest first, each a hand of its own."""
     found: list[Look] = []
     for seen in sorted(candidates, key=surest_first):
         others = [*taken_mm, *(other.centre_mm for other in found)]
@@ -63,14 +83,19 @@ def search(
     return found
 
 
-def propose(frame: DepthFrame, engines: Engines, settings: SearchSettings) -> list[Float32]:
-    """Centres (3,) in the camera frame, mm, of what may be hands, the likeliest first."""
+def propose_palms(frame: DepthFrame, engines: Engines, settings: SearchSettings) -> list[Float32]:
+    """Centres (3,) in the camera frame, mm, of the hands that the palm graph reports; none where a bundle has no such graph."""
     if engines.palm is None:
-        return [one.centre_mm for one in locate(settings.xp, frame, settings.range_mm, settings.proposals)]
+        return []
     view = shrink(settings.xp, frame)
     palms = read_palms(engines.palm.infer(view.depth_small), view.lens, engines.least_score, MOST_PALMS)
     near, far = settings.range_mm
     return [palm.centre_mm for palm in palms if near <= palm.centre_mm[2] <= far]
+
+
+def propose_ends(frame: DepthFrame, engines: Engines, settings: SearchSettings) -> list[Float32]:
+    """Centres (3,) in the camera frame, mm, of the ends of bodies: hands among them, the likeliest first."""
+    return [one.centre_mm for one in locate(settings.xp, frame, settings.range_mm, settings.proposals)]
 
 
 def turned(seen: Look, settings: SearchSettings) -> Look:

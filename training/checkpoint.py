@@ -15,6 +15,7 @@ from handmap.errors import ConfigError, ModelError
 
 FORMAT = 1
 LAST, BEST = "last.pt", "best.pt"
+NETWORK = "network."
 
 
 class Checkpoint(NamedTuple):
@@ -73,11 +74,14 @@ def read_weights(path: Path) -> dict[str, Any]:
     if path.suffix != ".pt2":
         return read_checkpoint(path).average
     try:
-        return dict(torch.export.load(path).state_dict)
+        weights = dict(torch.export.load(path).state_dict)
     except Exception as error:  # torch raises whatever the damaged bytes lead it to
         raise ModelError(
             f"program {str(path)!r} cannot be read ({type(error).__name__}); name a .pt2 that `handmap train` has written"
         ) from error
+    # A program with a side branch holds the hand network under a name of its own.
+    own = {name.removeprefix(NETWORK): value for name, value in weights.items() if name.startswith(NETWORK)}
+    return own or weights
 
 
 def check_identity(path: Path, checkpoint: Checkpoint, identity: dict[str, object]) -> None:

@@ -36,21 +36,75 @@ def train(config_path: Path, out: Path | None) -> None:
     click.echo(str(train_network(config)))
 
 
+@click.command("train-palm")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="YAML of the run, such as configs/train_palm.yaml.",
+)
+def train_palm(config_path: Path) -> None:
+    """Train the palm network, which finds hands in a whole frame; resumes from the last checkpoint of its folder."""
+    from handmap.config import read_config
+
+    from .palm_train import PalmTrainConfig
+    from .palm_train import train_palm as train_network
+
+    click.echo(str(train_network(read_config(config_path, PalmTrainConfig))))
+
+
+@click.command("train-side")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="YAML of the run, such as configs/train_side.yaml.",
+)
+def train_side(config_path: Path) -> None:
+    """Teach a trained hand network to tell left from right hands; its joints stay as they are."""
+    from handmap.config import read_config
+
+    from .side import SideTrainConfig
+    from .side import train_side as train_branch
+
+    click.echo(str(train_branch(read_config(config_path, SideTrainConfig))))
+
+
 @click.command("evaluate")
 @click.option("--bundle", "bundle_path", type=click.Path(path_type=Path), required=True, help="Bundle to score.")
-@click.option("--data", required=True, help="Data set by name, such as synthetic:val.")
+@click.option("--data", help="Data set by name, such as synthetic:val.")
+@click.option("--sequence", help="Sequences to follow hands through, by name: two-hands.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
-@click.option("--frames", type=click.IntRange(1), help="Score the first N frames only.")
+@click.option("--frames", type=click.IntRange(1), help="Of --data: score the first N frames only.")
+@click.option("--quick", is_flag=True, help="Of --sequence: one short sequence of each scene.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def evaluate(bundle_path: Path, data: str, precision: str, threads: int, frames: int | None, as_json: bool) -> None:
-    """Score a bundle on a labelled data set, found and cropped the way the daemon does it."""
+def evaluate(
+    bundle_path: Path,
+    data: str | None,
+    sequence: str | None,
+    precision: str,
+    threads: int,
+    frames: int | None,
+    quick: bool,
+    as_json: bool,
+) -> None:
+    """Score a bundle on a labelled data set, or on sequences, found and cropped the way the daemon does it."""
     import json
 
     from .evaluate import evaluate_bundle, evaluation_table
+    from .evaluate_sequence import evaluate_sequence, sequence_table
 
-    figures = evaluate_bundle(bundle_path, data, precision, threads, frames)
-    click.echo(json.dumps(figures) if as_json else evaluation_table(figures))
+    if data is not None and sequence is None and not quick:
+        figures = evaluate_bundle(bundle_path, data, precision, threads, frames)
+        click.echo(json.dumps(figures) if as_json else evaluation_table(figures))
+    elif sequence is not None and data is None and frames is None:
+        figures = evaluate_sequence(bundle_path, sequence, precision, threads, quick)
+        click.echo(json.dumps(figures) if as_json else sequence_table(figures))
+    else:
+        raise click.UsageError("give --data, perhaps with --frames, or --sequence, perhaps with --quick")
 
 
 @click.command("synthesize")

@@ -13,7 +13,8 @@ from .palm_network import PalmNetwork
 from .palm_samples import PalmSamples
 from .palm_targets import HIDDEN_JOINTS, SEEN_JOINTS
 
-LEAST_SCORE = 0.3
+LEAST_SCORE = 0.15  # proposals are cheap: the hand network judges them
+SCORED_FROM = 0.4  # the scores below are of reports that stand alone
 MOST_PALMS = 4
 NEAR_MM = 90.0  # a report this near a hand's cube centre is of that hand
 BATCH = 64
@@ -47,7 +48,7 @@ def score_palms(network: PalmNetwork, samples: PalmSamples) -> PalmScore:
         with torch.inference_mode():
             answers = network(pictures)["palms"].float().numpy()
         for index, answer in enumerate(answers, start=first):
-            reports = read_palms(answer, LENS, LEAST_SCORE, MOST_PALMS)
+            reports = read_palms(answer, LENS, SCORED_FROM, MOST_PALMS)
             true_mm = _centres(samples.hands[index])
             seen = samples.seen_joints[index]
             taken: set[int] = set()

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from handmap.atomic import write_file
 from handmap.bundle import Normalisation
 from handmap.errors import ModelError
 from handmap.joints import HAND21
-from handmap.model_facts import FACTS_FILE, ModelFacts, encode_facts
+from handmap.model_facts import FACTS_FILE, ModelFacts, PalmFacts, encode_facts
 from handmap.values import CROP_PX
 
 from .augment import BACKGROUND
@@ -25,13 +26,15 @@ from .validate import Predictions, ValidationSet, fit_confidence, predict
 TRAINED_SIGMAS = 2.0
 
 
-def export_network(network: HandMap) -> torch.export.ExportedProgram:
-    """The network in evaluation mode as a program: input `depth` (N, 1, 128, 128) with any N, outputs by name."""
+def export_network(
+    network: nn.Module, name: str = "depth", shape: tuple[int, int] = (CROP_PX, CROP_PX)
+) -> torch.export.ExportedProgram:
+    """The network in evaluation mode as a program: one input of that name (N, 1, *shape) with any N, outputs by name."""
     plain = network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch stubs lack this form
     # Two, since torch.export takes a batch of one for a constant.
-    depth = torch.ones(2, 1, CROP_PX, CROP_PX)
+    shown = torch.ones(2, 1, *shape)
     batch = torch.export.Dim("batch", min=1)
-    program = torch.export.export(plain, (depth,), dynamic_shapes={"depth": {0: batch}}, strict=False)
+    program = torch.export.export(plain, (shown,), dynamic_shapes={name: {0: batch}}, strict=False)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names the folders of the machine that it was made on
     return program
@@ -44,11 +47,20 @@ def write_program(
 
     Raises ModelError where they cannot be written.
     """
-    facts = encode_facts(describe_network(network, predict(network, validation), config, checkpoint))
+    facts = describe_network(network, predict(network, validation), config, checkpoint)
+    save_program(path, export_network(network), facts)
+
+
+def save_program(path: Path, program: torch.export.ExportedProgram, facts: ModelFacts | PalmFacts) -> None:
+    """Writes a program with its facts inside, and these as JSON beside it.
+
+    Raises ModelError where they cannot be written.
+    """
+    text = encode_facts(facts)
     buffer = io.BytesIO()
-    torch.export.save(export_network(network), buffer, extra_files={FACTS_FILE: facts})
+    torch.export.save(program, buffer, extra_files={FACTS_FILE: text})
     try:
-        write_file(path.with_suffix(".json"), facts.encode())
+        write_file(path.with_suffix(".json"), text.encode())
         write_file(path, buffer.getvalue())
     except OSError as error:
         raise ModelError(

@@ -1,6 +1,6 @@
-"""Which hand a crop shows: a small branch on the features of the trained HandMap network, which itself stays as it is.
+"""Trains the side branch on the features of a trained HandMap network, which itself stays as it is.
 
-Trained on the same rendered hands and their mirror images.
+On the same rendered hands and their mirror images.
 """
 
 from pathlib import Path
@@ -10,22 +10,22 @@ import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from handmap.arrays import Bool
-from handmap.config import read_config
 from handmap.errors import DatasetError, ModelError
-from handmap.joints import JOINT_COUNT, KNUCKLES, MIDDLE_MCP, WRIST
+from handmap.model_facts import FACTS_FILE, ModelFacts, decode_facts
 from handmap.progress import track_progress
 from handmap.values import CROP_PX
 
 from .augment import AugmentConfig, augment, draw_warps
-from .blocks import BasicResidual, conv_norm_relu
 from .checkpoint import LAST, Checkpoint, check_identity, read_checkpoint, read_weights, write_checkpoint
 from .network import HandMap, NetworkConfig
 from .optimise import learning_rate_at, make_optimiser, step_optimiser, update_average
+from .program import export_network, save_program
 from .sample_cache import CacheConfig, RenderedHands, open_cache, read_hands, shard_path, write_shard
+from .side_branch import HandMapWithSide, Palm, SideBranch, palm_of
 from .train_config import Count, Fraction, NotNegative, Share
 
 VALIDATION_SHARD = 0
@@ -37,10 +37,9 @@ class SideTrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A training run of the side branch on shards 1 to `shards` of the hand network's cache; shard 0 is kept for validation."""
 
     total_samples: Count
-    trunk: Path  # the hand network: a checkpoint or a trained program
+    trunk: Path  # the trained hand network: a program (.pt2)
     out: Path = Path("runs/side")
     start_from: Path | None = None
-    network: NetworkConfig = NetworkConfig()
     seed: NotNegative = 1
     shards: Count = 16
     batch_samples: Count = 64
@@ -56,85 +55,6 @@ class SideTrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 PACE = frozenset(("total_samples", "out", "start_from", "trunk", "checkpoint_every_samples", "threads", "cache"))
-
-
-class Palm(NamedTuple):
-    """How a hand lies, as unit vectors (N, 3): out of the palm, from the little finger's knuckle to the index's, from wrist to middle knuckle."""
-
-    normal: Tensor
-    across: Tensor
-    along: Tensor
-
-
-class SideBranch(nn.Module):
-    """The trunk's features and maps with the depth that they are of, at 32x32, to the logit (N, 1) of a right hand; 11 M multiply-adds.
-
-    It learns how the palm lies, which can be seen, and not the side, which is a matter of whether two such things agree (measured:
-    after 90,000 samples of the side alone it still guessed). The side is the sign of normal . (along x across).
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.shrink = nn.AvgPool2d(4)
-        self.body = nn.Sequential(
-            conv_norm_relu(channels + 1, 32, 3, stride=2),  # 16x16
-            BasicResidual(32),
-            conv_norm_relu(32, 64, 3, stride=2),
-            BasicResidual(64),  # 8x8
-            conv_norm_relu(64, 64, 3, stride=2),  # 4x4
-            nn.Flatten(),
-        )
-        self.palm = nn.Linear(64 * 16, 9)
-        self.scale = nn.Parameter(torch.tensor(4.0))
-
-    def describe(self, features: Tensor, depth: Tensor) -> Palm:
-        """The palm, vectors of about unit length."""
-        vectors = self.palm(self.body(torch.cat([features, self.shrink(depth)], dim=1)))
-        return Palm(vectors[:, 0:3], vectors[:, 3:6], vectors[:, 6:9])
-
-    def forward(self, features: Tensor, depth: Tensor) -> Tensor:
-        """The logit (N, 1)."""
-        return self.judge(self.describe(features, depth))
-
-    def judge(self, palm: Palm) -> Tensor:
-        """The logit (N, 1) of a palm."""
-        normal, across, along = palm
-        turned = torch.stack(
-            [
-                along[:, 1] * across[:, 2] - along[:, 2] * across[:, 1],
-                along[:, 2] * across[:, 0] - along[:, 0] * across[:, 2],
-                along[:, 0] * across[:, 1] - along[:, 1] * across[:, 0],
-            ],
-            dim=1,
-        )  # the cross product in operators that every library has
-        logit: Tensor = self.scale * (normal * turned).sum(dim=1, keepdim=True)
-        return logit
-
-
-def palm_of(joints: Tensor, is_right: Tensor) -> Palm:
-    """The palm of hands (N, 21, 3) of known side (N, 1); mirrored joints of a right hand are those of a left one."""
-    along = functional.normalize(joints[:, MIDDLE_MCP] - joints[:, WRIST], dim=1)
-    across = functional.normalize(joints[:, KNUCKLES[1]] - joints[:, KNUCKLES[4]], dim=1)
-    normal = functional.normalize(torch.linalg.cross(along, across), dim=1) * (2 * is_right - 1)
-    return Palm(normal, across, along)
-
-
-class HandMapWithSide(nn.Module):
-    """The deployed hand graph: what HandMap gives, and `side`."""
-
-    def __init__(self, network: HandMap, side: SideBranch) -> None:
-        super().__init__()
-        self.network = network
-        self.side = side
-
-    def forward(self, depth: Tensor) -> dict[str, Tensor]:
-        """See `HandMap.forward`; `side` (N, 1) is the logit of a right hand."""
-        described = self.network.describe(depth)
-        outputs = {"joints": self.network.locate(described.embedding)}
-        if described.stage_maps:
-            outputs["guidance"] = described.stage_maps[-1][:, :JOINT_COUNT]
-        outputs["side"] = self.side(described.features, depth)
-        return outputs
 
 
 class SideBatch(NamedTuple):
@@ -159,15 +79,15 @@ def make_batch(
     return SideBatch(torch.from_numpy(depth)[:, None], is_right, palm_of(torch.from_numpy(joints), is_right))
 
 
-def train_side(config: SideTrainConfig) -> SideBranch:
-    """The averaged weights after the budget; resumes from the last checkpoint of its folder."""
+def train_side(config: SideTrainConfig) -> Path:
+    """Trains until the budget is spent, resumed from the last checkpoint of its folder; gives the path of the joined program."""
     torch.set_num_threads(config.threads)
     config.out.mkdir(parents=True, exist_ok=True)
     folder = open_cache(config.cache)
     _render_missing(folder, config)
     validation = make_batch(*_pick_validation(folder, config), config)
     torch.manual_seed(config.seed)
-    trunk = read_trunk(config.trunk, config.network)
+    trunk, _ = read_trunk(config.trunk)
     branch = make_branch(trunk)
     if config.start_from is not None:
         branch.load_state_dict(read_checkpoint(config.start_from).average)
@@ -218,7 +138,9 @@ def train_side(config: SideTrainConfig) -> SideBranch:
                     ),
                 )
             advance(seen, note)
-    return average
+    path = config.out / "handmap.pt2"
+    write_joined(path, config)
+    return path
 
 
 @torch.inference_mode()
@@ -231,19 +153,28 @@ def score(trunk: HandMap, branch: SideBranch, batch: SideBatch) -> float:
     return float(torch.cat(right).float().mean())
 
 
-def read_trunk(path: Path, config: NetworkConfig) -> HandMap:
-    """The hand network of a checkpoint or program, never trained here.
+def read_trunk(path: Path) -> tuple[HandMap, ModelFacts]:
+    """The hand network of a program, never trained here, and its facts.
 
-    Raises ModelError if it holds another network.
+    Raises ModelError if it is none of ours.
     """
-    trunk = HandMap(config)
+    extra = {FACTS_FILE: ""}
     try:
-        trunk.load_state_dict(read_weights(path))
-    except RuntimeError as error:
+        torch.export.load(path, extra_files=extra)
+    except Exception as error:  # torch raises whatever the bytes lead it to
         raise ModelError(
-            f"trunk {str(path)!r} holds another network than `network` describes; make them agree"
+            f"trunk {str(path)!r} cannot be read ({type(error).__name__}); name a .pt2 that `handmap train` has written"
         ) from error
-    return trunk.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]  # torch stubs lack this form
+    facts = decode_facts(extra[FACTS_FILE], str(path))
+    try:
+        trunk = HandMap(msgspec.convert(facts.made_from["config"]["network"], NetworkConfig))
+        trunk.load_state_dict(read_weights(path))
+    except (KeyError, TypeError, RuntimeError, msgspec.ValidationError) as error:
+        raise ModelError(
+            f"trunk {str(path)!r} is no HandMap network of `handmap train` ({error}); name the program of one"
+        ) from error
+    fixed: HandMap = trunk.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stubs lack this form
+    return fixed, facts
 
 
 def make_branch(trunk: HandMap) -> SideBranch:
@@ -253,11 +184,18 @@ def make_branch(trunk: HandMap) -> SideBranch:
     return SideBranch(channels).to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]  # torch stubs lack this form
 
 
-def train_side_file(config_path: Path) -> Path:
-    """Trains as a YAML file says; gives the checkpoint that `join-side` takes."""
-    config = read_config(config_path, SideTrainConfig)
-    train_side(config)
-    return config.out / LAST
+def write_joined(path: Path, config: SideTrainConfig) -> None:
+    """Writes the trunk's program with the trained branch in it; everything else of it stays.
+
+    Raises ModelError where that cannot be.
+    """
+    trunk, facts = read_trunk(config.trunk)
+    saved = read_checkpoint(config.out / LAST)
+    branch = make_branch(trunk).eval()
+    branch.load_state_dict(saved.average)
+    told = {"samples": saved.samples, "right_share": round(saved.smoothed["side"], 4), "config": _identity(config)}
+    program = export_network(HandMapWithSide(trunk, branch))
+    save_program(path, program, msgspec.structs.replace(facts, made_from={**facts.made_from, "side": told}))
 
 
 def _render_missing(folder: Path, config: SideTrainConfig) -> None:

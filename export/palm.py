@@ -1,0 +1,124 @@
+"""The palm graph of a bundle: a trained palm program as ONNX in FP32 and FP16, proven on the small pictures of a recording."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import torch
+
+from handmap.arrays import Float32
+from handmap.bundle import PalmGraph
+from handmap.bundle_writer import describe_file
+from handmap.engine_onnx import PALM_INPUT, PALM_OUTPUT, run_batches
+from handmap.errors import ModelError
+from handmap.graph_lint import refuse
+from handmap.model_facts import PalmFacts
+from handmap.palm_view import PALM_COLUMNS, PALM_ROWS, SMALL_COLUMNS, SMALL_ROWS, shrink
+from handmap.recording import open_recording
+from handmap.tensors import Tensor, Tensors
+
+from .half import half_of_graph, refuse_stray_casts
+from .simplify import check, simplify
+from .to_onnx import flat, program_to_onnx, read_program
+
+MOST_PICTURES = 64
+PARITY = 1e-3  # of any of the answer's numbers between torch and ONNX
+HALF_PARITY = 0.1  # likewise between FP32 and FP16: 0.1 in the score's logit is 0.025 of the score at most
+
+
+@dataclass(frozen=True)
+class PalmExport:
+    """The manifest's entry, and the files that it names."""
+
+    graph: PalmGraph
+    files: dict[str, bytes]
+    torch_to_onnx: float  # largest difference of any number of the answers
+    fp32_to_fp16: float | None
+
+
+def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
+    """The palm graph of a trained program.
+
+    Raises ModelError if the program does not keep the contract or the graphs disagree.
+    """
+    program, text, _ = read_program(checkpoint)
+    try:
+        facts = msgspec.json.decode(text, type=PalmFacts)
+    except msgspec.DecodeError as error:
+        raise ModelError(
+            f"program {str(checkpoint)!r}: it carries no facts of a palm network ({error}); train it with: handmap train-palm"
+        ) from error
+    pictures = pictures_of_recording(samples)
+    wanted = _answers_of_program(program, pictures, checkpoint)
+    model = simplify(program_to_onnx(program, PALM_INPUT, (PALM_OUTPUT,), checkpoint), checkpoint)
+    check(model, checkpoint)
+    refuse(model, str(checkpoint))
+    found = _answers(model, pictures)
+    apart = float(np.abs(found - wanted).max())
+    if not apart <= PARITY:
+        raise ModelError(
+            f"program {str(checkpoint)!r}: on {len(pictures)} pictures its ONNX graph answers up to {apart:.4f} off, wanted at most "
+            f"{PARITY}; compare the graphs layer by layer"
+        )
+    models, half_apart = {"fp32": model}, None
+    if has_half:
+        half = simplify(half_of_graph(model, checkpoint), checkpoint)
+        refuse(half, f"{checkpoint} in FP16")
+        refuse_stray_casts(half)
+        half_apart = float(np.abs(_answers(half, pictures) - found).max())
+        if not half_apart <= HALF_PARITY:
+            raise ModelError(
+                f"program {str(checkpoint)!r}: FP16 is refused, its answers are up to {half_apart:.3f} off FP32's, wanted at most "
+                f"{HALF_PARITY}; export with --precisions fp32"
+            )
+        models["fp16"] = half
+    contents = {name: one.SerializeToString(deterministic=True) for name, one in models.items()}
+    entries = {name: describe_file(_file(name), content) for name, content in contents.items()}
+    graph = PalmGraph(_contract(), entries, facts.least_score)
+    return PalmExport(graph, {_file(name): content for name, content in contents.items()}, apart, half_apart)
+
+
+def pictures_of_recording(samples: Path) -> Float32:
+    """Small pictures (N, 1, 96, 128) of frames spread over a recording."""
+    recording = open_recording(samples)
+    stride = max(len(recording) // MOST_PICTURES, 1)
+    shown = [shrink(np, frame).depth_small for index, frame in enumerate(recording) if index % stride == 0]
+    return np.stack(shown)[:MOST_PICTURES, None].astype(np.float32)
+
+
+def _answers_of_program(program: torch.export.ExportedProgram, pictures: Float32, path: Path) -> Float32:
+    try:
+        with torch.inference_mode():
+            (answer,) = flat(program.module()(torch.from_numpy(pictures))).values()
+    except Exception as error:
+        raise ModelError(
+            f"program {str(path)!r}: it refuses pictures {pictures.shape}, or gives several outputs: {error}; export it with one input "
+            f"(N, 1, {SMALL_ROWS}, {SMALL_COLUMNS}) and one output"
+        ) from error
+    wanted = (len(pictures), 3, PALM_ROWS, PALM_COLUMNS)
+    if tuple(answer.shape) != wanted or answer.dtype != torch.float32:
+        raise ModelError(
+            f"program {str(path)!r}: for {len(pictures)} pictures it gives {answer.dtype} of shape {tuple(answer.shape)}, "
+            f"wanted float32 of {wanted}; change the network's output"
+        )
+    answers: Float32 = answer.numpy()
+    return answers
+
+
+def _answers(model: onnx.ModelProto, pictures: Float32) -> Float32:
+    content = model.SerializeToString()
+    parts = [part[PALM_OUTPUT] for part in run_batches(content, pictures, (PALM_OUTPUT,), input_name=PALM_INPUT)]
+    return np.concatenate(parts)
+
+
+def _contract() -> Tensors:
+    return Tensors(
+        (Tensor(PALM_INPUT, "float32", ("batch", 1, SMALL_ROWS, SMALL_COLUMNS)),),
+        (Tensor(PALM_OUTPUT, "float32", ("batch", 3, PALM_ROWS, PALM_COLUMNS)),),
+    )
+
+
+def _file(precision: str) -> str:
+    return f"palm.{precision}.onnx"
