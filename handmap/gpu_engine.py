@@ -1,8 +1,15 @@
-"""The hand engine of a board: TensorRT behind the fused crop, both as one CUDA graph; found in the cache of engines."""
+"""The hand engine of a board: TensorRT behind the fused crop, both as one CUDA graph; found in the cache of engines.
 
+Frames reach the GPU through one page-locked, device-mapped buffer, which the crop reads in place.
+"""
+
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
+
+import numpy as np
 
 from handmap.arrays import Array, Int32
 from handmap.board import read_l4t_release
@@ -22,7 +29,10 @@ from handmap.engine_cache import (
 from handmap.engine_device import DeviceEngine
 from handmap.engine_tensorrt import load_tensorrt, open_tensorrt_engine
 from handmap.gpu import FusedCrop
+from handmap.mapped_memory import FrameBuffer, open_frame_buffers
 from handmap.values import DepthFrame, View
+
+LOG: Final = logging.getLogger("handmap.gpu")
 
 
 class GpuHandEngine:
@@ -33,6 +43,7 @@ class GpuHandEngine:
         self.batch, self.precision, self.tensors = engine.batch, engine.precision, engine.tensors
         self._engine, self._crop, self._held = engine, crop, held
         self._frame: DepthFrame | None = None
+        self._buffer: FrameBuffer | None = None
         engine.set_prelude(crop.enqueue)
 
     def infer(self, depth: Array) -> EngineOutput:
@@ -40,14 +51,23 @@ class GpuHandEngine:
         return self._engine.infer(depth)
 
     def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
-        """See `handmap.engine.ViewEngine`; a frame is copied to the GPU once, however often it is looked into."""
+        """See `handmap.engine.ViewEngine`; a frame is handed to the GPU once, however often it is looked into."""
         if frame is not self._frame:
-            self._crop.set_frame(frame)
+            self._crop.set_frame(self._on_gpu(frame))
             self._frame = frame
         self._crop.set_views(views)
         output = self._engine.replay()
         filled: Int32 = self._crop.filled.get(stream=self._engine.stream)
         return output, filled
+
+    def _on_gpu(self, frame: DepthFrame) -> DepthFrame:
+        """The frame where the GPU can read it; one that lies there already is left where it is."""
+        if not isinstance(frame.depth, np.ndarray):
+            return frame
+        if self._buffer is None or self._buffer.on_host.shape != frame.depth.shape:
+            (self._buffer,) = open_frame_buffers(frame.depth.shape, 1, LOG)
+        np.copyto(self._buffer.on_host, frame.depth)
+        return replace(frame, depth=self._buffer.on_gpu)
 
     def close(self) -> None:
         """Closes the engine and lets the cache have its file."""

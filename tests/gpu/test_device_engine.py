@@ -8,8 +8,10 @@ import pytest
 from handmap import gpu
 from handmap.arrays import Array, Float32
 from handmap.crop import crop_hand
+from handmap.engine import ViewEngine
 from handmap.engine_device import DeviceEngine
 from handmap.errors import DependencyError, EngineFailed
+from handmap.gpu_engine import GpuHandEngine
 from handmap.tensors import Tensor, Tensors
 from handmap.values import CROP_PX, View
 from tests.support.depth_frames import two_hands
@@ -174,3 +176,18 @@ def test_engines_that_are_closed_give_their_memory_back() -> None:
         DeviceEngine(DoublingPlan(), gpu, "fp16").close()
 
     assert cupy.get_default_memory_pool().used_bytes() <= before
+
+
+def test_frames_and_views_go_in_and_joints_come_out() -> None:
+    device = DeviceEngine(DoublingPlan(), gpu, "fp16")
+    engine = GpuHandEngine(device, gpu.FusedCrop(BATCH, out=device.input_buffer))
+    assert isinstance(engine, ViewEngine)
+    for distance_mm in (300.0, 420.0):
+        scene = two_hands(distance_mm)
+        for views in (scene.views, scene.views[:1], scene.views[::-1]):
+            output, filled = engine.infer_views(scene.frame, views)
+
+            depth = np.stack([crop_hand(np, scene.frame, *view).depth for view in views])
+            assert (output.joints[: len(views)] != depth[:, :21, :3] * 2).mean() <= 1e-4
+            assert filled.tolist() == [*(depth < 1).sum(axis=(1, 2)), *[0] * (BATCH - len(views))]
+    engine.close()
