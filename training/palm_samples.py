@@ -19,7 +19,7 @@ from .palm_scene import UNIT_MM, PalmSample, render_palm_sample
 
 SHARD_SAMPLES = 1024
 MOST_HANDS = 2
-TRAIN_DOMAIN, VALIDATION_DOMAIN = 21, 22
+TRAIN_DOMAIN, VALIDATION_DOMAIN = 23, 24
 
 
 class PalmSamples(NamedTuple):

@@ -115,13 +115,13 @@ def _draw_hand(asset: HandAsset, lens: Intrinsics, others: list[PlacedHand], ran
 
 
 def _draw_rotation(random: np.random.Generator) -> Float64:
-    """Any way round; or upright; or with the arm coming from the camera's side, as one sees one's own hands."""
+    """Any way round; or upright; or leaning, mostly with the arm coming from the camera's side, as one sees one's own hands."""
     kind = random.uniform()
     if kind < 0.35:
         return uniform_rotation(random)
     if kind < 0.65:
         return upright_rotation(random)
-    pitch = math.radians(random.uniform(20, 85))
+    pitch = math.radians(random.uniform(20, 85)) * (-1 if random.uniform() < 0.7 else 1)
     return turn_z(math.radians(random.normal(0, 35))) @ turn_x(pitch) @ turn_y(random.uniform(0, 2 * math.pi))
 
 

@@ -1,6 +1,6 @@
 """Sequences of two synthetic hands for the benchmark `two-hands`: held-out hand shapes in named scenes at 640x480 and 30 frames a second.
 
-The same scene and index give the same frames on any machine.
+The same scene and number give the same frames.
 """
 
 from collections.abc import Callable, Iterator
@@ -68,22 +68,22 @@ SCENES = (
 )
 
 
-def render_sequence(kind: SceneKind, index: int, frames: int) -> Iterator[TwoHandFrame]:
-    """The frames of sequence `index` of a scene."""
+def render_sequence(kind: SceneKind, number: int, frames: int) -> Iterator[TwoHandFrame]:
+    """The frames of sequence `number` of a scene."""
     asset = load_hand_asset()
-    random = np.random.default_rng([SEED_DOMAIN, [one.name for one in SCENES].index(kind.name), index])
+    random = np.random.default_rng([SEED_DOMAIN, [one.name for one in SCENES].index(kind.name), number])
     # The widest lens where hands come as near as 300 mm side by side.
     focal = FOCALS_PX[0 if kind.name == "near-far" else int(random.integers(2))] * random.uniform(0.97, 1.03)
     lens = Intrinsics(WIDTH_PX, HEIGHT_PX, focal, focal, *random.uniform((312, 233), (328, 247)))
-    cast = kind.make(Stage(asset, lens, index, frames, random))
-    sensor = draw_sensor(random, DEPTH_UNITS_MM[index % 2], HEIGHT_PX, WIDTH_PX)
+    cast = kind.make(Stage(asset, lens, number, frames, random))
+    sensor = draw_sensor(random, DEPTH_UNITS_MM[number % 2], HEIGHT_PX, WIDTH_PX)
     figures = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px])
-    for number in range(frames):
-        turn = number / (frames - 1)
+    for at in range(frames):
+        turn = at / (frames - 1)
         z_mm = cast.background_mm.copy()
         for mover in cast.movers:
-            at = mover.start_mm + (mover.end_mm - mover.start_mm) * turn
-            mover.draw(z_mm, at, figures, np.random.default_rng(mover.seed))
+            place_mm = mover.start_mm + (mover.end_mm - mover.start_mm) * turn
+            mover.draw(z_mm, place_mm, figures, np.random.default_rng(mover.seed))
         is_hand = np.zeros(z_mm.shape, np.bool_)
         hands = [place_at(asset, hand, turn) for hand in cast.hands]
         for hand in hands:
@@ -91,7 +91,7 @@ def render_sequence(kind: SceneKind, index: int, frames: int) -> Iterator[TwoHan
             draw_mesh(z_mm, is_hand, hand.skin_mm, triangles, figures)
         noise = replace(sensor, seed=int(random.integers(0, 2**62)))
         depth, _ = sense(z_mm, is_hand, lens.fx_px, noise)
-        frame = DepthFrame(depth, sensor.depth_unit_mm, lens, number, number * FRAME_NS, TimestampSource.RECORDING)
+        frame = DepthFrame(depth, sensor.depth_unit_mm, lens, at, at * FRAME_NS, TimestampSource.RECORDING)
         yield TwoHandFrame(frame, tuple(_true_hand(hand, z_mm, lens) for hand in hands))
 
 
