@@ -52,16 +52,9 @@ class SideBranch(nn.Module):
 
     def judge(self, palm: Palm) -> Tensor:
         """The logit (N, 1) of a palm."""
-        normal, across, along = palm
-        turned = torch.stack(
-            [
-                along[:, 1] * across[:, 2] - along[:, 2] * across[:, 1],
-                along[:, 2] * across[:, 0] - along[:, 0] * across[:, 2],
-                along[:, 0] * across[:, 1] - along[:, 1] * across[:, 0],
-            ],
-            dim=1,
-        )  # the cross product in operators that every library has
-        logit: Tensor = self.scale * (normal * turned).sum(dim=1, keepdim=True)
+        # Written out: half precision keeps these products and sums as they are, where a reduction would go through floats.
+        (nx, ny, nz), (bx, by, bz), (ax, ay, az) = ((vector[:, 0:1], vector[:, 1:2], vector[:, 2:3]) for vector in palm)
+        logit: Tensor = self.scale * (nx * (ay * bz - az * by) + ny * (az * bx - ax * bz) + nz * (ax * by - ay * bx))
         return logit
 
 
