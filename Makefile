@@ -4,7 +4,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup lint test bench kernels test-gpu clean
+.PHONY: demo setup lint test bench soak kernels test-gpu clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -38,12 +38,17 @@ lint: .venv/ready .venv-3.10/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv-3.10/bin/mypy handmap runtime clients $(HOST_TESTS)
+	.venv-3.10/bin/mypy handmap runtime clients export/to_engine.py export/engine_plan.py export/engine_progress.py export/engine_store.py $(HOST_TESTS)
 
 test: .venv/ready .venv-3.10/ready .venv-3.12/ready
 	.venv-3.10/bin/pytest $(HOST_TESTS)
 	.venv-3.12/bin/pytest $(HOST_TESTS)
 	.venv/bin/pytest
+
+# An hour of the daemon at 60 frames a second: figures and plot into docs/measured; stop other work meanwhile.
+SOAK_MINUTES ?= 60
+soak: .venv/ready
+	.venv/bin/python -m docs.measured.soak $(SOAK_MINUTES) docs/measured
 
 # On a machine with an NVIDIA card, in a Python that has CuPy: prints what it skips and why, and the crop's microseconds.
 GPU_PYTHON ?= .venv/bin/python

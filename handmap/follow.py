@@ -12,7 +12,7 @@ from handmap.bundle import Bundle, ConfidenceTable
 from handmap.engine import Engines
 from handmap.errors import ConfigError
 from handmap.look import Clock, Look, look, recentred
-from handmap.search import is_hand, search
+from handmap.search import KEEP_EVIDENCE, evidence, is_hand, map_palms, search
 from handmap.track import (
     Track,
     Tracks,
@@ -25,8 +25,10 @@ from handmap.track import (
 from handmap.values import DepthFrame, Handedness, HandPose, View
 
 ONE_HAND_MM = 45.0  # two tracks whose hands are nearer than this follow the same one
+GEOMETRY_EVERY = 4  # frames: a hand that the palm graph does not see waits so long, and an empty room costs little
+LOST_S = 0.2  # a hand found again so soon where it was heading is the same one: it flickered
 HIDDEN_S = 0.8  # so long a hand that went behind another keeps its track
-BEHIND_MM = 220.0  # a hand that is lost within this of another one went behind it
+BEHIND_MM = 300.0  # a hand that is lost within this of another one went behind it
 BACK_MM = 160.0  # and is the same where it comes back within this of where it was heading, the faster the farther
 
 
@@ -38,7 +40,12 @@ class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # nearer than this is not looked at
     far_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # nor further
     proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = 6  # places that are tried at most when a hand is looked for
-    min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3  # what is less probably a hand is not taken for one
+    expects_hand: bool = (
+        False  # true: a hand is always in sight, so that what may be one is published; false: only what surely is one
+    )
+    min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = (
+        0.3  # what is less probably a hand is not taken for one
+    )
 
     def __post_init__(self) -> None:
         if self.near_mm >= self.far_mm:
@@ -61,6 +68,7 @@ class FollowSettings:
     range_mm: tuple[float, float]
     proposals: int
     min_confidence: float
+    expects_hand: bool = False
 
 
 def follow_settings(bundle: Bundle, config: TrackingConfig, xp: ArrayModule = np) -> FollowSettings:
@@ -82,6 +90,7 @@ def follow_settings(bundle: Bundle, config: TrackingConfig, xp: ArrayModule = np
         range_mm=(config.near_mm, config.far_mm),
         proposals=config.proposals,
         min_confidence=config.min_confidence,
+        expects_hand=config.expects_hand,
     )
 
 
@@ -101,11 +110,15 @@ def follow(
     looks = recentred(frame, look(frame, views, engines.hand, settings, clock), engines.hand, settings, clock)
     pairs = [Followed(track, seen) for track, seen in zip(tracks.active, looks, strict=True) if is_hand(seen, settings)]
     kept = [_continued(one, frame) for one in _one_hand_each(pairs, frame)]
-    hidden = _hidden(tracks, kept, frame)
     next_id = tracks.next_id
+    palms = map_palms(frame, engines, settings) if len(kept) < settings.max_hands else None
+    if palms is not None and not settings.expects_hand:  # asked for what is missing, it also speaks of what is not
+        kept = [one for one in kept if evidence(one.seen, palms) >= KEEP_EVIDENCE]
+    hidden = _hidden(tracks, kept, frame)
     if len(kept) < settings.max_hands:
         taken = [one.track.centre_mm for one in kept]
-        for seen in search(frame, taken, engines, settings, clock):
+        asks_geometry = tracks.missing % GEOMETRY_EVERY == 0
+        for seen in search(frame, taken, engines, settings, clock, palms, asks_geometry):
             back = _came_back(seen, hidden, frame)
             if back is None:
                 kept.append(Followed(start_track(next_id, seen.centre_mm, frame.capture_ns), seen))
@@ -115,7 +128,8 @@ def follow(
                 kept.append(_continued(Followed(back, seen), frame))
     followed = [Followed(observe_hand(one.track, one.seen.right, one.seen.xyz_camera_mm), one.seen) for one in kept]
     active = tuple(one.track for one in followed)
-    return [_pose(one, frame, settings) for one in followed], Tracks(active, next_id, tuple(hidden))
+    missing = tracks.missing + 1 if len(active) < settings.max_hands else 0
+    return [_pose(one, frame, settings) for one in followed], Tracks(active, next_id, tuple(hidden), missing)
 
 
 def _view(track: Track, frame: DepthFrame, settings: FollowSettings) -> View:
@@ -146,14 +160,14 @@ def _surprise_mm(pair: Followed, frame: DepthFrame) -> float:
 
 
 def _hidden(tracks: Tracks, kept: list[Followed], frame: DepthFrame) -> list[Track]:
-    """Tracks that are remembered though their hand is not seen: it was lost beside another one, not long ago."""
+    """Tracks that are remembered though their hand is not seen: it was lost just now, or beside another one not long ago."""
     ids = {one.track.track_id for one in kept}
     lost = [track for track in (*tracks.hidden, *tracks.active) if track.track_id not in ids]
     recent = [track for track in lost if 0 <= frame.capture_ns - track.capture_ns <= HIDDEN_S * 1e9]
     return [
         track
         for track in recent
-        if track in tracks.hidden
+        if frame.capture_ns - track.capture_ns <= LOST_S * 1e9
         or any(float(np.linalg.norm(track.centre_mm - one.track.centre_mm)) < BEHIND_MM for one in kept)
     ]
 

@@ -18,6 +18,7 @@ PALM_ROWS, PALM_COLUMNS = 24, 32
 STRIDE = SMALL_ROWS // PALM_ROWS
 SPAN_MM = 100.0
 SPAN_CELLS = 32.0  # 100 mm at 300 mm before a camera of 475 px focal length at 640x480: about 1.0
+NEAR_CELLS = 2  # a place belongs to a score so near: the middle of a hand is off by a cell or so
 MOST = 2.0  # what is nearer than half that distance looks as if it were there
 
 
@@ -36,6 +37,25 @@ class Palm:
     centre_mm: Float32
     score: float
     right: float
+
+
+@dataclass(frozen=True)
+class PalmMap:
+    """The palm graph's answer (3, 24, 32) on the host, and the lens of the small picture that it is of."""
+
+    palms: Float32
+    lens: Intrinsics
+
+    def score_at(self, centre_mm: Float32) -> float:
+        """The highest score near where a place (3,) in the camera frame, mm, is seen; 0 off the picture."""
+        x, y, z = (float(value) for value in centre_mm)
+        if z <= 0:
+            return 0.0
+        column = (x / z * self.lens.fx_px + self.lens.cx_px - (STRIDE - 1) / 2) / STRIDE
+        row = (y / z * self.lens.fy_px + self.lens.cy_px - (STRIDE - 1) / 2) / STRIDE
+        top, left = max(round(row) - NEAR_CELLS, 0), max(round(column) - NEAR_CELLS, 0)
+        near = self.palms[0, top : max(round(row) + NEAR_CELLS + 1, 0), left : max(round(column) + NEAR_CELLS + 1, 0)]
+        return float(_sigmoid(near.max())) if near.size else 0.0
 
 
 def small_lens(lens: Intrinsics) -> tuple[float, Intrinsics]:

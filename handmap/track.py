@@ -49,6 +49,7 @@ class Tracks:
     active: tuple[Track, ...]
     next_id: int
     hidden: tuple[Track, ...] = ()
+    missing: int = 0  # frames in a row in which a hand was missing
 
 
 NO_TRACKS = Tracks((), 1)

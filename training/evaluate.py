@@ -16,7 +16,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 def evaluate_bundle(bundle_path: Path, data: str, precision: str, threads: int, most: int | None) -> dict[str, object]:
-    """The figures of `handmap.scores.summary` for a bundle on the data set called `data`.
+    """The figures of `handmap.scores.summary` for a bundle on the data set called `data`, which shows a right hand in every frame.
 
     Raises DatasetError if the set's joints are not the bundle's.
     """
@@ -29,7 +29,7 @@ def evaluate_bundle(bundle_path: Path, data: str, precision: str, threads: int, 
         )
     config = EngineConfig(precision=cast(Precision, precision), threads=threads)
     engines = open_engines(bundle, config, batch=1)
-    errors = measure(dataset, engines, follow_settings(bundle, TrackingConfig()), most)
+    errors = measure(dataset, engines, follow_settings(bundle, TrackingConfig(expects_hand=True)), most)
     engines.close()
     return summary(errors, bundle.hand.joint_names)
 

@@ -128,15 +128,18 @@ def test_a_track_keeps_its_id_without_searching_again() -> None:
     assert max(away for _, _, away in seen) < 5
 
 
-def test_a_lost_hand_is_absent_in_the_same_frame_and_comes_back_with_a_new_id() -> None:
+@pytest.mark.parametrize(("back_after_ms", "track_id"), [(66, 1), (400, 2)])
+def test_a_lost_hand_is_absent_in_the_same_frame_and_the_same_only_if_it_is_soon_back(
+    back_after_ms: int, track_id: int
+) -> None:
     engine = CentroidEngine()
     _, _, tracks = step(scene((0, 0, 500, 50)), NO_TRACKS, engine, settings())
 
     gone, _, tracks = step(scene(capture_ns=33_000_000), tracks, engine, settings())
-    _, ids, _ = step(scene((0, 0, 500, 50), capture_ns=66_000_000), tracks, engine, settings())
+    _, ids, _ = step(scene((0, 0, 500, 50), capture_ns=back_after_ms * 1_000_000), tracks, engine, settings())
 
     assert gone == []
-    assert ids == [2]
+    assert ids == [track_id]
 
 
 def test_a_hand_that_jumps_is_found_again_in_the_same_frame() -> None:
@@ -320,3 +323,17 @@ def test_an_engine_that_crops_by_itself_gives_the_same_hands(batch: int) -> None
         assert [pose.track_id for pose in one] == [pose.track_id for pose in other]
         for pose, twin in zip(one, other, strict=True):
             np.testing.assert_array_equal(pose.xyz_camera_mm, twin.xyz_camera_mm)
+
+
+@pytest.mark.parametrize(("score", "expects_hand", "hands"), [(3.0, False, 1), (-9.0, False, 0), (-9.0, True, 1)])
+def test_what_the_palm_graph_does_not_see_is_a_hand_only_where_one_is_expected(
+    score: float, expects_hand: bool, hands: int
+) -> None:
+    palms = PalmsAt(11, 16, 95 * 100 / 32 / 500)
+    palms.answer[0, 11, 16] = score
+    doubtful = ConfidenceTable((0.0, 1.0), (60.0, 5.0), (0.0, 1.0), (0.0, 0.8))
+    how = replace(settings(), confidence=doubtful, expects_hand=expects_hand)
+
+    (poses,) = follow_scenes(CentroidEngine(), how, [scene((0, 0, 500, 50))], Engines(CentroidEngine(), palms, 0.9))
+
+    assert len(poses) == hands
