@@ -1,4 +1,4 @@
-"""The calibration set on disk: `set.json`, `crops.npz`, `held_out.npz` and a contact sheet; whole or absent.
+"""The calibration set on disk: `set.json`, crops and pictures of whole frames, those held out, a contact sheet; whole or absent.
 
 set.json is these structs. What goes into a set is decided in select.py.
 """
@@ -16,9 +16,13 @@ from handmap.arrays import Float32
 from handmap.atomic import new_folder
 from handmap.errors import DatasetError
 
+from .pictures import Pictures, join_pictures
+
 MANIFEST: Final = "set.json"
 CROPS: Final = "crops.npz"
 HELD_OUT: Final = "held_out.npz"
+PICTURES: Final = "pictures.npz"
+HELD_OUT_PICTURES: Final = "held_out_pictures.npz"
 SHEET: Final = "contact_sheet.png"
 FORMAT: Final = 1
 
@@ -73,18 +77,34 @@ class Crops:
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """A set whose files were found to be what its manifest says."""
+    """A set whose files were found to be what its manifest says; one selected before there were pictures has none of them."""
 
     path: Path
     sha256: str  # of set.json
     manifest: SetManifest
     crops: Crops
     held_out: Crops
+    pictures: Pictures  # of the frames that the crops are of
+    held_out_pictures: Pictures
 
 
-def write_set(path: Path, manifest: SetManifest, crops: Crops, held_out: Crops, sheet: bytes) -> None:
+@dataclass(frozen=True)
+class Samples:
+    """What the networks are shown of chosen frames: crops of hands, and the whole frames as small pictures."""
+
+    crops: Crops
+    pictures: Pictures
+
+
+def write_set(path: Path, manifest: SetManifest, chosen: Samples, held_out: Samples, sheet: bytes) -> None:
     """Writes the folder, in place of one that stands there; the manifest's hashes are filled in here."""
-    files = {CROPS: _encode(crops), HELD_OUT: _encode(held_out), SHEET: sheet}
+    files = {
+        CROPS: _encode(chosen.crops),
+        PICTURES: _encode(chosen.pictures),
+        HELD_OUT: _encode(held_out.crops),
+        HELD_OUT_PICTURES: _encode(held_out.pictures),
+        SHEET: sheet,
+    }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     whole = msgspec.structs.replace(manifest, files=hashes)
     with new_folder(path) as folder:
@@ -110,7 +130,12 @@ def read_set(path: Path) -> CalibrationSet:
         if hashlib.sha256(_read(path, name)).hexdigest() != wanted:
             raise DatasetError(f"calibration set {str(path)!r}: {name} is not what {MANIFEST} says; select it again")
     digest = hashlib.sha256(content).hexdigest()
-    return CalibrationSet(path, digest, manifest, _decode(path / CROPS), _decode(path / HELD_OUT))
+    crops, held_out = (Crops(**_decode(path / name)) for name in (CROPS, HELD_OUT))
+    pictures, held_out_pictures = (
+        Pictures(**_decode(path / name)) if name in manifest.files else join_pictures([])
+        for name in (PICTURES, HELD_OUT_PICTURES)
+    )
+    return CalibrationSet(path, digest, manifest, crops, held_out, pictures, held_out_pictures)
 
 
 def is_set(path: Path) -> bool:
@@ -118,15 +143,15 @@ def is_set(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
-def _encode(crops: Crops) -> bytes:
+def _encode(shown: Crops | Pictures) -> bytes:
     buffer = BytesIO()
-    np.savez_compressed(buffer, depth=crops.depth, truth=crops.truth)
+    np.savez_compressed(buffer, **vars(shown))
     return buffer.getvalue()
 
 
-def _decode(path: Path) -> Crops:
+def _decode(path: Path) -> dict[str, Float32]:
     with np.load(path, allow_pickle=False) as arrays:
-        return Crops(arrays["depth"], arrays["truth"])
+        return dict(arrays)
 
 
 def _read(folder: Path, name: str) -> bytes:

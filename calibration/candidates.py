@@ -20,6 +20,7 @@ from handmap.track import cube_centre
 from handmap.values import DepthFrame, Handedness, View
 
 from .footage import Footage, Shot
+from .pictures import Pictures, picture_of
 
 WRONG_BODY_MM: Final = 125.0  # half a cube away from the label: something else was found
 DISTANCE_BIN_MM: Final = 100.0
@@ -31,10 +32,12 @@ OUTSTRETCHED: Final = 1.45  # a finger tip this many times as far from the wrist
 
 @dataclass(frozen=True)
 class Candidate:
-    """A crop (128, 128), its true joints (J, 3) in half cube sides or NaN, where it came from, and the bins of its qualities."""
+    """A crop (128, 128), its true joints (J, 3) in half cube sides or NaN, its frame as the palm graph sees it, where it came from, and the
+    bins of its qualities."""
 
     depth: Float32
     truth: Float32
+    picture: Pictures
     source: int
     frame: int
     frame_sha256: str
@@ -98,7 +101,8 @@ def _candidate(shot: Shot, seen: Look, source: int, frame_digest: str, settings:
         truth = normalise_points(np, shot.truth_mm, crop).astype(np.float32)
     bins = dict(_bins(shot.frame, seen, settings.cube_mm))
     distance_mm = round(float(seen.view.centre_mm[2]), 1)
-    return Candidate(crop.depth, truth, source, shot.frame.frame_number, frame_digest, distance_mm, bins)
+    number = shot.frame.frame_number
+    return Candidate(crop.depth, truth, picture_of(shot), source, number, frame_digest, distance_mm, bins)
 
 
 def _bins(frame: DepthFrame, seen: Look, cube_mm: float) -> Iterator[tuple[str, int]]:

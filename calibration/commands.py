@@ -59,6 +59,7 @@ SET = click.option("--set", "set_path", type=click.Path(path_type=Path), require
 @METHOD
 @BODY
 @click.option("--float-layer", "float_layers", multiple=True, help="Layer to leave in float; give it again for more.")
+@click.option("--palm-float-layer", "palm_float_layers", multiple=True, help="The same, of the palm graph.")
 @click.option(
     "--mixed", type=click.Path(path_type=Path), help="Sensitivity file: leave in float what its search found."
 )
@@ -69,17 +70,26 @@ def quantise(
     method: str,
     body: str,
     float_layers: tuple[str, ...],
+    palm_float_layers: tuple[str, ...],
     mixed: Path | None,
     out: Path,
 ) -> None:
-    """Write a bundle with an INT8 graph."""
+    """Write a bundle with INT8 graphs: of the hand graph, and of the palm graph where the set has pictures for it."""
     from .quantise import Body, Recipe, quantise_bundle
     from .ranges import Method
 
-    recipe = Recipe(cast(Method, method), cast(Body, body), frozenset(float_layers))
+    recipe = Recipe(
+        cast(Method, method), cast(Body, body), frozenset(float_layers), palm_float_layers=frozenset(palm_float_layers)
+    )
     report = quantise_bundle(bundle_path, set_path, recipe, mixed, out)
-    click.echo(f"wrote {out}: INT8 graph of {report.bytes / 1e6:.1f} MB, {report.int8_share:.1%} of the work in INT8")
-    click.echo(f"in float: {', '.join(report.float_layers) or 'none'}")
+    click.echo(f"wrote {out}")
+    for name, made in report.made.items():
+        click.echo(
+            f"{name} graph: INT8 of {len(made.content) / 1e6:.2f} MB, {made.int8_share:.1%} of the work in INT8, "
+            f"in float: {', '.join(made.float_layers) or 'none'}"
+        )
+    if report.is_palm_left:
+        click.echo("palm graph: left without INT8, the set holds no pictures of whole frames; select it again for one")
     for reason in report.forced:
         click.echo(f"calibrated on a set that was forced: {reason}")
 
@@ -122,10 +132,10 @@ def sensitivity(bundle_path: Path, set_path: Path, method: str, body: str, crops
 def report(
     context: click.Context, bundle_path: Path, data: str, frames: int, hand: str, out: Path, as_json: bool
 ) -> None:
-    """Compare FP32, FP16 and INT8, and let the gate decide; exit code 1 if INT8 fails it."""
+    """Compare FP32, FP16 and INT8, and let the gates decide; exit code 1 if an INT8 graph fails its own."""
     import json
 
-    from .gate import explain
+    from .gate import explain, explain_palms
     from .report import report_bundle
 
     outcome = report_bundle(bundle_path, data, frames, hand, out)
@@ -139,5 +149,7 @@ def report(
         click.echo(f"wrote {out} with report.html and report.json")
         if outcome.gate is not None:
             click.echo(explain(outcome.gate))
-    if outcome.gate is not None and not outcome.gate.passed:
+        if outcome.palm_gate is not None:
+            click.echo(explain_palms(outcome.palm_gate))
+    if any(gate is not None and not gate.passed for gate in (outcome.gate, outcome.palm_gate)):
         context.exit(1)

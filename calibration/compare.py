@@ -25,6 +25,7 @@ from handmap.values import DepthFrame, Handedness
 from .calibration_set import CalibrationSet
 from .candidates import find_hand, frame_sha256
 from .footage import Footage, Shot
+from .pictures import Pictures, join_pictures, picture_of
 from .qdq import quantise_graph
 from .quantise import Body, load_body
 from .record import CalibrationRecord
@@ -47,6 +48,7 @@ class Comparison:
     truth_mm: Float32
     distance_mm: Float64  # (N,) of the crop's centre from the camera; NaN where unknown
     frames: list[int]
+    pictures: Pictures  # of all frames, hands or not
     found_error_mm: dict[str, Float64] = field(default_factory=dict)
     is_found: dict[str, Bool] = field(default_factory=dict)
     rest_jitter_mm: dict[str, float] = field(default_factory=dict)
@@ -69,7 +71,8 @@ def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterato
             if name in bundle.hand.precisions:
                 opened = open_engines(bundle, EngineConfig(precision=name, use_ungated_int8=True), batch=1)
                 stack.callback(opened.close)
-                engines[name] = opened
+                # One palm graph for all, so that what differs is the hand graph's doing.
+                engines[name] = replace(opened, palm=engines["fp32"].palm) if engines else opened
         if record is not None and record.float_layers:
             folder = stack.enter_context(TemporaryDirectory())
             plain = quantise_graph(load_body(bundle, cast(Body, record.body)), record.thresholds, frozenset())
@@ -87,6 +90,7 @@ def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[s
     Raises DatasetError if one of them was calibrated on, or no hand is found at all.
     """
     kept: list[tuple[Shot, Float32]] = []
+    pictures: list[Pictures] = []
     centres: dict[str, Float32 | None] = dict.fromkeys(bodies.engines)
     errors: dict[str, list[Float64]] = {name: [] for name in bodies.engines}
     found: dict[str, list[bool]] = {name: [] for name in bodies.engines}
@@ -98,6 +102,7 @@ def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[s
                     f"data {footage.name!r}: frame {shot.frame.frame_number} is in the calibration set, so that it proves nothing; "
                     "name other data"
                 )
+            pictures.append(picture_of(shot))
             for name, engines in bodies.engines.items():
                 before_mm = centres[name] if footage.is_moving else None
                 seen = find_hand(shot.frame, before_mm, engines, bodies.settings)
@@ -111,7 +116,7 @@ def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[s
             advance(done, f"{len(kept)} hands")
     if not kept:
         raise DatasetError(f"data {footage.name!r}: no hand was found on {total} frames; name data with hands in reach")
-    comparison = _on_same_crops(footage.name, kept, bodies)
+    comparison = _on_same_crops(footage.name, kept, join_pictures(pictures), bodies)
     if footage.has_truth:
         comparison.found_error_mm = {name: np.array(values) for name, values in errors.items()}
         comparison.is_found = {name: np.array(values, dtype=bool) for name, values in found.items()}
@@ -132,7 +137,8 @@ def compare_held_out(chosen: CalibrationSet, bodies: Bodies) -> Comparison:
     half_mm = bodies.settings.cube_mm / 2
     xyz = {name: _infer(engines.hand, depth) * half_mm for name, engines in bodies.engines.items()}
     unknown = np.full(len(depth), np.nan)
-    return Comparison(f"{chosen.path.name}, held out", depth, xyz, truth * half_mm, unknown, list(range(len(depth))))
+    name, pictures = f"{chosen.path.name}, held out", chosen.held_out_pictures
+    return Comparison(name, depth, xyz, truth * half_mm, unknown, list(range(len(depth))), pictures)
 
 
 def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], bodies: Bodies) -> dict[str, float]:
@@ -156,7 +162,7 @@ def _noisy_crop(frame: DepthFrame, centre_mm: Float32, bodies: Bodies, random: n
     return crop
 
 
-def _on_same_crops(name: str, kept: list[tuple[Shot, Float32]], bodies: Bodies) -> Comparison:
+def _on_same_crops(name: str, kept: list[tuple[Shot, Float32]], pictures: Pictures, bodies: Bodies) -> Comparison:
     cube_mm = bodies.settings.cube_mm
     crops = [crop_hand(np, shot.frame, centre, cube_mm, _is_mirrored(bodies)) for shot, centre in kept]
     depth = np.stack([crop.depth for crop in crops])[:, None]
@@ -168,7 +174,7 @@ def _on_same_crops(name: str, kept: list[tuple[Shot, Float32]], bodies: Bodies) 
     ]
     distance_mm = np.array([float(centre[2]) for _, centre in kept])
     frames = [shot.frame.frame_number for shot, _ in kept]
-    return Comparison(name, depth, xyz, np.stack(truth) * np.float32(cube_mm / 2), distance_mm, frames)
+    return Comparison(name, depth, xyz, np.stack(truth) * np.float32(cube_mm / 2), distance_mm, frames, pictures)
 
 
 def _infer(engine: Engine, depth: Float32) -> Float32:

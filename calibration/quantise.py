@@ -1,5 +1,6 @@
-"""A bundle with an INT8 graph, out of a bundle without: ranges from a calibration set, Q/DQ, and a record of how."""
+"""A bundle with INT8 graphs, out of a bundle without: ranges from a calibration set, Q/DQ, and a record of how."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -10,71 +11,89 @@ from onnx import ModelProto
 from handmap.bundle import Bundle, read_bundle
 from handmap.bundle_writer import describe_file, read_files, with_precisions, with_records, write_bundle
 from handmap.errors import ConfigError
+from handmap.palm_view import MOST
 
 from .calibration_set import CalibrationSet, read_set
 from .layers import int8_share, list_layers
 from .qdq import quantisable_tensors, quantise_graph
 from .ranges import Histogram, Method, choose_thresholds, collect_histograms
-from .record import RECORD, CalibrationRecord, Sensitivity, encode_record, read_sensitivity, work_key
+from .record import RECORD, CalibrationRecord, PalmRecord, Sensitivity, encode_record, read_sensitivity, work_key
 
-FILE: Final = "hand.int8.onnx"
+LARGEST_INPUT: Final = {"hand": 1.0, "palm": MOST}  # of each graph, by its contract
 REPORTS: Final = ("report.html", "report.json")  # of another INT8 graph; a new one needs new ones
 Body: TypeAlias = Literal["fp32", "fp16"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to quantise: the method for ranges, the precision of what stays in float, and which layers do."""
+    """How to quantise: the method for ranges, the precision of what stays in float, and which layers of each graph do."""
 
     method: Method
     body: Body
     float_layers: frozenset[str]
+    palm_float_layers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class QuantisedGraph:
+    """An INT8 graph, the ranges that it was made with, and how much of its work is in INT8."""
+
+    content: bytes
+    thresholds: dict[str, float]
+    float_layers: tuple[str, ...]
+    int8_share: float
 
 
 @dataclass(frozen=True)
 class QuantiseReport:
-    """What was made."""
+    """What was made, by graph, and what was left: a palm graph that the set has no pictures for."""
 
-    bytes: int
-    int8_share: float
-    float_layers: tuple[str, ...]
+    made: dict[str, QuantisedGraph]
+    is_palm_left: bool
     forced: tuple[str, ...]
 
 
 def quantise_bundle(bundle_path: Path, set_path: Path, recipe: Recipe, mixed: Path | None, out: Path) -> QuantiseReport:
-    """Writes the bundle `out`: that at bundle_path with an INT8 graph; `mixed` names a sensitivity file to follow.
+    """Writes the bundle `out`: that at bundle_path with INT8 graphs; `mixed` names a sensitivity file to follow for the hand graph.
 
-    Raises ConfigError if the sensitivity file is unfinished or of other work.
+    Raises ConfigError if the sensitivity file is unfinished or of other work, or an INT8 palm graph is wanted and cannot be made.
     """
     bundle, chosen = read_bundle(bundle_path), read_set(set_path)
     refuse_other_cube(bundle, chosen)
     sensitivity = _finished(mixed, work_key(bundle, chosen, recipe.method, recipe.body)) if mixed is not None else None
     float_layers = recipe.float_layers | frozenset((sensitivity and sensitivity.float_layers) or ())
-    model = load_body(bundle, recipe.body)
-    thresholds = find_thresholds(model, chosen, recipe.method)
-    content = quantise_graph(model, thresholds, float_layers).SerializeToString(deterministic=True)
-    share = int8_share(list_layers(model), float_layers)
-    record = encode_record(_record(chosen, recipe, thresholds, float_layers, share, sensitivity))
+    left = {"hand": float_layers}
+    if _has_palm_work(bundle, chosen, recipe):
+        left["palm"] = recipe.palm_float_layers
+    made = {
+        graph: _quantise(load_body(bundle, recipe.body, graph), graph, chosen, recipe.method, left[graph])
+        for graph in left
+    }
+    record = encode_record(_record(chosen, recipe, made, sensitivity))
     manifest = with_records(bundle.manifest, {RECORD: record})
-    manifest = with_precisions(manifest, {"int8": describe_file(FILE, content)})
-    files = {**read_files(bundle), FILE: content, RECORD: record}
+    files = {**read_files(bundle), RECORD: record}
+    for graph, one in made.items():
+        file = f"{graph}.int8.onnx"
+        manifest = with_precisions(manifest, {"int8": describe_file(file, one.content)}, graph)
+        files[file] = one.content
     for name in REPORTS:
         manifest.records.pop(name, None)
         files.pop(name, None)
     write_bundle(out, manifest, files)
-    return QuantiseReport(len(content), share, tuple(sorted(float_layers)), chosen.manifest.forced)
+    return QuantiseReport(made, bundle.palm is not None and "palm" not in made, chosen.manifest.forced)
 
 
-def load_body(bundle: Bundle, body: Body) -> ModelProto:
+def load_body(bundle: Bundle, body: Body, graph: str = "hand") -> ModelProto:
     """The graph of the precision in which everything but the INT8 layers computes."""
-    return onnx.load(bundle.graph_path("hand", body))
+    return onnx.load(bundle.graph_path(graph, body))
 
 
-def find_thresholds(model: ModelProto, chosen: CalibrationSet, method: Method) -> dict[str, float]:
+def find_thresholds(model: ModelProto, chosen: CalibrationSet, method: Method, graph: str = "hand") -> dict[str, float]:
     """Ranges of every activation that any assignment could quantise; that of the input is what it is by contract."""
-    histograms = collect_histograms(model, quantisable_tensors(model), chosen.crops.depth)
+    samples = {"hand": chosen.crops.depth, "palm": chosen.pictures.depth_small}[graph]
+    histograms = collect_histograms(model, quantisable_tensors(model), samples)
     inputs = {value.name for value in model.graph.input}
-    fixed = {name: found.largest for name, found in histograms.items() if _is_input(model, name, inputs)}
+    fixed = {name: LARGEST_INPUT[graph] for name in histograms if _is_input(model, name, inputs)}
     others: dict[str, Histogram] = {name: found for name, found in histograms.items() if name not in fixed}
     return {**choose_thresholds(others, method), **fixed}
 
@@ -86,6 +105,32 @@ def refuse_other_cube(bundle: Bundle, chosen: CalibrationSet) -> None:
             f"calibration set {str(chosen.path)!r}: its cube is {chosen.manifest.cube_mm} mm, the bundle's {bundle.hand.cube_mm} mm; "
             "select it again with this bundle"
         )
+
+
+def _has_palm_work(bundle: Bundle, chosen: CalibrationSet, recipe: Recipe) -> bool:
+    """Whether there are a palm graph and pictures; refuses what would leave an INT8 graph that the record does not tell of."""
+    if bundle.palm is None:
+        if recipe.palm_float_layers:
+            raise ConfigError(
+                f"bundle {str(bundle.path)!r}: it has no palm graph to leave {', '.join(sorted(recipe.palm_float_layers))} in float of; "
+                "leave out --palm-float-layer, or export the bundle with --palm"
+            )
+        return False
+    if not len(chosen.pictures) and (recipe.palm_float_layers or "int8" in bundle.palm.precisions):
+        raise ConfigError(
+            f"calibration set {str(chosen.path)!r}: it holds no pictures of whole frames, wanted some to make the INT8 palm graph of; "
+            "select it again"
+        )
+    return len(chosen.pictures) > 0
+
+
+def _quantise(
+    model: ModelProto, graph: str, chosen: CalibrationSet, method: Method, float_layers: frozenset[str]
+) -> QuantisedGraph:
+    thresholds = find_thresholds(model, chosen, method, graph)
+    content = quantise_graph(model, thresholds, float_layers).SerializeToString(deterministic=True)
+    share = int8_share(list_layers(model), float_layers)
+    return QuantisedGraph(content, thresholds, tuple(sorted(float_layers)), share)
 
 
 def _is_input(model: ModelProto, name: str, inputs: set[str]) -> bool:
@@ -108,10 +153,9 @@ def _finished(path: Path, key: str) -> Sensitivity:
 
 
 def _record(
-    chosen: CalibrationSet, recipe: Recipe, thresholds: dict[str, float], float_layers: frozenset[str], share: float,
-    sensitivity: Sensitivity | None,
-) -> CalibrationRecord:  # fmt: skip
-    manifest = chosen.manifest
+    chosen: CalibrationSet, recipe: Recipe, made: Mapping[str, QuantisedGraph], sensitivity: Sensitivity | None
+) -> CalibrationRecord:
+    manifest, hand, palm = chosen.manifest, made["hand"], made.get("palm")
     return CalibrationRecord(
         set_sha256=chosen.sha256,
         sources=manifest.sources,
@@ -122,8 +166,9 @@ def _record(
         frames=len(manifest.items),
         method=recipe.method,
         body=recipe.body,
-        thresholds=thresholds,
-        float_layers=tuple(sorted(float_layers)),
-        int8_share=share,
+        thresholds=hand.thresholds,
+        float_layers=hand.float_layers,
+        int8_share=hand.int8_share,
         sensitivity=sensitivity,
+        palm=PalmRecord(len(chosen.pictures), palm.thresholds, palm.float_layers, palm.int8_share) if palm else None,
     )

@@ -1,16 +1,16 @@
 """What values the activations take on a calibration set, as histograms of magnitudes, and the ranges chosen from them.
 
-Two passes over the crops: the largest magnitude of each tensor, then its histogram. Nothing of the samples is kept.
+Two passes over the samples: the largest magnitude of each tensor, then its histogram. Nothing of the samples is kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from onnx import ModelProto
 
-from handmap.arrays import Float32, Float64
+from handmap.arrays import Array, Float32, Float64
 from handmap.engine_onnx import run_batches
 from handmap.errors import ModelError
 from handmap.graph_view import expose
@@ -37,17 +37,22 @@ class Histogram:
     largest: float
 
 
-def collect_histograms(model: ModelProto, tensors: list[str], depth: Float32) -> dict[str, Histogram]:
-    """Histograms of the tensors on crops (N, 1, 128, 128).
+def collect_histograms(model: ModelProto, tensors: list[str], samples: Float32) -> dict[str, Histogram]:
+    """Histograms of the tensors on inputs (N, 1, H, W) of the graph.
 
     Raises ModelError where a tensor is not finite or always zero.
     """
     content, names = expose(model, tensors), tuple(tensors)
+    (graph_input,) = (value.name for value in model.graph.input)
+
+    def passes() -> Iterator[dict[str, Array]]:
+        return run_batches(content, samples, names, is_optimised=False, input_name=graph_input)
+
     largest = dict.fromkeys(tensors, 0.0)
     counts, sums = ({name: np.zeros(BINS) for name in tensors} for _ in range(2))
-    with track_progress("ranges", 2 * len(depth), "crops") as advance:
+    with track_progress("ranges", 2 * len(samples), "samples") as advance:
         done = 0
-        for values in run_batches(content, depth, names, is_optimised=False):
+        for values in passes():
             for name in tensors:
                 largest[name] = max(largest[name], float(np.abs(values[name]).max()))
             done += len(values[names[0]])
@@ -57,7 +62,7 @@ def collect_histograms(model: ModelProto, tensors: list[str], depth: Float32) ->
                 raise ModelError(
                     f"calibration: tensor {name!r} reaches {value} on the set, wanted a finite range; check the set"
                 )
-        for values in run_batches(content, depth, names, is_optimised=False):
+        for values in passes():
             for name in tensors:
                 magnitude = np.abs(values[name][values[name] != 0]).astype(np.float32)
                 where = np.minimum((magnitude * (BINS / largest[name])).astype(np.int32), BINS - 1)

@@ -1,4 +1,4 @@
-"""How an INT8 graph came to be: `calibration.json` in its bundle, and the sensitivity file that may have led to it."""
+"""How INT8 graphs came to be: `calibration.json` in its bundle, and the sensitivity file that may have led to it."""
 
 import hashlib
 from pathlib import Path
@@ -54,6 +54,15 @@ class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     float_layers: tuple[str, ...] | None = None
 
 
+class PalmRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the INT8 palm graph came to be, by the method and on the body of the hand graph."""
+
+    pictures: int
+    thresholds: dict[str, float]
+    float_layers: tuple[str, ...]
+    int8_share: float
+
+
 class CalibrationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of calibration.json."""
 
@@ -70,6 +79,7 @@ class CalibrationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     float_layers: tuple[str, ...]
     int8_share: float
     sensitivity: Sensitivity | None = None
+    palm: PalmRecord | None = None
 
 
 def encode_record(record: CalibrationRecord | Sensitivity) -> bytes:

@@ -21,6 +21,7 @@ from .calibration_set import is_set, read_set
 from .compare import PLAIN, Bodies, Comparison, compare_footage, compare_held_out, open_precisions
 from .figures import away_mm, judge, precision_figures, statistics, worst_frames
 from .footage import FirstShots, open_footage
+from .palms import PalmComparison, compare_palms, judge_palms, palm_figures
 from .record import RECORD, CalibrationRecord, read_record
 from .report_page import render
 
@@ -31,9 +32,10 @@ ORACLE_CROPS: Final = 128
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the report found; gate is none where the bundle has no INT8 graph."""
+    """What the report found; a gate is none where the bundle has no such INT8 graph, palm_gate also where FP32 reports no palm."""
 
     gate: Gate | None
+    palm_gate: Gate | None
     figures: Mapping[str, Any]
 
 
@@ -46,7 +48,8 @@ def report_bundle(bundle_path: Path, data: str, most: int, hand: str, out: Path)
     bundle = read_bundle(bundle_path)
     record = read_record(bundle) if RECORD in bundle.manifest.records else None
     comparison = _compare(bundle, record, data, most, hand)
-    figures = make_figures(bundle, record, comparison)
+    palms = compare_palms(bundle, comparison.dataset, comparison.pictures)
+    figures = make_figures(bundle, record, comparison, palms)
     gate = judge(comparison, "int8") if "int8" in comparison.xyz_mm else None
     contents = {
         JSON: json.dumps(figures, indent=1, sort_keys=True).encode() + b"\n",
@@ -62,11 +65,18 @@ def report_bundle(bundle_path: Path, data: str, most: int, hand: str, out: Path)
         )
         precisions[name] = msgspec.structs.replace(precision, accuracy=accuracy, gate=gate if name == "int8" else None)
     manifest = with_records(with_precisions(bundle.manifest, precisions), contents)
+    palm_gate = None
+    if bundle.palm is not None and palms is not None and "int8" in palms.reports:
+        palm_gate = judge_palms(palms, "int8")
+        judged = msgspec.structs.replace(bundle.palm.precisions["int8"], gate=palm_gate)
+        manifest = with_precisions(manifest, {"int8": judged}, "palm")
     write_bundle(out, manifest, {**read_files(bundle), **contents})
-    return Outcome(gate, figures)
+    return Outcome(gate, palm_gate, figures)
 
 
-def make_figures(bundle: Bundle, record: CalibrationRecord | None, comparison: Comparison) -> dict[str, Any]:
+def make_figures(
+    bundle: Bundle, record: CalibrationRecord | None, comparison: Comparison, palms: PalmComparison | None
+) -> dict[str, Any]:
     """The content of report.json."""
     precisions = [name for name in comparison.xyz_mm]
     figures: dict[str, Any] = {
@@ -76,6 +86,8 @@ def make_figures(bundle: Bundle, record: CalibrationRecord | None, comparison: C
         "gates": {name: msgspec.to_builtins(judge(comparison, name)) for name in precisions if name != "fp32"},
         "provenance": _provenance(bundle, record),
     }
+    if palms is not None:
+        figures["palm"] = palm_figures(palms)
     if "int8" in precisions:
         figures["oracle"] = _check_oracle(bundle, comparison)
         figures["steps"] = _steps(bundle)
@@ -89,7 +101,7 @@ def make_figures(bundle: Bundle, record: CalibrationRecord | None, comparison: C
 
 
 def _compare(bundle: Bundle, record: CalibrationRecord | None, data: str, most: int, hand: str) -> Comparison:
-    settings = follow_settings(bundle, msgspec.convert({"hand": hand}, TrackingConfig))
+    settings = follow_settings(bundle, msgspec.convert({"hand": hand, "expects_hand": True}, TrackingConfig))
     with open_precisions(bundle, record) as opened:
         for name, engines in opened.items():
             if name != PLAIN:
@@ -131,7 +143,11 @@ def _steps(bundle: Bundle) -> dict[str, list[float]]:
 
 def _provenance(bundle: Bundle, record: CalibrationRecord | None) -> dict[str, str]:
     made = bundle.manifest.made_from
-    hashes = {f"{name} graph sha256": found.sha256 for name, found in bundle.hand.precisions.items()}
+    hashes = {
+        f"{name} {graph} graph sha256": found.sha256
+        for graph, one in bundle.manifest.graphs.named().items()
+        for name, found in one.precisions.items()
+    }
     facts = {"checkpoint sha256": made.checkpoint_sha256, "commit": made.commit, **hashes}
     if record is not None:
         facts |= {"calibration set sha256": record.set_sha256}

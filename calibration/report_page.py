@@ -7,11 +7,13 @@ import msgspec
 import numpy as np
 
 from handmap.bundle import Bundle, Gate
+from handmap.search import MOST_PALMS
 
 from .compare import PLAIN, Comparison
 from .figures import worst_frames
-from .gate import explain
+from .gate import explain, explain_palms
 from .page import heading, page, paragraph, picture, table
+from .palms import NEAR_MM, SAME_DEPTH, SAME_LATERAL_MM
 from .plots import draw_by_joint, draw_coverage, draw_frames, draw_layers, draw_scales
 from .record import CalibrationRecord
 
@@ -26,6 +28,7 @@ def render(bundle: Bundle, record: CalibrationRecord | None, comparison: Compari
         *_joints(figures),
         *_distances(figures),
         *_worst(bundle, comparison),
+        *_palms(bundle, record, figures),
         *_calibration(record, figures),
         heading("Where it comes from"),
         table(("what", "value"), {name: [value] for name, value in figures["provenance"].items()}),
@@ -129,6 +132,31 @@ def _worst(bundle: Bundle, comparison: Comparison) -> Iterator[str]:
         draw_frames(comparison.crops[shown], joints, captions, bundle.hand.joint_names),
         "worst frames, FP32 grey, INT8 orange",
     )
+
+
+def _palms(bundle: Bundle, record: CalibrationRecord | None, figures: dict[str, Any]) -> Iterator[str]:
+    if bundle.palm is None or "palm" not in figures:
+        return
+    found = figures["palm"]
+    yield heading(f"Palm graph: what it reports on {found['pictures']} frames")
+    if "int8" in found["gates"]:
+        gate = msgspec.convert(found["gates"]["int8"], Gate)
+        yield paragraph(f"int8: {explain_palms(gate)}", "passed" if gate.passed else "failed")
+    elif "int8" in found["precisions"]:
+        yield paragraph("FP32 reports no hand on these frames, so that INT8 was not judged.", "failed")
+    if record is not None and record.palm is not None:
+        left = ", ".join(record.palm.float_layers) or "no layer"
+        yield paragraph(
+            f"{record.palm.int8_share:.1%} of its multiply-adds are in INT8; ranges on {record.palm.pictures} pictures; in float: {left}."
+        )
+    yield paragraph(
+        f"Places of a score of {bundle.palm.least_score} or more, at most {MOST_PALMS} a frame. A report is kept where another "
+        f"precision has it within {SAME_LATERAL_MM:.0f} mm across and {SAME_DEPTH:.0%} in depth; distances are of those. Kept and "
+        f"extra are shares of FP32's reports; a hand is found where a report lies within {NEAR_MM:.0f} mm of its label."
+    )
+    columns = ("reports", "kept", "extra", "median_mm", "p95_mm", "found")
+    rows = {name: [one[column] for column in columns] for name, one in found["precisions"].items()}
+    yield table(("precision", "reports", "kept", "extra", "median, mm", "p95, mm", "share found"), rows)
 
 
 def _calibration(record: CalibrationRecord | None, figures: dict[str, Any]) -> Iterator[str]:

@@ -14,10 +14,11 @@ from handmap.errors import ConfigError, DatasetError
 from handmap.follow import TrackingConfig, follow_settings
 from handmap.joints import HAND21
 
-from .calibration_set import FORMAT, Crops, Item, SetManifest, Source, write_set
+from .calibration_set import FORMAT, Crops, Item, Samples, SetManifest, Source, write_set
 from .candidates import Candidate, Found, find_candidates
 from .contact_sheet import draw_contact_sheet
 from .footage import Footage, open_footage
+from .pictures import join_pictures
 
 LEAST_FRAMES: Final = 500
 CANDIDATES_A_FRAME: Final = 6
@@ -85,8 +86,8 @@ def select_set(request: Request, out: Path) -> SetManifest:
         items=tuple(_item(one) for one in spread.chosen),
         files={},
     )
-    crops = _crops(spread.chosen)
-    write_set(out, manifest, crops, _crops(held_spread.chosen), draw_contact_sheet(crops.depth))
+    samples = _samples(spread.chosen)
+    write_set(out, manifest, samples, _samples(held_spread.chosen), draw_contact_sheet(samples.crops.depth))
     return manifest
 
 
@@ -185,7 +186,11 @@ def _item(one: Candidate) -> Item:
     return Item(one.source, one.frame, one.frame_sha256, one.distance_mm, one.bins)
 
 
-def _crops(chosen: list[Candidate]) -> Crops:
+def _samples(chosen: list[Candidate]) -> Samples:
+    pictures = join_pictures([one.picture for one in chosen])
     if not chosen:
-        return Crops(np.empty((0, 1, 128, 128), np.float32), np.empty((0, len(HAND21), 3), np.float32))
-    return Crops(np.stack([one.depth for one in chosen])[:, None], np.stack([one.truth for one in chosen]))
+        return Samples(
+            Crops(np.empty((0, 1, 128, 128), np.float32), np.empty((0, len(HAND21), 3), np.float32)), pictures
+        )
+    crops = Crops(np.stack([one.depth for one in chosen])[:, None], np.stack([one.truth for one in chosen]))
+    return Samples(crops, pictures)

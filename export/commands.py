@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from handmap.errors import ConfigError
+
 if TYPE_CHECKING:
-    from .to_engine import BuildResult
+    from .to_engine import BuildRequest, BuildResult
 
 
 @click.command()
@@ -55,11 +57,18 @@ def export(
 
 
 @click.command()
-@click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Folder that `handmap export` wrote.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp16", show_default=True)
-@click.option("--batch", type=click.IntRange(1, 64), default=1, show_default=True, help="Hands a call: max_hands.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Folder that `handmap export` wrote.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: fp16.")
+@click.option("--batch", type=click.IntRange(1, 64), help="Hands a call: max_hands. Default: 1.")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Default: the service's cache, else the user's.")
 @click.option("--workspace-mb", type=click.IntRange(1), help="Memory that a layer may ask for. Default: 512.")
+@click.option("--use-ungated-int8", is_flag=True, help="Build an int8 graph that has passed no accuracy gate.")
+@click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    help="In place of all above: the daemon's configuration; builds what the daemon will open.",
+)
 @click.option(
     "--backend",
     type=click.Choice(["tensorrt", "rtx"]),
@@ -67,29 +76,55 @@ def export(
     show_default=True,
     help="rtx: TensorRT-RTX, which builds without a GPU too.",
 )
-@click.option("--use-ungated-int8", is_flag=True, help="Build an int8 graph that has passed no accuracy gate.")
 @click.option("--is-needed", is_flag=True, help="Build nothing; exit 0 if a build is needed, 1 if not.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def build_engine(
-    bundle: Path, precision: str, batch: int, cache_dir: Path | None, workspace_mb: int | None, backend: str,
-    use_ungated_int8: bool, is_needed: bool, as_json: bool,
+    bundle: Path | None, precision: str | None, batch: int | None, cache_dir: Path | None, workspace_mb: int | None,
+    use_ungated_int8: bool, config: Path | None, backend: str, is_needed: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Turn a bundle into a TensorRT engine for this device, unless the cache holds it."""
     from handmap.engine_cache import BuilderOptions, engine_cache_dir
 
     from . import to_engine
+    from .engine_request import configured_request
 
-    options = BuilderOptions() if workspace_mb is None else BuilderOptions(workspace_mb)
-    request = to_engine.BuildRequest(
-        bundle, precision, batch, cache_dir or engine_cache_dir(), options, use_ungated_int8
-    )
+    request: BuildRequest | None
+    if config is not None:
+        if any((bundle, precision, batch, cache_dir, workspace_mb, use_ungated_int8)):
+            raise ConfigError(
+                "build-engine: --config says which engine to build, found other options that do; leave one of both out"
+            )
+        request = configured_request(config)
+        if request is None:
+            _say_none_configured(config, is_needed, as_json)
+    elif bundle is not None:
+        options = BuilderOptions() if workspace_mb is None else BuilderOptions(workspace_mb)
+        folder = cache_dir or engine_cache_dir()
+        request = to_engine.BuildRequest(bundle, precision or "fp16", batch or 1, folder, options, use_ungated_int8)
+    else:
+        raise ConfigError("build-engine: found no bundle; name one with --bundle, or a configuration with --config")
     library = to_engine.open_backend(backend)
     if is_needed:
         needed, why = to_engine.is_needed(request, library)
-        click.echo(json.dumps({"needed": needed, "why": why}) if as_json else why)
-        raise SystemExit(0 if needed else 1)
+        _answer_need(needed, why, as_json)
     result = to_engine.build_engine(request, library)
     click.echo(_engine_as_json(result) if as_json else _engine_as_text(result))
+
+
+def _say_none_configured(config: Path, is_needed: bool, as_json: bool) -> NoReturn:
+    """The end of the verb where no TensorRT engine is configured.
+
+    Raises ConfigError where one was to be built.
+    """
+    why = f"configuration {str(config)!r} names no TensorRT engine"
+    if is_needed:
+        _answer_need(False, why, as_json)
+    raise ConfigError(f"build-engine: {why}; set engine.backend to tensorrt, or name a bundle with --bundle")
+
+
+def _answer_need(needed: bool, why: str, as_json: bool) -> NoReturn:
+    click.echo(json.dumps({"needed": needed, "why": why}) if as_json else why)
+    raise SystemExit(0 if needed else 1)
 
 
 def _engine_as_json(result: "BuildResult") -> str:

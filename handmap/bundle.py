@@ -72,7 +72,8 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: dict[str, float]
     dataset: str
     frames: int
-    found_drop: float = 0.0  # share of hands found, FP32 less INT8
+    found_drop: float = 0.0  # share of hands found, FP32 less INT8; without labels, of FP32's reports that INT8 has not
+    extra: float = 0.0  # of a palm graph: reports that FP32 has not, as a share of FP32's
 
 
 class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ HandmapError
         CameraLost
         EngineFailed
         NetworkUnavailable
+    NoAnswer           a daemon that was asked and does not answer
     PacketError        bytes on the wire that are not a packet of ours
 
 A message is one sentence: what was being done, what was found, what was wanted, how to mend it.
@@ -80,6 +81,10 @@ class EngineFailed(Transient):
 
 class NetworkUnavailable(Transient):
     """A packet could not be handed to the network."""
+
+
+class NoAnswer(HandmapError):
+    """No daemon answers where one was asked."""
 
 
 class PacketError(HandmapError):

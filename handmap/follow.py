@@ -1,7 +1,7 @@
 """The whole per-frame step: (frame, tracks) -> (poses, tracks). What the daemon, evaluation and calibration do alike."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import msgspec
@@ -12,6 +12,7 @@ from handmap.bundle import Bundle, ConfidenceTable
 from handmap.engine import Engines
 from handmap.errors import ConfigError
 from handmap.look import Clock, Look, look, recentred
+from handmap.palm_view import PalmMap
 from handmap.search import KEEP_EVIDENCE, evidence, is_hand, map_palms, search
 from handmap.track import (
     Track,
@@ -26,6 +27,7 @@ from handmap.values import DepthFrame, Handedness, HandPose, View
 
 ONE_HAND_MM = 45.0  # two tracks whose hands are nearer than this follow the same one
 GEOMETRY_EVERY = 4  # frames: a hand that the palm graph does not see waits so long, and an empty room costs little
+MOST_DOUBTFUL = 3  # frames in a row with little evidence: then it was no hand
 LOST_S = 0.2  # a hand found again so soon where it was heading is the same one: it flickered
 HIDDEN_S = 0.8  # so long a hand that went behind another keeps its track
 BEHIND_MM = 300.0  # a hand that is lost within this of another one went behind it
@@ -113,7 +115,8 @@ def follow(
     next_id = tracks.next_id
     palms = map_palms(frame, engines, settings) if len(kept) < settings.max_hands else None
     if palms is not None and not settings.expects_hand:  # asked for what is missing, it also speaks of what is not
-        kept = [one for one in kept if evidence(one.seen, palms) >= KEEP_EVIDENCE]
+        kept = [_doubted(one, palms) for one in kept]
+        kept = [one for one in kept if one.track.doubtful < MOST_DOUBTFUL]
     hidden = _hidden(tracks, kept, frame)
     if len(kept) < settings.max_hands:
         taken = [one.track.centre_mm for one in kept]
@@ -140,6 +143,11 @@ def _view(track: Track, frame: DepthFrame, settings: FollowSettings) -> View:
 
 def _side(track: Track, settings: FollowSettings) -> Handedness:
     return track.handedness if settings.handedness is Handedness.UNKNOWN else settings.handedness
+
+
+def _doubted(one: Followed, palms: PalmMap) -> Followed:
+    is_doubtful = evidence(one.seen, palms) < KEEP_EVIDENCE
+    return replace(one, track=replace(one.track, doubtful=one.track.doubtful + 1 if is_doubtful else 0))
 
 
 def _continued(one: Followed, frame: DepthFrame) -> Followed:

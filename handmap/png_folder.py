@@ -28,13 +28,13 @@ Rate = Annotated[float, msgspec.Meta(ge=0.001, le=10_000)]
 class PngFolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the PNGs do not say themselves; encoding nyu means mm = 256 * green + blue."""
 
-    fx_px: Focal
-    fy_px: Focal
-    cx_px: Centre
-    cy_px: Centre
-    depth_unit_mm: Unit = 1.0
-    fps: Rate = 30.0
-    encoding: Literal["depth16", "nyu"] = "depth16"
+    fx_px: Focal  # focal length across
+    fy_px: Focal  # and down
+    cx_px: Centre  # optical centre, from the left
+    cy_px: Centre  # and from the top
+    depth_unit_mm: Unit = 1.0  # of one step of the raw values
+    fps: Rate = 30.0  # frames a second
+    encoding: Literal["depth16", "nyu"] = "depth16"  # nyu: mm = 256 * green + blue
 
 
 class PngFolder:

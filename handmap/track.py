@@ -32,6 +32,7 @@ class Track:
     frames: int
     right: float = 0.0
     palm_mm: float = PALM_MM
+    doubtful: int = 0  # frames in a row in which little spoke for a hand
 
     @property
     def handedness(self) -> Handedness:

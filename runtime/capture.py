@@ -1,30 +1,52 @@
-"""The capture thread: reads the camera, keeps only the newest frame, counts those that were overtaken."""
+"""The capture thread: reads the camera, keeps only the newest frame, refuses what is no frame of now, counts all of it."""
 
 import threading
+import time
 from types import TracebackType
 from typing import Final
 
+from handmap.errors import CameraLost
 from handmap.values import DepthFrame
 
 from .camera import Camera
+from .state import Counts
 
 POLL_S: Final = 0.2  # longest wait inside the camera before the thread looks whether it shall stop
-JOIN_S: Final = 0.5
+CLOSE_S: Final = 0.8  # closing takes a RealSense 0.1 to 0.3 s; a longer one is taken to hang
+HUNG_S: Final = 1.5  # a wait for a frame that is not back by then hangs
+OPEN_HUNG_S: Final = 8.0  # opening may enumerate a bus that was just reset
+LATE_S: Final = 0.1  # older than this, a frame is left for a newer one that comes at once
+NEWER_S: Final = 0.02
+CATCH_UP_S: Final = 0.3
+STALE_S: Final = 0.5  # older than this a frame says nothing of now
+FUTURE_S: Final = 0.05  # nor does one from the future; clocks are mapped to within milliseconds
 
 
 class Capture:
-    """Runs from `with` to its end; the camera is closed there. What the camera raises comes out of `wait_newest`."""
+    """Runs from `with` to its end. The thread that reads the camera also closes it; what the camera raises comes out of
+    `wait_newest`.
 
-    def __init__(self, camera: Camera) -> None:
+    With is_real_time, frames that are stale, or repeat the time of one before, are refused. A thread that hangs in a call of the
+    camera is left behind and counted; whenever the call returns after all, the thread closes the camera and ends.
+    """
+
+    def __init__(self, camera: Camera, counts: Counts | None = None, is_real_time: bool = False) -> None:
         self._camera = camera
+        self._counts = Counts() if counts is None else counts
+        self._is_real_time = is_real_time
         self._ready = threading.Condition()
         self._newest: DepthFrame | None = None
         self._failure: Exception | None = None
+        self._shape: tuple[int, ...] | None = None
+        self._kept_ns = 0
+        self._refused_s = 0.0
+        self._called_s = time.monotonic()  # when the call that the thread is in began
+        self._hung_s = OPEN_HUNG_S
         self._is_stopping = False
-        self.dropped = 0
-        self._thread = threading.Thread(target=self._read, name="capture", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
     def __enter__(self) -> "Capture":
+        self._called_s = time.monotonic()
         self._thread.start()
         return self
 
@@ -32,8 +54,14 @@ class Capture:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_stopping = True
-        self._camera.close()
-        self._thread.join(JOIN_S)
+        self._thread.join(POLL_S + CLOSE_S)
+        if self._thread.is_alive():
+            self._counts.hung += 1
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were overtaken by a newer one."""
+        return self._counts.dropped
 
     @property
     def has_ended(self) -> bool:
@@ -41,45 +69,104 @@ class Capture:
         with self._ready:
             return self._camera.has_ended and self._newest is None
 
+    @property
+    def is_refusing(self) -> bool:
+        """Whether frames come that are refused."""
+        return time.monotonic() - self._refused_s < STALE_S
+
     def wait_newest(self, timeout_s: float) -> DepthFrame | None:
         """The newest frame that was not given out yet, or None if none came in time.
 
-        Raises whatever the camera raised.
+        Raises whatever the camera raised, and CameraLost if a call of the camera does not return.
         """
         with self._ready:
             self._ready.wait_for(self._has_news, timeout_s)
             frame, self._newest = self._newest, None
             if frame is None and self._failure is not None:
-                raise self._failure
+                self._raise_failure()
+            if frame is not None:
+                frame = self._not_late(frame)
         if frame is not None:
             self._camera.taken()
+        elif not self._camera.has_ended and time.monotonic() - self._called_s > self._hung_s:
+            raise CameraLost(
+                f"camera: a call has not come back within {self._hung_s:.1f} s; it is left behind and the camera opened anew"
+            )
         return frame
 
     def published(self) -> None:
-        """Says that the frame given out last was published."""
+        """Says that the frame given out last was published, or that nothing will become of it."""
         self._camera.published()
+
+    def _raise_failure(self) -> None:
+        """Lets go of the failure: its traceback holds camera and frame, which a circle of references would keep for long."""
+        failure, self._failure = self._failure, None
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure
+
+    def _not_late(self, frame: DepthFrame) -> DepthFrame:
+        """The frame, or the newest of those that follow at once on a late one, as after a stall."""
+        end_s = time.monotonic() + CATCH_UP_S
+        while self._is_real_time and _age_s(frame) > LATE_S and time.monotonic() < end_s:
+            self._ready.wait_for(lambda: self._newest is not None, NEWER_S)
+            if self._newest is None:
+                break
+            frame, self._newest = self._newest, None
+            self._counts.skipped += 1
+        return frame
 
     def _has_news(self) -> bool:
         return self._newest is not None or self._failure is not None or self._camera.has_ended
 
-    def _read(self) -> None:
+    def _run(self) -> None:
         try:
-            while not self._is_stopping:
-                frame = self._camera.wait_frame(POLL_S)
-                if frame is not None:
-                    self._keep(frame)
-                elif self._camera.has_ended:
-                    with self._ready:
-                        self._ready.notify()
-                    return
+            self._read()
         except Exception as error:  # noqa: BLE001  carried to the main loop, which knows what to do with each kind
             with self._ready:
                 self._failure = error
                 self._ready.notify()
+        finally:
+            self._camera.close()
+
+    def _read(self) -> None:
+        while not self._is_stopping:
+            frame = self._camera.wait_frame(POLL_S)
+            self._called_s, self._hung_s = time.monotonic(), HUNG_S
+            if frame is not None:
+                self._keep(frame)
+            elif self._camera.has_ended:
+                with self._ready:
+                    self._ready.notify()
+                return
 
     def _keep(self, frame: DepthFrame) -> None:
+        if self._shape not in (None, frame.depth.shape):
+            raise CameraLost(
+                f"camera: frame {frame.frame_number} has shape {frame.depth.shape} after frames of {self._shape}; the camera is opened anew"
+            )
+        self._shape = frame.depth.shape
+        if self._is_real_time and not self._is_of_now(frame):
+            self._refused_s = time.monotonic()
+            return
+        self._kept_ns = frame.capture_ns
         with self._ready:
             if self._newest is not None:
-                self.dropped += 1
+                self._counts.dropped += 1
             self._newest = frame
             self._ready.notify()
+
+    def _is_of_now(self, frame: DepthFrame) -> bool:
+        if frame.capture_ns == self._kept_ns:
+            self._counts.repeated += 1
+            return False
+        if frame.capture_ns < self._kept_ns or not -FUTURE_S <= _age_s(frame) <= STALE_S:
+            self._counts.stale += 1
+            return False
+        return True
+
+
+def _age_s(frame: DepthFrame) -> float:
+    return (time.monotonic_ns() - frame.capture_ns) / 1e9

@@ -1,4 +1,4 @@
-"""The verbs run, record, check and bench. Heavy imports wait inside until a verb needs them."""
+"""The verbs run, status, doctor, record, check and bench. Heavy imports wait inside until a verb needs them."""
 
 import json
 import signal
@@ -28,23 +28,39 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 
 @click.command()
 @CONFIG
-@click.option("--validate", is_flag=True, help="Read configuration and bundle, say whether they are good, and leave.")
+@click.option("--validate", is_flag=True, help="Check all that can be checked without opening the camera, and leave.")
 def run(config: Path, validate: bool) -> None:
-    """Track hands and publish joints until the recording ends or SIGTERM comes."""
-    from handmap.bundle import read_bundle
+    """Track hands and publish joints until the recording ends or SIGTERM comes; read F again on SIGHUP."""
     from handmap.config import read_config
 
     from .daemon import Daemon
     from .logs import start_logging
+    from .reload import check_settings
     from .settings import Settings
 
     settings = read_config(config, Settings)
     if validate:
-        bundle = read_bundle(settings.bundle)
+        bundle = check_settings(settings)
         click.echo(f"configuration {str(config)!r} is valid; bundle {bundle.id.hex()} at {str(bundle.path)!r} is whole")
         return
-    start_logging(settings.log.level)
-    Daemon(settings, _stop_on_signals()).run()
+    start_logging(settings.log)
+    daemon = Daemon(settings, _stop_on_signals(), config)
+    signal.signal(signal.SIGHUP, lambda *_: daemon.request_reload())
+    daemon.run()
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), help="The daemon's configuration, for its port.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Of the daemon's telemetry; default: 9400.")
+@JSON
+def status(config: Path | None, port: int | None, as_json: bool) -> None:
+    """Ask the daemon on this machine what it does; exit code 1 when none answers."""
+    import msgspec
+
+    from .status import as_text, ask_daemon, status_port
+
+    facts = ask_daemon(status_port(config, port))
+    click.echo(json.dumps(msgspec.to_builtins(facts)) if as_json else as_text(facts))
 
 
 @click.command()
@@ -71,6 +87,22 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
         click.echo(
             f"{frames} frames of {camera.name} are in {str(out)!r}" if frames else "no frame came, nothing was written"
         )
+
+
+@click.command()
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="The daemon's configuration; default: /etc/handmap/config.yaml."
+)
+@click.option("--image", type=click.Path(path_type=Path), help="Root file system that does not run, to look at instead.")
+@JSON
+def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
+    """Look for whatever keeps the daemon from its work, and say how to mend it; exit code 1 if there is anything."""
+    from .doctor import as_text, examine, open_machine
+    from .doctor_patient import Patient
+
+    report = examine(Patient(open_machine(image), config))
+    click.echo(json.dumps(report.as_json()) if as_json else as_text(report))
+    raise SystemExit(report.exit_code)
 
 
 @click.command()

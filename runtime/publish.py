@@ -6,9 +6,10 @@ import secrets
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias
 
-from handmap.errors import ConfigError, NetworkUnavailable
+from handmap.errors import ConfigError
 from handmap.packet import Packet, encode, hand_from_pose
 from handmap.packet_fields import NO_BUNDLE, MessageType, Precision
 from handmap.values import DepthFrame, HandPose
@@ -18,16 +19,85 @@ from .state import DaemonStatus
 
 LOG = logging.getLogger("handmap.publish")
 
+LOOK_UP_AGAIN_S: Final = 1.0
 
-@dataclass
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+
+
+class Sender(Protocol):
+    """What is asked of a socket."""
+
+    def sendto(self, data: bytes, address: Address, /) -> int: ...
+    def close(self) -> None: ...
+
+
+WrapSender: TypeAlias = Callable[[Sender], Sender]
+
+
 class Target:
-    """A receiver, its resolved address, and how sending to it goes."""
+    """A receiver, and how sending to it goes. A host name is looked up in a thread of its own until it is found."""
 
-    name: str
-    out: socket.socket
-    address: tuple[str, int] | tuple[str, int, int, int]
-    errors: int = 0
-    is_failing: bool = False
+    def __init__(self, config: TargetConfig, wrap: WrapSender) -> None:
+        self.name = f"{config.host}:{config.port}"
+        self.errors = 0
+        self.packets = 0
+        self.sent_bytes = 0
+        self.is_failing = False
+        self._config = config
+        self._wrap = wrap
+        self._route: tuple[Sender, Address] | None = None  # one assignment, so that no lock is needed
+        self._problem = "its host name was not looked up yet"
+        self._closed = threading.Event()
+        _refuse_no_name(self.name, config.host)
+        if not self._find_route(socket.AI_NUMERICHOST):
+            threading.Thread(target=self._look_up, name="look-up", daemon=True).start()
+
+    def send(self, data: bytes) -> None:
+        """Hands the packet to the network, or counts that this cannot be done now."""
+        try:
+            if self._route is None:
+                raise OSError(self._problem)
+            out, address = self._route
+            out.sendto(data, address)
+            self.packets += 1
+            self.sent_bytes += len(data)
+        except OSError as error:
+            self.errors += 1
+            if not self.is_failing:
+                self.is_failing = True
+                LOG.warning(
+                    "target=%s sending=failing error=%r errors=%d", self.name, error.strerror or str(error), self.errors
+                )
+            return
+        if self.is_failing:
+            self.is_failing = False
+            LOG.info("target=%s sending=well errors=%d", self.name, self.errors)
+
+    def close(self) -> None:
+        """Closes the socket; a look-up under way ends by itself."""
+        self._closed.set()
+        if self._route is not None:
+            self._route[0].close()
+
+    def _look_up(self) -> None:
+        while not self._closed.is_set() and not self._find_route(0):
+            self._closed.wait(LOOK_UP_AGAIN_S)
+        if self._closed.is_set() and self._route is not None:
+            self._route[0].close()
+
+    def _find_route(self, flags: int) -> bool:
+        try:
+            found = socket.getaddrinfo(self._config.host, self._config.port, type=socket.SOCK_DGRAM, flags=flags)
+            family, address = found[0][0], found[0][4]
+            out = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        except OSError as error:  # socket.gaierror is one
+            if not flags and self._problem != (problem := f"its host name cannot be looked up ({error.strerror})"):
+                self._problem = problem
+                LOG.warning("target=%s error=%r", self.name, f"{problem}; correct publish.targets if that stays so")
+            return False
+        out.setblocking(False)
+        self._route = (self._wrap(out), address)  # type: ignore[assignment]  # AF_INET and AF_INET6 give these two shapes
+        return True
 
 
 class Publisher:
@@ -37,7 +107,7 @@ class Publisher:
     """
 
     def __init__(self, targets: list[Target]) -> None:
-        self._targets = targets
+        self.targets = tuple(targets)
         self._lock = threading.Lock()
         self._stream_id = secrets.randbits(32)
         self._sequence = 0
@@ -47,7 +117,7 @@ class Publisher:
     @property
     def errors(self) -> int:
         """Packets that could not be handed to the network, over all targets."""
-        return sum(target.errors for target in self._targets)
+        return sum(target.errors for target in self.targets)
 
     def identify(self, bundle_id: bytes, precision: Precision) -> None:
         """What later packets say of the model that is run."""
@@ -70,62 +140,50 @@ class Publisher:
         )  # fmt: skip
         return self._send(packet)
 
+    def retarget(self, targets: list[Target]) -> None:
+        """Sends the same stream to other targets from the next packet on, and closes the old ones."""
+        with self._lock:
+            old, self.targets = self.targets, tuple(targets)
+        for target in old:
+            target.close()
+
     def close(self) -> None:
         """Closes the sockets."""
-        for out in {id(target.out): target.out for target in self._targets}.values():
-            out.close()
+        for target in self.targets:
+            target.close()
 
     def _send(self, packet: Packet) -> int:
         with self._lock:
             now_ns = time.monotonic_ns()
             data = encode(dataclasses.replace(packet, sequence=self._sequence, publish_ns=now_ns))
             self._sequence += 1
-            for target in self._targets:
-                _send_to(target, data)
+            for target in self.targets:
+                target.send(data)
         return now_ns
 
 
-def open_publisher(config: PublishConfig) -> Publisher:
-    """A publisher to the configured targets, their names resolved once.
+def _as_it_is(sender: Sender) -> Sender:
+    return sender
 
-    Raises ConfigError for a name that does not exist, NetworkUnavailable if names cannot be looked up now.
+
+def open_publisher(config: PublishConfig, wrap: WrapSender = _as_it_is) -> Publisher:
+    """A publisher to the configured targets, each of whose sockets goes through wrap.
+
+    Addresses are reached at once; a target with a host name joins when that is found. Raises ConfigError for what can be no name.
     """
-    outs: dict[socket.AddressFamily, socket.socket] = {}
-    return Publisher([_resolve(target, outs) for target in config.targets])
+    return Publisher(open_targets(config, wrap))
 
 
-def _resolve(config: TargetConfig, outs: dict[socket.AddressFamily, socket.socket]) -> Target:
-    name = f"{config.host}:{config.port}"
+def open_targets(config: PublishConfig, wrap: WrapSender = _as_it_is) -> list[Target]:
+    """The configured targets; see `open_publisher`."""
+    return [Target(target, wrap) for target in config.targets]
+
+
+def _refuse_no_name(name: str, host: str) -> None:
     try:
-        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_DGRAM)
-    except socket.gaierror as error:
-        sentence = f"publish target {name!r}: the host name cannot be looked up ({error.strerror})"
-        if error.errno == socket.EAI_AGAIN:
-            raise NetworkUnavailable(f"{sentence}; the network may not be up yet") from error
-        raise ConfigError(f"{sentence}; correct it under publish.targets, or write the address") from error
+        host.encode("idna")
     except UnicodeError as error:
         raise ConfigError(
             f"publish target {name!r:.90} is no host name: between its dots must stand 1 to 63 characters; correct it under "
             "publish.targets"
         ) from error
-    family, address = found[0][0], found[0][4]
-    if family not in outs:
-        outs[family] = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        outs[family].setblocking(False)
-    return Target(name, outs[family], address)  # type: ignore[arg-type]  # AF_INET and AF_INET6 give these two shapes
-
-
-def _send_to(target: Target, data: bytes) -> None:
-    try:
-        target.out.sendto(data, target.address)
-    except OSError as error:
-        target.errors += 1
-        if not target.is_failing:
-            target.is_failing = True
-            LOG.warning(
-                "target=%s sending=failing error=%s errors=%d", target.name, error.strerror or error, target.errors
-            )
-        return
-    if target.is_failing:
-        target.is_failing = False
-        LOG.info("target=%s sending=well errors=%d", target.name, target.errors)

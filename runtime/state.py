@@ -1,12 +1,28 @@
 """What the daemon is doing now: its state, which is logged and told to systemd when it changes, and its progress."""
 
 import logging
+from dataclasses import dataclass
 
 from handmap.notify import Notifier
 from handmap.packet_fields import DaemonState
 from handmap.values import DepthFrame
 
 LOG = logging.getLogger("handmap.state")
+
+
+@dataclass
+class Counts:
+    """What was counted since the start, over all openings of the camera. Each field has one writer."""
+
+    dropped: int = 0  # frames overtaken by a newer one before their turn
+    skipped: int = 0  # late frames passed over for one that followed at once
+    stale: int = 0  # frames refused for a capture time too far from now, or before that of the last
+    repeated: int = 0  # frames refused because they had the time of the last
+    rested: int = 0  # frames left out because the device is warm
+    late: int = 0  # frames published later after their capture than the budget allows
+    hung: int = 0  # threads left behind in a call of the camera
+    camera_openings: int = 0
+    engine_openings: int = 0
 
 
 class DaemonStatus:
@@ -19,13 +35,18 @@ class DaemonStatus:
         self.progress = 0
         self.frame_number = 0
         self.capture_ns = 0
+        self.hands = 0
+        self.reason = ""  # why it is in this state
+        self.limited_by = ""  # why the rate is lowered; every frame is then DEGRADED
+        self.shortfall = ""  # why the engines are not those configured; every frame is then DEGRADED
+        self.counts = Counts()
 
     def enter(self, state: DaemonState, reason: str = "") -> None:
         """Changes the state; the first one after STARTING is what systemd calls ready."""
         if state is self.state:
             return
         LOG.info("state=%s was=%s%s", state.name, self.state.name, f" reason={reason!r}" if reason else "")
-        self.state = state
+        self.state, self.reason = state, reason
         notes = [f"STATUS={state.name}{': ' + reason if reason else ''}"]
         if state is DaemonState.STOPPING:
             notes.append("STOPPING=1")
@@ -36,8 +57,11 @@ class DaemonStatus:
 
     def saw(self, frame: DepthFrame, hands: int) -> None:
         """Takes note of a frame that was worked on, and enters the state that follows from it."""
-        self.frame_number, self.capture_ns = frame.frame_number, frame.capture_ns
-        self.enter(DaemonState.TRACKING if hands else DaemonState.NO_HAND)
+        self.frame_number, self.capture_ns, self.hands = frame.frame_number, frame.capture_ns, hands
+        if why := self.limited_by or self.shortfall:
+            self.enter(DaemonState.DEGRADED, why)
+        else:
+            self.enter(DaemonState.TRACKING if hands else DaemonState.NO_HAND)
 
     def advance(self) -> None:
         """Says that the main loop is alive: it worked on a frame, or waits for one as it should."""

@@ -2,10 +2,26 @@
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
-from handmap.timing import StageClock
+from handmap.timing import StageClock, StageSummary
+
+from .state import Counts
 
 LOG = logging.getLogger("handmap.stats")
+
+STALE_WINDOWS: Final = 2.5  # without frames for so many windows the last one says nothing of now
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the last line said: frames published a second, and each stage's times."""
+
+    rate_hz: float = 0.0
+    stages: Mapping[str, StageSummary] = field(default_factory=dict)
+    ended_s: float = 0.0  # time.monotonic()
 
 
 class StatsLog:
@@ -19,21 +35,38 @@ class StatsLog:
         self._since_s = time.monotonic()
         self._frames = 0
         self._hands = 0
+        self._window = Window()
+        self.published = 0  # frames since the start
 
-    def count(self, hands: int, dropped: int, send_errors: int) -> None:
-        """Adds a published frame with so many hands; dropped and send_errors are totals since the start."""
+    def configure(self, every_s: float) -> None:
+        """Writes as often from now on."""
+        self._every_s = every_s
+
+    def latest(self) -> Window:
+        """The last window, or an empty one where that ended too long ago."""
+        is_fresh = time.monotonic() - self._window.ended_s <= STALE_WINDOWS * self._every_s
+        return self._window if is_fresh else Window()
+
+    def count(self, hands: int, counts: Counts, send_errors: int) -> None:
+        """Adds a published frame with so many hands; counts and send_errors are totals since the start."""
         self._frames += 1
         self._hands += hands
+        self.published += 1
         elapsed_s = time.monotonic() - self._since_s
         if elapsed_s < self._every_s:
             return
-        stages = " ".join(
-            f"{name}_ms={stage.p50_ms:.2f}/{stage.p99_ms:.2f}" for name, stage in self._clock.summarise().items()
-        )
+        summary = self._clock.summarise()
+        self._window = Window(self._frames / elapsed_s, summary, time.monotonic())
+        stages = " ".join(f"{name}_ms={stage.p50_ms:.2f}/{stage.p99_ms:.2f}" for name, stage in summary.items())
         LOG.info(
-            "rate_hz=%.1f hands_per_frame=%.2f dropped=%d send_errors=%d %s",
-            self._frames / elapsed_s, self._hands / self._frames, dropped, send_errors, stages,
+            "rate_hz=%.1f hands_per_frame=%.2f dropped=%d skipped=%d stale=%d repeated=%d late=%d send_errors=%d over_budget=%s %s",
+            self._frames / elapsed_s, self._hands / self._frames, counts.dropped, counts.skipped, counts.stale,
+            counts.repeated, counts.late, send_errors, self._over_budget(), stages,
         )  # fmt: skip
         self._clock.clear()
         self._since_s += elapsed_s
         self._frames = self._hands = 0
+
+    def _over_budget(self) -> str:
+        """Stages with how often each took longer than its budget, since the start."""
+        return ",".join(f"{name}:{times}" for name, times in self._clock.over_budget.items()) or "none"

@@ -10,9 +10,13 @@ from handmap.errors import Transient
 LOG = logging.getLogger("handmap.supervise")
 
 FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 10.0
+LONGEST_PAUSE_S: Final = 1.0  # what was mended is in use again within 2 s
 HEALTHY_S: Final = 10.0  # an attempt that lasted this long was a success: the next pause is short again
 SLICE_S: Final = 0.1
+
+
+class ProcessSpent(Transient):
+    """Only a new process can help; it passes every `keep_trying` and exits 75, and systemd starts afresh."""
 
 
 class StopFlag:
@@ -43,7 +47,7 @@ def keep_trying(
     stop: StopFlag,
     while_waiting: Callable[[], None],
 ) -> None:
-    """Calls attempt until it returns or stop is set; after an error of this kind pauses 0.5 s, doubling up to 10 s.
+    """Calls attempt until it returns or stop is set; after an error of this kind pauses 0.5 s, doubling up to 1 s.
 
     The same sentence is logged once. Raises whatever else the attempt raises.
     """

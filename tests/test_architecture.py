@@ -23,7 +23,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "pyrealsense2": {"runtime/realsense.py"},
     "prometheus_client": {"runtime/telemetry.py"},
     "numba": {"training/compiled.py"},
-    "torch": {"training", "export/to_onnx.py", "export/half.py"},
+    "torch": {"training", "export/to_onnx.py", "export/half.py", "export/palm.py"},
     "matplotlib": PLOTS,
     "scipy": {"training"},
     "viser": {"clients/view.py"},

@@ -72,7 +72,7 @@ def measure(bundle: Path, calibration_set: Path, out: Path) -> None:
     opened, chosen = read_bundle(bundle), read_set(calibration_set)
     engines = open_engines(opened, EngineConfig(), batch=1)
     settings = follow_settings(opened, TrackingConfig())
-    found = find_candidates(FirstShots(open_footage(DATA), FRAMES), 0, engines.hand, settings, 1).candidates
+    found = find_candidates(FirstShots(open_footage(DATA), FRAMES), 0, engines, settings, 1).candidates
     depth = np.stack([one.depth for one in found])[:, None]
     half_mm = opened.hand.cube_mm / 2
     graphs = {path.stem: path.read_bytes() for path in sorted(out.glob("*.onnx"))}

@@ -1,5 +1,6 @@
 """One bundle of a small network, recordings of a moving shape, a calibration set: made once."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from handmap.intrinsics import Intrinsics
 from handmap.recording_writer import RecordingWriter
 from handmap.values import DepthFrame
 from tests.calibration.networks import disc_depth, save_residual_program
+from tests.calibration.palms import learn_discs, save_palm_program
 
 LENS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
 FRAMES = 60
@@ -31,6 +33,15 @@ def write_disc(path: Path, seed: int, frames: int = FRAMES, is_noise: bool = Fal
     return path
 
 
+def write_set_without_pictures(path: Path, out: Path) -> None:
+    """The set as it was written before sets held pictures of whole frames."""
+    manifest = json.loads((path / "set.json").read_bytes())
+    manifest["files"] = {name: sha256 for name, sha256 in manifest["files"].items() if "pictures" not in name}
+    for name in manifest["files"]:
+        (out / name).write_bytes((path / name).read_bytes())
+    (out / "set.json").write_text(json.dumps(manifest))
+
+
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("recordings")
@@ -43,6 +54,16 @@ def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = save_residual_program(folder / "residual.pt2")
     export_bundle(program, folder / "residual", write_disc(folder / "samples", 9, 210), None)
     return folder / "residual"
+
+
+@pytest.fixture(scope="session")
+def palm_bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the same hand graph with a palm graph that reports the disc."""
+    folder = tmp_path_factory.mktemp("palm")
+    program = save_residual_program(folder / "residual.pt2")
+    palm = save_palm_program(folder / "palm.pt2", learn_discs())
+    export_bundle(program, folder / "both", write_disc(folder / "samples", 9, 210), None, palm_checkpoint=palm)
+    return folder / "both"
 
 
 @pytest.fixture(scope="session")

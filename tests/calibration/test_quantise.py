@@ -250,5 +250,5 @@ def test_the_verbs_work_from_the_command_line(bundle_path: Path, recordings: lis
 
     assert [one.exit_code for one in done] == [0, 0, 0, 0]
     assert "forced: " in done[0].output
-    assert "% of the work in INT8" in done[1].output and "in float: none" in done[2].output
+    assert "% of the work in INT8" in done[1].output and "hand graph: INT8 of" in done[2].output
     assert "gate passed by distance to FP32 on set, held out" in done[3].output

@@ -10,17 +10,19 @@ import pytest
 from calibration.calibration_set import read_set
 from calibration.candidates import Candidate, find_candidates
 from calibration.footage import open_footage
+from calibration.pictures import join_pictures
 from calibration.select import Request, complaints, coverage, select_set, spread_out
 from handmap.bundle import read_bundle
 from handmap.engines import EngineConfig, open_engines
 from handmap.errors import ConfigError, DatasetError
 from handmap.follow import TrackingConfig, follow, follow_settings
+from handmap.palm_view import shrink
 from handmap.recording import open_recording
 from handmap.recording_writer import RecordingWriter
 from handmap.timing import StageClock
 from handmap.track import NO_TRACKS
 from handmap.values import DepthFrame
-from tests.calibration.conftest import FRAMES, write_disc
+from tests.calibration.conftest import FRAMES, write_disc, write_set_without_pictures
 from tests.support.realsense import write_sdk_recording
 
 
@@ -29,7 +31,7 @@ def candidate(random: np.random.Generator, bins: dict[str, int]) -> Candidate:
     v, u = np.mgrid[:128, :128]
     row, column = random.uniform(30, 98, 2)
     depth = np.where((v - row) ** 2 + (u - column) ** 2 < 900, (u - column) / 60, 1).astype(np.float32)
-    return Candidate(depth, np.full((21, 3), np.nan, np.float32), 0, 0, "", 400.0, bins)
+    return Candidate(depth, np.full((21, 3), np.nan, np.float32), join_pictures([]), 0, 0, "", 400.0, bins)
 
 
 def test_crops_are_the_daemon_s_own(bundle_path: Path, recordings: list[Path]) -> None:
@@ -39,7 +41,7 @@ def test_crops_are_the_daemon_s_own(bundle_path: Path, recordings: list[Path]) -
     frame = next(iter(open_recording(recordings[0])))
     (pose, *_), _ = follow(frame, NO_TRACKS, engines, settings, StageClock())
 
-    found = find_candidates(open_footage(str(recordings[0])), 0, engines.hand, settings, FRAMES)
+    found = find_candidates(open_footage(str(recordings[0])), 0, engines, settings, FRAMES)
 
     (first,) = found.candidates
     joints_mm = engines.hand.infer(first.depth[None, None]).joints[0] * 125
@@ -53,6 +55,26 @@ def test_a_set_reads_back(set_path: Path) -> None:
 
     assert found.crops.depth.shape == (64, 1, 128, 128) and not found.crops.has_truth
     assert sum(found.manifest.coverage["distance"].values()) == len(found.manifest.items) == 64
+
+
+def test_the_frames_of_the_crops_are_kept_as_the_palm_graph_sees_them(set_path: Path) -> None:
+    found = read_set(set_path)
+
+    frames = {index: list(open_recording(Path(one.name))) for index, one in enumerate(found.manifest.sources)}
+    assert len(found.pictures) == len(found.manifest.items) and len(found.held_out_pictures) == 16
+    for index, item in enumerate(found.manifest.items):
+        view = shrink(np, frames[item.source][item.frame])
+        np.testing.assert_array_equal(found.pictures.depth_small[index, 0], view.depth_small)
+        assert found.pictures.lens_of(index) == view.lens
+    assert not found.pictures.has_truth
+
+
+def test_a_set_from_before_there_were_pictures_reads(set_path: Path, tmp_path: Path) -> None:
+    write_set_without_pictures(set_path, tmp_path)
+
+    found = read_set(tmp_path)
+
+    assert len(found.crops.depth) == 64 and len(found.pictures) == len(found.held_out_pictures) == 0
 
 
 def test_recordings_are_held_out_whole(set_path: Path) -> None:
@@ -158,8 +180,8 @@ def test_a_recording_of_the_camera_s_own_tool_gives_the_same_crops(
     engines = open_engines(bundle, EngineConfig(), batch=1)
     settings = follow_settings(bundle, TrackingConfig())
 
-    theirs = find_candidates(open_footage(str(path)), 0, engines.hand, settings, stride=1)
-    ours = find_candidates(open_footage(str(recordings[0])), 0, engines.hand, settings, stride=1)
+    theirs = find_candidates(open_footage(str(path)), 0, engines, settings, stride=1)
+    ours = find_candidates(open_footage(str(recordings[0])), 0, engines, settings, stride=1)
 
     assert len(theirs.candidates) == 12
     for one, other in zip(theirs.candidates, ours.candidates, strict=False):

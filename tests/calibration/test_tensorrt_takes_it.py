@@ -37,3 +37,16 @@ def test_a_small_network_is_built(small_bundle: Path, precision: str) -> None:
     )
 
     assert plan.engine
+
+
+def test_an_int8_palm_graph_is_built(palm_bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+    quantise_bundle(palm_bundle_path, set_path, Recipe("mse", "fp16", frozenset()), None, tmp_path / "both")
+    bundle = read_bundle(tmp_path / "both")
+    assert bundle.palm is not None
+    content = bundle.graph_path("palm", "int8").read_bytes()
+
+    plan = build_plan(
+        open_backend("rtx"), Source("palm", content, fix_batch(bundle.palm.tensors, 1)), BuilderOptions(), b"", None
+    )
+
+    assert plan.engine

@@ -128,3 +128,28 @@ def test_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_bytes(b"\xef\xbb\xbfcamera: {kind: live}\n")
 
     read_config(tmp_path / "c.yaml", Settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("camera: {kind: liv}\n", "did you mean 'live'?"),
+        ("camera: {kind: live}\npace: LOCKSTEP\n", "did you mean 'lockstep'?"),
+        ("camera: {kind: live}\nloop: true\n", "it belongs under 'camera' of kind 'replay'"),
+        ("camera: {kind: live, path: x}\n", "unknown key 'camera.path'; it belongs under 'camera' of kind 'replay'"),
+        ("camera: {kind: live}\nhost: a\n", "it belongs under 'targets[]'"),
+        ("camera: {kind: live, rate_hz: 3}\n", "it belongs under no section"),
+        ("camera: {kind: live}\nzzz: 3\n", "known keys here: camera, targets, rate_hz, pace"),
+        ("camera: {}\n", "key 'camera.kind' is missing; add it, one of replay, live"),
+        ("camera: {kind: live, serial: on}\n", "YAML reads on, off, yes and no as true or false"),
+        ("camera: {kind: live}\ntargets: {host: a}\n", "expected a list, got a section of keys"),
+        (
+            "camera: {kind: live}\ntargets: [{host: a, port: [1]}]\n",
+            "'targets[0].port': expected a whole number, got a list",
+        ),
+        ("camera:\n  kind: live\n  serial: a\n  serial: b\n", "line 4: key 'camera.serial' is given twice"),
+        ("camera: {kind: live}\ntargets: [{host: a, host: b}]\n", "line 2: key 'targets[0].host' is given twice"),
+    ],
+)
+def test_a_refusal_says_what_was_probably_meant(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal(tmp_path, text)

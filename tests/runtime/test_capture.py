@@ -2,13 +2,17 @@
 
 import threading
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from handmap.errors import CameraLost
 from handmap.values import DepthFrame
+from runtime.camera import Camera, LateCamera
 from runtime.capture import Capture
-from tests.support.tiny_bundle import blob_frame
+from runtime.state import Counts
+from tests.support.tiny_bundle import CAMERA, blob_frame
 
 
 class ListCamera:
@@ -89,3 +93,81 @@ def test_the_end_wakes_whoever_waits() -> None:
         assert capture.wait_newest(5) is None
 
     assert time.monotonic() - start_s < 2
+
+
+def aged(number: int, age_s: float) -> DepthFrame:
+    return replace(blob_frame(number, has_hand=False), capture_ns=time.monotonic_ns() - round(age_s * 1e9))
+
+
+def taken_of(given: list[DepthFrame]) -> tuple[DepthFrame | None, Counts]:
+    """What is given out of a live camera's frames, and what was counted."""
+    camera, counts = ListCamera(given), Counts()
+    with Capture(camera, counts, is_real_time=True) as capture:
+        camera.done.wait(2)
+        return capture.wait_newest(1), counts
+
+
+def test_frames_that_are_not_of_now_are_refused_and_counted() -> None:
+    good = aged(0, 0.02)
+
+    taken, counts = taken_of(
+        [good, aged(1, 2.0), aged(2, -1.0), replace(aged(3, 0), capture_ns=good.capture_ns - 1000)]
+    )
+
+    assert taken is good
+    assert (counts.stale, counts.repeated, counts.dropped) == (3, 0, 0)
+
+
+def test_a_frame_that_repeats_the_time_of_the_last_is_refused_and_counted() -> None:
+    good = aged(0, 0.02)
+
+    taken, counts = taken_of([good, good, good])
+
+    assert taken is good
+    assert (counts.stale, counts.repeated, counts.dropped) == (0, 2, 0)
+
+
+def test_a_replay_without_real_time_may_have_any_times() -> None:
+    camera, counts = ListCamera([aged(0, 100), aged(1, 200)]), Counts()
+
+    with Capture(camera, counts) as capture:
+        camera.done.wait(2)
+        taken = capture.wait_newest(1)
+
+    assert taken is not None and taken.frame_number == 1
+    assert (counts.stale, counts.repeated, counts.dropped) == (0, 0, 1)
+
+
+class BurstCamera(ListCamera):
+    """Gives its frames a few milliseconds apart, as a bus does that was blocked."""
+
+    def wait_frame(self, timeout_s: float) -> DepthFrame | None:
+        time.sleep(0.005)
+        return super().wait_frame(timeout_s)
+
+
+def test_late_frames_are_passed_over_for_those_that_follow_at_once() -> None:
+    counts = Counts()
+
+    with Capture(BurstCamera([aged(number, 0.4 - 0.04 * number) for number in range(9)]), counts, True) as capture:
+        taken = capture.wait_newest(1)
+
+    assert taken is not None and taken.frame_number >= 6  # the first that is younger than 0.1 s, or nearly so
+    assert counts.skipped + counts.dropped >= 6
+
+
+def test_a_frame_of_another_shape_is_the_camera_s_failure() -> None:
+    small = DepthFrame(np.zeros((2, 4), np.uint16), 1.0, replace(CAMERA, width_px=4, height_px=2), 1, 0)
+
+    with Capture(ListCamera([blob_frame(0), small])) as capture:
+        assert capture.wait_newest(1) is not None
+        with pytest.raises(CameraLost, match=r"shape \(2, 4\) after frames of \(480, 640\)"):
+            capture.wait_newest(1)
+
+
+def test_a_camera_that_cannot_be_opened_says_so_through_the_capture() -> None:
+    def absent() -> Camera:
+        raise CameraLost("not on the bus")
+
+    with Capture(LateCamera(absent, lambda camera: None)) as capture, pytest.raises(CameraLost, match="not on the bus"):
+        capture.wait_newest(1)

@@ -12,24 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handmap.arrays import Float32
 from handmap.bundle import Bundle, read_bundle
 from handmap.config import read_config
-from handmap.engine import EngineOutput, Engines
 from handmap.engines import open_engines
-from handmap.errors import CameraLost, EngineFailed
 from handmap.follow import follow, follow_settings
 from handmap.packet import Packet
 from handmap.packet_fields import DaemonState, HandFlags, MessageType
 from handmap.recording import open_recording
-from handmap.tensors import Tensors
 from handmap.timing import StageClock
 from handmap.track import NO_TRACKS
 from handmap.values import HandPose
-from runtime import daemon as daemon_module
-from runtime.camera import Camera
 from runtime.daemon import Daemon
-from runtime.replay import open_replay, shifted
+from runtime.replay import shifted
 from runtime.settings import ReplayConfig, Settings
 from runtime.supervise import StopFlag
 from tests.support.processes import ROOT, drain, handmap, listening, port_of, receive, started
@@ -52,6 +46,7 @@ def offline(settings: Settings) -> list[list[HandPose]]:
     bundle = read_bundle(settings.bundle)
     engines = open_engines(bundle, settings.engine, settings.tracking.max_hands)
     tracks, results = NO_TRACKS, []
+    assert isinstance(settings.camera, ReplayConfig)
     for frame in shifted(open_recording(settings.camera.path), False, start_ns=0):
         poses, tracks = follow(frame, tracks, engines, follow_settings(bundle, settings.tracking), StageClock())
         results.append(poses)
@@ -107,64 +102,6 @@ def test_frames_without_a_hand_are_published_and_say_so(tmp_path: Path, bundle: 
     assert [len(packet.hands) for packet in packets] == [1] * 6 + [0] * 6
     assert packets[5].state is DaemonState.TRACKING
     assert {packet.state for packet in packets[6:]} == {DaemonState.NO_HAND}
-
-
-def test_lost_camera_is_reopened(
-    tmp_path: Path, bundle: Bundle, recording: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = []
-
-    def open_camera(config: ReplayConfig) -> Camera:
-        opened.append(config)
-        if len(opened) == 1:
-            raise CameraLost("camera: not on the bus")
-        return open_replay(config)
-
-    monkeypatch.setattr(daemon_module, "open_camera", open_camera)
-    with listening() as sink:
-        Daemon(settings_for(tmp_path, bundle.path, recording, port_of(sink)), StopFlag()).run()
-        packets = drain(sink)
-
-    assert len(opened) == 2
-    assert len(joints_only(packets)) == 30
-
-
-class FailingEngine:
-    """Fails at the third call of the first engine that is opened, then works."""
-
-    batch = 1
-    precision = "fp32"
-    tensors = Tensors((), ())
-
-    def __init__(self, inner: Engines, fails_at: int) -> None:
-        self._inner = inner
-        self._left = fails_at
-
-    def infer(self, depth: Float32) -> EngineOutput:
-        self._left -= 1
-        if self._left == 0:
-            raise EngineFailed("hand engine: lost the device")
-        return self._inner.hand.infer(depth)
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-def test_failed_engine_is_reopened(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
-    opened: list[FailingEngine] = []
-
-    def open_failing(found: Bundle, settings: Settings) -> Engines:
-        inner = open_engines(found, settings.engine, 1)
-        opened.append(FailingEngine(inner, 5 if not opened else 10**9))
-        return Engines(opened[-1])
-
-    with listening() as sink:
-        settings = settings_for(tmp_path, bundle.path, recording, port_of(sink))
-        Daemon(settings, StopFlag(), open_failing).run()
-        packets = drain(sink)
-
-    assert len(opened) == 2
-    assert len(joints_only(packets)) > 30  # a replay begins again with the camera
 
 
 def test_daemon_is_ready_in_two_seconds_and_leaves_within_one(tmp_path: Path, bundle: Bundle, recording: Path) -> None:

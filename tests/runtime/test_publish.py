@@ -2,6 +2,10 @@
 
 import logging
 import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -9,6 +13,7 @@ from handmap.errors import ConfigError
 from handmap.notify import Notifier
 from handmap.packet import decode
 from handmap.packet_fields import DaemonState, MessageType, Precision
+from runtime import publish
 from runtime.publish import open_publisher
 from runtime.settings import PublishConfig, TargetConfig
 from runtime.state import DaemonStatus
@@ -18,6 +23,13 @@ from tests.support.tiny_bundle import blob_frame
 
 def status() -> DaemonStatus:
     return DaemonStatus(Notifier(None))
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 5) -> None:
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
 
 
 def test_every_target_gets_every_packet() -> None:
@@ -71,14 +83,38 @@ def test_failing_target_is_counted_logged_once_and_costs_the_others_nothing(capl
         publisher.close()
 
 
-def test_unknown_host_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_such_name(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+def test_a_name_that_is_not_found_yet_holds_up_nobody_and_joins_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    look_up = socket.getaddrinfo
+    is_known = threading.Event()
 
-    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)  # a build machine may have no name server at all
+    def name_server(host: str, *arguments: Any, **options: Any) -> Any:  # a build machine may have none at all
+        if host != "late.invalid":
+            return look_up(host, *arguments, **options)
+        if options.get("flags") or not is_known.wait(0.3):  # an unknown name takes its time
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up("127.0.0.1", *arguments, **options)
 
-    with pytest.raises(ConfigError, match=r"'nobody\.invalid:5656'.*publish\.targets"):
-        open_publisher(PublishConfig((TargetConfig("nobody.invalid"),)))
+    monkeypatch.setattr(socket, "getaddrinfo", name_server)
+    monkeypatch.setattr(publish, "LOOK_UP_AGAIN_S", 0.05)
+    with listening() as late, listening() as sink:
+        targets = (TargetConfig("late.invalid", port_of(late)), TargetConfig("127.0.0.1", port_of(sink)))
+        start_s = time.monotonic()
+        publisher = open_publisher(PublishConfig(targets))
+        publisher.heartbeat(status())
+        assert receive(sink).sequence == 0
+        assert time.monotonic() - start_s < 0.3
+        assert publisher.errors == 1
+        wait_for(lambda: "cannot be looked up" in caplog.text)
+
+        is_known.set()
+        wait_for(lambda: (publisher.heartbeat(status()), "sending=well" in caplog.text)[1])
+        publisher.close()
+
+        assert receive(late).stream_id == receive(sink).stream_id
+    assert caplog.text.count("sending=failing") == 1 and caplog.text.count("cannot be looked up") == 1
 
 
 def test_two_streams_have_different_ids() -> None:

@@ -1,5 +1,7 @@
 """The tracker on real depth frames, where a folder of them lies beside the checkout."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -34,8 +36,7 @@ HAND_CENTRES_MM = {
     "hands17/image_D00000030": (-12, -75, 595),
 }
 SAME_HAND_MM = 80.0
-LEAST_SHARE = 0.8
-LARGEST_TIP_ERROR_MM = 15.0  # half of the finger tips, across the line of sight; the marks are good to 3 px, 4 mm
+LARGEST_TIP_ERROR_MM = 15.0  # mean of the finger tips, across the line of sight; the marks are good to 3 px, 4 mm
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def poses() -> dict[str, HandPose | None]:
     return dict(zip((name for name, _ in named), poses_of([frame for _, frame in named]), strict=True))
 
 
-def test_the_hand_is_found_in_most_frames_though_torso_elbow_or_head_are_there(
+def test_the_hand_is_found_in_every_frame_though_torso_elbow_or_head_are_there(
     poses: dict[str, HandPose | None],
 ) -> None:
     found = {
@@ -55,7 +56,7 @@ def test_the_hand_is_found_in_most_frames_though_torso_elbow_or_head_are_there(
     }
 
     missed = [name for name, is_found in found.items() if not is_found]
-    assert sum(found.values()) >= LEAST_SHARE * len(found), f"missed {missed}"
+    assert not missed
 
 
 def test_finger_tips_lie_where_they_were_marked(poses: dict[str, HandPose | None]) -> None:
@@ -71,4 +72,5 @@ def test_finger_tips_lie_where_they_were_marked(poses: dict[str, HandPose | None
             away_px = float(np.linalg.norm(uv[place] - mark))
             errors_mm.append(away_px * pose.xyz_camera_mm[place, 2] / frames[name].intrinsics.fx_px)
 
-    assert float(np.median(errors_mm)) < LARGEST_TIP_ERROR_MM
+    sys.stdout.write(f"{len(errors_mm)} tips: mean {np.mean(errors_mm):.1f} mm, median {np.median(errors_mm):.1f} mm\n")
+    assert float(np.mean(errors_mm)) < LARGEST_TIP_ERROR_MM

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from handmap.config import read_config
 from handmap.errors import ConfigError
 from handmap.packet_fields import DEFAULT_PORT
-from runtime.settings import Settings
+from runtime.settings import ReplayConfig, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = "bundle: b\ncamera: {kind: replay, path: r}\npublish: {targets: [{host: 127.0.0.1}]}\n"
@@ -18,14 +19,16 @@ def read(tmp_path: Path, text: str) -> Settings:
     return read_config(tmp_path / "c.yaml", Settings)
 
 
-def test_shipped_configuration_is_good_and_shows_every_default() -> None:
+def test_shipped_configuration_is_good_and_shows_defaults_but_for_the_hands() -> None:
     shipped = read_config(ROOT / "configs" / "laptop_demo.yaml", Settings)
 
     assert shipped.bundle == ROOT / "models" / "handmap-hand21"
+    assert isinstance(shipped.camera, ReplayConfig)
     assert shipped.camera.path == ROOT / "models" / "demo_recording"
     assert [target.port for target in shipped.publish.targets] == [DEFAULT_PORT, DEFAULT_PORT + 1]
     defaults = Settings(shipped.bundle, shipped.camera, shipped.publish)
-    assert (shipped.engine, shipped.tracking, shipped.log) == (defaults.engine, defaults.tracking, defaults.log)
+    hands = msgspec.structs.replace(defaults.tracking, hand="any", max_hands=2)
+    assert shipped == msgspec.structs.replace(defaults, tracking=hands)
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:

@@ -24,44 +24,66 @@ def sdk() -> ModuleType:
     return module
 
 
-def write_sdk_recording(path: Path, frames: Iterable[DepthFrame]) -> Path:
-    """A .db3 file with the frames, recorded by the SDK from a software device."""
+class SoftwareCamera:
+    """A device of the SDK in software: one depth stream of a frame's size at each of the rates, options, and frames on demand."""
+
+    def __init__(self, like: DepthFrame, serial: str = "", rates: tuple[int, ...] = (30,)) -> None:
+        self._rs = rs = sdk()
+        self._lens, self._unit_mm = like.intrinsics, like.depth_unit_mm
+        self.device = rs.software_device()
+        if serial:
+            self.device.register_info(rs.camera_info.serial_number, serial)
+        self.sensor = self.device.add_sensor("Depth")
+        streams = [_video_stream(rs, like, uid, fps) for uid, fps in enumerate(rates)]
+        self._profile = [self.sensor.add_video_stream(stream) for stream in streams][-1]
+        self.sensor.add_read_only_option(rs.option.depth_units, self._unit_mm / 1000)
+
+    def offer(self, option: object, low: float, high: float, step: float) -> None:
+        """Adds an option that can be set within this range; it stands at the least."""
+        bounds = self._rs.option_range()
+        bounds.min, bounds.max, bounds.step, bounds.default = low, high, step, low
+        self.sensor.add_option(option, bounds, True)
+
+    def show(self, frame: DepthFrame, domain: str = "hardware_clock") -> None:
+        """Sends a frame to whoever streams, stamped with its capture time in the clock of this domain."""
+        rs = self._rs
+        shown = rs.software_video_frame()
+        shown.pixels = np.ascontiguousarray(frame.depth)
+        shown.stride, shown.bpp, shown.depth_units = self._lens.width_px * 2, 2, self._unit_mm / 1000
+        shown.timestamp, shown.domain = frame.capture_ns / 1e6, getattr(rs.timestamp_domain, domain)
+        shown.frame_number, shown.profile = frame.frame_number + 1, self._profile.as_video_stream_profile()
+        self.sensor.on_video_frame(shown)
+
+
+def write_sdk_recording(path: Path, frames: Iterable[DepthFrame], spacing_s: float = 0.002) -> Path:
+    """A .db3 file with the frames, recorded by the SDK from a software device, and played by it at this spacing."""
     rs = sdk()
     stream: list[DepthFrame] = list(frames)
-    lens, unit_mm = stream[0].intrinsics, stream[0].depth_unit_mm
-    device = rs.software_device()
-    source = device.add_sensor("Depth")
-    profile = source.add_video_stream(_video_stream(rs, stream[0]))
-    source.add_read_only_option(rs.option.depth_units, unit_mm / 1000)
-    recorder = rs.recorder(str(path), device)
+    camera = SoftwareCamera(stream[0])
+    recorder = rs.recorder(str(path), camera.device)
     (sensor,) = recorder.query_sensors()
     taken = rs.frame_queue(len(stream))
     sensor.open(sensor.get_stream_profiles()[0])
     sensor.start(taken)
     for frame in stream:
-        shown = rs.software_video_frame()
-        shown.pixels = np.ascontiguousarray(frame.depth)
-        shown.stride, shown.bpp, shown.depth_units = lens.width_px * 2, 2, unit_mm / 1000
-        shown.timestamp, shown.domain = frame.capture_ns / 1e6, rs.timestamp_domain.hardware_clock
-        shown.frame_number, shown.profile = frame.frame_number + 1, profile.as_video_stream_profile()
-        source.on_video_frame(shown)
+        camera.show(frame)
         taken.wait_for_frame()  # the recorder drops what comes faster than it writes
-        time.sleep(0.002)
+        time.sleep(spacing_s)
     sensor.stop()
     sensor.close()
-    del sensor, recorder  # the file is finished by the recorder's destructor
+    del sensor, recorder, camera  # the file is finished by the recorder's destructor
     importlib.import_module("gc").collect()
     return path
 
 
-def _video_stream(rs: ModuleType, frame: DepthFrame) -> object:
+def _video_stream(rs: ModuleType, frame: DepthFrame, uid: int, fps: int) -> object:
     lens = frame.intrinsics
     optics = rs.intrinsics()
     optics.width, optics.height = lens.width_px, lens.height_px
     optics.fx, optics.fy, optics.ppx, optics.ppy = lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px
     optics.model, optics.coeffs = rs.distortion.none, [0.0] * 5
     stream = rs.video_stream()
-    stream.type, stream.fmt, stream.index, stream.uid = rs.stream.depth, rs.format.z16, 0, 0
-    stream.width, stream.height, stream.fps, stream.bpp = lens.width_px, lens.height_px, 30, 2
+    stream.type, stream.fmt, stream.index, stream.uid = rs.stream.depth, rs.format.z16, 0, uid
+    stream.width, stream.height, stream.fps, stream.bpp = lens.width_px, lens.height_px, fps, 2
     stream.intrinsics = optics
     return stream

@@ -92,5 +92,6 @@ def write_config(
         f"camera: {{kind: replay, path: {recording}, pace: {pace}, loop: {str(is_looped).lower()}}}\n"
         f"publish: {{targets: [{{host: 127.0.0.1, port: {port}}}]}}\n"
         "log: {stats_s: 0.5}\n"
+        "smoothing: {enabled: false}\n"
     )
     return path

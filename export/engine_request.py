@@ -1,0 +1,37 @@
+"""Which engine to build where the daemon's configuration is what says so."""
+
+from pathlib import Path
+
+import msgspec
+
+from handmap.config import read_config
+from handmap.engine_cache import engine_cache_dir
+from handmap.engines import EngineConfig
+from handmap.follow import TrackingConfig
+
+from .to_engine import BuildRequest
+
+
+class _DaemonConfig(msgspec.Struct, frozen=True):
+    """The part of the daemon's configuration that decides the engine; what else stands there is the daemon's to check."""
+
+    bundle: Path
+    engine: EngineConfig = EngineConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+
+def configured_request(config: Path) -> BuildRequest | None:
+    """The engine that the daemon with this configuration opens; None where it opens no TensorRT engine.
+
+    Raises ConfigError if the file cannot be read, or the sections above are wrong.
+    """
+    found = read_config(config, _DaemonConfig)
+    if found.engine.backend != "tensorrt":
+        return None
+    return BuildRequest(
+        bundle=found.bundle,
+        precision=found.engine.precision,
+        batch=found.tracking.max_hands,  # what the daemon opens its engines for
+        cache_dir=found.engine.cache_dir or engine_cache_dir(),
+        use_ungated_int8=found.engine.use_ungated_int8,
+    )

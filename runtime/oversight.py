@@ -1,0 +1,96 @@
+"""What runs beside the loop: heat, telemetry, and the configuration in use, which a reload may change."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from handmap.notify import Notifier
+from handmap.timing import StageClock
+
+from .logs import start_logging
+from .publish import Publisher, WrapSender, open_targets
+from .reload import Reload, reopening
+from .settings import Settings
+from .snapshot import Sources
+from .state import DaemonStatus
+from .stats import StatsLog
+from .telemetry import Telemetry
+from .thermal import Band, ThermalWatch
+
+WARM = "the device is warm, so fewer frames are worked on"
+
+
+class Oversight:
+    """Runs from `with` to its end; everything but the three threads that it starts belongs to the main loop."""
+
+    def __init__(
+        self, settings: Settings, config: Path | None, status: DaemonStatus, clock: StageClock, notifier: Notifier
+    ) -> None:
+        self.settings = settings
+        self.stats = StatsLog(clock, settings.log.stats_s)
+        self.reload = Reload(config, notifier)
+        self._status = status
+        self._thermal = ThermalWatch(settings.thermal, self._enter_band)
+        self.facts = Sources(status, clock, self.stats, self._thermal, self.reload, config)
+        self._telemetry = Telemetry(settings.telemetry.port, self.facts)
+        self._publisher: Publisher | None = None
+        self._wrap: WrapSender | None = None
+        self._open = ExitStack()
+
+    def watch(self, publisher: Publisher, wrap: WrapSender) -> "Oversight":
+        """Watches over this publisher, whose sockets go through wrap."""
+        self._publisher, self._wrap = publisher, wrap
+        self.facts.targets = lambda: publisher.targets
+        return self
+
+    def __enter__(self) -> "Oversight":
+        for part in (self._thermal, self.reload, self._telemetry):
+            self._open.enter_context(part)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def lets_through(self) -> bool:
+        """Whether the frame that came is worked on: not all are while the device is warm."""
+        is_due = self._thermal.lets_through()
+        self._status.counts.rested += not is_due
+        return is_due
+
+    def beat(self) -> None:
+        """Says that the loop is alive, and takes over a new configuration.
+
+        Raises Reopen where that needs another camera or engine.
+        """
+        self._status.advance()
+        fresh = self.reload.take(self.settings)
+        if fresh is not None:
+            needed = reopening(self.settings, fresh)
+            self._adopt(fresh)
+            if needed is not None:
+                raise needed
+
+    def back_out(self, error: Exception) -> bool:
+        """Goes back to the configuration before the one on trial, which failed with this error; False if none is."""
+        before = self.reload.back_out(error)
+        if before is not None:
+            self._adopt(before)
+        return before is not None
+
+    def _adopt(self, settings: Settings) -> None:
+        """Goes by these settings in all that runs on; camera and engines are opened by them the next time."""
+        old, self.settings = self.settings, settings
+        if settings.publish != old.publish and self._publisher is not None and self._wrap is not None:
+            self._publisher.retarget(open_targets(settings.publish, self._wrap))
+        if settings.log != old.log:
+            start_logging(settings.log)
+            self.stats.configure(settings.log.stats_s)
+        if settings.thermal != old.thermal:
+            self._thermal.configure(settings.thermal)
+        if settings.telemetry != old.telemetry:
+            self._telemetry.configure(settings.telemetry.port)
+
+    def _enter_band(self, band: Band) -> None:
+        self._status.limited_by = "" if band is Band.COOL else WARM

@@ -1,0 +1,174 @@
+"""The configuration reference, docs/configuration.md, made from the structs: type, range and default from msgspec, the
+description from the comment at the field.
+
+python -m runtime.reference        writes it anew
+"""
+
+import ast
+import inspect
+import io
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect as types
+
+from handmap.atomic import write_file
+
+from .reload import LIVE
+from .settings import Settings
+
+UNITS: Final = {
+    "_mm": "mm", "_px": "px", "_s": "s", "_ms": "ms", "_us": "µs", "_c": "°C", "_hz": "Hz", "fps": "1/s",
+}  # fmt: skip
+INTRODUCTION: Final = """# Configuration of the daemon
+
+Every key of the file that `handmap run --config F` reads. Made from the code by `python -m runtime.reference`; a test keeps it true.
+
+The file is YAML. Paths are relative to its folder. A key that is left out has its default. An unknown key, a key given twice, a
+value of another type or beyond its range is refused, with the line and what was probably meant; so are aliases and tags.
+`handmap run --config F --validate` checks the file, the bundle and all else that can be checked without opening the camera.
+
+On SIGHUP (`systemctl reload`) the file is read again. A bad one is refused in the log and in `handmap status`, and the old one
+stays. What a change costs is said at each section; heartbeats go on in any case.
+"""
+
+
+def reference() -> str:
+    """The whole document."""
+    lines = [INTRODUCTION, "## The file", "", *_table(Settings)]
+    done: dict[type, str] = {}
+    for field in _fields(Settings):
+        for title, struct in _structs(field.type, field.encode_name):
+            lines += _section(title, struct, done, _cost(field.encode_name))
+    return "\n".join(lines) + "\n"
+
+
+def descriptions(struct: type) -> dict[str, str]:
+    """What the comments say of each field: the one on its own lines, or else the lines above it."""
+    source = inspect.cleandoc("\n" + inspect.getsource(struct))
+    comments = {
+        token.start[0]: token for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }  # fmt: skip
+    found: dict[str, str] = {}
+    (body,) = ast.parse(source).body
+    assert isinstance(body, ast.ClassDef)
+    for node in body.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.end_lineno is not None:
+            lines = range(node.lineno, node.end_lineno + 1)
+            texts = [comments[line].string for line in lines if line in comments]
+            texts = texts or list(_block_above(comments, node.lineno))
+            found[node.target.id] = " ".join(text.lstrip("# ") for text in texts)
+    return found
+
+
+def _block_above(comments: dict[int, tokenize.TokenInfo], line: int) -> Iterator[str]:
+    first = line
+    while first - 1 in comments and comments[first - 1].line.lstrip().startswith("#"):
+        first -= 1
+    return (comments[number].string for number in range(first, line))
+
+
+def _section(title: str, struct: type, done: dict[type, str], cost: str = "") -> list[str]:
+    if struct in done:
+        return ["", f"## {title}", "", f"The same keys as {done[struct]}."]
+    done[struct] = title
+    lines = ["", f"## {title}", "", _first_sentence(struct), *([cost] if cost else []), "", *_table(struct)]
+    for field in _fields(struct):
+        for inner, nested in _structs(field.type, f"{title.split(', kind')[0]}.{field.encode_name}"):
+            lines += _section(inner, nested, done)
+    return lines
+
+
+def _first_sentence(struct: type) -> str:
+    return " ".join(inspect.getdoc(struct).split("\n\n")[0].split()) if inspect.getdoc(struct) else ""  # type: ignore[union-attr]
+
+
+def _cost(section: str) -> str:
+    if section == "tracking":
+        return "On reload: taken over between two frames; `hand` and `max_hands` open camera and engines anew."
+    if section in LIVE:
+        return "On reload: taken over while everything runs on."
+    return f"On reload: {'the camera is' if section == 'camera' else 'camera and engines are'} opened anew."
+
+
+def _fields(struct: type) -> tuple[Any, ...]:
+    found = types.type_info(struct)
+    assert isinstance(found, types.StructType)
+    return found.fields
+
+
+def _table(struct: type) -> list[str]:
+    said = descriptions(struct)
+    lines = ["| key | meaning | value | unit | default |", "|---|---|---|---|---|"]
+    info = types.type_info(struct)
+    assert isinstance(info, types.StructType)
+    if info.tag_field:
+        lines.append(f"| `{info.tag_field}` | which of the kinds this is | `{info.tag}` |  | must be given |")
+    for field in info.fields:
+        unit = next((unit for suffix, unit in UNITS.items() if field.encode_name.endswith(suffix)), "")
+        words = [f"`{field.encode_name}`", said.get(field.name, ""), _value(field.type), unit, _default(field)]
+        lines.append("| " + " | ".join(word.replace("|", "\\|") for word in words) + " |")
+    return lines
+
+
+def _structs(kind: Any, title: str) -> Iterator[tuple[str, type]]:
+    """Title and type of every section that may stand at a key."""
+    if isinstance(kind, types.StructType):
+        yield (f"{title}, kind: {kind.tag}" if kind.tag_field else title), kind.cls
+    elif isinstance(kind, types.UnionType):
+        for member in kind.types:
+            yield from _structs(member, title)
+    elif isinstance(kind, types.VarTupleType | types.ListType):
+        yield from _structs(kind.item_type, f"{title}[]")
+
+
+def _value(kind: Any) -> str:
+    if isinstance(kind, types.UnionType):
+        words = list(dict.fromkeys(_value(member) for member in kind.types if not isinstance(member, types.NoneType)))
+        return " or ".join(words) + ("; or null" if any(isinstance(one, types.NoneType) for one in kind.types) else "")
+    if isinstance(kind, types.LiteralType):
+        return " or ".join(f"`{value}`" for value in kind.values)
+    if isinstance(kind, types.VarTupleType | types.ListType):
+        return f"list of {_value(kind.item_type)}{_range(kind.min_length, kind.max_length, ' items')}"
+    if isinstance(kind, types.IntType):
+        return "whole number" + _bounds(kind)
+    if isinstance(kind, types.FloatType):
+        return "number" + _bounds(kind)
+    if isinstance(kind, types.CustomType):
+        return "path"
+    if isinstance(kind, types.BoolType):
+        return "true or false"
+    return "section" if isinstance(kind, types.StructType) else "text"
+
+
+def _bounds(kind: types.IntType | types.FloatType) -> str:
+    if kind.gt is not None:
+        return f", above {kind.gt:g}" + ("" if kind.le is None else f" to {kind.le:g}")
+    return _range(kind.ge, kind.le, "")
+
+
+def _range(low: float | None, high: float | None, unit: str) -> str:
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f", at least {low:g}{unit}"
+    return f", at most {high:g}{unit}" if low is None else f", {low:g} to {high:g}{unit}"
+
+
+def _default(field: Any) -> str:
+    if field.required:
+        return "must be given"
+    value = field.default
+    if isinstance(value, msgspec.Struct):
+        return "all defaults"
+    if isinstance(value, Path):
+        return f"`{value}`"
+    return f"`{msgspec.json.encode(value).decode()}`" if not isinstance(value, str) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    write_file(Path(__file__).parent.parent / "docs" / "configuration.md", reference().encode())

@@ -1,0 +1,164 @@
+"""SIGHUP: the configuration is read again in a thread of its own, checked, and handed to the main loop, or refused and the old one kept.
+
+What is checked here is also what `handmap run --validate` checks: all that can be known without opening camera and engine.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from handmap.bundle import Bundle, read_bundle
+from handmap.config import read_config
+from handmap.engines import refuse_ungated
+from handmap.errors import Fatal, HandmapError
+from handmap.follow import follow_settings
+from handmap.notify import Notifier
+from handmap.recording import open_recording
+
+from .publish import open_publisher
+from .settings import CameraConfig, FaultyConfig, RealSenseConfig, ReplayConfig, Settings
+
+LOG = logging.getLogger("handmap.reload")
+
+JOIN_S: Final = 0.3
+LIVE: Final = {"tracking", "smoothing", "publish", "thermal", "telemetry", "log"}  # taken over while camera and engines run on
+
+
+class Reopen(Exception):
+    """The new configuration wants another camera, or with `engines` other engines: unwinds to where they are opened."""
+
+    def __init__(self, engines: bool) -> None:
+        super().__init__()
+        self.engines = engines
+
+
+def check_settings(settings: Settings) -> Bundle:
+    """Gives the bundle that was read, if everything that the configuration names can be used as far as can be known now.
+
+    Raises Fatal with what is wrong.
+    """
+    bundle = read_bundle(settings.bundle)
+    bundle.graph_path("hand", settings.engine.precision)
+    if settings.engine.precision == "int8" and not settings.engine.use_ungated_int8:
+        refuse_ungated(bundle)
+    follow_settings(bundle, settings.tracking)
+    _check_camera(settings.camera)
+    open_publisher(settings.publish).close()
+    return bundle
+
+
+def _check_camera(config: CameraConfig) -> None:
+    if isinstance(config, FaultyConfig):
+        _check_camera(config.camera)
+    elif isinstance(config, ReplayConfig):
+        open_recording(config.path, config.topic, config.png_folder)
+    elif isinstance(config, RealSenseConfig) and config.playback is not None and not config.playback.is_file():
+        raise Fatal(f"camera: no file at {str(config.playback)!r}; correct camera.playback")
+
+
+def changed_sections(old: Settings, new: Settings) -> set[str]:
+    """Names of the sections that differ."""
+    return {name for name in Settings.__struct_fields__ if getattr(old, name) != getattr(new, name)}
+
+
+def reopening(old: Settings, new: Settings) -> Reopen | None:
+    """What the change from old to new needs to be opened anew, or None if all of it can be taken over as it runs."""
+    changed = changed_sections(old, new)
+    # How many hands, and of which side, is what the engines' batch is built for.
+    of_engines = (old.tracking.max_hands, old.tracking.hand) != (new.tracking.max_hands, new.tracking.hand)
+    if of_engines or changed - LIVE - {"camera"}:
+        return Reopen(engines=True)
+    return Reopen(engines=False) if "camera" in changed else None
+
+
+class Reload:
+    """Waits for requests from `with` to its end. The main loop takes what was read, and says whether it worked.
+
+    Until `settle` a configuration that was taken is on trial: `back_out` gives the one before.
+    """
+
+    def __init__(
+        self, path: Path | None, notifier: Notifier, check: Callable[[Settings], object] = check_settings
+    ) -> None:
+        self._path = path
+        self._notifier = notifier
+        self._check = check
+        # Unlike an Event, a SimpleQueue may be used by a signal handler: it is reentrant.
+        self._requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._fresh: Settings | None = None
+        self._before: Settings | None = None
+        self.taken = 0
+        self.refused = 0
+        self.refusal = ""
+        self._thread = threading.Thread(target=self._answer, name="reload", daemon=True)
+
+    def __enter__(self) -> "Reload":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._requests.put(False)
+        self._thread.join(JOIN_S)
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether the configuration in use has not worked on a frame yet."""
+        return self._before is not None
+
+    def request(self) -> None:
+        """Asks for the file to be read again; safe in a signal handler."""
+        self._requests.put(True)
+
+    def take(self, current: Settings) -> Settings | None:
+        """The new configuration, if one was read since the last call; it is on trial from then on, current is kept."""
+        fresh, self._fresh = self._fresh, None
+        if fresh is None:
+            return None
+        changed = sorted(changed_sections(current, fresh))
+        self._before = (self._before or current) if changed else self._before
+        self.taken += 1
+        self.refusal = ""
+        LOG.info("configuration=taken changed=%s", ",".join(changed) or "nothing")
+        self._notifier.send("READY=1", "STATUS=configuration read again")
+        return fresh
+
+    def settle(self) -> None:
+        """Says that a frame was worked on: the configuration is good."""
+        self._before = None
+
+    def back_out(self, error: Exception) -> Settings | None:
+        """The configuration before the one on trial, which failed with this error; None if none is on trial."""
+        before, self._before = self._before, None
+        if before is not None:
+            self._refuse(str(error))
+        return before
+
+    def _answer(self) -> None:
+        while self._requests.get():
+            self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                self._fresh = self._read()
+            except HandmapError as error:
+                self._refuse(str(error))
+            except Exception as error:  # noqa: BLE001  whatever is wrong with a file, the daemon runs on with the old one
+                self._refuse(f"{type(error).__name__}: {error}")
+
+    def _read(self) -> Settings:
+        if self._path is None:
+            raise Fatal("the daemon was started without a file; start it with: handmap run --config F")
+        settings = read_config(self._path, Settings)
+        self._check(settings)
+        return settings
+
+    def _refuse(self, sentence: str) -> None:
+        self.refused += 1
+        self.refusal = sentence
+        LOG.error("configuration=kept refused=%r", sentence)
+        self._notifier.send("READY=1", f"STATUS=old configuration kept: {sentence}")

@@ -1,0 +1,158 @@
+"""What the daemon knows of itself at one moment: the same facts for `handmap status` and for Prometheus."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from handmap import __version__
+from handmap.timing import StageClock, StageHistogram
+
+from .publish import Target
+from .reload import Reload
+from .state import DaemonStatus
+from .stats import StatsLog
+from .thermal import ThermalWatch
+
+AGE: Final = "age"  # the clock's name for the time from capture to publication
+INFER: Final = "infer"
+
+
+class StageTimes(msgspec.Struct, frozen=True):
+    """A stage over the last window: percentiles in ms."""
+
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+class TargetFacts(msgspec.Struct, frozen=True):
+    """A receiver, with totals since the start of the daemon or since it was configured."""
+
+    name: str
+    packets: int
+    sent_bytes: int
+    errors: int
+    is_failing: bool
+
+
+class ThermalState(msgspec.Struct, frozen=True):
+    """Heat and what is done about it; every_nth_frame is 1 while the device is cool."""
+
+    band: str
+    every_nth_frame: int
+    temperatures_c: dict[str, float]
+    throttles_from_c: float | None
+    throttling: dict[str, bool]
+    throttle_events: dict[str, int]
+    cpu_mhz: dict[str, tuple[float, float]]
+
+
+class ReloadFacts(msgspec.Struct, frozen=True):
+    """Readings of the configuration after the first; refusal is why the last one was refused, empty if it was taken."""
+
+    taken: int
+    refused: int
+    refusal: str
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Everything that `handmap status --json` prints. Counts are totals since the start; rate, hands and stages are of the
+    last window of stats_s, 0 and empty before the first or when no frames come.
+    """
+
+    version: str
+    pid: int
+    config: str
+    uptime_s: float
+    state: str
+    reason: str
+    bundle: str
+    precision: str
+    camera: str
+    rate_hz: float
+    hands: int
+    published: int
+    dropped: int
+    skipped: int
+    rested: int
+    late: int
+    refused: int
+    inferences: int
+    restarts: dict[str, int]
+    stages: dict[str, StageTimes]
+    targets: tuple[TargetFacts, ...]
+    thermal: ThermalState
+    reload: ReloadFacts
+
+
+@dataclass
+class Sources:
+    """Where the facts are read. Only the daemon's main loop writes here."""
+
+    status: DaemonStatus
+    clock: StageClock
+    stats: StatsLog
+    thermal: ThermalWatch
+    reload: Reload
+    config: Path | None = None
+    targets: Callable[[], Sequence[Target]] = tuple
+    bundle: str = ""
+    precision: str = ""
+    camera: str = ""
+    started_s: float = field(default_factory=time.monotonic)
+
+
+def take_snapshot(sources: Sources) -> Snapshot:
+    """The facts of now. Any thread may ask; nothing waits for it."""
+    status, facts, reload = sources.status, sources.thermal.facts, sources.reload
+    counts = status.counts
+    window = sources.stats.latest()
+    infer = sources.clock.histograms().get(INFER)
+    return Snapshot(
+        version=__version__,
+        pid=os.getpid(),
+        config=str(sources.config or ""),
+        uptime_s=round(time.monotonic() - sources.started_s, 1),
+        state=status.state.name,
+        reason=status.reason,
+        bundle=sources.bundle,
+        precision=sources.precision,
+        camera=sources.camera,
+        rate_hz=round(window.rate_hz, 1),
+        hands=status.hands,
+        published=sources.stats.published,
+        dropped=counts.dropped,
+        skipped=counts.skipped,
+        rested=counts.rested,
+        late=counts.late,
+        refused=counts.stale + counts.repeated,
+        inferences=0 if infer is None else sum(infer.counts),
+        restarts={
+            "camera": max(counts.camera_openings - 1, 0),
+            "engine": max(counts.engine_openings - 1, 0),
+            "hung": counts.hung,
+        },
+        stages={
+            name: StageTimes(round(stage.p50_ms, 3), round(stage.p99_ms, 3), round(stage.max_ms, 3))
+            for name, stage in window.stages.items()
+        },
+        targets=tuple(
+            TargetFacts(target.name, target.packets, target.sent_bytes, target.errors, target.is_failing)
+            for target in sources.targets()
+        ),
+        thermal=ThermalState(
+            sources.thermal.band.name, sources.thermal.band.value, facts.temperatures_c, facts.throttles_from_c,
+            facts.throttling, facts.throttle_events, facts.cpu_mhz,
+        ),
+        reload=ReloadFacts(reload.taken, reload.refused, reload.refusal),
+    )  # fmt: skip
+
+
+def stage_histograms(sources: Sources) -> dict[str, StageHistogram]:
+    """The stages' histograms since the start; `age` is the age at send."""
+    return dict(sources.clock.histograms())

@@ -1,0 +1,135 @@
+"""`handmap status`: asks the running daemon, on this machine, what it does."""
+
+import http.client
+from pathlib import Path
+
+import msgspec
+
+from handmap.config import read_config
+from handmap.errors import ConfigError, NoAnswer
+
+from .settings import Settings, TelemetryConfig
+from .snapshot import Snapshot
+
+HOST = "127.0.0.1"
+WAIT_S = 3.0
+MOST_BYTES = 1 << 20
+
+
+def status_port(config: Path | None, port: int | None) -> int:
+    """The port to ask: the one given, else that of the configuration, else the default.
+
+    Raises ConfigError if the configuration switches telemetry off.
+    """
+    if port is not None:
+        return port
+    telemetry = TelemetryConfig() if config is None else read_config(config, Settings).telemetry
+    if telemetry.port is None:
+        raise ConfigError(
+            f"configuration {str(config)!r} switches telemetry off, so the daemon cannot be asked; set telemetry.port"
+        )
+    return telemetry.port
+
+
+def ask_daemon(port: int) -> Snapshot:
+    """What the daemon at this port of the loopback says of itself.
+
+    Raises NoAnswer if there is none.
+    """
+    connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_S)
+    try:
+        connection.request("GET", "/status.json")
+        answer = connection.getresponse()
+        body = answer.read(MOST_BYTES)
+        if answer.status != http.client.OK:
+            raise NoAnswer(
+                f"status: the program at {HOST}:{port} is no daemon of ours (HTTP {answer.status}); name another --port"
+            )
+        return msgspec.json.decode(body, type=Snapshot)
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(
+            f"status: no daemon answers at {HOST}:{port} ({error}); start it with: handmap run --config F, or name its port"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise NoAnswer(
+            f"status: the program at {HOST}:{port} answers, but not as a daemon of this version ({error}); name another --port"
+        ) from error
+    finally:
+        connection.close()
+
+
+def as_text(now: Snapshot) -> str:
+    """The facts as a page for a terminal."""
+    reason = f" ({now.reason})" if now.reason else ""
+    heat = now.thermal
+    rows = [
+        ("state", f"{now.state}{reason}; running for {_span(now.uptime_s)} as process {now.pid}"),
+        (
+            "config",
+            now.config + (f"\nlast reload refused, old one kept: {now.reload.refusal}" if now.reload.refusal else ""),
+        ),
+        (
+            "bundle",
+            f"{now.bundle or 'not read yet'}{', ' + now.precision if now.precision else ''}, {now.inferences} inferences",
+        ),
+        ("camera", now.camera or "not opened yet"),
+        ("hands", f"{now.hands} now, {now.rate_hz:.1f} frames/s"),
+        (
+            "frames",
+            _counts(
+                published=now.published,
+                dropped=now.dropped,
+                skipped=now.skipped,
+                rested=now.rested,
+                late=now.late,
+                refused=now.refused,
+            ),
+        ),
+        ("restarts", _counts(**now.restarts)),
+        ("heat", _heat(heat.band, heat.every_nth_frame, heat.temperatures_c)),
+    ]
+    slowed = [name for name, is_slowed in heat.throttling.items() if is_slowed]
+    if slowed or heat.throttle_events:
+        rows.append(("throttled", f"{', '.join(slowed) or 'nothing now'}; {_counts(**heat.throttle_events)}"))
+    for target in now.targets:
+        failing = ", FAILING NOW" if target.is_failing else ""
+        rows.append(
+            (
+                "target",
+                f"{target.name}: {target.packets} packets, {_bytes(target.sent_bytes)}, {target.errors} errors{failing}",
+            )
+        )
+    lines = [f"{name:<10}{line}" for name, text in rows for name, line in _hanging(name, text)]
+    if now.stages:
+        lines += ["", f"{'stage':<10}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}"]
+        lines += [f"{name:<10}{s.p50_ms:>9.2f}{s.p99_ms:>9.2f}{s.max_ms:>9.2f}" for name, s in now.stages.items()]
+    return "\n".join(lines)
+
+
+def _hanging(name: str, text: str) -> list[tuple[str, str]]:
+    return [(name if index == 0 else "", line) for index, line in enumerate(text.split("\n"))]
+
+
+def _counts(**values: int) -> str:
+    return ", ".join(f"{value} {name}" for name, value in values.items())
+
+
+def _heat(band: str, every_nth_frame: int, temperatures_c: dict[str, float]) -> str:
+    rate = "" if every_nth_frame == 1 else f", every {every_nth_frame}th frame is worked on".replace("2th", "2nd")
+    if not temperatures_c:
+        return "no thermal zone can be read" + rate
+    zones = sorted(temperatures_c.items(), key=lambda zone: -zone[1])
+    return f"{band}{rate}: " + ", ".join(f"{name} {degrees_c:.1f} C" for name, degrees_c in zones)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e3:.1f} kB" if count < 1_000_000 else f"{count / 1e6:.1f} MB"
+
+
+def _span(seconds: float) -> str:
+    minutes, rest_s = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest_s, "s")]
+    shown = [f"{value} {unit}" for value, unit in parts if value][:2]
+    return " ".join(shown) or "0 s"

@@ -1,0 +1,81 @@
+"""A palm network that has learned, in seconds, to report the disc of the recordings."""
+
+import copy
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from handmap.arrays import Bool, Float32
+from handmap.intrinsics import Intrinsics
+from handmap.palm_view import SPAN_CELLS, SPAN_MM, shrink
+from handmap.values import DepthFrame
+from tests.calibration.networks import disc_depth
+from training.palm_network import PalmNetwork
+from training.palm_program import write_palm_program
+from training.palm_score import PalmScore
+from training.palm_targets import make_targets, palm_loss
+
+LENS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
+PICTURES, STEPS, BATCH = 64, 70, 8
+
+
+@cache
+def learn_discs() -> PalmNetwork:
+    """The same network every time; not to be changed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for a network this small, more threads wait for one another where the cores are taken
+    try:
+        return _learn()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _learn() -> PalmNetwork:
+    pictures, hands = _discs()
+    right: Bool = np.ones((PICTURES, 2), bool)
+    torch.manual_seed(0)
+    network = PalmNetwork()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.1
+    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
+    for step in range(STEPS):
+        picked = np.random.default_rng(step).integers(0, PICTURES, BATCH)
+        targets = make_targets(hands[picked], right[picked], np.full((BATCH, 2), 21, np.int8))
+        loss = palm_loss(network(torch.from_numpy(pictures[picked]))["palms"], targets, 0.25)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch stubs
+        optimiser.step()
+    return network.eval()
+
+
+def save_palm_program(path: Path, network: PalmNetwork) -> Path:
+    write_palm_program(path, network, PalmScore(0.0, 0.0, 0.0, 0.0), {})
+    return path
+
+
+def spoil_int8(network: PalmNetwork) -> PalmNetwork:
+    """A network of the same function, but with one input channel's weights so large that INT8 has no levels left for the others."""
+    factor, spoilt = 1000.0, copy.deepcopy(network)
+    norm, reader = spoilt.stem[0][1], spoilt.stem[1][0]  # type: ignore[index]  # a Sequential of Sequentials
+    with torch.no_grad():
+        norm.weight[0] /= factor
+        norm.bias[0] /= factor
+        reader.weight[:, 0] *= factor
+    return spoilt
+
+
+def _discs() -> tuple[Float32, Float32]:
+    """Pictures (N, 1, 96, 128) of discs all over the image, and hands (N, 2, 3) as training states them."""
+    random = np.random.default_rng(0)
+    pictures, hands = [], np.full((PICTURES, 2, 3), np.nan, np.float32)
+    for index in range(PICTURES):
+        z_mm, across, down = float(random.uniform(350, 800)), *random.integers((-80, -60), (80, 60))
+        depth = np.roll(disc_depth(int(random.integers(0, 500)), z_mm, random), (down, across), (0, 1))
+        view = shrink(np, DepthFrame(depth, 1.0, LENS, index, 0))
+        pictures.append(view.depth_small)
+        cells = ((160 + across) / 2.5 - 0.5, (120 + down) / 2.5 - 0.5)
+        hands[index, 0] = (*cells, view.lens.fx_px * SPAN_MM / SPAN_CELLS / z_mm)
+    return np.stack(pictures)[:, None].astype(np.float32), hands

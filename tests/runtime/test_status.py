@@ -1,0 +1,86 @@
+"""`handmap status` against a running daemon, against nothing, and against a program that is no daemon."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from handmap.bundle import Bundle
+from handmap.errors import ConfigError, NoAnswer
+from runtime.status import ask_daemon, status_port
+from tests.support.processes import handmap, started
+from tests.support.running import free_port, wait_for
+from tests.support.tiny_bundle import write_config
+
+
+def with_port(config: Path, port: int | str) -> Path:
+    config.write_text(config.read_text() + f"telemetry: {{port: {port}}}\n")
+    return config
+
+
+def test_a_running_daemon_says_what_it_does(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+    port = free_port()
+    config = with_port(write_config(tmp_path / "c.yaml", bundle.path, recording, 9), port)
+    with started("run", "--config", config) as process:
+        wait_for(port, lambda now: now.state == "TRACKING" and now.rate_hz > 0)
+
+        as_json = handmap("status", "--config", config, "--json")
+        as_text = handmap("status", "--port", str(port))
+
+    facts = json.loads(as_json.stdout)
+    assert (facts["pid"], facts["state"], facts["hands"]) == (process.pid, "TRACKING", 1)
+    assert facts["config"] == str(config) and facts["bundle"] == bundle.id.hex()
+    assert facts["published"] > 5 and facts["targets"][0]["name"] == "127.0.0.1:9"
+    assert facts["stages"]["total"]["p50_ms"] > 0
+    assert as_text.returncode == 0
+    rows = {line.split()[0]: line for line in as_text.stdout.splitlines() if line}
+    assert "TRACKING" in rows["state"] and "frames/s" in rows["hands"] and "p50 ms" in rows["stage"]
+    assert max(len(line) for line in as_text.stdout.splitlines() if str(tmp_path) not in line) <= 110
+
+
+def test_where_nobody_answers_it_is_one_sentence_and_exit_code_1() -> None:
+    done = handmap("status", "--port", str(free_port()))
+
+    assert done.returncode == 1
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+    assert "no daemon answers" in done.stderr and "handmap run" in done.stderr
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[int]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, b""), (200, b"hello"), (200, b"{}"), (200, b"[1]")])
+def test_a_program_that_is_no_daemon_is_told_apart(status: int, body: bytes) -> None:
+    with answering(status, body) as port, pytest.raises(NoAnswer, match="name another --port"):
+        ask_daemon(port)
+
+
+def test_the_port_is_the_given_one_or_that_of_the_configuration(tmp_path: Path, bundle: Bundle) -> None:
+    config = with_port(write_config(tmp_path / "c.yaml", bundle.path, tmp_path, 9), 1234)
+    silent = with_port(write_config(tmp_path / "d.yaml", bundle.path, tmp_path, 9), "null")
+
+    assert status_port(config, 77) == 77
+    assert status_port(config, None) == 1234
+    assert status_port(None, None) == 9400
+    with pytest.raises(ConfigError, match="switches telemetry off"):
+        status_port(silent, None)
