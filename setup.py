@@ -2,10 +2,10 @@
 
 from setuptools import setup
 
-PARTS = ("training", "export", "calibration", "runtime", "clients")
+PARTS = ("training", "export", "calibration", "runtime", "clients", "flash")
 
 setup(
     packages=["handmap", *(f"handmap.{part}" for part in PARTS)],
     package_dir={"handmap": "handmap", **{f"handmap.{part}": part for part in PARTS}},
-    package_data={"handmap": ["py.typed", "kernels/*"], "handmap.training": ["assets/*"]},
+    package_data={"handmap": ["py.typed", "kernels/*"], "handmap.training": ["assets/*"], "handmap.flash": ["data/*"]},
 )

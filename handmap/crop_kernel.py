@@ -88,9 +88,7 @@ def choose_cubin(architecture: str, folder: Path = FOLDER) -> Choice:
     return Choice(folder / found.file, f"made by NVRTC {found.nvrtc}")
 
 
-def hand_parameters(
-    frame: DepthFrame, depth_address: int, pitch_px: int, views: Sequence[View]
-) -> NDArray[np.void]:
+def hand_parameters(frame: DepthFrame, depth_address: int, pitch_px: int, views: Sequence[View]) -> NDArray[np.void]:
     """HAND (len(views),) for a frame whose depth lies at depth_address, pitch_px pixels from row to row.
 
     A cube that no point can fall into is all zero, as is an unused place in a batch: the kernel writes background.

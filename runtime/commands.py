@@ -93,7 +93,9 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
 @click.option(
     "--config", type=click.Path(path_type=Path), help="The daemon's configuration; default: /etc/handmap/config.yaml."
 )
-@click.option("--image", type=click.Path(path_type=Path), help="Root file system that does not run, to look at instead.")
+@click.option(
+    "--image", type=click.Path(path_type=Path), help="Root file system that does not run, to look at instead."
+)
 @JSON
 def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
     """Look for whatever keeps the daemon from its work, and say how to mend it; exit code 1 if there is anything."""

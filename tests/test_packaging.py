@@ -10,7 +10,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-VERBS = {"train", "train-palm", "train-side", "evaluate", "synthesize", "export", "build-engine", "calibrate", "run", "doctor", "record", "check", "bench", "status", "listen", "view"}
+VERBS = {
+    "train",
+    "train-palm",
+    "train-side",
+    "evaluate",
+    "synthesize",
+    "export",
+    "build-engine",
+    "calibrate",
+    "run",
+    "doctor",
+    "record",
+    "check",
+    "bench",
+    "status",
+    "listen",
+    "view",
+}
 
 
 @pytest.fixture(scope="session")

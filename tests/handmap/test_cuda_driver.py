@@ -12,7 +12,7 @@ from tests.support.compiled import compile_library
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A library that answers like the driver of a board."""
-    return str(compile_library("fake_cuda.c", tmp_path_factory.mktemp("driver") / "libcuda.so.1"))
+    return str(compile_library("fake_cuda.c", tmp_path_factory.mktemp("driver") / "libfakecuda.so"))
 
 
 def test_the_facts_of_the_device_are_read(driver: str) -> None:
