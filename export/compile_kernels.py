@@ -5,7 +5,9 @@
 
 import hashlib
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -40,15 +42,22 @@ def compile_kernels(compilers: Path, folder: Path = FOLDER) -> KernelFacts:
     cubins: dict[str, Cubin] = {}
     contents: dict[str, bytes] = {}
     for board in BOARDS:
-        nvrtc = Nvrtc(compilers / board.library)
         name = f"crop.{board.architecture}.cubin"
-        contents[name] = nvrtc.compile(source, SOURCE, board.architecture, OPTIONS)
-        cubins[board.architecture] = Cubin(name, hashlib.sha256(contents[name]).hexdigest(), nvrtc.version)
+        # A process of its own for each: two versions in one, beside other libraries of NVIDIA's, can crash it.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            contents[name], version = alone.submit(_compile, compilers / board.library, source, board).result()
+        cubins[board.architecture] = Cubin(name, hashlib.sha256(contents[name]).hexdigest(), version)
     facts = KernelFacts(hashlib.sha256(source).hexdigest(), OPTIONS, cubins)
     for name, content in contents.items():
         write_file(folder / name, content)
     write_file(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
     return facts
+
+
+def _compile(library: Path, source: bytes, board: Board) -> tuple[bytes, str]:
+    """The cubin for a board, and the version of the compiler that made it."""
+    nvrtc = Nvrtc(library)
+    return nvrtc.compile(source, SOURCE, board.architecture, OPTIONS), nvrtc.version
 
 
 if __name__ == "__main__":

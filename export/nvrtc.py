@@ -1,6 +1,6 @@
 """NVIDIA's run-time compiler on a machine without a GPU or a driver: CUDA C++ in, a cubin out.
 
-By ctypes, since one process needs two major versions of the library, and its bindings package binds only one.
+By ctypes: two major versions of the library are needed, and its bindings package binds only one.
 """
 
 import ctypes

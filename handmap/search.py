@@ -18,7 +18,7 @@ MOST_PALMS = 4
 ERROR_PER_PEAK_MM = 200.0  # 20 mm of expected error weigh as much as 0.1 of peak; chosen on 700 frames of synthetic:val
 SAME_HAND_MM = 80.0
 # Of `evidence`: what starts a track where a hand need not be there, and what ends one. Chosen on two-hand sequences beyond the benchmark's.
-START_EVIDENCE, KEEP_EVIDENCE = -2.5, -2.5
+START_EVIDENCE, KEEP_EVIDENCE = -2.0, -2.5
 ERROR_PER_EVIDENCE_MM = 10.0
 LEAST_CHANCE = 1e-3
 
