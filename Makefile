@@ -1,10 +1,10 @@
-# Nothing is installed outside this folder.
+# Nothing is installed outside this folder but by test-system, which says so.
 PYTHON ?= python3
 DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup lint test bench soak kernels test-gpu clean
+.PHONY: demo setup lint test bench soak kernels test-gpu test-system clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -56,6 +56,10 @@ GPU_JSON ?=
 test-gpu:
 	$(GPU_PYTHON) -m pytest tests/gpu -rs
 	$(GPU_PYTHON) -m tests.gpu.bench $(GPU_JSON)
+
+# As root: installs systemd-container, mmdebstrap and qemu from Debian where they are missing.
+test-system: .venv/ready
+	.ci/system
 
 # The crop kernel for the boards' GPUs; needs no GPU. Run it after every change of handmap/kernels/crop.cu.
 kernels: .venv/ready .cache/kernel-compilers/kernel_compilers.txt

@@ -26,7 +26,14 @@ from .settings import CameraConfig, FaultyConfig, RealSenseConfig, ReplayConfig,
 LOG = logging.getLogger("handmap.reload")
 
 JOIN_S: Final = 0.3
-LIVE: Final = {"tracking", "smoothing", "publish", "thermal", "telemetry", "log"}  # taken over while camera and engines run on
+LIVE: Final = {
+    "tracking",
+    "smoothing",
+    "publish",
+    "thermal",
+    "telemetry",
+    "log",
+}  # taken over while camera and engines run on
 
 
 class Reopen(Exception):

@@ -1,0 +1,165 @@
+"""handmap.service under a real systemd: it starts with the machine, comes back from every death, and does what systemctl says."""
+
+import re
+import time
+from pathlib import Path
+
+from handmap.packet_fields import MessageType
+from tests.system.conftest import CONFIG
+from tests.system.container import Container, has_joints, next_packet, until
+
+PORT = 5656
+BACK_S = 2.0  # after the watchdog has bitten
+STOP_S = 1.0
+FREEZE = (Path(__file__).parent / "freeze_thread.py").read_text()
+FAULTY = """\
+bundle: /usr/share/handmap/models/handmap-hand21
+camera: {kind: faulty, faults: [{kind: unplugged}], camera: {kind: replay, path: /usr/share/handmap/models/demo_recording}}
+publish: {targets: [{host: 127.0.0.1, port: 5656}]}
+"""
+
+
+def main_pid(machine: Container) -> str:
+    return machine.show("handmap", "MainPID")
+
+
+def watchdog_s(machine: Container) -> float:
+    return float(machine.show("handmap", "WatchdogUSec").removesuffix("s"))
+
+
+def wait_until_back(machine: Container, old_pid: str, limit_s: float) -> None:
+    """Until another process of the service is ready."""
+
+    def is_back() -> bool:
+        shown = machine.systemctl("show", "handmap", "-p", "MainPID", "-p", "ActiveState").split()
+        return "ActiveState=active" in shown and f"MainPID={old_pid}" not in shown
+
+    until(is_back, "the service is back", limit_s)
+
+
+def test_it_runs_as_its_own_user_with_the_groups_of_the_devices(service: Container) -> None:
+    status = service.run("cat", f"/proc/{main_pid(service)}/status").stdout
+    ids = {
+        group: service.run("getent", "group", group).stdout.split(":")[2] for group in ("video", "render", "plugdev")
+    }
+    user = service.run("id", "-u", "handmap").stdout.strip()
+
+    assert f"Uid:\t{user}\t{user}\t{user}\t{user}\n" in status
+    assert user != "0"
+    (groups,) = re.findall(r"Groups:\t(.*)", status)
+    assert set(ids.values()) <= set(groups.split())
+    assert "CapEff:\t0000000000000000\n" in status and "NoNewPrivs:\t1\n" in status
+
+
+def test_a_killed_daemon_is_back(service: Container) -> None:
+    pid = main_pid(service)
+
+    with service.socket(PORT) as sink:
+        service.run("kill", "-KILL", pid)
+        wait_until_back(service, pid, watchdog_s(service) + BACK_S)
+        next_packet(sink, has_joints)
+
+    assert service.show("handmap", "NRestarts") != "0"
+
+
+def test_a_stopped_process_is_found_by_the_watchdog(service: Container) -> None:
+    pid = main_pid(service)
+
+    service.run("kill", "-STOP", pid)
+    wait_until_back(service, pid, watchdog_s(service) + BACK_S)
+
+    assert "Failed with result 'watchdog'" in service.journal()
+
+
+def test_a_hung_loop_is_found_by_the_watchdog_though_heartbeats_go_on(service: Container) -> None:
+    pid = main_pid(service)
+    before = service.journal().count("Fatal Python error: Aborted")
+
+    service.write("/freeze_thread.py", FREEZE)
+    with service.socket(PORT) as sink, service.started("python3", "/freeze_thread.py", pid) as freezer:
+        assert freezer.stdout is not None and freezer.stdout.readline() == "frozen\n"
+        beats = [next_packet(sink, lambda packet: True).message_type for _ in range(3)]
+        wait_until_back(service, pid, watchdog_s(service) + BACK_S)
+        next_packet(sink, has_joints)
+
+    assert beats == [MessageType.HEARTBEAT] * 3
+    assert service.journal().count("Fatal Python error: Aborted") == before + 1  # and where it hung is in the journal
+
+
+def test_a_daemon_that_waits_for_its_camera_is_ready_and_says_so(service: Container) -> None:
+    service.write("/etc/handmap/config.yaml", FAULTY)
+
+    service.systemctl("restart", "handmap")
+
+    assert service.show("handmap", "ActiveState") == "active"
+    assert service.show("handmap", "StatusText").startswith("NO_CAMERA: faulty camera: it is not plugged in")
+
+
+def test_a_reload_is_taken_by_the_same_process(service: Container) -> None:
+    pid = main_pid(service)
+
+    with service.socket(PORT + 1) as sink:
+        service.write("/etc/handmap/config.yaml", CONFIG.replace("5656", str(PORT + 1)))
+        service.systemctl("reload", "handmap")
+        next_packet(sink, has_joints)
+
+    assert main_pid(service) == pid
+    assert service.show("handmap", "ActiveState") == "active"
+
+
+def test_a_reload_of_a_wrong_file_changes_nothing_and_says_why(service: Container) -> None:
+    pid = main_pid(service)
+
+    with service.socket(PORT) as sink:
+        service.write("/etc/handmap/config.yaml", CONFIG.replace("bundle:", "bundel:"))
+        service.systemctl("reload", "handmap")
+        until(lambda: "bundel" in service.show("handmap", "StatusText"), "the refusal is in the status", 10)
+        next_packet(sink, has_joints)
+
+    assert main_pid(service) == pid
+    assert service.show("handmap", "ActiveState") == "active"
+
+
+def test_it_stops_within_a_second(service: Container) -> None:
+    took_s = []
+    for _ in range(3):  # the least of three: what else runs on the machine is not the daemon's
+        service.systemctl("start", "handmap")
+        start_s = time.monotonic()
+        service.systemctl("stop", "handmap")
+        took_s.append(time.monotonic() - start_s)
+
+    assert min(took_s) <= STOP_S, took_s
+    assert service.show("handmap", "Result") == "success"
+
+
+def test_a_wrong_configuration_is_not_tried_again(service: Container) -> None:
+    service.write("/etc/handmap/config.yaml", "camera: 1\n")
+
+    started = service.run("systemctl", "restart", "handmap")
+
+    assert started.returncode != 0
+    assert service.show("handmap", "ActiveState") == "failed"
+    assert (service.show("handmap", "ExecMainStatus"), service.show("handmap", "NRestarts")) == ("78", "0")
+
+
+def test_a_process_that_always_dies_at_once_is_given_up(service: Container) -> None:
+    service.systemctl("stop", "handmap")
+    service.systemctl("reset-failed")
+    service.drop_in("handmap.service", "[Service]\nExecStart=\nExecStart=/bin/sh -c 'exit 75'\n")
+
+    service.run("systemctl", "start", "handmap")
+    until(
+        lambda: "repeated too quickly" in service.journal() and service.show("handmap", "ActiveState") == "failed",
+        "it is given up",
+        60,
+    )
+
+    assert service.show("handmap", "Result") == "exit-code"
+    assert int(service.show("handmap", "NRestarts")) >= 11
+
+
+def test_stopping_the_target_stops_the_daemon(service: Container) -> None:
+    service.systemctl("stop", "handmap.target")
+    until(lambda: service.show("handmap", "ActiveState") == "inactive", "it has stopped", 10)
+    service.systemctl("start", "handmap.target")
+    until(lambda: service.show("handmap", "ActiveState") == "active", "it is back", 30)

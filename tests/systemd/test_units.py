@@ -1,0 +1,172 @@
+"""The files of systemd/ as far as they can be judged without root: syntax, exposure, and that they fit one another and the code."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from handmap.errors import EXIT_CONFIG
+
+ROOT = Path(__file__).resolve().parents[2]
+SYSTEMD = ROOT / "systemd"
+SERVICES = sorted((SYSTEMD / "system").glob("*.service"))
+UNITS = sorted((SYSTEMD / "system").iterdir())
+DROP_INS = sorted((SYSTEMD / "drop-ins").iterdir())
+MOST_EXPOSED = 3.0
+# Directives that came after the systemd 249 of JetPack 6, with the version that brought them: it would ignore them.
+TOO_NEW = {
+    "OpenFile": 253, "MemoryKSM": 254, "RestartSteps": 254, "RestartMaxDelaySec": 254, "RestartMode": 254, "ReloadSignal": 253,
+    "ImportCredential": 254, "ExitType": 250, "TimeoutStartFailureMode": 250, "RestrictFileSystems": 250, "MemoryZSwapMax": 253,
+    "StartupAllowedCPUs": 252, "LogFilterPatterns": 253, "SurviveFinalKillSignal": 255, "PrivatePIDs": 257,
+}  # fmt: skip
+# With these CUDA, TensorRT or the camera could not be opened, or its code not be made.
+BREAKS_CUDA = {
+    "PrivateDevices",
+    "ProtectClock",
+    "MemoryDenyWriteExecute",
+    "PrivateUsers",
+    "PrivateNetwork",
+    "DevicePolicy",
+    "ProcSubset",
+}
+
+
+def settings(path: Path) -> dict[str, list[str]]:
+    """All values of each key, over all sections."""
+    found: dict[str, list[str]] = {}
+    for line in path.read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def name_of(path: Path) -> str:
+    return path.name
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=name_of)
+def test_exposure_is_low(path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found, done.stdout + done.stderr
+    assert float(found[1]) <= MOST_EXPOSED
+
+
+@pytest.mark.parametrize("path", [*UNITS, *DROP_INS], ids=name_of)
+def test_systemd_knows_every_line(path: Path, tmp_path: Path) -> None:
+    """Judged by what it prints: for an unknown key the exit code is 0."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    for unit in UNITS:  # with programs that are on every machine
+        text = re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", unit.read_text(), flags=re.MULTILINE)
+        (tmp_path / unit.name).write_text(re.sub(r"^Documentation=.*\n", "", text, flags=re.MULTILINE))
+    if path in DROP_INS:
+        (tmp_path / "handmap.service.d").mkdir()
+        shutil.copy(path, tmp_path / "handmap.service.d")
+    verified = tmp_path / (path.name if path in UNITS else "handmap.service")
+
+    done = subprocess.run(["systemd-analyze", "verify", str(verified)], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_systemd_analyze_does_tell_an_unknown_key(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    (tmp_path / "wrong.service").write_text("[Service]\nExecStart=/bin/true\nProtectHme=yes\n")
+
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / "wrong.service")], capture_output=True, text=True, check=False
+    )
+
+    assert "ProtectHme" in done.stderr
+
+
+@pytest.mark.parametrize("path", [*UNITS, *DROP_INS], ids=name_of)
+def test_jetpack_6_knows_every_key(path: Path) -> None:
+    assert set(settings(path)) & set(TOO_NEW) == set()
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=name_of)
+def test_nothing_is_asked_that_breaks_cuda(path: Path) -> None:
+    assert set(settings(path)) & BREAKS_CUDA == set()
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=name_of)
+def test_a_wrong_configuration_is_not_restarted_and_nothing_runs_before_the_daemon(path: Path) -> None:
+    found = settings(path)
+
+    assert found["RestartPreventExitStatus"] == [str(EXIT_CONFIG)]
+    assert "ExecStartPre" not in found
+
+
+def test_both_services_have_the_same_user_caches_and_sandbox() -> None:
+    daemon, engine = settings(SYSTEMD / "system/handmap.service"), settings(SYSTEMD / "system/handmap-engine.service")
+    shared = {
+        "User", "Group", "SupplementaryGroups", "CacheDirectory", "CacheDirectoryMode", "StateDirectory", "UMask",
+        *(key for key in daemon if key.startswith(("Protect", "Private", "SystemCall", "Lock", "NoNew", "Cap", "Ambient"))),
+    }  # fmt: skip
+
+    assert {key: daemon.get(key) for key in shared} == {key: engine.get(key) for key in shared}
+    assert daemon["Environment"][0] == engine["Environment"][0]
+
+
+def test_user_and_groups_of_the_units_are_made() -> None:
+    daemon = settings(SYSTEMD / "system/handmap.service")
+    made = [line.split() for line in (SYSTEMD / "sysusers.d/handmap.conf").read_text().splitlines()]
+
+    assert [words[1] for words in made if words[0] == "u"] == daemon["User"] == daemon["Group"]
+    assert {words[2] for words in made if words[0] == "m"} == set(daemon["SupplementaryGroups"][0].split())
+
+
+def test_folders_are_made_as_systemd_would() -> None:
+    daemon = settings(SYSTEMD / "system/handmap.service")
+    made = {
+        words[1]: words[2:] for words in map(str.split, (SYSTEMD / "tmpfiles.d/handmap.conf").read_text().splitlines())
+    }
+
+    for kind, parent in (("Cache", "/var/cache"), ("State", "/var/lib")):
+        (name,), (mode,) = daemon[f"{kind}Directory"], daemon[f"{kind}DirectoryMode"]
+        assert made[f"{parent}/{name}"] == [mode, *daemon["User"], *daemon["Group"]]
+
+
+def test_either_name_enables_the_whole() -> None:
+    """Each installs the other: `enable handmap` and `enable handmap.target` are the same."""
+    service, target = settings(SYSTEMD / "system/handmap.service"), settings(SYSTEMD / "system/handmap.target")
+
+    assert (service["WantedBy"], service["Also"]) == (["handmap.target"], ["handmap.target"])
+    assert (target["WantedBy"], target["Also"]) == (["multi-user.target"], ["handmap.service"])
+
+
+def test_device_rules_open_nothing_to_everybody_and_start_the_daemon() -> None:
+    rules = [line for line in (SYSTEMD / "udev/rules.d/60-handmap.rules").read_text().splitlines() if "GROUP=" in line]
+    cameras, recovering = rules
+
+    for rule in rules:
+        assert re.findall(r'MODE="(\d+)"', rule) == ["0660"]
+        assert re.findall(r'GROUP="(\w+)"', rule) == ["plugdev"]
+    assert 'TAG+="systemd"' in cameras and 'ENV{SYSTEMD_WANTS}+="handmap.service"' in cameras
+    assert 'ATTR{power/control}="on"' in cameras
+    assert "SYSTEMD_WANTS" not in recovering
+
+
+def test_device_rules_are_well_formed() -> None:
+    text = (SYSTEMD / "udev/rules.d/60-handmap.rules").read_text()
+    expression = r'(?:[A-Z]+(?:\{[\w/]+\})?\s*(?:==|!=|\+=|:=|=)\s*"[^"]*")'
+    labels, jumps = re.findall(r'LABEL="(\w+)"', text), re.findall(r'GOTO="(\w+)"', text)
+
+    for line in text.splitlines():
+        assert not line or line.startswith("#") or re.fullmatch(rf"{expression}(?:, {expression})*", line), line
+    assert set(jumps) == set(labels)
