@@ -4,7 +4,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup lint test bench soak kernels test-gpu test-system clean
+.PHONY: demo setup lint test bench soak kernels test-gpu test-system test-image clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -60,6 +60,10 @@ test-gpu:
 # As root: installs systemd-container, mmdebstrap and qemu from Debian where they are missing.
 test-system: .venv/ready
 	.ci/system
+
+# Builds, lints and unpacks the packages of both JetPacks; hundreds of MB of wheels the first time.
+test-image: .venv/ready
+	HANDMAP_IMAGE_TESTS=1 .venv/bin/pytest tests/flash/test_jetpack.py -rs
 
 # The crop kernel for the boards' GPUs; needs no GPU. Run it after every change of handmap/kernels/crop.cu.
 kernels: .venv/ready .cache/kernel-compilers/kernel_compilers.txt

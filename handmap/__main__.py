@@ -11,7 +11,14 @@ from handmap.errors import EXIT_CONFIG, DependencyError, Fatal, HandmapError, Tr
 
 GROUP = "handmap.commands"
 PACKAGE = "handmap-edge"
-EXTRAS = {"training": "train", "export": "export", "calibration": "calibrate", "runtime": "host", "clients": "host"}
+EXTRAS = {
+    "training": "train",
+    "export": "export",
+    "calibration": "calibrate",
+    "runtime": "host",
+    "clients": "host",
+    "flash": "host",
+}
 EXIT_TRANSIENT = 75  # EX_TEMPFAIL of sysexits.h: trying again may help
 
 

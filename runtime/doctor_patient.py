@@ -192,7 +192,7 @@ class Patient:
         if self.machine.is_running:
             return f"sudo apt install {package}"
         folder = shlex.quote(str(self.machine.root.parent))
-        return f"sudo handmap flash-overlay {folder} --deb handmap.deb --extra-debs debs  # with {package} in debs"
+        return f"sudo handmap flash-overlay {folder} --deb handmap.deb --config config.yaml --extra-debs debs  # with {package} in debs"
 
     def install_python(self, package: str) -> str:
         """The command that puts a Python package into the daemon's environment: ours comes with all of them, and without pip."""

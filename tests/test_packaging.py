@@ -27,6 +27,8 @@ VERBS = {
     "status",
     "listen",
     "view",
+    "deb",
+    "flash-overlay",
 }
 
 

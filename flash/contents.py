@@ -1,0 +1,127 @@
+"""What lies where in the package: the one table of it, and the copying."""
+
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from handmap.errors import ConfigError, DependencyError
+
+from .targets import Target
+
+PACKAGE: Final = "handmap"
+DATA: Final = Path(__file__).resolve().parent / "data"
+PREFIX: Final = "usr/lib/handmap"
+SHARE: Final = "usr/share/handmap"
+WHEELS: Final = f"{SHARE}/wheels"
+CONFIG: Final = "etc/handmap/config.yaml"
+DOC: Final = f"usr/share/doc/{PACKAGE}"
+COMMAND: Final = "usr/bin/handmap"
+UNIT: Final = "handmap.service"
+# Folders of the checkout, whole, to where they go.
+FOLDERS: Final = {
+    "systemd/system": "usr/lib/systemd/system",
+    "systemd/system-preset": "usr/lib/systemd/system-preset",
+    "systemd/journald.conf.d": "usr/lib/systemd/journald.conf.d",
+    "systemd/sysusers.d": "usr/lib/sysusers.d",
+    "systemd/tmpfiles.d": "usr/lib/tmpfiles.d",
+    "systemd/udev/rules.d": "usr/lib/udev/rules.d",
+    "systemd/drop-ins": f"{SHARE}/drop-ins",
+    "models/handmap-hand21": f"{SHARE}/models/handmap-hand21",
+    "models/demo_recording": f"{SHARE}/models/demo_recording",
+    "docs": DOC,
+}
+LEFT_OUT: Final = ("docs/measured", "docs/guidance_maps.png")
+WHEEL_SOURCES: Final = ("handmap", "training", "export", "calibration", "runtime", "clients", "flash")
+WHEEL_FILES: Final = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in")
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a package says of itself; the same in the next build of the same commit."""
+
+    version: str  # Debian's: 0.1.0-1.jetpack6
+    maintainer: str  # name and address
+    epoch_s: int  # the time that every file has
+
+
+def fill(root: Path, checkout: Path, target: Target, wheels: list[Path], epoch_s: int) -> None:
+    """Lays out in `root` all that the package installs, with the modes it shall have.
+
+    Raises ConfigError where the checkout lacks a folder, DependencyError where our own wheel cannot be built.
+    """
+    for source, place in FOLDERS.items():
+        _copy_folder(checkout, source, root / place)
+    for wheel in wheels:
+        _copy(wheel, root / WHEELS / wheel.name)
+    _build_wheel(checkout, root / WHEELS, epoch_s)
+    _copy(DATA / "unpack_wheels.py", root / PREFIX / "unpack_wheels.py")
+    _copy(DATA / target.config, root / CONFIG)
+    _copy(DATA / "copyright", root / DOC / "copyright")
+    (root / COMMAND).parent.mkdir(parents=True)
+    (root / COMMAND).symlink_to(f"../lib/{PACKAGE}/venv/bin/handmap")
+
+
+def write_gzip(path: Path, text: str) -> None:
+    """Compressed text without the time and name that gzip would add."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def tracked(checkout: Path, folder: str) -> list[str]:
+    """Names of the files in a folder that belong to the project, sorted: what git ignores does not get in.
+
+    Raises ConfigError outside a checkout.
+    """
+    command = ["git", "-C", str(checkout), "ls-files", "-co", "--exclude-standard", "--deduplicate", "--", folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ConfigError(
+            f"deb: {str(checkout)!r} is no git checkout of this project ({done.stderr.strip()}); name one with --checkout"
+        )
+    names = sorted(name for name in done.stdout.splitlines() if (checkout / name).is_file())
+    return [name for name in names if not name.startswith(LEFT_OUT)]
+
+
+def _copy_folder(checkout: Path, source: str, place: Path) -> None:
+    names = tracked(checkout, source)
+    if not names:
+        raise ConfigError(f"deb: the checkout {str(checkout)!r} has no files in {source}/; take a whole checkout")
+    for name in names:
+        _copy(checkout / name, place / Path(name).relative_to(source))
+
+
+def _copy(source: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, place)
+    place.chmod(0o644)
+
+
+def _build_wheel(checkout: Path, out: Path, epoch_s: int) -> None:
+    """Our own wheel, from a copy: setuptools leaves its traces in the folder that it builds from."""
+    with tempfile.TemporaryDirectory(prefix="handmap-wheel-") as name:
+        source, made = Path(name) / "source", Path(name) / "made"
+        for part in (*WHEEL_SOURCES, *WHEEL_FILES):
+            for file in tracked(checkout, part):
+                _copy(checkout / file, source / file)
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+        done = subprocess.run(
+            [*command, "--disable-pip-version-check", "--wheel-dir", str(made), str(source)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"SOURCE_DATE_EPOCH": str(epoch_s)},
+            umask=0o022,  # a wheel holds the modes of its files
+        )
+        if done.returncode != 0:
+            said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+            raise DependencyError(
+                f"deb: building our own wheel in {sys.prefix!r} failed: {said}; it needs pip and setuptools 77 or newer there"
+            )
+        for wheel in made.iterdir():
+            _copy(wheel, out / wheel.name)

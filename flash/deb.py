@@ -1,0 +1,92 @@
+"""A .deb out of a checkout: the same bytes from the same commit, and whole or absent."""
+
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from handmap import __version__
+from handmap.atomic import write_file
+from handmap.errors import ConfigError, DependencyError
+
+from .contents import PACKAGE, Stamp, fill
+from .control import write_control
+from .targets import Target
+from .wheels import fetch_wheels, read_lock, sha256_of
+
+MAINTAINER = "HandMap Edge maintainers <maintainers@handmap-edge.invalid>"
+
+
+@dataclass(frozen=True)
+class BuiltDeb:
+    """A package that was written."""
+
+    path: Path
+    version: str
+    bytes: int
+    sha256: str
+    wheels: int
+
+
+def build_deb(target: Target, checkout: Path, out: Path, cache: Path, revision: int = 1) -> BuiltDeb:
+    """Writes handmap_VERSION_ARCHITECTURE.deb into the folder `out`.
+
+    The time in it is SOURCE_DATE_EPOCH, else that of the checkout's last commit.
+    Raises ConfigError where the checkout or a wheel is not as it must be, DependencyError where a tool or wheel is missing.
+    """
+    wheels = fetch_wheels(target, read_lock(target.lock(checkout)), cache)
+    stamp = Stamp(f"{__version__}-{revision}.{target.system}", MAINTAINER, _epoch_s(checkout))
+    with tempfile.TemporaryDirectory(prefix="handmap-deb-") as name:
+        root = Path(name) / "root"
+        root.mkdir()
+        fill(root, checkout, target, wheels, stamp.epoch_s)
+        write_control(root, target, stamp)
+        _level(root, stamp.epoch_s)
+        made = Path(name) / "made.deb"
+        _pack(root, made, stamp.epoch_s)
+        path = out / f"{PACKAGE}_{stamp.version}_{target.architecture}.deb"
+        write_file(path, made.read_bytes())
+    return BuiltDeb(path, stamp.version, path.stat().st_size, sha256_of(path), len(wheels) + 1)
+
+
+def _epoch_s(checkout: Path) -> int:
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is not None:
+        if not given.isdecimal():
+            raise ConfigError(f"deb: found SOURCE_DATE_EPOCH={given!r}, wanted seconds since 1970; correct or unset it")
+        return int(given)
+    command = ["git", "-C", str(checkout), "log", "-1", "--format=%ct"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ConfigError(
+            f"deb: the checkout {str(checkout)!r} has no commit to take the time from; set SOURCE_DATE_EPOCH, or name another one"
+        )
+    return int(done.stdout)
+
+
+def _level(root: Path, epoch_s: int) -> None:
+    """Gives all files one time, and the modes that they have where nobody set a umask."""
+    for path in [root, *root.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+        os.utime(path, (epoch_s, epoch_s), follow_symlinks=False)
+
+
+def _pack(root: Path, made: Path, epoch_s: int) -> None:
+    # One thread: xz cuts the data into other blocks on machines with more.
+    options = ["--root-owner-group", "--uniform-compression", "-Zxz", "-z0", "--threads-max=1"]
+    try:
+        done = subprocess.run(
+            ["dpkg-deb", *options, "--build", str(root), str(made)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"SOURCE_DATE_EPOCH": str(epoch_s)},
+        )
+    except FileNotFoundError as error:
+        raise DependencyError(
+            "deb: dpkg-deb is not on this machine; build on Debian or Ubuntu, or install dpkg"
+        ) from error
+    if done.returncode != 0:
+        raise DependencyError(f"deb: dpkg-deb refused the package: {done.stderr.strip()}")

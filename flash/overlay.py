@@ -1,0 +1,201 @@
+"""Puts the package and a configuration into an image that is not yet flashed, and takes them out again. Fetches nothing."""
+
+import hashlib
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from handmap.atomic import write_file
+from handmap.errors import ConfigError
+
+from .contents import CONFIG, PACKAGE, PREFIX, UNIT
+from .inside import run_inside
+from .packages import installed_packages, run_tool
+from .preflight import Plan, Request, examine
+from .wheels import sha256_of
+
+MANIFEST: Final = "usr/share/handmap/flash-overlay.json"
+
+
+class Placed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A package that was installed."""
+
+    name: str
+    version: str
+    sha256: str
+    was_there: bool  # before the first run, in whatever version: stays when ours is removed
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was done to an image; lies in it."""
+
+    release: str
+    packages: tuple[Placed, ...]
+    config_sha256: str
+    # sha256 by path: all that the package and its postinst put there, and the configuration.
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a run."""
+
+    changed: bool
+    packages: tuple[str, ...]
+    files: int
+    next_command: str
+
+
+def apply(request: Request) -> Outcome:
+    """Installs, enables, drops the configuration, verifies; an image that has all of it already is left as it is.
+
+    Raises ConfigError where a check fails, or the image's own dpkg or daemon refuses; a first installation
+    is then taken out again, and over an earlier one the configuration is put back.
+    """
+    plan = examine(request)
+    rootfs = request.rootfs
+    content = request.config.read_bytes()
+    before = read_manifest(rootfs)
+    packages = _placed(plan, before)
+    wanted = Manifest(plan.release_name, packages, hashlib.sha256(content).hexdigest(), before.files if before else {})
+    if before == wanted and not damaged(rootfs, before) and _is_enabled(rootfs):
+        return _outcome(request, plan, changed=False, files=len(before.files))
+    is_first = PACKAGE not in plan.there
+    config_before = None if is_first else _read(rootfs / CONFIG)
+    try:
+        _install(rootfs, plan)
+        write_file(rootfs / CONFIG, content)
+        _enable(rootfs)
+        _verify(rootfs, plan)
+        manifest = msgspec.structs.replace(wanted, files=_hashes(rootfs))
+        write_file(
+            rootfs / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
+        )
+    except BaseException:
+        if is_first:
+            _purge(rootfs, [one.name for one in packages if not one.was_there])
+        elif config_before is not None:
+            write_file(rootfs / CONFIG, config_before)
+        raise
+    return _outcome(request, plan, changed=True, files=len(manifest.files))
+
+
+def remove(tree: Path) -> bool:
+    """Purges the package, its configuration, and what the manifest says was installed with it; False where nothing was there.
+
+    Raises ConfigError where dpkg refuses.
+    """
+    rootfs = tree / "rootfs"
+    manifest = read_manifest(rootfs)
+    added = [one.name for one in manifest.packages if not one.was_there] if manifest else [PACKAGE]
+    there = installed_packages(rootfs)
+    names = [name for name in added if name in there]
+    if not names and manifest is None:
+        return False
+    done = _purge(rootfs, names)
+    if done.returncode != 0:
+        raise ConfigError(
+            f"flash-overlay: removing {', '.join(names)}, dpkg in the image said: {_last(done)}; mend that and try again"
+        )
+    (rootfs / MANIFEST).unlink(missing_ok=True)
+    return True
+
+
+def read_manifest(rootfs: Path) -> Manifest | None:
+    """What an earlier run left in the image, if one did.
+
+    Raises ConfigError where it cannot be read.
+    """
+    path = rootfs / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise ConfigError(
+            f"flash-overlay: {str(path)!r} is no manifest of ours ({error}); delete it and run this again"
+        ) from error
+
+
+def damaged(rootfs: Path, manifest: Manifest) -> list[str]:
+    """Files that are not as the manifest says."""
+    return [name for name, digest in manifest.files.items() if not _is(rootfs / name, digest)]
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _is(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256_of(path) == digest
+
+
+def _placed(plan: Plan, before: Manifest | None) -> tuple[Placed, ...]:
+    """The packages of this run, and those that an earlier one added: they go together."""
+    known = {one.name: one for one in before.packages} if before else {}
+    for deb in plan.debs:
+        was_there = known[deb.name].was_there if deb.name in known else deb.name in plan.there and deb.name != PACKAGE
+        known[deb.name] = Placed(deb.name, deb.version, deb.sha256, was_there)
+    return tuple(known[name] for name in sorted(known))
+
+
+def _install(rootfs: Path, plan: Plan) -> None:
+    paths = tuple(deb.path for deb in plan.debs)
+    names = [f"/tmp/debs/{path.name}" for path in paths]
+    done = run_inside(rootfs, "dpkg", "--force-confold", "--install", *names, debs=paths)
+    if done.returncode != 0:
+        raise ConfigError(
+            f"flash-overlay: installing {len(names)} packages, dpkg in the image said: {_last(done)}; mend that and try again"
+        )
+
+
+def _enable(rootfs: Path) -> None:
+    done = run_tool("systemctl", f"--root={rootfs}", "enable", UNIT)
+    if done.returncode != 0:
+        raise ConfigError(
+            f"flash-overlay: enabling {UNIT} in the image, systemctl said: {_last(done)}; the image's units are damaged"
+        )
+
+
+def _is_enabled(rootfs: Path) -> bool:
+    return run_tool("systemctl", f"--root={rootfs}", "is-enabled", UNIT).returncode == 0
+
+
+def _verify(rootfs: Path, plan: Plan) -> None:
+    """Asks the image's own programs: package database, and the daemon on the configuration that it will have."""
+    ours = plan.debs[-1]
+    if installed_packages(rootfs).get(PACKAGE) != ours.version:
+        raise ConfigError(
+            f"flash-overlay: after the installation the image has no {PACKAGE} {ours.version}; look at its dpkg log"
+        )
+    done = run_inside(rootfs, "handmap", "run", "--config", f"/{CONFIG}", "--validate")
+    if done.returncode != 0:
+        raise ConfigError(f"flash-overlay: the daemon of the image refuses the configuration: {_last(done)}")
+
+
+def _hashes(rootfs: Path) -> dict[str, str]:
+    """Of the package's files and of the Python environment, without the byte code that only repeats it."""
+    listed = (rootfs / f"var/lib/dpkg/info/{PACKAGE}.list").read_text().splitlines()
+    made = (str(path.relative_to(rootfs)) for path in (rootfs / PREFIX).rglob("*") if path.suffix != ".pyc")
+    names = sorted({name.lstrip("/") for name in listed} | set(made))
+    paths = {name: rootfs / name for name in names}
+    return {name: sha256_of(path) for name, path in paths.items() if path.is_file() and not path.is_symlink()}
+
+
+def _purge(rootfs: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
+    return run_inside(rootfs, "dpkg", "--purge", *names)
+
+
+def _last(done: subprocess.CompletedProcess[str]) -> str:
+    """The lines that say what went wrong, as one."""
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return " / ".join(lines[-4:]) or f"nothing, and ended with {done.returncode}"
+
+
+def _outcome(request: Request, plan: Plan, changed: bool, files: int) -> Outcome:
+    names = tuple(f"{deb.name} {deb.version}" for deb in plan.debs)
+    return Outcome(changed, names, files, f"cd {os.path.realpath(request.tree)} && {plan.release.flash}")

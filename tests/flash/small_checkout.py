@@ -1,0 +1,40 @@
+"""A checkout that has everything a package needs and is packed in seconds."""
+
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+from flash.contents import FOLDERS
+from flash.wheels import sha256_of
+
+ROOT = Path(__file__).resolve().parents[2]
+WHEEL = "tiny-1.0-py3-none-any.whl"
+
+
+def small_checkout(folder: Path) -> tuple[Path, Path]:
+    """A git checkout with the real units and maintainer data, one small model and one library; and the cache with its wheel."""
+    checkout, cache = folder / "checkout", folder / "cache"
+    shutil.copytree(ROOT / "systemd", checkout / "systemd")
+    for source in FOLDERS:
+        (checkout / source).mkdir(parents=True, exist_ok=True)
+        if not source.startswith("systemd"):
+            (checkout / source / "content.txt").write_text(source)
+    (checkout / "handmap").mkdir()
+    (checkout / "handmap" / "__init__.py").write_text('__version__ = "0.1.0"\n')
+    (checkout / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "handmap-edge"\nversion = "0.1.0"\n[tool.setuptools]\npackages = ["handmap"]\n'
+    )
+    cache.mkdir()
+    with zipfile.ZipFile(cache / WHEEL, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("tiny/__init__.py"), "ANSWER = 42\n")
+        archive.writestr(zipfile.ZipInfo("tiny-1.0.data/purelib/beside.py"), "")
+        archive.writestr(zipfile.ZipInfo("tiny-1.0.data/scripts/tool"), "")
+    (checkout / "constraints").mkdir()
+    for name in ("debian12-amd64", "jetpack6", "jetpack7"):
+        (checkout / "constraints" / f"{name}.lock").write_text(f"{sha256_of(cache / WHEEL)}  {WHEEL}\n")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        author = ["-c", "user.name=a", "-c", "user.email=a@b.invalid"]
+        subprocess.run(["git", "-C", str(checkout), *author, *command], check=True)
+    return checkout, cache

@@ -1,0 +1,49 @@
+"""The packages for boards, as far as a machine without one can judge them: built, linted, unpacked by their own Python, all code for aarch64."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flash.deb import build_deb
+from flash.targets import TARGETS
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ("dpkg-deb", "lintian")
+MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
+AARCH64 = 183  # EM_AARCH64 of elf.h
+# Loaded where they are: the camera by its library, arrays by CuPy, TensorRT only from the system.
+LIBRARIES = {"cupy", "pyrealsense2", "onnxruntime", "numpy", "msgspec", "yaml", "rosbags", "handmap"}
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        "HANDMAP_IMAGE_TESTS" not in os.environ, reason="downloads 300 MB: asked for by make test-image"
+    ),
+    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}"),
+]
+
+
+@pytest.mark.parametrize("name", ["jetpack6", "jetpack7"])
+def test_the_package_of_a_board(name: str, tmp_path: Path) -> None:
+    target = TARGETS[name]
+    python = ROOT / f".venv-{target.python}" / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"needs {python}, which make setup makes")
+    built = build_deb(target, ROOT, tmp_path, ROOT / ".cache" / "wheels")
+
+    linted = subprocess.run(["lintian", "--allow-root", built.path], capture_output=True, text=True, check=False)
+    assert [line for line in linted.stdout.splitlines() if line.startswith("E:")] == []
+    assert "no-manual-page" in linted.stdout, "lintian looked at nothing"
+
+    subprocess.run(["dpkg-deb", "-x", built.path, tmp_path / "root"], check=True)
+    share, lib = tmp_path / "root/usr/share/handmap", tmp_path / "root/usr/lib/handmap"
+    subprocess.run([python, "-I", lib / "unpack_wheels.py", share / "wheels", lib / "venv"], check=True)
+    library = lib / f"venv/lib/python{target.python}/site-packages"
+    assert {path.name for path in library.iterdir()} >= LIBRARIES
+    assert "tensorrt" not in {path.name for path in library.iterdir()}
+    compiled = [path for path in library.rglob("*.so*") if path.is_file() and not path.is_symlink()]
+    machines = {path: int.from_bytes(path.read_bytes()[18:20], "little") for path in compiled}
+    assert len(machines) > 50
+    assert {str(path) for path, machine in machines.items() if machine != AARCH64} == set()

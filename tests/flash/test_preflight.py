@@ -1,0 +1,224 @@
+"""What flash-overlay finds before it touches an image: each fault named, nothing changed."""
+
+import platform
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flash import preflight
+from flash.commands import flash_overlay
+from flash.l4t import RELEASES, read_release
+from flash.preflight import Request, examine
+from flash.targets import TARGETS
+from handmap.errors import ConfigError
+from tests.flash.made_up_tree import made_up_tree, small_deb
+
+if shutil.which("dpkg-deb") is None:
+    pytest.skip("needs dpkg", allow_module_level=True)
+if platform.machine() != "x86_64":
+    pytest.skip("the made-up image is of amd64", allow_module_level=True)
+ON_CPU = "bundle: /b\ncamera: {kind: realsense}\n"
+ON_GPU = ON_CPU + "engine: {backend: tensorrt, precision: fp16}\n"
+WITH_FALLBACK = ON_CPU + "engine: {backend: tensorrt, precision: fp16, fallback: onnx}\n"
+
+
+@pytest.fixture
+def request_of(tmp_path: Path) -> Request:
+    config = tmp_path / "config.yaml"
+    config.write_text(ON_CPU)
+    return Request(made_up_tree(tmp_path), small_deb(tmp_path), config)
+
+
+def snapshot(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in folder.rglob("*")}
+
+
+def with_extra(request: Request, *debs: Path) -> Request:
+    folder = request.tree.parent / "extra"
+    folder.mkdir()
+    for deb in debs:
+        shutil.move(deb, folder / deb.name)
+    return Request(request.tree, request.deb, request.config, folder)
+
+
+@pytest.mark.parametrize(
+    ("major", "rest", "target"),
+    [(36, "4.0", "jetpack6"), (36, "4.7", "jetpack6"), (36, "5.0", "jetpack6"), (38, "2.0", "jetpack7"),
+     (38, "4.0", "jetpack7"), (39, "2.0", "jetpack7"), (39, "2.2", "jetpack7")],
+)  # fmt: skip
+def test_supported_releases(tmp_path: Path, major: int, rest: str, target: str) -> None:
+    name, release = read_release(made_up_tree(tmp_path, major, rest) / "rootfs")
+
+    assert name == f"{major}.{rest}"
+    assert release.target == target
+
+
+@pytest.mark.parametrize(
+    ("major", "rest"), [(35, "6.1"), (36, "3.0"), (36, "6.0"), (37, "1.0"), (38, "1.0"), (40, "1.0")]
+)
+def test_other_releases_are_refused(tmp_path: Path, major: int, rest: str) -> None:
+    with pytest.raises(ConfigError, match=rf"r{major}\.{rest}, supported are r36\.4 to r36\.5; r38\.2"):
+        read_release(made_up_tree(tmp_path, major, rest) / "rootfs")
+
+
+def test_every_release_names_a_target_and_a_way_to_flash() -> None:
+    for release in RELEASES:
+        assert release.target in TARGETS
+        assert release.flash.startswith("sudo ./tools/")
+
+
+def test_a_tree_before_apply_binaries_is_refused(request_of: Request) -> None:
+    (request_of.rootfs / "etc/nv_tegra_release").unlink()
+
+    with pytest.raises(ConfigError, match=r"apply_binaries\.sh"):
+        examine(request_of)
+
+
+def test_a_release_file_of_another_form_is_refused(request_of: Request) -> None:
+    (request_of.rootfs / "etc/nv_tegra_release").write_text("R36")
+
+    with pytest.raises(ConfigError, match="begins with 'R36'"):
+        examine(request_of)
+
+
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(request_of: Request) -> None:
+    before = snapshot(request_of.tree.parent)
+    words = [str(request_of.tree), "--deb", str(request_of.deb), "--config", str(request_of.config), "--dry-run"]
+    done = CliRunner().invoke(flash_overlay, words, catch_exceptions=False)
+
+    assert done.output == "r36.4.7, JetPack 6.1 or 6.2 for Orin: would install handmap 1.0-1\n"
+    assert snapshot(request_of.tree.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("depends", "says"),
+    [
+        (
+            "python3 (>= 3.12~), python3 (<< 3.13~)",
+            r"needs python3 \(>= 3\.12~\), the image has 3\.10\.6-1~22\.04; .*--target jetpack6",
+        ),
+        ("libusb-1.0-0, procps", r"needs libusb-1\.0-0, the image has none"),
+        ("libgone1", "needs libgone1, the image has none"),
+        ("widget (>= 3)", r"needs widget \(>= 3\), the image has 2\.0"),
+        ("nothing | libgone1", r"needs nothing \| libgone1"),
+    ],
+)
+def test_unmet_dependencies_are_named(request_of: Request, tmp_path: Path, depends: str, says: str) -> None:
+    deb = small_deb(tmp_path / "other", Depends=depends)
+
+    with pytest.raises(ConfigError, match=says):
+        examine(Request(request_of.tree, deb, request_of.config))
+
+
+@pytest.mark.parametrize("depends", ["nothing | procps", "widget (>= 2)", "python3:any", "procps (= 2:3.3.17)"])
+def test_met_dependencies_of_every_form(request_of: Request, tmp_path: Path, depends: str) -> None:
+    deb = small_deb(tmp_path / "other", Depends=depends)
+
+    assert examine(Request(request_of.tree, deb, request_of.config)).debs[-1].name == "handmap"
+
+
+def test_extra_packages_meet_dependencies_and_have_their_own_checked(request_of: Request, tmp_path: Path) -> None:
+    deb = small_deb(tmp_path / "other", Depends="libusb-1.0-0")
+    usb = small_deb(tmp_path, "libusb-1.0-0", Depends="libudev1")
+    request = with_extra(Request(request_of.tree, deb, request_of.config), usb)
+
+    with pytest.raises(ConfigError, match=r"libusb-1\.0-0 needs libudev1") as raised:
+        examine(request)
+    assert "handmap needs" not in str(raised.value)
+
+    assert request.extra_debs is not None
+    shutil.move(small_deb(tmp_path, "libudev1", Depends="libc6"), request.extra_debs / "libudev1.deb")
+    assert [one.name for one in examine(request).debs] == ["libudev1", "libusb-1.0-0", "handmap"]
+
+
+def test_a_configuration_for_tensorrt_alone_needs_its_packages_in_the_image(
+    request_of: Request, tmp_path: Path
+) -> None:
+    request_of.config.write_text(ON_GPU)
+    with pytest.raises(
+        ConfigError,
+        match=r"no python3-libnvinfer, libnvinfer\[0-9\]\*, cuda-cudart-12-\*, cuda-nvrtc-12-\*; .*fallback: onnx",
+    ):
+        examine(request_of)
+
+    request_of.config.write_text(WITH_FALLBACK)
+    assert examine(request_of).release_name == "36.4.7"
+
+    request_of.config.write_text(ON_GPU)
+    names = ("python3-libnvinfer", "libnvinfer10", "cuda-cudart-12-6", "cuda-nvrtc-12-6")
+    request = with_extra(request_of, *(small_deb(tmp_path, name, Depends="libc6") for name in names))
+    assert len(examine(request).debs) == 5
+
+
+def test_packages_of_another_architecture_are_named(request_of: Request, tmp_path: Path) -> None:
+    request = with_extra(request_of, small_deb(tmp_path, "libudev1", "arm64", Depends="libc6"))
+
+    with pytest.raises(ConfigError, match=r"it is amd64, and libudev1\.deb is for another architecture"):
+        examine(request)
+
+
+@pytest.mark.parametrize("entry", [None, "disabled\nflags: POCF\n", "enabled\nflags: POC\n"])
+def test_a_foreign_image_needs_an_interpreter_that_the_kernel_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str | None
+) -> None:
+    monkeypatch.setattr(preflight, "BINFMT", tmp_path)
+    if entry is not None:
+        (tmp_path / "qemu-aarch64").write_text(entry)
+    (tmp_path / "config.yaml").write_text(ON_CPU)
+    request = Request(
+        made_up_tree(tmp_path, architecture="arm64"),
+        small_deb(tmp_path, architecture="arm64"),
+        tmp_path / "config.yaml",
+    )
+
+    with pytest.raises(
+        ConfigError, match="arm64 cannot run on this machine, register them with: apt install qemu-user-static"
+    ):
+        examine(request)
+    (tmp_path / "qemu-aarch64").write_text("enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: POF\n")
+    assert examine(request).debs[-1].architecture == "arm64"
+
+
+def test_too_little_room_is_refused_with_both_figures(request_of: Request, tmp_path: Path) -> None:
+    deb = small_deb(tmp_path / "other", Installed_Size=str(1 << 40))
+
+    with pytest.raises(ConfigError, match=r"\d+ MB are free there, 1073741888 MB are wanted"):
+        examine(Request(request_of.tree, deb, request_of.config))
+
+
+def test_all_faults_are_named_at_once(request_of: Request, tmp_path: Path) -> None:
+    request_of.config.write_text(ON_GPU)
+    deb = small_deb(tmp_path / "other", "handmap", "arm64", Depends="libgone1")
+
+    with pytest.raises(ConfigError) as raised:
+        examine(Request(request_of.tree, deb, request_of.config))
+    said = str(raised.value)
+    assert "another architecture" in said and "libgone1" in said and "python3-libnvinfer" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("other", "is the package 'other', wanted 'handmap'"), (None, r"is no \.deb")]
+)
+def test_what_is_not_our_package_is_refused(request_of: Request, tmp_path: Path, name: str | None, says: str) -> None:
+    wrong = tmp_path / "wrong.deb"
+    wrong.write_text("no package")
+    deb = small_deb(tmp_path, name) if name else wrong
+
+    with pytest.raises(ConfigError, match=says):
+        examine(Request(request_of.tree, deb, request_of.config))
+
+
+def test_an_empty_folder_of_extra_packages_is_refused(request_of: Request) -> None:
+    with pytest.raises(ConfigError, match=r"holds no \.deb"):
+        examine(with_extra(request_of))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(["--remove", "--dry-run"], "stands alone"), ([], "found no --deb"), (["--dry-run"], "found no --deb")],
+)
+def test_options_that_do_not_fit_are_refused(request_of: Request, words: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        CliRunner().invoke(flash_overlay, [str(request_of.tree), *words], catch_exceptions=False)

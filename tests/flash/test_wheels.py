@@ -1,0 +1,96 @@
+"""Locks of wheels: read strictly, and every file held against its sha256 before it is used."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flash.targets import TARGETS, Target
+from flash.wheels import fetch_wheels, read_lock
+from handmap.errors import ConfigError, DependencyError
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGEST = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of b"abc"
+NAME = "no_such_library_of_ours-1.0-py3-none-any.whl"
+TARGET = TARGETS["debian12-amd64"]
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_every_wheel_of_a_lock_fits_its_target(target: Target) -> None:
+    tag = f"cp{target.python.replace('.', '')}"
+
+    for name in read_lock(target.lock(ROOT)):
+        python, abi, platforms = name.removesuffix(".whl").split("-")[-3:]
+        assert platforms == "any" or set(platforms.split(".")) & set(target.platforms), name
+        assert tag in python.split(".") or "py3" in python.split(".") or abi == "abi3", name
+
+
+@pytest.mark.parametrize("name", ["jetpack6", "jetpack7"])
+def test_a_boards_lock_holds_exactly_the_pinned_versions(name: str) -> None:
+    pins = (ROOT / "constraints" / f"{name}.txt").read_text().splitlines()
+    locked = {"==".join(wheel.split("-")[:2]) for wheel in read_lock(TARGETS[name].lock(ROOT))}
+
+    def normal(text: str) -> str:
+        return re.sub(r"[-_.]+(?=.*==)", "-", text).lower()
+
+    assert {normal(row) for row in locked} == {normal(row) for row in pins if row and not row.startswith("#")}
+
+
+@pytest.mark.parametrize("name", ["debian12-amd64", "debian12-arm64"])
+def test_debian_gets_neither_camera_nor_gpu_libraries(name: str) -> None:
+    names = " ".join(read_lock(TARGETS[name].lock(ROOT)))
+
+    assert "onnxruntime" in names and "cupy" not in names and "pyrealsense2" not in names
+
+
+def test_what_is_in_the_cache_and_right_is_taken_without_asking_anybody(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b"abc")
+
+    assert fetch_wheels(TARGET, {NAME: DIGEST}, tmp_path) == [tmp_path / NAME]
+
+
+def test_a_changed_wheel_is_refused(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b"abd")
+
+    with pytest.raises(ConfigError, match=f"has sha256 .* says {DIGEST}; delete the file"):
+        fetch_wheels(TARGET, {NAME: DIGEST}, tmp_path)
+
+
+def test_a_wheel_that_cannot_be_had_is_named_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+    with pytest.raises(DependencyError, match="pip got 0 and said: ERROR: No matching distribution"):
+        fetch_wheels(TARGET, {NAME: DIGEST}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        f"{DIGEST} {NAME}",
+        f"{DIGEST[1:]}  {NAME}",
+        f"{DIGEST}  ../{NAME}",
+        f"{DIGEST}  {NAME}.txt",
+        f"{'g' * 64}  {NAME}",
+    ],
+)
+def test_a_line_of_another_form_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.lock").write_text(f"{DIGEST}  good-1.0-py3-none-any.whl\n{line}\n")
+
+    with pytest.raises(ConfigError, match="line 2: found"):
+        read_lock(tmp_path / "x.lock")
+
+
+def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.lock").write_text(f"{DIGEST}  {NAME}\n" * 2)
+
+    with pytest.raises(ConfigError, match="comes once"):
+        read_lock(tmp_path / "x.lock")
+
+
+def test_no_lock_is_refused_with_the_command_that_writes_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="write_locks"):
+        read_lock(tmp_path / "x.lock")
