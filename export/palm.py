@@ -12,7 +12,7 @@ from handmap.arrays import Float32
 from handmap.bundle import PalmGraph
 from handmap.bundle_writer import describe_file
 from handmap.engine_onnx import PALM_INPUT, PALM_OUTPUT, run_batches
-from handmap.errors import ModelError
+from handmap.errors import ModelError, RecordingError
 from handmap.graph_lint import refuse
 from handmap.model_facts import PalmFacts
 from handmap.palm_view import PALM_COLUMNS, PALM_ROWS, SMALL_COLUMNS, SMALL_ROWS, shrink
@@ -83,9 +83,11 @@ def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
 def pictures_of_recording(samples: Path) -> Float32:
     """Small pictures (N, 1, 96, 128) of frames spread over a recording."""
     recording = open_recording(samples)
-    stride = max(len(recording) // MOST_PICTURES, 1)
+    stride = max(-(-len(recording) // MOST_PICTURES), 1)
     shown = [shrink(np, frame).depth_small for index, frame in enumerate(recording) if index % stride == 0]
-    return np.stack(shown)[:MOST_PICTURES, None].astype(np.float32)
+    if not shown:
+        raise RecordingError(f"recording {str(samples)!r}: it holds no frame to compare graphs on; name another")
+    return np.stack(shown)[:, None].astype(np.float32)
 
 
 def _answers_of_program(program: torch.export.ExportedProgram, pictures: Float32, path: Path) -> Float32:

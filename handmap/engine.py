@@ -80,6 +80,8 @@ class Engines:
 
     def close(self) -> None:
         """Closes every engine."""
-        self.hand.close()
-        if self.palm is not None:
-            self.palm.close()
+        try:
+            self.hand.close()
+        finally:
+            if self.palm is not None:
+                self.palm.close()

@@ -34,6 +34,7 @@ def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
     Raises BundleError if the bundle lacks the precision, ConfigError if that is an int8 graph without a passed gate,
     DependencyError if the backend's library is missing, EngineUnusable if no TensorRT engine was built that can be loaded.
     """
+    bundle.graph_path("hand", config.precision)  # refuses a precision that the bundle lacks
     if config.precision == "int8" and not config.use_ungated_int8:
         refuse_ungated(bundle)
     hand = _open_hand(bundle, config, batch)
@@ -58,7 +59,7 @@ def _open_hand(bundle: Bundle, config: EngineConfig, batch: int) -> Engine:
 
 
 def _open_palm(bundle: Bundle, config: EngineConfig) -> tuple[PalmEngine, float] | tuple[()]:
-    """The palm engine of the same precision, or of the next better one that may be used; nothing where it has no palm graph.
+    """The palm engine of the same precision, or of another that may be used; nothing where the bundle has no palm graph.
 
     An int8 graph without a passed gate is passed over, not refused: the daemon runs as well, and hardly slower, with a better one.
     Beside TensorRT it is fp32: it runs on the CPU, where nothing else is as quick (0.4 ms against 1.4 in int8).

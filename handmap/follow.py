@@ -27,6 +27,7 @@ from handmap.values import DepthFrame, Handedness, HandPose, View
 
 ONE_HAND_MM = 45.0  # two tracks whose hands are nearer than this follow the same one
 GEOMETRY_EVERY = 4  # frames: a hand that the palm graph does not see waits so long, and an empty room costs little
+JUDGE_EVERY = 15  # frames: how often the palm graph is asked about hands while none is missing
 MOST_DOUBTFUL = 3  # frames in a row with little evidence: then it was no hand
 LOST_S = 0.2  # a hand found again so soon where it was heading is the same one: it flickered
 HIDDEN_S = 0.8  # so long a hand that went behind another keeps its track
@@ -113,7 +114,10 @@ def follow(
     pairs = [Followed(track, seen) for track, seen in zip(tracks.active, looks, strict=True) if is_hand(seen, settings)]
     kept = [_continued(one, frame) for one in _one_hand_each(pairs, frame)]
     next_id = tracks.next_id
-    palms = map_palms(frame, engines, settings) if len(kept) < settings.max_hands else None
+    palms = None
+    if len(kept) < settings.max_hands or frame.frame_number % JUDGE_EVERY == 0:
+        with clock.stage("locate"):
+            palms = map_palms(frame, engines, settings)
     if palms is not None and not settings.expects_hand:  # asked for what is missing, it also speaks of what is not
         kept = [_doubted(one, palms) for one in kept]
         kept = [one for one in kept if one.track.doubtful < MOST_DOUBTFUL]
@@ -128,11 +132,15 @@ def follow(
                 next_id += 1
             else:
                 hidden = [track for track in hidden if track is not back]
-                kept.append(_continued(Followed(back, seen), frame))
+                kept.append(_continued(Followed(replace(back, doubtful=0), seen), frame))
     followed = [Followed(observe_hand(one.track, one.seen.right, one.seen.xyz_camera_mm), one.seen) for one in kept]
+    followed.sort(key=lambda one: one.track.track_id)
     active = tuple(one.track for one in followed)
+    seen_before = {track.track_id for track in tracks.active}
     missing = tracks.missing + 1 if len(active) < settings.max_hands else 0
-    return [_pose(one, frame, settings) for one in followed], Tracks(active, next_id, tuple(hidden), missing)
+    return [_pose(one, one.track.track_id in seen_before, frame, settings) for one in followed], Tracks(
+        active, next_id, tuple(hidden), missing
+    )
 
 
 def _view(track: Track, frame: DepthFrame, settings: FollowSettings) -> View:
@@ -194,7 +202,7 @@ def _came_back(seen: Look, hidden: list[Track], frame: DepthFrame) -> Track | No
     return min(near, key=lambda pair: pair[0])[1] if near else None
 
 
-def _pose(one: Followed, frame: DepthFrame, settings: FollowSettings) -> HandPose:
+def _pose(one: Followed, is_tracked: bool, frame: DepthFrame, settings: FollowSettings) -> HandPose:
     track, seen = one.track, one.seen
     is_told = settings.handedness is Handedness.UNKNOWN
     return HandPose(
@@ -206,7 +214,7 @@ def _pose(one: Followed, frame: DepthFrame, settings: FollowSettings) -> HandPos
         handedness_confidence=abs(math.tanh(track.right / 2)) if is_told else 0.0,
         confidence=seen.confidence,
         is_valid=True,
-        is_tracked=track.frames > 1,
+        is_tracked=is_tracked,
         is_extrapolated=False,
         frame_number=frame.frame_number,
         capture_ns=frame.capture_ns,

@@ -28,7 +28,7 @@ from handmap.engine_cache import (
 )
 from handmap.engine_device import DeviceEngine
 from handmap.engine_tensorrt import load_tensorrt, open_tensorrt_engine
-from handmap.gpu import FusedCrop
+from handmap.gpu import FusedCrop, cuda_errors
 from handmap.mapped_memory import FrameBuffer, open_frame_buffers
 from handmap.values import DepthFrame, View
 
@@ -57,7 +57,8 @@ class GpuHandEngine:
             self._frame = frame
         self._crop.set_views(views)
         output = self._engine.replay()
-        filled: Int32 = self._crop.filled.get(stream=self._engine.stream)
+        with cuda_errors("fused crop: reading what it filled"):
+            filled: Int32 = self._crop.filled.get(stream=self._engine.stream)
         return output, filled
 
     def _on_gpu(self, frame: DepthFrame) -> DepthFrame:
@@ -71,9 +72,11 @@ class GpuHandEngine:
 
     def close(self) -> None:
         """Closes the engine and lets the cache have its file."""
-        self._engine.close()
-        if self._held is not None:
-            self._held.close()
+        try:
+            self._engine.close()
+        finally:
+            if self._held is not None:
+                self._held.close()
 
 
 def open_gpu_engine(bundle: Bundle, precision: str, batch: int, cache_dir: Path | None) -> GpuHandEngine:

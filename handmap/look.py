@@ -16,6 +16,7 @@ from handmap.errors import EngineFailed
 from handmap.track import cube_centre
 from handmap.values import DepthFrame, HandCrop, JointsNormalised, View
 
+FARTHEST_HALF_CUBES = 100.0  # of a joint from its cube: beyond, an engine has lost its numbers
 RECENTRE_BEYOND_MM = 25.0  # training jitters the centre by about this much; beyond it a second look pays
 
 
@@ -65,6 +66,8 @@ def look(frame: DepthFrame, views: Sequence[View], engine: Engine, settings: Loo
 
     Raises EngineFailed if the engine does, or gives what is not finite.
     """
+    if not views:
+        return []
     if isinstance(engine, ViewEngine):
         return _look_on_device(frame, views, engine, settings, clock)
     with clock.stage("crop"):
@@ -127,9 +130,11 @@ def _look_on_device(
 
 
 def _answers(output: EngineOutput, count: int) -> list[JointsNormalised]:
-    """The first `count` answers of a batch. Raises EngineFailed where joints are not finite."""
-    if not bool((abs(output.joints[:count]) < np.inf).all()):
-        raise EngineFailed("hand engine: gave joints that are not finite; check it with: handmap check")
+    """The first `count` answers of a batch. Raises EngineFailed where they are not finite, or joints lie beyond all reason."""
+    sane = [abs(output.joints[:count]) < FARTHEST_HALF_CUBES]  # false for NaN too
+    sane += [abs(other[:count]) < np.inf for other in (output.guidance, output.side) if other is not None]
+    if not all(bool(one.all()) for one in sane):
+        raise EngineFailed("hand engine: gave values that are not finite; check it with: handmap check")
     return [
         JointsNormalised(
             output.joints[index],

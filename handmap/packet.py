@@ -156,7 +156,7 @@ def _encode_hand(hand: PacketHand, sequence: int) -> bytes:
     joints = np.empty((JOINT_COUNT, 4), "<f4")
     joints[:, :3] = hand.xyz_m
     joints[:, 3] = hand.expected_error_m
-    if not np.isfinite(joints).all():
+    if not (np.isfinite(joints).all() and math.isfinite(hand.handedness_confidence) and math.isfinite(hand.confidence)):
         raise PacketError(
             f"packet {sequence}: hand {hand.track_id} has joints that are not finite; a lost hand is left out, never "
             "sent as numbers"

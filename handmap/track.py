@@ -14,7 +14,7 @@ NEW_SHARE = 0.6  # weight of the newest displacement in the velocity
 SIDE_LIMIT = 12.0  # a belief never becomes so sure that a second of contrary evidence cannot change it
 SIDE_MEMORY = 0.97  # of the belief kept from frame to frame
 ONE_LOOK_LIMIT = 2.0  # no single look says more than odds of 7 to 1: looks of one pose err together
-SIZE_FRAMES = 60  # over which a hand's size is averaged: two seconds
+SIZE_FRAMES = 60  # over which a hand's size is averaged: one to two seconds
 PALM_MM = 99.2  # from the wrist to the four knuckles, mean of the hand that the model was made with
 
 
@@ -32,7 +32,7 @@ class Track:
     frames: int
     right: float = 0.0
     palm_mm: float = PALM_MM
-    doubtful: int = 0  # frames in a row in which little spoke for a hand
+    doubtful: int = 0  # times in a row that the palm graph was asked and little spoke for a hand
 
     @property
     def handedness(self) -> Handedness:
@@ -42,7 +42,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Tracks:
-    """All hands tracked now, those that went behind another one a moment ago, and the id that the next new one gets.
+    """All hands tracked now, those that were lost a moment ago, and the id that the next new one gets.
 
     Ids are never used again.
     """

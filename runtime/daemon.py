@@ -167,9 +167,13 @@ class Daemon:
         return sender if self._faults.is_empty else FaultySender(sender, self._faults)
 
     def _close_engines(self) -> None:
-        if self._engines is not None:
-            self._engines.close()
-            self._engines = None
+        engines, self._engines = self._engines, None
+        if engines is None:
+            return
+        try:
+            engines.close()
+        except EngineFailed as error:  # what it held goes with the process at the latest
+            LOG.warning("engine closing=%r", str(error))
 
     def _track(self, capture: Capture, bundle: Bundle, engines: Engines, publisher: Publisher) -> None:
         """The loop."""

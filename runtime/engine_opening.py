@@ -69,15 +69,22 @@ class CacheWatch:
         return _entries(self._folder) != self._seen
 
 
-def _entries(folder: Path) -> frozenset[str]:
+def _entries(folder: Path) -> frozenset[tuple[str, int]]:
+    """Names and inodes: an engine that is built anew under its key is another folder."""
     try:
-        return frozenset(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+        return frozenset(
+            (entry.name, entry.inode()) for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."
+        )
     except OSError:
         return frozenset()
 
 
 def _open_checked(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
     engines = open_engines(bundle, config, batch)
-    distance_mm = check_golden(engines.hand, read_golden(bundle), bundle)
+    try:
+        distance_mm = check_golden(engines.hand, read_golden(bundle), bundle)
+    except BaseException:
+        engines.close()
+        raise
     LOG.info("engine=%s precision=%s golden_mm=%.4f", config.backend, config.precision, distance_mm)
     return engines

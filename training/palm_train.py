@@ -28,7 +28,7 @@ SIZE_RANGE = (0.88, 1.14)  # pictures are scaled by this: hands of other sizes
 
 
 class PalmTrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A training run of the palm network; `total_samples`, `out`, `cache`, `threads` and the pauses may change before a resume."""
+    """A training run of the palm network; what is in PACE may change before a resume."""
 
     total_samples: Count
     out: Path = Path("runs/palm")
@@ -125,7 +125,8 @@ def train_palm(config: PalmTrainConfig) -> Path:
                     best,
                     _identity(config),
                 )
-                for name in (LAST, *((BEST,) if is_best else ())):
+                # The best first: `last` says how good it is, so it must be there.
+                for name in (*((BEST,) if is_best else ()), LAST):
                     write_checkpoint(config.out / name, snapshot)
                 note = f"loss {loss.item():.3f}, {score}"
             advance(seen, note)

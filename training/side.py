@@ -3,8 +3,9 @@
 On the same rendered hands and their mirror images.
 """
 
+import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -42,7 +43,7 @@ class SideTrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start_from: Path | None = None
     seed: NotNegative = 1
     shards: Count = 16
-    batch_samples: Count = 64
+    batch_samples: Annotated[int, msgspec.Meta(ge=SHARDS_A_BATCH)] = 64
     learning_rate: Fraction = 2e-3
     weight_decay: Share = 1e-4
     warmup_samples: NotNegative = 5_000
@@ -238,4 +239,6 @@ def _pick_validation(folder: Path, config: SideTrainConfig) -> tuple[RenderedHan
 
 def _identity(config: SideTrainConfig) -> dict[str, object]:
     plain: dict[str, object] = msgspec.to_builtins(config, enc_hook=str)
-    return {name: value for name, value in plain.items() if name not in PACE}
+    # The features that the branch learned on: another trunk is another run, wherever it lies.
+    trunk = hashlib.sha256(config.trunk.read_bytes()).hexdigest()
+    return {name: value for name, value in plain.items() if name not in PACE} | {"trunk_sha256": trunk}

@@ -11,6 +11,7 @@ import pytest
 
 from handmap.arrays import Float32
 from handmap.bundle import GOLDEN, MANIFEST, read_bundle
+from handmap.engines import EngineConfig, open_engines
 from handmap.errors import BundleError
 from handmap.golden import read_golden
 from tests.support.tiny_bundle import write_bundle
@@ -70,3 +71,10 @@ def test_golden_samples_of_another_kind_are_refused(tmp_path: Path, content: byt
 
     with pytest.raises(BundleError, match=r"golden\.npz"):
         read_golden(bundle)
+
+
+def test_a_precision_that_the_bundle_lacks_is_refused_by_its_sentence(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "tiny")
+
+    with pytest.raises(BundleError, match="no int8 file for graph 'hand'"):
+        open_engines(bundle, EngineConfig(precision="int8"), 1)

@@ -337,3 +337,47 @@ def test_what_the_palm_graph_does_not_see_is_a_hand_only_where_one_is_expected(
     (poses,) = follow_scenes(CentroidEngine(), how, [scene((0, 0, 500, 50))], Engines(CentroidEngine(), palms, 0.9))
 
     assert len(poses) == hands
+
+
+def test_a_side_that_is_not_finite_is_an_engine_failure() -> None:
+    class Sideless(CentroidEngine):
+        def infer(self, depth: Array) -> EngineOutput:
+            output = super().infer(depth)
+            return EngineOutput(output.joints, output.guidance, np.full((self.batch, 1), np.nan, np.float32))
+
+    with pytest.raises(EngineFailed, match="not finite"):
+        follow_scenes(Sideless(), unknown(), [scene((0, 0, 500, 50))])
+
+
+def test_joints_beyond_all_reason_are_an_engine_failure() -> None:
+    class Wild(CentroidEngine):
+        def infer(self, depth: Array) -> EngineOutput:
+            output = super().infer(depth)
+            return EngineOutput(output.joints + np.float32(1e36), output.guidance)
+
+    with pytest.raises(EngineFailed, match="not finite"):
+        follow_scenes(Wild(), settings(), [scene((0, 0, 500, 50))])
+
+
+def test_a_hand_that_flickered_is_not_called_tracked_from_the_frame_before() -> None:
+    frames = [scene((0, 0, 500, 50)), scene(capture_ns=33_000_000), scene((0, 0, 500, 50), capture_ns=66_000_000)]
+
+    seen = follow_scenes(CentroidEngine(), settings(), frames)
+
+    assert [[pose.is_tracked for pose in poses] for poses in seen] == [[False], [], [False]]
+
+
+def test_what_the_palm_graph_never_sees_is_dropped_though_no_hand_is_missing() -> None:
+    palms = PalmsAt(11, 16, 95 * 100 / 32 / 500)
+    doubtful = ConfidenceTable((0.0, 1.0), (60.0, 5.0), (0.0, 1.0), (0.0, 0.8))
+    how = replace(settings(), confidence=doubtful)
+    frames = [scene((0, 0, 500, 50), number=n, capture_ns=n * 33_000_000) for n in range(60)]
+    engines = Engines(CentroidEngine(), palms, 0.3)
+
+    tracks, seen = NO_TRACKS, []
+    for frame in frames:
+        poses, tracks = follow(frame, tracks, engines, how, NoClock())
+        palms.answer[0] = -9  # it was there only in the first frame
+        seen.append(len(poses))
+
+    assert seen[0] == 1 and seen[-1] == 0
