@@ -101,6 +101,7 @@ def write_faulty_config(
         f"publish: {{targets: [{targets}]}}\n"
         "log: {stats_s: 0.5}\n"
         "telemetry: {port: null}\n"
+        "smoothing: {enabled: false}\n"  # positions are compared with where the blob is
     )
     return path
 
