@@ -34,7 +34,7 @@ def wait_for(condition: Callable[[], bool], limit_s: float = 5) -> None:
 
 def test_every_target_gets_every_packet() -> None:
     with listening() as first, listening() as second:
-        targets = (TargetConfig("127.0.0.1", port_of(first)), TargetConfig("localhost", port_of(second)))
+        targets = (TargetConfig("127.0.0.1", port_of(first)), TargetConfig("127.0.0.1", port_of(second)))
         publisher = open_publisher(PublishConfig(targets))
         publisher.identify(b"12345678", Precision.INT8)
         publisher.publish(blob_frame(7), [], status())
