@@ -14,7 +14,7 @@ from handmap.follow import FollowSettings
 from handmap.joints import FINGERTIPS, JOINT_COUNT, KNUCKLES, MIDDLE_MCP, WRIST
 from handmap.look import Look, look, recentred
 from handmap.progress import track_progress
-from handmap.search import is_hand, search
+from handmap.search import is_hand, map_palms, search
 from handmap.timing import StageClock
 from handmap.track import cube_centre
 from handmap.values import DepthFrame, Handedness, View
@@ -83,7 +83,8 @@ def find_hand(frame: DepthFrame, centre_mm: Float32 | None, engines: Engines, se
         (seen,) = recentred(frame, first, engines.hand, settings, clock)
         if is_hand(seen, settings):
             return seen
-    return next(iter(search(frame, [], engines, settings, clock)), None)
+    palms = map_palms(frame, engines, settings)
+    return next(iter(search(frame, [], palms, engines, settings, clock)), None)
 
 
 def frame_sha256(frame: DepthFrame) -> str:
@@ -98,7 +99,7 @@ def _candidate(shot: Shot, seen: Look, source: int, frame_digest: str, settings:
     if shot.truth_mm is not None:
         if float(np.linalg.norm(cube_centre(shot.truth_mm) - seen.view.centre_mm)) > WRONG_BODY_MM:
             return None
-        truth = normalise_points(np, shot.truth_mm, crop).astype(np.float32)
+        truth = normalise_points(np, shot.truth_mm, crop.view).astype(np.float32)
     bins = dict(_bins(shot.frame, seen, settings.cube_mm))
     distance_mm = round(float(seen.view.centre_mm[2]), 1)
     number = shot.frame.frame_number

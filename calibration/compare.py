@@ -169,7 +169,9 @@ def _on_same_crops(name: str, kept: list[tuple[Shot, Float32]], pictures: Pictur
     xyz = {precision: _infer(engines.hand, depth) * (cube_mm / 2) for precision, engines in bodies.engines.items()}
     joints = next(iter(xyz.values())).shape[1]
     truth = [
-        np.full((joints, 3), np.nan, np.float32) if shot.truth_mm is None else normalise_points(np, shot.truth_mm, crop)
+        np.full((joints, 3), np.nan, np.float32)
+        if shot.truth_mm is None
+        else normalise_points(np, shot.truth_mm, crop.view)
         for (shot, _), crop in zip(kept, crops, strict=True)
     ]
     distance_mm = np.array([float(centre[2]) for _, centre in kept])

@@ -61,7 +61,11 @@ def export(
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: fp16.")
 @click.option("--batch", type=click.IntRange(1, 64), help="Hands a call: max_hands. Default: 1.")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Default: the service's cache, else the user's.")
-@click.option("--workspace-mb", type=click.IntRange(1), help="Memory that a layer may ask for. Default: 512.")
+@click.option(
+    "--workspace-mb",
+    type=click.IntRange(1),
+    help="Memory that a layer may ask for; the daemon needs it as engine.workspace_mb. Default: 512.",
+)
 @click.option("--use-ungated-int8", is_flag=True, help="Build an int8 graph that has passed no accuracy gate.")
 @click.option(
     "--config",

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from handmap.config import read_config
-from handmap.engine_cache import engine_cache_dir
+from handmap.engine_cache import BuilderOptions, engine_cache_dir
 from handmap.engines import EngineConfig
 from handmap.follow import TrackingConfig
 
@@ -33,5 +33,6 @@ def configured_request(config: Path) -> BuildRequest | None:
         precision=found.engine.precision,
         batch=found.tracking.max_hands,  # what the daemon opens its engines for
         cache_dir=found.engine.cache_dir or engine_cache_dir(),
+        options=BuilderOptions(found.engine.workspace_mb),
         use_ungated_int8=found.engine.use_ungated_int8,
     )

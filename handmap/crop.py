@@ -12,7 +12,7 @@ import numpy as np
 
 from handmap.arrays import Array, ArrayModule
 from handmap.intrinsics import Intrinsics
-from handmap.values import CROP_PX, DepthFrame, HandCrop
+from handmap.values import CROP_PX, DepthFrame, HandCrop, View
 
 EMPTY = np.uint32(0xFFFFFFFF)  # deeper than any raw depth, so that minimum and maximum need no mask
 
@@ -55,7 +55,7 @@ def crop_hand(
     half = np.float32(cube_mm / 2)
     z = raw.astype(xp.float32) * np.float32(frame.depth_unit_mm)
     depth = xp.where(raw == EMPTY, np.float32(1), (z - centre[2]) / half)
-    return HandCrop(depth.astype(xp.float32), centre, cube_mm, is_mirrored)
+    return HandCrop(depth.astype(xp.float32), View(centre, cube_mm, is_mirrored))
 
 
 def orthographic_raw(xp: ArrayModule, frame: DepthFrame, centre_mm: Array, cube_mm: float, size_px: int) -> Array:
@@ -118,19 +118,19 @@ def close_holes(xp: ArrayModule, raw: Array) -> Array:
     return closed
 
 
-def normalise_points(xp: ArrayModule, xyz_camera_mm: Array, crop: HandCrop) -> Array:
-    """Points (..., 3) in half cube sides about the crop's centre, x negated where the crop is mirrored."""
-    return (xyz_camera_mm - xp.asarray(crop.centre_mm)) * _half_cube_sides(xp, crop, inverse=True)
+def normalise_points(xp: ArrayModule, xyz_camera_mm: Array, view: View) -> Array:
+    """Points (..., 3) in half cube sides about the view's centre, x negated where it is mirrored."""
+    return (xyz_camera_mm - xp.asarray(view.centre_mm)) * _half_cube_sides(xp, view, inverse=True)
 
 
-def denormalise_points(xp: ArrayModule, xyz: Array, crop: HandCrop) -> Array:
+def denormalise_points(xp: ArrayModule, xyz: Array, view: View) -> Array:
     """Points (..., 3) in the camera frame, mm; the inverse of `normalise_points` to within float32 rounding."""
-    return xyz * _half_cube_sides(xp, crop, inverse=False) + xp.asarray(crop.centre_mm)
+    return xyz * _half_cube_sides(xp, view, inverse=False) + xp.asarray(view.centre_mm)
 
 
-def _half_cube_sides(xp: ArrayModule, crop: HandCrop, inverse: bool) -> Array:
-    half = 2 / crop.cube_mm if inverse else crop.cube_mm / 2
-    return xp.asarray([-half if crop.is_mirrored else half, half, half], dtype=xp.float32)
+def _half_cube_sides(xp: ArrayModule, view: View, inverse: bool) -> Array:
+    half = 2 / view.cube_mm if inverse else view.cube_mm / 2
+    return xp.asarray([-half if view.is_mirrored else half, half, half], dtype=xp.float32)
 
 
 def _raw_range(frame: DepthFrame, z_mm: float, half_mm: float) -> tuple[int, int]:

@@ -5,14 +5,12 @@ import numpy as np
 from handmap.arrays import Array, ArrayModule, Float32
 from handmap.bundle import ConfidenceTable
 from handmap.crop import denormalise_points
-from handmap.values import HandCrop, JointsNormalised
+from handmap.values import JointsNormalised, View
 
 
-def decode(
-    xp: ArrayModule, joints: JointsNormalised, crop: HandCrop, table: ConfidenceTable
-) -> tuple[Float32, Float32]:
-    """Joints (J, 3) in the camera frame and their expected errors (J,), both mm, on the host."""
-    xyz_mm = denormalise_points(xp, joints.xyz, crop)
+def decode(xp: ArrayModule, joints: JointsNormalised, view: View, table: ConfidenceTable) -> tuple[Float32, Float32]:
+    """Joints (J, 3) in the camera frame and their expected errors (J,), both mm, on the host, of what was seen in a view."""
+    xyz_mm = denormalise_points(xp, joints.xyz, view)
     landed = guidance_at_joints(xp, joints)
     return _to_host(xyz_mm), expected_error_mm(_to_host(landed), table)
 

@@ -118,16 +118,14 @@ def describe_platform(tensorrt: str, device: DeviceFacts, l4t: str) -> Platform:
     return Platform(tensorrt, device.name, device.sm_count, f"{major}.{minor}", l4t)
 
 
-def engine_key(
-    bundle: Bundle, precision: str, batch: int, platform: Platform, options: BuilderOptions | None = None
-) -> EngineKey:
+def engine_key(bundle: Bundle, precision: str, batch: int, platform: Platform, options: BuilderOptions) -> EngineKey:
     """The key of the hand engine of a bundle.
 
     Raises BundleError if the bundle lacks the precision.
     """
     bundle.graph_path("hand", precision)
     sha256 = bundle.hand.precisions[precision].sha256
-    return EngineKey(sha256, batch, options or BuilderOptions(), platform)
+    return EngineKey(sha256, batch, options, platform)
 
 
 def key_name(key: EngineKey | Platform) -> str:

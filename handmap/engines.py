@@ -9,6 +9,7 @@ import numpy as np
 
 from handmap.bundle import Bundle
 from handmap.engine import Engine, Engines, PalmEngine
+from handmap.engine_cache import BuilderOptions
 from handmap.errors import BundleError, ConfigError
 from handmap.golden import Golden
 from handmap.tensors import Tensors, fix_batch
@@ -25,6 +26,8 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # onnx: what runs while TensorRT or its engine is not there, at a fraction of the rate; null: the daemon waits for the engine
     fallback: Literal["onnx"] | None = None
     use_ungated_int8: bool = False  # accepts an int8 graph whose accuracy nobody has measured, or that failed
+    # tensorrt: memory that a layer may ask for while its engine is built, MB; with another value it is another engine
+    workspace_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 512
     cache_dir: Path | None = None  # of TensorRT engines; by default that of the service, or the user's
 
 
@@ -34,10 +37,10 @@ def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
     Raises BundleError if the bundle lacks the precision, ConfigError if that is an int8 graph without a passed gate,
     DependencyError if the backend's library is missing, EngineUnusable if no TensorRT engine was built that can be loaded.
     """
-    bundle.graph_path("hand", config.precision)  # refuses a precision that the bundle lacks
+    path = bundle.graph_path("hand", config.precision)
     if config.precision == "int8" and not config.use_ungated_int8:
         refuse_ungated(bundle)
-    hand = _open_hand(bundle, config, batch)
+    hand = _open_hand(bundle, path, config, batch)
     try:
         _refuse_other_tensors(bundle, "hand", hand.tensors, batch, config.precision)
         return Engines(hand, *_open_palm(bundle, config))
@@ -46,13 +49,13 @@ def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
         raise
 
 
-def _open_hand(bundle: Bundle, config: EngineConfig, batch: int) -> Engine:
-    path = bundle.graph_path("hand", config.precision)
+def _open_hand(bundle: Bundle, path: Path, config: EngineConfig, batch: int) -> Engine:
     # Each backend's library is loaded only where it is chosen.
     if config.backend == "tensorrt":
         from handmap.gpu_engine import open_gpu_engine
 
-        return open_gpu_engine(bundle, config.precision, batch, config.cache_dir)
+        options = BuilderOptions(config.workspace_mb)
+        return open_gpu_engine(bundle, config.precision, batch, options, config.cache_dir)
     from handmap.engine_onnx import open_onnx_engine
 
     return open_onnx_engine(path, batch, config.threads, config.precision)

@@ -28,7 +28,7 @@ from handmap.values import DepthFrame, Handedness, HandPose, View
 ONE_HAND_MM = 45.0  # two tracks whose hands are nearer than this follow the same one
 GEOMETRY_EVERY = 4  # frames: a hand that the palm graph does not see waits so long, and an empty room costs little
 JUDGE_EVERY = 15  # frames: how often the palm graph is asked about hands while none is missing
-MOST_DOUBTFUL = 3  # frames in a row with little evidence: then it was no hand
+MOST_DOUBTFUL = 3  # times in a row that there was little evidence when it was asked for: then it was no hand
 LOST_S = 0.2  # a hand found again so soon where it was heading is the same one: it flickered
 HIDDEN_S = 0.8  # so long a hand that went behind another keeps its track
 BEHIND_MM = 300.0  # a hand that is lost within this of another one went behind it
@@ -115,7 +115,8 @@ def follow(
     kept = [_continued(one, frame) for one in _one_hand_each(pairs, frame)]
     next_id = tracks.next_id
     palms = None
-    if len(kept) < settings.max_hands or frame.frame_number % JUDGE_EVERY == 0:
+    is_asked = not settings.expects_hand and frame.frame_number % JUDGE_EVERY == 0
+    if len(kept) < settings.max_hands or is_asked:
         with clock.stage("locate"):
             palms = map_palms(frame, engines, settings)
     if palms is not None and not settings.expects_hand:  # asked for what is missing, it also speaks of what is not
@@ -124,8 +125,8 @@ def follow(
     hidden = _hidden(tracks, kept, frame)
     if len(kept) < settings.max_hands:
         taken = [one.track.centre_mm for one in kept]
-        asks_geometry = tracks.missing % GEOMETRY_EVERY == 0
-        for seen in search(frame, taken, engines, settings, clock, palms, asks_geometry):
+        asks_geometry = palms is None or tracks.missing % GEOMETRY_EVERY == 0
+        for seen in search(frame, taken, palms, engines, settings, clock, asks_geometry):
             back = _came_back(seen, hidden, frame)
             if back is None:
                 kept.append(Followed(start_track(next_id, seen.centre_mm, frame.capture_ns), seen))
@@ -168,7 +169,7 @@ def _one_hand_each(pairs: list[Followed], frame: DepthFrame) -> list[Followed]:
     for one in sorted(pairs, key=lambda pair: _surprise_mm(pair, frame)):
         if all(float(np.linalg.norm(one.seen.centre_mm - other.seen.centre_mm)) > ONE_HAND_MM for other in kept):
             kept.append(one)
-    return sorted(kept, key=lambda pair: pair.track.track_id)
+    return kept
 
 
 def _surprise_mm(pair: Followed, frame: DepthFrame) -> float:

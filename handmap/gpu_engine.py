@@ -17,6 +17,7 @@ from handmap.bundle import Bundle
 from handmap.cuda_driver import read_device_facts
 from handmap.engine import EngineOutput
 from handmap.engine_cache import (
+    BuilderOptions,
     StoredEngine,
     WantedEngine,
     describe_platform,
@@ -79,8 +80,10 @@ class GpuHandEngine:
                 self._held.close()
 
 
-def open_gpu_engine(bundle: Bundle, precision: str, batch: int, cache_dir: Path | None) -> GpuHandEngine:
-    """The engine that `handmap build-engine` built of a bundle for this device.
+def open_gpu_engine(
+    bundle: Bundle, precision: str, batch: int, options: BuilderOptions, cache_dir: Path | None
+) -> GpuHandEngine:
+    """The engine that `handmap build-engine` built of a bundle for this device with these options.
 
     Raises EngineUnusable, with its cause and the command to build it, if there is none that may be loaded; DependencyError
     without driver, TensorRT or CuPy.
@@ -88,7 +91,7 @@ def open_gpu_engine(bundle: Bundle, precision: str, batch: int, cache_dir: Path 
     device = read_device_facts()
     trt = load_tensorrt()
     platform = describe_platform(tensorrt_build(trt), device, read_l4t_release())
-    key = engine_key(bundle, precision, batch, platform)
+    key = engine_key(bundle, precision, batch, platform, options)
     wanted = WantedEngine(cache_dir or engine_cache_dir(), bundle.path.resolve(), precision, key)
     stored: StoredEngine = find_engine(wanted)
     held = hold_engine(stored)

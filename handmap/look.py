@@ -71,12 +71,12 @@ def look(frame: DepthFrame, views: Sequence[View], engine: Engine, settings: Loo
     if isinstance(engine, ViewEngine):
         return _look_on_device(frame, views, engine, settings, clock)
     with clock.stage("crop"):
-        crops = [crop_hand(settings.xp, frame, view.centre_mm, view.cube_mm, view.is_mirrored) for view in views]
+        crops = [crop_hand(settings.xp, frame, *view) for view in views]
     with clock.stage("infer"):
         answers = infer_crops(crops, engine, settings.xp)
     with clock.stage("decode"):
         return [
-            _decoded(settings.xp, crop, answer, bool((crop.depth >= 1).all()), settings.confidence)
+            _decoded(settings.xp, crop.view, answer, bool((crop.depth >= 1).all()), settings.confidence)
             for crop, answer in zip(crops, answers, strict=True)
         ]
 
@@ -124,8 +124,7 @@ def _look_on_device(
             output, filled = engine.infer_views(frame, part)
         with clock.stage("decode"):
             for view, answer, cells in zip(part, _answers(output, len(part)), filled, strict=False):
-                crop = HandCrop(np.empty((0, 0), np.float32), view.centre_mm, view.cube_mm, view.is_mirrored)
-                looks.append(_decoded(np, crop, answer, cells == 0, settings.confidence))
+                looks.append(_decoded(np, view, answer, cells == 0, settings.confidence))
     return looks
 
 
@@ -145,10 +144,9 @@ def _answers(output: EngineOutput, count: int) -> list[JointsNormalised]:
     ]
 
 
-def _decoded(xp: ArrayModule, crop: HandCrop, answer: JointsNormalised, is_empty: bool, table: ConfidenceTable) -> Look:
-    xyz_mm, error_mm = decode(xp, answer, crop, table)
+def _decoded(xp: ArrayModule, view: View, answer: JointsNormalised, is_empty: bool, table: ConfidenceTable) -> Look:
+    xyz_mm, error_mm = decode(xp, answer, view, table)
     peak = 0.0 if is_empty else hand_peak(xp, answer)
     confidence = 0.0 if is_empty else hand_confidence(peak, table)
-    right = -answer.side if crop.is_mirrored else answer.side
-    view = View(crop.centre_mm, crop.cube_mm, crop.is_mirrored)
+    right = -answer.side if view.is_mirrored else answer.side
     return Look(xyz_mm, error_mm, view, peak, confidence, right, is_empty)

@@ -45,32 +45,27 @@ class SearchSettings(LookSettings, Protocol):
 def search(
     frame: DepthFrame,
     taken_mm: list[Float32],
+    palms: PalmMap | None,
     engines: Engines,
     settings: SearchSettings,
     clock: Clock,
-    palms: PalmMap | None = None,
     asks_geometry: bool = True,
 ) -> list[Look]:
     """Hands found anew, the surest first, none of them where one is tracked already.
 
-    The palm graph's places are looked into first; geometry, which takes longer, is asked where they do not show enough hands and
-    the caller can wait for it. `palms` is `map_palms` of the frame, if it was asked for already.
+    The palm graph's places (`map_palms`) are looked into first; geometry, which takes longer, is asked where they do not show
+    enough hands and the caller can wait for it.
     """
     with clock.stage("locate"):
-        palms = palms or map_palms(frame, engines, settings)
-        places = _near_enough(palms, engines, settings)
-    candidates: list[Look] = []
-    found: list[Look] = []
-    for is_last in (False, True):
-        if is_last:
-            with clock.stage("locate"):
-                places = propose_ends(frame, settings)
-        apart = [place for place in places if is_apart(place, taken_mm)]
-        candidates += judge(frame, apart, engines, settings, clock)
-        found = _choose(candidates, taken_mm, palms, settings)
-        if len(found) + len(taken_mm) >= settings.max_hands or not (asks_geometry or palms is None):
-            break
-    return found
+        places = [] if palms is None else _reported(palms, engines.least_score, settings)
+    candidates = judge(frame, _apart(places, taken_mm), engines, settings, clock)
+    found = _choose(candidates, taken_mm, palms, settings)
+    if len(found) + len(taken_mm) >= settings.max_hands or not asks_geometry:
+        return found
+    with clock.stage("locate"):
+        ends = propose_ends(frame, settings)
+    candidates += judge(frame, _apart(ends, taken_mm), engines, settings, clock)
+    return _choose(candidates, taken_mm, palms, settings)
 
 
 def map_palms(frame: DepthFrame, engines: Engines, settings: SearchSettings) -> PalmMap | None:
@@ -126,12 +121,10 @@ def _choose(
     return found
 
 
-def _near_enough(palms: PalmMap | None, engines: Engines, settings: SearchSettings) -> list[Float32]:
+def _reported(palms: PalmMap, least_score: float, settings: SearchSettings) -> list[Float32]:
     """Centres (3,) in the camera frame, mm, of the hands in range that the palm graph reports."""
-    if palms is None:
-        return []
-    reports = read_palms(palms.palms, palms.lens, engines.least_score, MOST_PALMS)
     near, far = settings.range_mm
+    reports = read_palms(palms.palms, palms.lens, least_score, MOST_PALMS)
     return [report.centre_mm for report in reports if near <= report.centre_mm[2] <= far]
 
 
@@ -157,6 +150,10 @@ def is_hand(seen: Look, settings: SearchSettings) -> bool:
 def surest_first(seen: Look) -> float:
     """A key that puts looks that surely show a hand first: high peaks and, where these are about equal, joints that landed well."""
     return float(seen.expected_error_mm.mean()) / ERROR_PER_PEAK_MM - seen.peak
+
+
+def _apart(places_mm: list[Float32], others_mm: list[Float32]) -> list[Float32]:
+    return [place for place in places_mm if is_apart(place, others_mm)]
 
 
 def is_apart(centre_mm: Float32, others_mm: list[Float32]) -> bool:

@@ -69,13 +69,11 @@ class HandCrop:
     """The network's view of one hand: an orthographic image of the cube around it.
 
     depth is (128, 128) float32 in [-1, 1]: -1 the near face of the cube, +1 the far face and the background.
-    centre_mm is (3,) in the camera frame, cube_mm the full side. A mirrored crop has its x axis negated about the centre.
+    view says which cube it is, and whether the crop is mirrored.
     """
 
     depth: Array
-    centre_mm: Float32
-    cube_mm: float
-    is_mirrored: bool
+    view: View
 
 
 @dataclass(frozen=True)

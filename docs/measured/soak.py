@@ -1,17 +1,20 @@
 """The daemon at 60 frames a second for a long time: memory, age of what is published, regularity; `make soak` runs an hour.
 
-`.venv/bin/python -m docs.measured.soak MINUTES FOLDER`: a synthetic hand in motion is the camera, every packet is received. Writes
+`.venv/bin/python -m docs.measured.soak MINUTES FOLDER`: a synthetic hand in motion is the camera, every packet is received,
+and its telemetry is asked for every few seconds. Writes
 soak.json and soak.png into FOLDER; the exit code is 1 where a limit is not kept.
 """
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+from urllib.request import urlopen
 
 import matplotlib
 import numpy as np
@@ -27,7 +30,6 @@ FPS = 60.0
 LOOP_S = 10.0
 WARM_UP_SHARE, MOST_WARM_UP_S = 0.2, 300.0
 SAMPLE_S = 5.0
-PORT = 5699
 PERIOD_MS = 1000 / FPS
 PROCESSING_MS = 10.0  # what `handmap bench` shows for the whole path, with room for a busy machine
 LIMITS = {"memory_mb_per_hour": 1.0, "age_p99_ms": PERIOD_MS + PROCESSING_MS, "interval_max_to_min": 2.5}
@@ -59,14 +61,15 @@ def main(minutes: float, folder: Path) -> int:
 def run(seconds: float, scratch: Path) -> Soak:
     """The daemon in a process of its own, and everything that it sends."""
     write_recording(scratch / "hand", 1, LOOP_S, FPS)
+    port, metrics_port = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
     config = scratch / "soak.yaml"
     config.write_text(
         f"bundle: {ROOT / 'models' / 'handmap-hand21'}\n"
         f"camera: {{kind: replay, path: {scratch / 'hand'}}}\n"
-        f"publish: {{targets: [{{host: 127.0.0.1, port: {PORT}}}]}}\n"
-        "telemetry: {port: null}\nthermal: {zones: []}\n"
+        f"publish: {{targets: [{{host: 127.0.0.1, port: {port}}}]}}\n"
+        f"telemetry: {{port: {metrics_port}}}\nthermal: {{zones: []}}\n"
     )
-    receiver = open_receiver("127.0.0.1", PORT)
+    receiver = open_receiver("127.0.0.1", port)
     daemon = subprocess.Popen([sys.executable, "-m", "handmap", "run", "--config", str(config)], cwd=ROOT)
     at, ages, sent, looks, rss = [], [], [], [], []
     started = time.monotonic()
@@ -81,6 +84,7 @@ def run(seconds: float, scratch: Path) -> Soak:
                 looked = now
                 looks.append(now - started)
                 rss.append(resident_mb(daemon.pid))
+                scrape(metrics_port)
             if got is None or got.packet.message_type is not MessageType.JOINTS:
                 continue
             at.append(now - started)
@@ -93,6 +97,20 @@ def run(seconds: float, scratch: Path) -> Soak:
         receiver.close()
     intervals = np.diff(np.array(sent), prepend=np.nan)
     return Soak(np.array(at), np.array(ages), intervals, np.array(looks), np.array(rss), lost)
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket(socket.AF_INET, kind) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def scrape(port: int) -> None:
+    """Asks for the telemetry, as Prometheus would."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
+        answer.read()
 
 
 def resident_mb(pid: int) -> float:

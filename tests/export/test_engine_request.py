@@ -18,11 +18,14 @@ def write(folder: Path, engine: str) -> Path:
 
 
 def test_the_request_is_what_the_daemon_opens(tmp_path: Path) -> None:
-    request = configured_request(write(tmp_path, "backend: tensorrt, precision: int8, cache_dir: engines"))
+    request = configured_request(
+        write(tmp_path, "backend: tensorrt, precision: int8, cache_dir: engines, workspace_mb: 700")
+    )
 
     assert request is not None
     assert (request.bundle, request.cache_dir) == (tmp_path / "model", tmp_path / "engines")
     assert (request.precision, request.batch, request.use_ungated_int8) == ("int8", 2, False)
+    assert request.options.workspace_mb == 700
 
 
 def test_without_tensorrt_in_the_file_no_engine_is_needed_nor_built(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from handmap.bundle import ConfidenceTable
 from handmap.decode import decode, guidance_at_joints, hand_peak
 from handmap.locate import locate, pool
-from handmap.values import HandCrop, JointsNormalised
+from handmap.values import JointsNormalised, View
 from tests.gpu.parity import ALLOWED, cupy_crops, differing_share, on_gpu
 from tests.support.depth_frames import scenes, two_hands
 
@@ -42,7 +42,7 @@ def test_decoded_joints_are_the_same(cupy: ModuleType, is_mirrored: bool) -> Non
     table = ConfidenceTable((0.0, 0.5, 1.0), (30.0, 12.0, 5.0))
     centre = np.array([31, -52, 433], np.float32)
     on_host, on_device = (
-        (xp, JointsNormalised(xp.asarray(xyz), xp.asarray(guidance)), HandCrop(xp.ones((128, 128)), centre, 250.0, is_mirrored))
+        (xp, JointsNormalised(xp.asarray(xyz), xp.asarray(guidance)), View(centre, 250.0, is_mirrored))
         for xp in (np, cupy)
     )  # fmt: skip
 

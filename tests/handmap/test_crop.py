@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from handmap.arrays import Float32, Uint16
 from handmap.crop import EMPTY, close_holes, crop_hand, denormalise_points, normalise_points, orthographic_raw
 from handmap.intrinsics import Intrinsics
-from handmap.values import CROP_PX, DepthFrame, HandCrop
+from handmap.values import DepthFrame, View
 
 LENS = Intrinsics(640, 480, 475.0, 480.0, 318.5, 241.5)
 
@@ -86,10 +86,10 @@ def test_a_mirrored_crop_is_the_crop_flipped_about_its_centre() -> None:
 @pytest.mark.parametrize("is_mirrored", [False, True])
 def test_points_come_back_to_within_a_hundredth_of_a_millimetre(is_mirrored: bool) -> None:
     rng = np.random.default_rng(7)
-    crop = HandCrop(np.ones((CROP_PX, CROP_PX), np.float32), np.array([31, -52, 433], np.float32), 250.0, is_mirrored)
-    points = (rng.uniform(-130, 130, (200, 3)) + crop.centre_mm).astype(np.float32)
+    view = View(np.array([31, -52, 433], np.float32), 250.0, is_mirrored)
+    points = (rng.uniform(-130, 130, (200, 3)) + view.centre_mm).astype(np.float32)
 
-    back = denormalise_points(np, normalise_points(np, points, crop), crop)
+    back = denormalise_points(np, normalise_points(np, points, view), view)
 
     np.testing.assert_allclose(back, points, atol=0.01)
 

@@ -5,7 +5,7 @@ import pytest
 
 from handmap.bundle import ConfidenceTable
 from handmap.decode import decode, expected_error_mm, guidance_at_joints
-from handmap.values import HandCrop, JointsNormalised
+from handmap.values import JointsNormalised, View
 
 TABLE = ConfidenceTable((0.2, 0.8), (40.0, 4.0))
 
@@ -28,10 +28,10 @@ def test_expected_errors_lie_between_the_rows_and_stay_at_the_ends() -> None:
 
 
 def test_joints_come_out_in_the_camera_frame() -> None:
-    crop = HandCrop(np.ones((128, 128), np.float32), np.array([10, 20, 400], np.float32), 250.0, False)
+    view = View(np.array([10, 20, 400], np.float32), 250.0, False)
     joints = JointsNormalised(np.array([[0.0, 0.5, -1.0]], np.float32), None)
 
-    xyz_mm, error_mm = decode(np, joints, crop, TABLE)
+    xyz_mm, error_mm = decode(np, joints, view, TABLE)
 
     np.testing.assert_allclose(xyz_mm, [[10, 82.5, 275]], atol=1e-4)
     assert error_mm.tolist() == [40.0]

@@ -50,7 +50,7 @@ def test_the_same_inputs_give_the_same_key(bundle: Bundle) -> None:
     graph = (bundle.path / "hand.fp32.onnx").read_bytes()
 
     keys = [
-        engine_key(bundle, "fp32", 1, describe_platform("tensorrt 10.3.0", device, "36.4.3"))
+        engine_key(bundle, "fp32", 1, describe_platform("tensorrt 10.3.0", device, "36.4.3"), BuilderOptions())
         for device in (device, DeviceFacts("Orin", 8, (8, 7), "12.8"))  # engines outlive a driver
     ]
 
@@ -60,7 +60,7 @@ def test_the_same_inputs_give_the_same_key(bundle: Bundle) -> None:
 
 def test_a_key_needs_a_precision_that_the_bundle_has(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="no int8 file"):
-        engine_key(bundle, "int8", 1, ORIN)
+        engine_key(bundle, "int8", 1, ORIN, BuilderOptions())
 
 
 def test_the_key_holds_every_fact_that_the_matrix_changes() -> None:

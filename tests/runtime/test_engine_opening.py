@@ -12,6 +12,7 @@ import pytest
 
 from handmap.bundle import Bundle
 from handmap.config import read_config
+from handmap.engine_cache import BuilderOptions
 from handmap.engine_onnx import OnnxEngine, open_onnx_engine
 from handmap.errors import DependencyError, EngineUnusable
 from handmap.packet import Packet
@@ -30,7 +31,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device on which TensorRT finds an engine if the cache has a folder of the name `stored`."""
     gpu_engine = pytest.importorskip("handmap.gpu_engine")
 
-    def open_stored(bundle: Bundle, precision: str, batch: int, cache_dir: Path) -> OnnxEngine:
+    def open_stored(bundle: Bundle, precision: str, batch: int, _: BuilderOptions, cache_dir: Path) -> OnnxEngine:
         if not (cache_dir / STORED).is_dir():
             raise EngineUnusable("absent", "engine cache: there is none for this graph; build it")
         return open_onnx_engine(bundle.graph_path("hand", precision), batch, 1, precision)
