@@ -149,33 +149,36 @@ def _direction(random: np.random.Generator) -> Float64:
     return unit
 
 
-def wear(z_mm: Float32, random: np.random.Generator) -> None:
-    """Folds of cloth, and the ragged holes that dark cloth, hair and far things have in depth images."""
+def wear(z_mm: Float32, random: np.random.Generator, reduced: float = 1.0) -> None:
+    """Folds of cloth, and the ragged holes that dark cloth, hair and far things have in depth images.
+
+    `reduced` says how many pixels of the usual image one of this spans, so that folds and holes keep their size.
+    """
     fold_mm = random.uniform(0, 7) if random.uniform() < 0.75 else random.uniform(7, 25)
-    z_mm += np.where(z_mm > 0, fold_mm * _waves(z_mm.shape, random), 0).astype(np.float32)
+    z_mm += np.where(z_mm > 0, fold_mm * _waves(z_mm.shape, random, reduced), 0).astype(np.float32)
     if random.uniform() < 0.35:
-        z_mm[_waves(z_mm.shape, random) + random.normal(0, 0.15, z_mm.shape) > random.uniform(0.2, 1.0)] = 0
+        z_mm[_waves(z_mm.shape, random, reduced) + random.normal(0, 0.15, z_mm.shape) > random.uniform(0.2, 1.0)] = 0
     for _ in range(int(random.integers(-2, 3))):
-        z_mm[_beyond(z_mm.shape, random)] = 0
+        z_mm[_beyond(z_mm.shape, random, reduced)] = 0
 
 
-def _beyond(shape: tuple[int, ...], random: np.random.Generator) -> Bool:
+def _beyond(shape: tuple[int, ...], random: np.random.Generator, reduced: float) -> Bool:
     """What (H, W) lies in the shadow of something nearer: past a wavering line, or in a band along it."""
     rows, columns = np.indices(shape)
     angle = random.uniform(0, 2 * math.pi)
     along = (rows / shape[0] - 0.5) * math.sin(angle) + (columns / shape[1] - 0.5) * math.cos(angle)
-    along += 0.1 * random.uniform() * _waves(shape, random)
+    along += 0.1 * random.uniform() * _waves(shape, random, reduced)
     edge = random.uniform(-0.25, 0.35)
     width = math.inf if random.uniform() < 0.6 else random.uniform(0.05, 0.3)
     hidden: Bool = (along > edge) & (along < edge + width)
     return hidden
 
 
-def _waves(shape: tuple[int, ...], random: np.random.Generator) -> Float64:
+def _waves(shape: tuple[int, ...], random: np.random.Generator, reduced: float) -> Float64:
     """Three crossing waves (H, W) of unit amplitude together."""
     rows, columns = np.indices(shape)
     total = np.zeros(shape)
     for _ in range(3):
-        down, right = random.uniform(0.01, 0.15, 2) * random.choice((-1, 1), 2)
+        down, right = reduced * random.uniform(0.01, 0.15, 2) * random.choice((-1, 1), 2)
         total += np.sin(rows * down + columns * right + random.uniform(0, 6.28)) / 3
     return total

@@ -33,7 +33,7 @@ from .sensor import draw_sensor, sense
 
 REDUCED = 2.5  # pixels of the usual image that one pixel here spans: 256x192
 WIDTH, HEIGHT = round(WIDTH_PX / REDUCED), round(HEIGHT_PX / REDUCED)
-HAND_COUNTS = (0.15, 0.35, 0.5)  # shares of scenes with none, one, two
+HAND_COUNTS = (0.25, 0.3, 0.45)  # shares of scenes with none, one, two
 TOGETHER_SHARE = 0.5  # of second hands: near the first
 UNIT_MM = 1.0
 BEADS = 8
@@ -83,7 +83,7 @@ def render_palm_sample(domain: int, seed: int) -> PalmSample:
         draw_mesh(z_mm, mask, hand.skin_mm, np.ascontiguousarray(triangles), figures)
         if random.uniform() < 0.7:
             _draw_upper_arm(z_mm, figures, hand, random)
-    for _ in range(int(random.choice(4, p=(0.45, 0.25, 0.2, 0.1)))):
+    for _ in range(int(random.choice(4, p=(0.35, 0.3, 0.2, 0.15)))):
         z = random.uniform(250, 1300)
         at = np.array([random.uniform(-0.7, 0.7) * z, random.uniform(-0.6, 0.6) * z, z])
         SHAPES[int(random.integers(len(SHAPES)))](z_mm, at, figures, random)
@@ -160,7 +160,7 @@ def _draw_background(z_mm: Float32, figures: Float64, hands: list[PlacedHand], r
     if random.uniform() < 0.45:
         z = deepest + random.uniform(-60, 350) + 100
         draw_head(z_mm, np.array([random.normal(0, 120), random.uniform(-350, 50), z]), figures, random)
-    wear(z_mm, random)
+    wear(z_mm, random, REDUCED)
 
 
 def _draw_upper_arm(z_mm: Float32, figures: Float64, hand: PlacedHand, random: np.random.Generator) -> None:
