@@ -1,18 +1,27 @@
 """The verbs of this part. Heavy libraries are imported only when a verb runs."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
+Verb = TypeVar("Verb", bound=Callable[..., None])
+
+
+def _config_option(example: str) -> Callable[[Verb], Verb]:
+    """The `--config` of a verb that trains."""
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        required=True,
+        help=f"YAML of the run, such as {example}.",
+    )
+
 
 @click.command("train")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="YAML of the run, such as configs/train_handmap.yaml.",
-)
+@_config_option("configs/train_handmap.yaml")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -37,13 +46,7 @@ def train(config_path: Path, out: Path | None) -> None:
 
 
 @click.command("train-palm")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="YAML of the run, such as configs/train_palm.yaml.",
-)
+@_config_option("configs/train_palm.yaml")
 def train_palm(config_path: Path) -> None:
     """Train the palm network, which finds hands in a whole frame; resumes from the last checkpoint of its folder."""
     from handmap.config import read_config
@@ -55,13 +58,7 @@ def train_palm(config_path: Path) -> None:
 
 
 @click.command("train-side")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="YAML of the run, such as configs/train_side.yaml.",
-)
+@_config_option("configs/train_side.yaml")
 def train_side(config_path: Path) -> None:
     """Teach a trained hand network to tell left from right hands; its joints stay as they are."""
     from handmap.config import read_config

@@ -1,7 +1,5 @@
-"""The training loop of the palm network: samples from memory, steps, validation, checkpoints; resumes by itself as `train` does."""
+"""The training loop of the palm network: samples from memory, steps, validation; resumes by itself as `train` does."""
 
-import copy
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,14 +12,24 @@ from torch import Tensor
 from handmap.palm_view import SMALL_COLUMNS
 from handmap.progress import track_progress
 
-from .checkpoint import BEST, LAST, Checkpoint, check_identity, read_checkpoint, read_weights, write_checkpoint
-from .optimise import learning_rate_at, make_optimiser, step_optimiser, update_average
+from .checkpoint import BEST, read_checkpoint, read_weights
 from .palm_network import PalmNetwork
 from .palm_program import write_palm_program
 from .palm_samples import TRAIN_DOMAIN, VALIDATION_DOMAIN, PalmSamples, load_samples
 from .palm_score import PalmScore, score_palms
 from .palm_targets import PalmTargets, make_targets, palm_loss
-from .train import HISTORY
+from .resumable import (
+    Learner,
+    append_history,
+    begin,
+    is_due,
+    restore,
+    settings_besides,
+    steps_of,
+    take_snapshot,
+    take_step,
+    write_checkpoints,
+)
 from .train_config import Count, Fraction, NotNegative, Share, Weight
 
 SIZE_RANGE = (0.88, 1.14)  # pictures are scaled by this: hands of other sizes
@@ -78,69 +86,58 @@ def train_palm(config: PalmTrainConfig) -> Path:
     config.out.mkdir(parents=True, exist_ok=True)
     samples = load_samples(config.cache, TRAIN_DOMAIN, config.rendered)
     validation = load_samples(config.cache, VALIDATION_DOMAIN, config.validation_samples)
+    learner = begin(_first_network(config), config)
+    _loop(learner, samples, validation, config)
+    learner.average.load_state_dict(read_checkpoint(config.out / BEST).average)
+    path = config.out / "palm.pt2"
+    write_palm_program(path, learner.average, score_palms(learner.average, validation), settings_besides(config, PACE))
+    return path
+
+
+def _first_network(config: PalmTrainConfig) -> PalmNetwork:
+    """Seeded weights, or those of another run."""
     torch.manual_seed(config.seed)
     network = PalmNetwork()
     if config.start_from is not None:
         network.load_state_dict(read_weights(config.start_from))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stubs lack this form
-    average = copy.deepcopy(network).eval().requires_grad_(False)
-    optimiser = make_optimiser(network, config)
-    step, best = 0, float("inf")
-    last = config.out / LAST
-    if last.exists():
-        saved = read_checkpoint(last)
-        check_identity(last, saved, _identity(config))
-        network.load_state_dict(saved.network)
-        average.load_state_dict(saved.average)
-        optimiser.load_state_dict(saved.optimiser)
-        step, best = saved.step, saved.best_error_mm
-    network.train()
-    weights = list(network.parameters())
-    total, note = -(-config.total_samples // config.batch_samples), ""
-    with track_progress("train palm", config.total_samples, "samples", step * config.batch_samples) as advance:
-        while step < total:
-            random = np.random.default_rng([config.seed, step])
-            picked = np.sort(random.integers(0, len(samples.pictures), config.batch_samples))
-            batch = make_batch(samples, picked, random)
-            with torch.autocast("cpu", torch.bfloat16):
-                palms = network(batch.pictures)["palms"]
-            loss = palm_loss(palms.float(), batch.targets, config.side_weight)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch stubs
-            step_optimiser(optimiser, weights, learning_rate_at(step * config.batch_samples, config))
-            update_average(average, network, step, config.average_decay)
-            step += 1
-            seen = step * config.batch_samples
-            if seen % config.validate_every_samples < config.batch_samples or step == total:
-                score = score_palms(average, validation)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]  # torch stubs lack this form
+
+
+def _loop(
+    learner: Learner[PalmNetwork], samples: PalmSamples, validation: PalmSamples, config: PalmTrainConfig
+) -> None:
+    """Steps from the last checkpoint to the end of the budget; validates and writes checkpoints."""
+    identity, note = settings_besides(config, PACE), ""
+    state = restore(config.out, learner, identity)
+    first = state.step * config.batch_samples
+    with track_progress("train palm", config.total_samples, "samples", first) as advance:
+        for step in range(state.step, steps_of(config)):
+            loss = _loss(learner.network, _pick(samples, step, config), config)
+            take_step(learner, loss, step, config)
+            state = state._replace(step=step + 1)
+            seen = state.step * config.batch_samples
+            if is_due(state.step, config.validate_every_samples, config):
+                score = score_palms(learner.average, validation)
                 _note(config.out, seen, score)
-                is_best = -score.merit < best
-                best = min(best, -score.merit)
-                snapshot = Checkpoint(
-                    network.state_dict(),
-                    average.state_dict(),
-                    optimiser.state_dict(),
-                    step,
-                    seen,
-                    {},
-                    best,
-                    _identity(config),
-                )
-                # The best first: `last` says how good it is, so it must be there.
-                for name in (*((BEST,) if is_best else ()), LAST):
-                    write_checkpoint(config.out / name, snapshot)
+                is_best = -score.merit < state.best_error
+                state = state._replace(best_error=min(state.best_error, -score.merit))
+                write_checkpoints(config.out, take_snapshot(learner, state, config, identity), is_best)
                 note = f"loss {loss.item():.3f}, {score}"
             advance(seen, note)
-    average.load_state_dict(read_checkpoint(config.out / BEST).average)
-    path = config.out / "palm.pt2"
-    write_palm_program(path, average, score_palms(average, validation), _identity(config))
-    return path
 
 
-def _identity(config: PalmTrainConfig) -> dict[str, object]:
-    plain: dict[str, object] = msgspec.to_builtins(config, enc_hook=str)
-    return {name: value for name, value in plain.items() if name not in PACE}
+def _pick(samples: PalmSamples, step: int, config: PalmTrainConfig) -> PalmBatch:
+    """The batch of a step, drawn from seed and step alone."""
+    random = np.random.default_rng([config.seed, step])
+    picked = np.sort(random.integers(0, len(samples.pictures), config.batch_samples))
+    return make_batch(samples, picked, random)
+
+
+def _loss(network: PalmNetwork, batch: PalmBatch, config: PalmTrainConfig) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        palms = network(batch.pictures)["palms"]
+    return palm_loss(palms.float(), batch.targets, config.side_weight)
 
 
 def _note(out: Path, samples: int, score: PalmScore) -> None:
-    with (out / HISTORY).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"samples": samples, **score._asdict()}) + "\n")
+    append_history(out, {"samples": samples, **score._asdict()})

@@ -21,10 +21,10 @@ from handmap.progress import track_progress
 from handmap.values import CROP_PX
 
 from .augment import AugmentConfig, augment, draw_warps
-from .checkpoint import LAST, Checkpoint, check_identity, read_checkpoint, read_weights, write_checkpoint
+from .checkpoint import LAST, read_checkpoint, read_weights, write_checkpoint
 from .network import HandMap, NetworkConfig
-from .optimise import learning_rate_at, make_optimiser, step_optimiser, update_average
 from .program import export_network, save_program
+from .resumable import Learner, RunState, begin, is_due, restore, settings_besides, steps_of, take_snapshot, take_step
 from .sample_cache import CacheConfig, RenderedHands, open_cache, read_hands, shard_path, write_shard
 from .side_branch import HandMapWithSide, Palm, SideBranch, palm_of
 from .train_config import Count, Fraction, NotNegative, Share
@@ -86,59 +86,12 @@ def train_side(config: SideTrainConfig) -> Path:
     config.out.mkdir(parents=True, exist_ok=True)
     folder = open_cache(config.cache)
     _render_missing(folder, config)
-    validation = make_batch(*_pick_validation(folder, config), config)
     torch.manual_seed(config.seed)
     trunk, _ = read_trunk(config.trunk)
     branch = make_branch(trunk)
     if config.start_from is not None:
         branch.load_state_dict(read_checkpoint(config.start_from).average)
-    average = make_branch(trunk).eval().requires_grad_(False)
-    average.load_state_dict(branch.state_dict())
-    optimiser = make_optimiser(branch, config)
-    step, last = 0, config.out / LAST
-    if last.exists():
-        saved = read_checkpoint(last)
-        check_identity(last, saved, _identity(config))
-        branch.load_state_dict(saved.network)
-        average.load_state_dict(saved.average)
-        optimiser.load_state_dict(saved.optimiser)
-        step = saved.step
-    branch.train()
-    weights, note = list(branch.parameters()), ""
-    total = -(-config.total_samples // config.batch_samples)
-    with track_progress("train side", config.total_samples, "samples", step * config.batch_samples) as advance:
-        while step < total:
-            batch = make_batch(*_pick(folder, step, config), config)
-            with torch.autocast("cpu", torch.bfloat16):
-                with torch.no_grad():
-                    features = trunk.describe(batch.depth).features
-                described = branch.describe(features, batch.depth)
-            palm = Palm(*(vector.float() for vector in described))
-            off = torch.stack([functional.mse_loss(*pair) for pair in zip(palm, batch.palm, strict=True)]).sum()
-            side = functional.binary_cross_entropy_with_logits(branch.judge(palm), batch.is_right)
-            loss = 3 * off + SIDE_WEIGHT * side
-            loss.backward()  # type: ignore[no-untyped-call]  # torch stubs
-            step_optimiser(optimiser, weights, learning_rate_at(step * config.batch_samples, config))
-            update_average(average, branch, step, config.average_decay)
-            step += 1
-            seen = step * config.batch_samples
-            if seen % config.checkpoint_every_samples < config.batch_samples or step == total:
-                share = score(trunk, average, validation)
-                note = f"loss {loss.item():.3f}, right in {share:.3f}"
-                write_checkpoint(
-                    last,
-                    Checkpoint(
-                        branch.state_dict(),
-                        average.state_dict(),
-                        optimiser.state_dict(),
-                        step,
-                        seen,
-                        {"side": share},
-                        1 - share,
-                        _identity(config),
-                    ),
-                )
-            advance(seen, note)
+    _loop(trunk, begin(branch, config), folder, config)
     path = config.out / "handmap.pt2"
     write_joined(path, config)
     return path
@@ -199,6 +152,35 @@ def write_joined(path: Path, config: SideTrainConfig) -> None:
     save_program(path, program, msgspec.structs.replace(facts, made_from={**facts.made_from, "side": told}))
 
 
+def _loop(trunk: HandMap, learner: Learner[SideBranch], folder: Path, config: SideTrainConfig) -> None:
+    """Steps from the last checkpoint to the end of the budget; validates and writes checkpoints."""
+    validation = make_batch(*_pick_validation(folder, config), config)
+    identity, note = _identity(config), ""
+    state = restore(config.out, learner, identity)
+    first = state.step * config.batch_samples
+    with track_progress("train side", config.total_samples, "samples", first) as advance:
+        for step in range(state.step, steps_of(config)):
+            loss = _loss(trunk, learner.network, make_batch(*_pick(folder, step, config), config))
+            take_step(learner, loss, step, config)
+            if is_due(step + 1, config.checkpoint_every_samples, config):
+                share = score(trunk, learner.average, validation)
+                state = RunState(step + 1, {"side": share}, 1 - share)
+                write_checkpoint(config.out / LAST, take_snapshot(learner, state, config, identity))
+                note = f"loss {loss.item():.3f}, right in {share:.3f}"
+            advance((step + 1) * config.batch_samples, note)
+
+
+def _loss(trunk: HandMap, branch: SideBranch, batch: SideBatch) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad():
+            features = trunk.describe(batch.depth).features
+        described = branch.describe(features, batch.depth)
+    palm = Palm(*(vector.float() for vector in described))
+    off = torch.stack([functional.mse_loss(*pair) for pair in zip(palm, batch.palm, strict=True)]).sum()
+    side = functional.binary_cross_entropy_with_logits(branch.judge(palm), batch.is_right)
+    return 3 * off + SIDE_WEIGHT * side
+
+
 def _render_missing(folder: Path, config: SideTrainConfig) -> None:
     for shard in range(config.shards + 1):
         if not shard_path(folder, shard).exists():
@@ -238,7 +220,6 @@ def _pick_validation(folder: Path, config: SideTrainConfig) -> tuple[RenderedHan
 
 
 def _identity(config: SideTrainConfig) -> dict[str, object]:
-    plain: dict[str, object] = msgspec.to_builtins(config, enc_hook=str)
     # The features that the branch learned on: another trunk is another run, wherever it lies.
     trunk = hashlib.sha256(config.trunk.read_bytes()).hexdigest()
-    return {name: value for name, value in plain.items() if name not in PACE} | {"trunk_sha256": trunk}
+    return settings_besides(config, PACE) | {"trunk_sha256": trunk}

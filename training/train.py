@@ -1,10 +1,8 @@
 """The training loop: batches in, steps, validation, checkpoints; resumes by itself from the last checkpoint of its folder.
 
-The step is in `optimise`, the data in `sample_stream`, the trained program in `program`.
+The step is in `optimise`, checkpoints in `resumable`, the data in `sample_stream`, the trained program in `program`.
 """
 
-import copy
-import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,28 +17,36 @@ from torch.nn.parallel import DistributedDataParallel
 from handmap.errors import ConfigError, ModelError
 from handmap.progress import track_progress
 
-from .checkpoint import BEST, LAST, Checkpoint, check_identity, read_checkpoint, read_weights, write_checkpoint
+from .checkpoint import BEST, read_checkpoint, read_weights
 from .distributed import Place, join_processes
 from .network import HandMap
-from .optimise import Losses, Trainee, learning_rate_at, make_optimiser, step_optimiser, update_average
+from .optimise import Losses, Trainee, learning_rate_at
 from .program import write_program
+from .resumable import (
+    Learner,
+    RunState,
+    append_history,
+    begin,
+    is_due,
+    restore,
+    take_snapshot,
+    take_step,
+    write_checkpoints,
+)
 from .sample_cache import ShardMaker, open_cache
 from .sample_stream import SampleStream, TrainingBatch, rounds_of
 from .train_config import TrainConfig, identity_of
 from .validate import ValidationSet, make_validation_set, predict
 
-HISTORY = "history.jsonl"
 SMOOTHING = 0.9
 CHECK_EVERY_STEPS = 20
 
 
 class Run(NamedTuple):
-    """What a run moves: the network with its losses (under DDP where there are several processes), averaged weights, optimiser."""
+    """What a run moves, and the same network with its losses (under DDP where there are several processes)."""
 
-    trainee: Trainee
+    learner: Learner[HandMap]
     parallel: nn.Module
-    average: HandMap
-    optimiser: torch.optim.AdamW
 
 
 def train(config: TrainConfig) -> Path:
@@ -57,7 +63,7 @@ def train(config: TrainConfig) -> Path:
         ) from error
     with join_processes(config.batch_samples) as place:
         run = _begin(config, place)
-        state = _restore(run, config)
+        state = restore(config.out, run.learner, identity_of(config))
         folder = open_cache(config.cache)
         with ExitStack() as stack:
             check = _do_nothing
@@ -72,19 +78,9 @@ def train(config: TrainConfig) -> Path:
         path = config.out / "handmap.pt2"
         if place.is_first:
             best = read_checkpoint(config.out / BEST)
-            run.average.load_state_dict(best.average)
-            write_program(path, run.average.cpu(), make_validation_set(config), config, best)
+            run.learner.average.load_state_dict(best.average)
+            write_program(path, run.learner.average.cpu(), make_validation_set(config), config, best)
         return path
-
-
-class _State:
-    """Where the loop is; the only thing here that changes in place beside the weights."""
-
-    def __init__(self, step: int, smoothed: dict[str, float], best_error_mm: float) -> None:
-        self.step = step
-        self.smoothed = smoothed
-        self.best_error_mm = best_error_mm
-        self.error_mm = float("nan")
 
 
 def _do_nothing() -> None:
@@ -103,26 +99,12 @@ def _begin(config: TrainConfig, place: Place) -> Run:
                 f"start_from {str(config.start_from)!r} holds another network than `network` describes; make them agree"
             ) from error
     network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stubs lack this form
-    average = copy.deepcopy(network).eval().requires_grad_(False)
-    trainee = Trainee(network, config).train()
-    parallel: nn.Module = trainee
+    learner = begin(network, config)
+    parallel: nn.Module = Trainee(learner.network, config)
     if place.share.processes > 1:
         devices = [place.device] if place.device.type == "cuda" else None
-        parallel = DistributedDataParallel(trainee, device_ids=devices)
-    return Run(trainee, parallel, average, make_optimiser(network, config))
-
-
-def _restore(run: Run, config: TrainConfig) -> _State:
-    """Puts the last checkpoint of the output folder into the run, if there is one."""
-    path = config.out / LAST
-    if not path.exists():
-        return _State(0, {}, float("inf"))
-    saved = read_checkpoint(path)
-    check_identity(path, saved, identity_of(config))
-    run.trainee.network.load_state_dict(saved.network)
-    run.average.load_state_dict(saved.average)
-    run.optimiser.load_state_dict(saved.optimiser)
-    return _State(saved.step, dict(saved.smoothed), saved.best_error_mm)
+        parallel = DistributedDataParallel(parallel, device_ids=devices)
+    return Run(learner, parallel)
 
 
 def _follow_rounds(
@@ -138,11 +120,10 @@ def _follow_rounds(
             maker.move_to(stream.round_of(step))
 
 
-def _loop(run: Run, state: _State, batches: Iterator[TrainingBatch], config: TrainConfig, place: Place) -> None:
+def _loop(run: Run, state: RunState, batches: Iterator[TrainingBatch], config: TrainConfig, place: Place) -> None:
     """Steps to the end of the budget; validates and writes checkpoints in the first process."""
     validation = make_validation_set(config) if place.is_first else None
-    weights = list(run.trainee.parameters())
-    saved_s = time.monotonic()
+    error_mm, saved_s = float("nan"), time.monotonic()
     with ExitStack() as stack:
         advance = None
         if place.is_first:
@@ -151,57 +132,50 @@ def _loop(run: Run, state: _State, batches: Iterator[TrainingBatch], config: Tra
                 track_progress("train", config.steps * config.batch_samples, "samples", first)
             )
         for batch in batches:
-            samples = state.step * config.batch_samples
             # Dropout is a function of seed and step, so that a resumed run repeats it.
             torch.manual_seed(hash((config.seed, state.step, place.share.rank)))
             losses: Losses = run.parallel(*_to_device(batch, place.device))
-            losses.total.backward()  # type: ignore[no-untyped-call]  # torch stubs
-            step_optimiser(run.optimiser, weights, learning_rate_at(samples, config))
-            update_average(run.average, run.trainee.network, state.step, config.average_decay)
-            state.step += 1
-            _smooth(state, losses)
+            take_step(run.learner, losses.total, state.step, config)
+            state = _count(state, losses)
             if advance is not None and validation is not None:
-                is_due = (
-                    _crosses(samples, config.batch_samples, config.validate_every_samples) or state.step == config.steps
-                )
-                if is_due:
-                    _validate(run, state, validation, config)
-                if is_due or time.monotonic() - saved_s > config.checkpoint_every_s:
-                    write_checkpoint(config.out / LAST, _snapshot(run, state, config))
+                is_scored, is_best = is_due(state.step, config.validate_every_samples, config), False
+                if is_scored:
+                    error_mm = _validate(run.learner.average, state, validation, config)
+                    is_best = error_mm < state.best_error
+                    state = state._replace(best_error=min(state.best_error, error_mm))
+                if is_scored or time.monotonic() - saved_s > config.checkpoint_every_s:
+                    snapshot = take_snapshot(run.learner, state, config, identity_of(config))
+                    write_checkpoints(config.out, snapshot, is_best)
                     saved_s = time.monotonic()
-                advance(state.step * config.batch_samples, _note(state))
+                advance(state.step * config.batch_samples, _note(state, error_mm))
 
 
 def _to_device(batch: TrainingBatch, device: torch.device) -> list[torch.Tensor | None]:
     return [None if array is None else torch.from_numpy(array).to(device, non_blocking=True) for array in batch]
 
 
-def _crosses(samples: int, count: int, every: int) -> bool:
-    """Whether a multiple of `every` lies in (samples, samples + count]."""
-    return (samples + count) // every > samples // every
-
-
-def _smooth(state: _State, losses: Losses) -> None:
-    """Follows the losses every few steps, and stops a run whose weights are lost.
+def _count(state: RunState, losses: Losses) -> RunState:
+    """The state a step on; follows the losses every few steps, and stops a run whose weights are lost.
 
     Raises ModelError where the loss is not finite.
     """
-    if state.step % CHECK_EVERY_STEPS:
-        return
-    for name, value in zip(("pose", "maps"), (losses.pose.item(), losses.maps.item()), strict=True):
-        if not np.isfinite(value):
-            raise ModelError(
-                f"training step {state.step}: the {name} loss is {value}; start again with a lower learning_rate"
-            )
-        state.smoothed[name] = SMOOTHING * state.smoothed.get(name, value) + (1 - SMOOTHING) * value
+    step, smoothed = state.step + 1, dict(state.smoothed)
+    if step % CHECK_EVERY_STEPS == 0:
+        for name, value in zip(("pose", "maps"), (losses.pose.item(), losses.maps.item()), strict=True):
+            if not np.isfinite(value):
+                raise ModelError(
+                    f"training step {step}: the {name} loss is {value}; start again with a lower learning_rate"
+                )
+            smoothed[name] = SMOOTHING * smoothed.get(name, value) + (1 - SMOOTHING) * value
+    return RunState(step, smoothed, state.best_error)
 
 
-def _validate(run: Run, state: _State, validation: ValidationSet, config: TrainConfig) -> None:
-    """Scores the averaged weights, notes it in the history, and keeps them if they are the best."""
-    error_mm = predict(run.average, validation).error_mm
+def _validate(average: HandMap, state: RunState, validation: ValidationSet, config: TrainConfig) -> float:
+    """Scores the averaged weights, notes it in the history, and gives their mean error in mm."""
+    error_mm = predict(average, validation).error_mm
     mean_mm = float(np.nanmean(error_mm))
     samples = state.step * config.batch_samples
-    fact = {
+    facts = {
         "samples": samples,
         "mean_mm": round(mean_mm, 3),
         "median_mm": round(float(np.nanmedian(error_mm)), 3),
@@ -209,27 +183,10 @@ def _validate(run: Run, state: _State, validation: ValidationSet, config: TrainC
         "unix_s": round(time.time()),
         **{f"{name}_loss": value for name, value in state.smoothed.items()},
     }
-    with (config.out / HISTORY).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(fact) + "\n")
-    state.error_mm = mean_mm
-    if mean_mm < state.best_error_mm:
-        state.best_error_mm = mean_mm
-        write_checkpoint(config.out / BEST, _snapshot(run, state, config))
+    append_history(config.out, facts)
+    return mean_mm
 
 
-def _snapshot(run: Run, state: _State, config: TrainConfig) -> Checkpoint:
-    return Checkpoint(
-        network=run.trainee.network.state_dict(),
-        average=run.average.state_dict(),
-        optimiser=run.optimiser.state_dict(),
-        step=state.step,
-        samples=state.step * config.batch_samples,
-        smoothed=dict(state.smoothed),
-        best_error_mm=state.best_error_mm,
-        identity=identity_of(config),
-    )
-
-
-def _note(state: _State) -> str:
+def _note(state: RunState, error_mm: float) -> str:
     losses = ", ".join(f"{name} loss {value:.5f}" for name, value in state.smoothed.items())
-    return f"validation {state.error_mm:.2f} mm, {losses}"
+    return f"validation {error_mm:.2f} mm, {losses}"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.report import report_bundle
 from calibration.select import Request, select_set
 from export.to_bundle import export_bundle
 from handmap.intrinsics import Intrinsics
@@ -76,4 +77,12 @@ def request_all(bundle_path: Path, recordings: list[Path]) -> Request:
 def set_path(tmp_path_factory: pytest.TempPathFactory, request_all: Request) -> Path:
     path = tmp_path_factory.mktemp("set") / "set"
     select_set(request_all, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def reported_path(int8_path: Path, set_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The INT8 bundle of a module, with its report in it."""
+    path = tmp_path_factory.mktemp("reported") / "bundle"
+    report_bundle(int8_path, str(set_path), 100, "right", path)
     return path

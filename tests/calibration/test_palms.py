@@ -40,13 +40,6 @@ def int8_path(palm_bundle_path: Path, set_path: Path, tmp_path_factory: pytest.T
     return path
 
 
-@pytest.fixture(scope="module")
-def reported_path(int8_path: Path, set_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("reported") / "bundle"
-    report_bundle(int8_path, str(set_path), 100, "right", path)
-    return path
-
-
 def palm_int8(path: Path) -> Precision:
     bundle = read_bundle(path)
     assert bundle.palm is not None

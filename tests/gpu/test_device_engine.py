@@ -6,24 +6,22 @@ import numpy as np
 import pytest
 
 from handmap import gpu
-from handmap.arrays import Array, Float32
-from handmap.crop import crop_hand
+from handmap.arrays import Array
 from handmap.engine import ViewEngine
 from handmap.engine_device import DeviceEngine
 from handmap.errors import DependencyError, EngineFailed
 from handmap.gpu_engine import GpuHandEngine
 from handmap.tensors import Tensor, Tensors
-from handmap.values import CROP_PX, View
-from tests.support.depth_frames import two_hands
-from tests.support.gpu_memory import bytes_in_use
+from handmap.values import CROP_PX
+from tests.gpu.parity import ALLOWED, numpy_crops
+from tests.gpu.replays import BATCH, MOST_GROWTH_BYTES, move_hands, random_depth, replay_growth_bytes, use_fused_crop
+from tests.support.depth_frames import Scene, two_hands
 
-BATCH = 2
 TENSORS = Tensors(
     (Tensor("depth", "float32", (BATCH, 1, CROP_PX, CROP_PX)),),
     (Tensor("joints", "float32", (BATCH, 21, 3)), Tensor("guidance", "float32", (BATCH, 21, 32, 32))),
 )
 LAUNCHES = 100_000
-MOST_GROWTH_BYTES = 8 << 20
 try:
     gpu.open_gpu()
     MISSING = ""
@@ -54,26 +52,9 @@ class DoublingPlan:
         return ""
 
 
-def random_depth(seed: int) -> Float32:
-    return np.random.default_rng(seed).uniform(-1, 1, (BATCH, 1, CROP_PX, CROP_PX)).astype(np.float32)
-
-
 @pytest.fixture
 def engine() -> DeviceEngine:
     return DeviceEngine(DoublingPlan(), gpu, "fp16")
-
-
-def use_fused_crop(engine: DeviceEngine, is_eager: bool) -> gpu.FusedCrop:
-    """The crop of two hands before the network; one that waits for its stream cannot be recorded."""
-    crop = gpu.FusedCrop(BATCH, out=engine.input_buffer)
-
-    def prelude(stream: Any) -> None:
-        crop.enqueue(stream)
-        if is_eager:
-            stream.synchronize()
-
-    engine.set_prelude(prelude)
-    return crop
 
 
 @pytest.mark.parametrize("is_on_device", [False, True])
@@ -106,23 +87,13 @@ def test_an_input_that_another_stream_still_computes_is_waited_for(engine: Devic
 def test_crop_and_inference_in_one_graph_are_what_they_are_apart(engine: DeviceEngine) -> None:
     eager = DeviceEngine(DoublingPlan(), gpu, "fp16")
     crops = [use_fused_crop(engine, is_eager=False), use_fused_crop(eager, is_eager=True)]
-    scene = two_hands()
-    for shift_mm in (0.0, 7.5, -30.0):
-        views = [
-            View(view.centre_mm + np.float32(shift_mm), view.cube_mm, bool(place))
-            for place, view in enumerate(scene.views)
-        ]
-        for crop in crops:
-            crop.set_frame(scene.frame)
-            crop.set_views(views)
-
+    for wanted in move_hands(crops):
         graph, apart = engine.replay(), eager.replay()
 
         assert engine.is_graph and not eager.is_graph
         np.testing.assert_array_equal(graph.joints, apart.joints)
-        depth = [crop_hand(np, scene.frame, *view).depth for view in views]
         found = engine.input_buffer.get()[:, 0]
-        assert (found != np.stack(depth)).mean() <= 1e-4
+        assert (found != wanted).mean() <= ALLOWED
         np.testing.assert_array_equal(graph.joints, found[:, :21, :3] * 2)
 
 
@@ -150,21 +121,10 @@ def test_what_is_not_finite_is_refused(engine: DeviceEngine) -> None:
 @pytest.mark.parametrize("is_eager", [False, True])
 def test_launches_keep_no_memory(engine: DeviceEngine, is_eager: bool) -> None:
     crop = use_fused_crop(engine, is_eager)
-    scene = two_hands()
-    crop.set_frame(scene.frame)
-    crop.set_views(scene.views)
-    wanted = engine.replay().joints
-    launches = LAUNCHES // 10 if is_eager else LAUNCHES
-    for _ in range(1000):
-        engine.replay()
-    before = bytes_in_use(gpu.open_gpu())
 
-    for _ in range(launches):
-        found = engine.replay()
+    growth = replay_growth_bytes(engine, crop, LAUNCHES // 10 if is_eager else LAUNCHES)
 
-    np.testing.assert_array_equal(found.joints, wanted)
-    growth = np.subtract(bytes_in_use(gpu.open_gpu()), before)
-    assert (growth <= MOST_GROWTH_BYTES).all(), growth
+    assert max(growth) <= MOST_GROWTH_BYTES, growth
 
 
 def test_engines_that_are_closed_give_their_memory_back() -> None:
@@ -187,7 +147,7 @@ def test_frames_and_views_go_in_and_joints_come_out() -> None:
         for views in (scene.views, scene.views[:1], scene.views[::-1]):
             output, filled = engine.infer_views(scene.frame, views)
 
-            depth = np.stack([crop_hand(np, scene.frame, *view).depth for view in views])
-            assert (output.joints[: len(views)] != depth[:, :21, :3] * 2).mean() <= 1e-4
+            depth = numpy_crops(Scene(scene.frame, views))
+            assert (output.joints[: len(views)] != depth[:, :21, :3] * 2).mean() <= ALLOWED
             assert filled.tolist() == [*(depth < 1).sum(axis=(1, 2)), *[0] * (BATCH - len(views))]
     engine.close()

@@ -1,6 +1,5 @@
 """The fused crop kernel on a card: its pixels, its graph, its refusals, and that it leaks nothing."""
 
-import resource
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -12,6 +11,7 @@ from handmap.gpu import FusedCrop, open_stream
 from handmap.values import DepthFrame
 from tests.gpu.parity import ALLOWED, MOST_VIEWS, differing_share, fused_crops, numpy_crops, on_gpu, run_fused
 from tests.support.depth_frames import scenes, two_hands
+from tests.support.gpu_memory import bytes_in_use
 
 pytestmark = pytest.mark.gpu
 
@@ -114,16 +114,12 @@ def test_a_hundred_thousand_launches_leak_nothing(cupy: ModuleType, stream: Any,
         stream.synchronize()
 
     launch_many(2000)
-    free_bytes, host_bytes = cupy.cuda.runtime.memGetInfo()[0], most_host_bytes()
+    before = bytes_in_use(cupy)
     launch_many(LAUNCHES)
 
-    assert free_bytes - cupy.cuda.runtime.memGetInfo()[0] < LEAK_BYTES
-    assert most_host_bytes() - host_bytes < LEAK_BYTES
+    growth = np.subtract(bytes_in_use(cupy), before)
+    assert (growth < LEAK_BYTES).all(), growth
     assert np.mean(fused.out.get()[:, 0] != numpy_crops(scene)) <= ALLOWED
-
-
-def most_host_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def test_what_cannot_be_cropped_is_refused(cupy: ModuleType) -> None:

@@ -1,30 +1,24 @@
 """TensorRT on a card: the shipped graphs built, run and recorded; crop and inference in one graph; no memory kept."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from handmap import gpu
-from handmap.arrays import Float32
 from handmap.bundle import Bundle, read_bundle
-from handmap.crop import crop_hand
 from handmap.engine_device import DeviceEngine
 from handmap.engine_tensorrt import TensorrtPlan, deserialise, load_tensorrt, open_tensorrt_engine
 from handmap.engines import TOLERANCE_MM, check_golden
 from handmap.errors import DependencyError, EngineFailed, ModelError
 from handmap.golden import read_golden
 from handmap.tensors import fix_batch
-from handmap.values import CROP_PX, View
-from tests.support.depth_frames import two_hands
-from tests.support.gpu_memory import bytes_in_use
+from tests.gpu.parity import ALLOWED
+from tests.gpu.replays import BATCH, MOST_GROWTH_BYTES, move_hands, random_depth, replay_growth_bytes, use_fused_crop
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "models" / "handmap-hand21"
-BATCH = 2
 INFERENCES = 100_000
-MOST_GROWTH_BYTES = 8 << 20
 try:
     gpu.open_gpu()
     load_tensorrt()
@@ -64,23 +58,6 @@ def engine(engine_file: Path, precision: str) -> DeviceEngine:
     return open_tensorrt_engine(engine_file, BATCH, precision)
 
 
-def random_depth(seed: int) -> Float32:
-    return np.random.default_rng(seed).uniform(-1, 1, (BATCH, 1, CROP_PX, CROP_PX)).astype(np.float32)
-
-
-def use_fused_crop(engine: DeviceEngine, is_eager: bool) -> gpu.FusedCrop:
-    """The crop of two hands before the network; one that waits for its stream cannot be recorded."""
-    crop = gpu.FusedCrop(BATCH, out=engine.input_buffer)
-
-    def prelude(stream: Any) -> None:
-        crop.enqueue(stream)
-        if is_eager:
-            stream.synchronize()
-
-    engine.set_prelude(prelude)
-    return crop
-
-
 def test_an_engine_is_recorded_and_gives_the_golden_joints(engine: DeviceEngine, bundle: Bundle) -> None:
     wanted = fix_batch(bundle.hand.tensors, BATCH)
 
@@ -101,45 +78,23 @@ def test_an_input_on_the_device_gives_what_the_same_one_on_the_host_gives(engine
         assert np.ptp(host.joints) > 0
 
 
-def test_crop_and_inference_in_one_graph_are_what_they_are_apart(
-    engine: DeviceEngine, engine_file: Path, bundle: Bundle
-) -> None:
+def test_crop_and_inference_in_one_graph_are_what_they_are_apart(engine: DeviceEngine, engine_file: Path) -> None:
     eager = open_tensorrt_engine(engine_file, BATCH, engine.precision)
     crops = [use_fused_crop(engine, is_eager=False), use_fused_crop(eager, is_eager=True)]
-    scene = two_hands()
-    for shift_mm in (0.0, 7.5, -30.0):
-        views = [
-            View(view.centre_mm + np.float32(shift_mm), view.cube_mm, bool(place))
-            for place, view in enumerate(scene.views)
-        ]
-        for crop in crops:
-            crop.set_frame(scene.frame)
-            crop.set_views(views)
-
+    for wanted in move_hands(crops):
         graph, apart = engine.replay(), eager.replay()
 
         assert engine.is_graph and not eager.is_graph
         np.testing.assert_array_equal(graph.joints, apart.joints)
-        depth = [crop_hand(np, scene.frame, *view).depth for view in views]
-        assert (engine.input_buffer.get()[:, 0] != np.stack(depth)).mean() <= 1e-4
+        assert (engine.input_buffer.get()[:, 0] != wanted).mean() <= ALLOWED
 
 
-def test_inferences_keep_no_memory(engine: DeviceEngine, bundle: Bundle) -> None:
+def test_inferences_keep_no_memory(engine: DeviceEngine) -> None:
     crop = use_fused_crop(engine, is_eager=False)
-    scene = two_hands()
-    crop.set_frame(scene.frame)
-    crop.set_views(scene.views)
-    wanted = engine.replay().joints
-    for _ in range(1000):
-        engine.replay()
-    before = bytes_in_use(gpu.open_gpu())
 
-    for _ in range(INFERENCES):
-        found = engine.replay()
+    growth = replay_growth_bytes(engine, crop, INFERENCES)
 
-    np.testing.assert_array_equal(found.joints, wanted)
-    growth = np.subtract(bytes_in_use(gpu.open_gpu()), before)
-    assert (growth <= MOST_GROWTH_BYTES).all(), growth
+    assert max(growth) <= MOST_GROWTH_BYTES, growth
 
 
 def test_another_batch_than_it_was_built_for_is_refused(engine_file: Path) -> None:

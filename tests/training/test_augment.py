@@ -83,6 +83,7 @@ def test_depth_outside_the_cube_is_background() -> None:
     far = augment(hands, only_warp(centre_mm=(0, 0, -200)), CUBE_MM)
 
     assert not far.is_hand.any() and (far.depth == 1).all()
+    assert near.is_hand.any() and not near.is_hand.all()
     assert (near.depth[~near.is_hand] == 1).all() and (np.abs(near.depth[near.is_hand]) < 1).all()
 
 

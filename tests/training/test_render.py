@@ -72,13 +72,18 @@ def test_nearest_surface_wins_in_either_order() -> None:
     near, far = hand_vertices(2), hand_vertices(2) + np.array([0, 0, 60], np.float32)
     first, first_mask = empty()
     second, second_mask = empty()
+    alone = [empty(), empty()]
 
     draw_mesh(first, first_mask, near, asset.triangles, LENS)
     draw_mesh(first, first_mask, far, asset.triangles, LENS)
     draw_mesh(second, second_mask, far, asset.triangles, LENS)
     draw_mesh(second, second_mask, near, asset.triangles, LENS)
+    for xyz, (z_mm, is_hand) in zip((near, far), alone, strict=True):
+        draw_mesh(z_mm, is_hand, xyz, asset.triangles, LENS)
 
-    assert np.array_equal(first, second)
+    nearest = np.min([np.where(is_hand, z_mm, np.inf) for z_mm, is_hand in alone], axis=0)
+    assert np.array_equal(first, second) and np.array_equal(first_mask, second_mask)
+    assert np.array_equal(first, np.where(np.isfinite(nearest), nearest, 0))
 
 
 def test_ellipsoid_agrees_with_its_equation() -> None:

@@ -7,16 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from handmap.errors import ModelError
+from handmap.errors import ConfigError, ModelError
 from tests.export.programs import FACTS
+from tests.training.checkpoints import assert_same_run
+from training import side
+from training.augment import augment, draw_warps
+from training.checkpoint import LAST, read_checkpoint
 from training.network import HandMap, NetworkConfig
 from training.palm_network import PalmNetwork
 from training.palm_program import write_palm_program
 from training.palm_score import PalmScore
 from training.program import export_network, save_program
 from training.sample_cache import CacheConfig, RenderedHands
-from training.side import SideTrainConfig, make_batch, read_trunk, train_side
-from training.side_branch import Palm, SideBranch, palm_of
+from training.side import SideBatch, SideTrainConfig, make_batch, read_trunk, score, train_side
+from training.side_branch import SideBranch, palm_of
 from training.synthetic import render_samples
 
 
@@ -57,12 +61,19 @@ def test_mirrored_joints_have_a_mirrored_palm(hands: RenderedHands) -> None:
 
 def test_every_second_hand_of_a_batch_is_left(hands: RenderedHands) -> None:
     many = RenderedHands(*(np.repeat(array, 8, axis=0) for array in hands))  # type: ignore[arg-type]  # each keeps its type
-    config = SideTrainConfig(total_samples=8, trunk=Path())
-    batch = make_batch(many, (1, 2), np.arange(len(many.canvas)), config)
+    config, indices = SideTrainConfig(total_samples=8, trunk=Path()), np.arange(len(many.canvas))
+    plain = augment(many, draw_warps(config.augment, (1, 2), indices), config.cube_mm)
 
-    assert 0.3 < float(batch.is_right.mean()) < 0.7
-    branch = SideBranch(4)
-    assert ((branch.judge(Palm(*batch.palm)) > 0) == (batch.is_right > 0.5)).all()
+    batch = make_batch(many, (1, 2), indices, config)
+
+    is_left = batch.is_right[:, 0].numpy() == 0
+    mirror = torch.from_numpy(np.where(is_left[:, None], (-1, 1, 1), 1).astype(np.float32))
+    lying = palm_of(torch.from_numpy(plain.joints), torch.ones(len(many.canvas), 1))
+    assert 0.3 < is_left.mean() < 0.7
+    np.testing.assert_array_equal(batch.depth[:, 0].numpy()[is_left], plain.depth[is_left, :, ::-1])
+    np.testing.assert_array_equal(batch.depth[:, 0].numpy()[~is_left], plain.depth[~is_left])
+    for found, vector in zip(batch.palm, lying, strict=True):
+        torch.testing.assert_close(found, vector * mirror)
 
 
 def test_a_run_gives_a_program_that_tells_sides_and_keeps_the_joints(trunk_path: Path, tmp_path: Path) -> None:
@@ -80,6 +91,35 @@ def test_a_run_gives_a_program_that_tells_sides_and_keeps_the_joints(trunk_path:
     again, facts = read_trunk(path)
     assert facts.made_from["side"]["samples"] == 16 and facts.cube_mm == FACTS.cube_mm
     torch.testing.assert_close(again(depth)["joints"], alone["joints"])
+
+
+def test_a_run_goes_on_where_it_was_stopped_and_only_on_its_own_trunk(
+    trunk_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = SideTrainConfig(
+        total_samples=24, trunk=trunk_path, out=tmp_path / "once", shards=1, batch_samples=8, warmup_samples=4,
+        checkpoint_every_samples=8, cache=CacheConfig(folder=tmp_path / "cache", shard_samples=24),
+    )  # fmt: skip
+    train_side(config)
+    stopped = msgspec.structs.replace(config, out=tmp_path / "twice")
+
+    def stop_at_the_second(trunk: HandMap, branch: SideBranch, batch: SideBatch) -> float:
+        if (stopped.out / LAST).exists():
+            raise KeyboardInterrupt
+        return score(trunk, branch, batch)
+
+    monkeypatch.setattr(side, "score", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        train_side(stopped)
+    monkeypatch.undo()
+    assert read_checkpoint(stopped.out / LAST).samples == 8
+    train_side(stopped)
+
+    assert_same_run(config.out, stopped.out)
+    torch.manual_seed(1)
+    save_program(tmp_path / "other.pt2", export_network(HandMap(NetworkConfig())), read_trunk(trunk_path)[1])
+    with pytest.raises(ConfigError, match="trunk_sha256"):
+        train_side(msgspec.structs.replace(config, trunk=tmp_path / "other.pt2"))
 
 
 def test_what_is_no_hand_network_is_refused(tmp_path: Path) -> None:

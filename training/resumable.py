@@ -1,0 +1,122 @@
+"""A training run that may be killed at any time: what it moves, where it is, and the folder that it goes on from.
+
+What it learns from, and how good it is, is the affair of each run's own loop.
+"""
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from .checkpoint import BEST, LAST, Checkpoint, check_identity, read_checkpoint, write_checkpoint
+from .optimise import Schedule, learning_rate_at, make_optimiser, step_optimiser, update_average
+
+HISTORY = "history.jsonl"
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+class AveragedSchedule(Schedule, Protocol):
+    """A schedule with the decay of the averaged weights."""
+
+    @property
+    def average_decay(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Learner(Generic[NetworkT]):
+    """What a run moves: a network, its averaged weights, and the optimiser; changed in place by `take_step` and `restore`."""
+
+    network: NetworkT
+    average: NetworkT
+    optimiser: torch.optim.Optimizer
+
+
+class RunState(NamedTuple):
+    """Where a run is: steps done, figures of the last of them by name, and the least error so far."""
+
+    step: int
+    smoothed: dict[str, float]
+    best_error: float
+
+
+def begin(network: NetworkT, config: Schedule) -> Learner[NetworkT]:
+    """A network to be trained, with a copy of it as the averaged weights and a fresh optimiser."""
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    return Learner(network.train(), average, make_optimiser(network, config))
+
+
+def restore(folder: Path, learner: Learner[NetworkT], identity: dict[str, object]) -> RunState:
+    """Puts the last checkpoint of a folder into the learner and gives where it was; without one, the start of a run.
+
+    Raises ConfigError where it belongs to a run of another identity.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return RunState(0, {}, float("inf"))
+    saved = read_checkpoint(path)
+    check_identity(path, saved, identity)
+    learner.network.load_state_dict(saved.network)
+    learner.average.load_state_dict(saved.average)
+    learner.optimiser.load_state_dict(saved.optimiser)
+    return RunState(saved.step, dict(saved.smoothed), saved.best_error_mm)
+
+
+def take_step(learner: Learner[NetworkT], loss: Tensor, step: int, config: AveragedSchedule) -> None:
+    """Moves the weights against the loss's gradient, and the averaged ones after them; `step` counts from 0."""
+    loss.backward()  # type: ignore[no-untyped-call]  # torch stubs
+    rate = learning_rate_at(step * config.batch_samples, config)
+    step_optimiser(learner.optimiser, learner.network.parameters(), rate)
+    update_average(learner.average, learner.network, step, config.average_decay)
+
+
+def take_snapshot(
+    learner: Learner[NetworkT], state: RunState, config: Schedule, identity: dict[str, object]
+) -> Checkpoint:
+    """The checkpoint of a run; its tensors are the learner's own, not copies."""
+    return Checkpoint(
+        network=learner.network.state_dict(),
+        average=learner.average.state_dict(),
+        optimiser=learner.optimiser.state_dict(),
+        step=state.step,
+        samples=state.step * config.batch_samples,
+        smoothed=state.smoothed,
+        best_error_mm=state.best_error,
+        identity=identity,
+    )
+
+
+def write_checkpoints(folder: Path, checkpoint: Checkpoint, is_best: bool) -> None:
+    """Writes a checkpoint as the last of its run, and as the best where it is."""
+    # The best first: `last` says how good it is, so it must be there.
+    if is_best:
+        write_checkpoint(folder / BEST, checkpoint)
+    write_checkpoint(folder / LAST, checkpoint)
+
+
+def append_history(folder: Path, facts: Mapping[str, object]) -> None:
+    """Adds a line of facts to the run's history."""
+    with (folder / HISTORY).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(facts) + "\n")
+
+
+def settings_besides(config: msgspec.Struct, pace: frozenset[str]) -> dict[str, object]:
+    """The settings but those named, as plain values: what a resumed run must share with its checkpoint."""
+    plain: dict[str, object] = msgspec.to_builtins(config, enc_hook=str)
+    return {name: value for name, value in plain.items() if name not in pace}
+
+
+def steps_of(config: Schedule) -> int:
+    """Steps of the whole budget."""
+    return -(-config.total_samples // config.batch_samples)
+
+
+def is_due(step: int, every_samples: int, config: Schedule) -> bool:
+    """Whether the last of so many steps has taken a multiple of `every_samples`, or was the budget's last."""
+    samples = step * config.batch_samples
+    return samples // every_samples > (samples - config.batch_samples) // every_samples or step == steps_of(config)
