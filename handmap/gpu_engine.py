@@ -1,6 +1,6 @@
 """The hand engine of a board: TensorRT behind the fused crop, both as one CUDA graph; found in the cache of engines.
 
-Frames reach the GPU through one page-locked, device-mapped buffer, which the crop reads in place.
+Frames reach the GPU through one page-locked, device-mapped buffer, which the crop reads in place; or the camera has put them there.
 """
 
 import logging
@@ -66,6 +66,8 @@ class GpuHandEngine:
         """The frame where the GPU can read it; one that lies there already is left where it is."""
         if not isinstance(frame.depth, np.ndarray):
             return frame
+        if frame.on_gpu is not None:
+            return replace(frame, depth=frame.on_gpu)
         if self._buffer is None or self._buffer.on_host.shape != frame.depth.shape:
             (self._buffer,) = open_frame_buffers(frame.depth.shape, 1, LOG)
         np.copyto(self._buffer.on_host, frame.depth)

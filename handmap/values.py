@@ -34,7 +34,10 @@ class Handedness(IntEnum):
 
 @dataclass(frozen=True)
 class DepthFrame:
-    """One depth image; depth is (height, width) uint16, times depth_unit_mm gives mm along z, 0 where nothing was measured."""
+    """One depth image; depth is (height, width) uint16, times depth_unit_mm gives mm along z, 0 where nothing was measured.
+
+    on_gpu is the same image where a GPU can read it, if the camera has put it there.
+    """
 
     depth: Array
     depth_unit_mm: float
@@ -42,6 +45,7 @@ class DepthFrame:
     frame_number: int
     capture_ns: int  # CLOCK_MONOTONIC
     timestamp_source: TimestampSource = TimestampSource.ARRIVAL
+    on_gpu: Array | None = None
 
     def __post_init__(self) -> None:
         wanted = (self.intrinsics.height_px, self.intrinsics.width_px)

@@ -3,16 +3,16 @@
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from handmap.arrays import Array
-from handmap.engine import Engine, EngineOutput, Engines
+from handmap.arrays import Array, Int32
+from handmap.engine import Engine, EngineOutput, Engines, ViewEngine
 from handmap.errors import CameraLost, EngineFailed
-from handmap.values import DepthFrame
+from handmap.values import DepthFrame, View
 
 from .camera import Camera
 from .faulty_schedule import FaultKind, FaultSchedule
@@ -84,17 +84,36 @@ class FaultyEngine:
 
     def infer(self, depth: Array) -> EngineOutput:
         """See `handmap.engine.Engine`."""
+        self._raise_if_due()
+        return self._spoilt(self._inner.infer(depth))
+
+    def close(self) -> None:
+        """See `handmap.engine.Engine`."""
+        self._inner.close()
+
+    def _raise_if_due(self) -> None:
         if self._schedule.is_active("engine_raises"):
             raise EngineFailed("faulty engine: it failed, as its schedule says; wait until that is over")
-        output = self._inner.infer(depth)
+
+    def _spoilt(self, output: EngineOutput) -> EngineOutput:
         for kind, value in (("engine_nan", np.nan), ("engine_inf", np.inf)):
             if self._schedule.is_active(kind):  # type: ignore[arg-type]  # both are kinds
                 output = replace(output, joints=output.joints * 0 + np.float32(value))
         return output
 
-    def close(self) -> None:
-        """See `handmap.engine.Engine`."""
-        self._inner.close()
+
+class FaultyViewEngine(FaultyEngine):
+    """The same of an engine that crops by itself."""
+
+    def __init__(self, inner: ViewEngine, schedule: FaultSchedule) -> None:
+        super().__init__(inner, schedule)
+        self._crops = inner.infer_views
+
+    def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
+        """See `handmap.engine.ViewEngine`."""
+        self._raise_if_due()
+        output, filled = self._crops(frame, views)
+        return self._spoilt(output), filled
 
 
 class FaultySender:
@@ -130,11 +149,15 @@ def faulty_opener(open_inner: Callable[[], Camera], schedule: FaultSchedule) -> 
 
 def faulty_engines(engines: Engines, schedule: FaultSchedule) -> Engines:
     """The engines, the one for hands with the faults of the schedule."""
-    return replace(engines, hand=FaultyEngine(engines.hand, schedule))
+    hand = engines.hand
+    if isinstance(hand, ViewEngine):
+        return replace(engines, hand=FaultyViewEngine(hand, schedule))
+    return replace(engines, hand=FaultyEngine(hand, schedule))
 
 
 def _spoilt(frame: DepthFrame, schedule: FaultSchedule) -> DepthFrame:
     depth, lens = frame.depth, frame.intrinsics
+    frame = replace(frame, on_gpu=None)  # what is spoilt lies on the host
     if schedule.is_active("all_zero"):
         frame = replace(frame, depth=np.zeros_like(depth))
     if schedule.is_active("all_far"):

@@ -13,6 +13,7 @@ import numpy as np
 
 from handmap.arrays import Array
 from handmap.errors import CameraLost, DependencyError, RecordingError
+from handmap.mapped_memory import wrap_camera_frame
 from handmap.values import DepthFrame, TimestampSource
 
 from .realsense_clock import CameraClock
@@ -36,7 +37,6 @@ STALL_FRAMES: Final = 5
 FIRST_FRAME_S: Final = 3.0  # a D400 gives its first depth frame within about a second of its start
 
 ListDevices = Callable[[], Sequence[Any]]
-TakeDepth = Callable[[Any], Array]
 
 
 class Step(Enum):
@@ -81,24 +81,18 @@ def load_sdk() -> Any:
 
 
 def copy_depth(frame: Any) -> Array:
-    """The depth image (height, width) uint16 of an SDK frame, in memory of its own.
-
-    `handmap.mapped_memory.wrap_camera_frame` can stand in its place where the SDK has the frame on the GPU.
-    """
+    """The depth image (height, width) uint16 of an SDK frame, in memory of its own."""
     return np.array(np.asanyarray(frame.get_data()), np.uint16)
 
 
 class RealSenseSource:
     """Opens the configured camera, as often as it is asked to, and remembers which one that was and what recovery was tried."""
 
-    def __init__(
-        self, config: RealSenseConfig, list_devices: ListDevices | None = None, take_depth: TakeDepth = copy_depth
-    ) -> None:
+    def __init__(self, config: RealSenseConfig, list_devices: ListDevices | None = None) -> None:
         self._rs = load_sdk()
         self._config = config
         # A new context each time: one that has seen a device reset or hang may keep to what it knew.
         self._list_devices = list_devices or (lambda: list(self._rs.context().query_devices()))
-        self._take_depth = take_depth
         self._serial = config.serial
         self._recovery = Recovery()
 
@@ -136,22 +130,20 @@ class RealSenseSource:
             ) from error
 
     def _stream(self, device: Any, sensor: Any) -> "RealSenseCamera":
-        return RealSenseCamera(self._rs, device, sensor, self._config, self._recovery, self._take_depth)
+        return RealSenseCamera(self._rs, device, sensor, self._config, self._recovery)
 
 
 class RealSenseCamera:
     """A depth stream of an SDK device, from its start to `close`."""
 
-    def __init__(
-        self, rs: Any, device: Any, sensor: Any, config: RealSenseConfig, recovery: Recovery, take_depth: TakeDepth
-    ) -> None:
+    def __init__(self, rs: Any, device: Any, sensor: Any, config: RealSenseConfig, recovery: Recovery) -> None:
         profile = choose_profile(rs, sensor, config)
         self.name = f"{describe(rs, device)} {profile!r}"
         self._rs = rs
         self._device = device
         self._sensor = sensor
         self._recovery = recovery
-        self._take_depth = take_depth
+        self._wants_gpu_frames = config.gpu_frames
         self._playback = device.as_playback() if config.playback is not None else None
         self._lens = intrinsics_of(rs, profile)
         self._unit_mm = unit_mm_of(rs, sensor)
@@ -204,13 +196,14 @@ class RealSenseCamera:
 
     def _depth_frame(self, frame: Any, arrival_ns: int) -> DepthFrame:
         capture_ns, source = self._capture_time(frame, arrival_ns)
-        depth = self._take_depth(frame)
+        depth = copy_depth(frame)
         wanted = (self._lens.height_px, self._lens.width_px)
         if depth.shape != wanted:
             raise CameraLost(
                 f"camera: a depth frame has shape {depth.shape}, wanted {wanted} as was set; it is opened anew"
             )
-        return DepthFrame(depth, self._unit_mm, self._lens, frame.get_frame_number(), capture_ns, source)
+        on_gpu = wrap_camera_frame(frame) if self._wants_gpu_frames else None
+        return DepthFrame(depth, self._unit_mm, self._lens, frame.get_frame_number(), capture_ns, source, on_gpu)
 
     def _capture_time(self, frame: Any, arrival_ns: int) -> tuple[int, TimestampSource]:
         """By the camera's clock if the frame has its time; the SDK's own arrival time says no more than ours."""

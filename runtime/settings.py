@@ -44,6 +44,9 @@ class RealSenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
         None  # in the device's unit, mW for D400; 0: projector off
     )
     exposure_us: Annotated[float, msgspec.Meta(gt=0)] | None = None  # null: the camera exposes by itself
+    gpu_frames: bool = (
+        False  # true: a GPU engine reads frames where SDK 2.59 of a board keeps them, without a copy; not measured
+    )
     playback: Path | None = None  # a .db3 or .bag file to play; its own size and rate hold, options cannot be given
 
     def __post_init__(self) -> None:

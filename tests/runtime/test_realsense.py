@@ -57,6 +57,17 @@ def test_frames_come_with_unit_lens_and_mapped_time() -> None:
     assert found.timestamp_source is TimestampSource.CAMERA
 
 
+def test_gpu_frames_of_an_sdk_that_has_none_are_those_of_the_host() -> None:
+    soft = camera()
+    opened = source(soft, config=RealSenseConfig(fps=30, gpu_frames=True)).open()
+    soft.show(frame_now(4))
+    found = opened.wait_frame(1)
+    opened.close()
+
+    assert found is not None and found.on_gpu is None
+    np.testing.assert_array_equal(found.depth, blob_frame(4).depth)
+
+
 def test_spacing_is_that_of_the_camera_and_arrival_is_said_where_there_is_no_time() -> None:
     soft = camera()
     opened = source(soft).open()
