@@ -1,6 +1,7 @@
 """The verbs deb and flash-overlay."""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -30,7 +31,7 @@ def deb(name: str, out: Path, checkout: Path, cache: Path | None, revision: int,
         click.echo(json.dumps(facts | {"wheels": built.wheels}))
     else:
         click.echo(f"{built.path}: {built.bytes / 1e6:.1f} MB, {built.wheels} wheels, sha256 {built.sha256}")
-        click.echo(f"install with: sudo apt install {built.path.absolute()}")
+        click.echo(f"install with: sudo apt install {shlex.quote(str(built.path.absolute()))}")
 
 
 @click.command("flash-overlay")
@@ -62,8 +63,10 @@ def flash_overlay(
     if dry_run:
         plan = examine(request)
         names = [f"{deb.name} {deb.version}" for deb in plan.debs]
-        text = f"r{plan.release_name}, JetPack {plan.release.jetpack} for {plan.release.boards}: would install {', '.join(names)}"
-        _say({"release": plan.release_name, "packages": names}, text, as_json)
+        jetpack = plan.release.jetpack
+        system = f"r{plan.release.name}, JetPack {jetpack.name} for {' and '.join(jetpack.boards)}"
+        text = f"{system}: would install {', '.join(names)}"
+        _say({"release": plan.release.name, "packages": names}, text, as_json)
         return
     done = overlay.apply(request)
     facts = {"changed": done.changed, "packages": done.packages, "files": done.files, "next": done.next_command}

@@ -23,6 +23,7 @@ CONFIG: Final = "etc/handmap/config.yaml"
 DOC: Final = f"usr/share/doc/{PACKAGE}"
 COMMAND: Final = "usr/bin/handmap"
 UNIT: Final = "handmap.service"
+TARGET: Final = "handmap.target"  # whose link leads from the boot to the unit
 # Folders of the checkout, whole, to where they go.
 FOLDERS: Final = {
     "systemd/system": "usr/lib/systemd/system",
@@ -78,14 +79,33 @@ def tracked(checkout: Path, folder: str) -> list[str]:
 
     Raises ConfigError outside a checkout.
     """
-    command = ["git", "-C", str(checkout), "ls-files", "-co", "--exclude-standard", "--deduplicate", "--", folder]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = ask_git(checkout, "ls-files", "-zco", "--exclude-standard", "--deduplicate", "--", folder)
     if done.returncode != 0:
         raise ConfigError(
-            f"deb: {str(checkout)!r} is no git checkout of this project ({done.stderr.strip()}); name one with --checkout"
+            f"deb: {str(checkout)!r} is no git checkout of this project ({complaint(done)}); name one with --checkout"
         )
-    names = sorted(name for name in done.stdout.splitlines() if (checkout / name).is_file())
+    names = sorted(name for name in done.stdout.split("\0") if (checkout / name).is_file())
     return [name for name in names if not name.startswith(LEFT_OUT)]
+
+
+def ask_git(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """What git answers about a checkout.
+
+    Raises DependencyError where there is no git.
+    """
+    try:
+        return subprocess.run(
+            ["git", "-C", str(checkout), *words], capture_output=True, text=True, errors="surrogateescape", check=False
+        )
+    except FileNotFoundError as error:
+        raise DependencyError(
+            "deb: git is not on this machine, and knows what belongs to the project; install it"
+        ) from error
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """What a program complained of, in a line."""
+    return " ".join(done.stderr.split()) or "it says nothing"
 
 
 def _copy_folder(checkout: Path, source: str, place: Path) -> None:

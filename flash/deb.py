@@ -10,7 +10,7 @@ from handmap import __version__
 from handmap.atomic import write_file
 from handmap.errors import ConfigError, DependencyError
 
-from .contents import PACKAGE, Stamp, fill
+from .contents import PACKAGE, Stamp, ask_git, complaint, fill
 from .control import write_control
 from .targets import Target
 from .wheels import fetch_wheels, read_lock, sha256_of
@@ -37,16 +37,21 @@ def build_deb(target: Target, checkout: Path, out: Path, cache: Path, revision: 
     """
     wheels = fetch_wheels(target, read_lock(target.lock(checkout)), cache)
     stamp = Stamp(f"{__version__}-{revision}.{target.system}", MAINTAINER, _epoch_s(checkout))
-    with tempfile.TemporaryDirectory(prefix="handmap-deb-") as name:
-        root = Path(name) / "root"
-        root.mkdir()
-        fill(root, checkout, target, wheels, stamp.epoch_s)
-        write_control(root, target, stamp)
-        _level(root, stamp.epoch_s)
-        made = Path(name) / "made.deb"
-        _pack(root, made, stamp.epoch_s)
-        path = out / f"{PACKAGE}_{stamp.version}_{target.architecture}.deb"
-        write_file(path, made.read_bytes())
+    path = out / f"{PACKAGE}_{stamp.version}_{target.architecture}.deb"
+    try:
+        with tempfile.TemporaryDirectory(prefix="handmap-deb-") as name:
+            root, made = Path(name) / "root", Path(name) / "made.deb"
+            root.mkdir()
+            fill(root, checkout, target, wheels, stamp.epoch_s)
+            write_control(root, target, stamp)
+            _level(root, stamp.epoch_s)
+            _pack(root, made, stamp.epoch_s)
+            write_file(path, made.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"deb: {str(path)!r} cannot be made ({error}); it needs its own size there, and twice that in the folder for temporary "
+            "files: make room, or name other folders by --out and TMPDIR"
+        ) from error
     return BuiltDeb(path, stamp.version, path.stat().st_size, sha256_of(path), len(wheels) + 1)
 
 
@@ -56,11 +61,11 @@ def _epoch_s(checkout: Path) -> int:
         if not given.isdecimal():
             raise ConfigError(f"deb: found SOURCE_DATE_EPOCH={given!r}, wanted seconds since 1970; correct or unset it")
         return int(given)
-    command = ["git", "-C", str(checkout), "log", "-1", "--format=%ct"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = ask_git(checkout, "log", "-1", "--format=%ct")
     if done.returncode != 0:
         raise ConfigError(
-            f"deb: the checkout {str(checkout)!r} has no commit to take the time from; set SOURCE_DATE_EPOCH, or name another one"
+            f"deb: the checkout {str(checkout)!r} has no commit to take the time from ({complaint(done)}); "
+            "set SOURCE_DATE_EPOCH, or name another one with --checkout"
         )
     return int(done.stdout)
 

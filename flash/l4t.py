@@ -1,68 +1,84 @@
-"""NVIDIA's Jetson Linux: which releases an image may have, what each brings, and how it is flashed."""
+"""How an image of NVIDIA's Jetson Linux is told, and what flashing it needs beside what its JetPack is."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from handmap.board import (
+    JETPACKS,
+    NO_BOARD,
+    RELEASE_FILE,
+    JetPack,
+    find_jetpack,
+    parse_version,
+    read_l4t_release,
+    show_version,
+)
 from handmap.errors import ConfigError
 
-RELEASE_FILE: Final = "etc/nv_tegra_release"
 INITRD_FLASH: Final = "sudo ./tools/kernel_flash/l4t_initrd_flash.sh"
 NVME: Final = "--external-device nvme0n1p1 -c tools/kernel_flash/flash_l4t_external.xml"
+QSPI: Final = '-p "-c bootloader/generic/cfg/flash_t234_qspi.xml" --showlogs --network usb0'
+# By the major number of L4T: of `handmap deb`, and what is run in Linux_for_Tegra.
+TARGETS: Final = {36: "jetpack6", 38: "jetpack7", 39: "jetpack7"}
+COMMANDS: Final = {
+    36: f"{INITRD_FLASH} {NVME} {QSPI} jetson-orin-nano-devkit internal",
+    38: f"{INITRD_FLASH} jetson-agx-thor-devkit internal",
+    39: f"{INITRD_FLASH} jetson-agx-thor-devkit internal",
+}
 
 
 @dataclass(frozen=True)
 class Release:
-    """Minor releases of one major release that are alike to us."""
+    """The release of an image."""
 
-    major: int
-    minors: range
-    jetpack: str
-    target: str  # of `handmap deb`
-    boards: str
-    gpu_packages: tuple[str, ...]  # patterns of package names: what the daemon needs of CUDA and TensorRT
-    flash: str  # run in Linux_for_Tegra
+    name: str  # in NVIDIA's words, "36.4.7"
+    jetpack: JetPack
 
+    @property
+    def target(self) -> str:
+        """The target of `handmap deb` whose package fits."""
+        return TARGETS[self.jetpack.since[0]]
 
-def _gpu_packages(cuda_major: int) -> tuple[str, ...]:
-    """CuPy compiles with NVRTC; TensorRT's Python module must be the one of the system, whatever its version is."""
-    return ("python3-libnvinfer", "libnvinfer[0-9]*", f"cuda-cudart-{cuda_major}-*", f"cuda-nvrtc-{cuda_major}-*")
+    @property
+    def flash(self) -> str:
+        """The command that flashes it, with a board's name as an example."""
+        return COMMANDS[self.jetpack.since[0]]
 
+    @property
+    def gpu_packages(self) -> tuple[str, ...]:
+        """Patterns of package names: what the daemon needs of CUDA and TensorRT.
 
-_QSPI: Final = '-p "-c bootloader/generic/cfg/flash_t234_qspi.xml" --showlogs --network usb0'
-# NVIDIA's release pages and the Yocto layer meta-tegra, November 2026. r36.3 and older have TensorRT 8.6.
-RELEASES: Final = (
-    Release(36, range(4, 6), "6.1 or 6.2", "jetpack6", "Orin", _gpu_packages(12),
-            f"{INITRD_FLASH} {NVME} {_QSPI} jetson-orin-nano-devkit internal"),
-    Release(38, range(2, 5), "7.0 or 7.1", "jetpack7", "Thor", _gpu_packages(13),
-            f"{INITRD_FLASH} jetson-agx-thor-devkit internal"),
-    Release(39, range(2, 3), "7.2", "jetpack7", "Orin and Thor", _gpu_packages(13),
-            f"{INITRD_FLASH} jetson-agx-thor-devkit internal"),
-)  # fmt: skip
+        CuPy compiles with NVRTC; TensorRT's Python module must be the one of the system, whatever its version is.
+        """
+        cuda = self.jetpack.cuda
+        return ("python3-libnvinfer", "libnvinfer[0-9]*", f"cuda-cudart-{cuda}-*", f"cuda-nvrtc-{cuda}-*")
 
 
-def read_release(rootfs: Path) -> tuple[str, Release]:
-    """The image's release in NVIDIA's words, "36.4.7", and what is known of it.
+def read_release(rootfs: Path) -> Release:
+    """The image's release.
 
     Raises ConfigError where apply_binaries.sh has not been run, or the release is none that we support.
     """
-    path = rootfs / RELEASE_FILE
-    if not path.is_file():
+    path = rootfs / RELEASE_FILE.relative_to("/")
+    name = read_l4t_release(path)
+    if name == NO_BOARD:
         raise ConfigError(
             f"flash-overlay: {str(rootfs)!r} has no {RELEASE_FILE}, so it is no finished root file system of Jetson Linux; unpack the "
             "sample root file system there and run: sudo ./apply_binaries.sh"
         )
-    text = path.read_text(errors="replace")
-    found = re.search(r"R(\d+) \(release\), REVISION: (\d+)([\d.]*)", text)
-    known = "; ".join(f"r{one.major}.{one.minors[0]} to r{one.major}.{one.minors[-1]}" for one in RELEASES)
-    if found is None:
+    version = parse_version(name)
+    if not version:
         raise ConfigError(
-            f"flash-overlay: {str(path)!r} begins with {text[:60]!r}, wanted '# R36 (release), REVISION: 4.7, ...'; "
+            f"flash-overlay: {str(path)!r} begins with {name.partition(': ')[2]!r}, wanted '# R36 (release), REVISION: 4.7, ...'; "
             "unpack the root file system anew and run: sudo ./apply_binaries.sh"
         )
-    name = f"{found[1]}.{found[2]}{found[3]}"
-    for release in RELEASES:
-        if release.major == int(found[1]) and int(found[2]) in release.minors:
-            return name, release
-    raise ConfigError(f"flash-overlay: the image has Jetson Linux r{name}, supported are {known}; take one of these")
+    jetpack = find_jetpack(version)
+    if jetpack is None:
+        known = "; ".join(
+            f"r{show_version(one.since)} and newer before r{show_version(one.before)}" for one in JETPACKS
+        )
+        raise ConfigError(
+            f"flash-overlay: the image has Jetson Linux r{name}, supported are {known}; take one of these"
+        )
+    return Release(name, jetpack)

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import shlex
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,13 +14,14 @@ import msgspec
 from handmap.atomic import write_file
 from handmap.errors import ConfigError
 
-from .contents import CONFIG, PACKAGE, PREFIX, UNIT
-from .inside import run_inside
-from .packages import installed_packages, run_tool
-from .preflight import Plan, Request, examine
+from .contents import CONFIG, PACKAGE, PREFIX, SHARE, TARGET, UNIT
+from .inside import need_root, run_inside
+from .packages import installed_packages, package_states, run_tool
+from .preflight import Plan, Request, examine, refuse_links_out
 from .wheels import sha256_of
 
-MANIFEST: Final = "usr/share/handmap/flash-overlay.json"
+MANIFEST: Final = f"{SHARE}/flash-overlay.json"
+UNFINISHED: Final = ""  # in the place of a sha256
 
 
 class Placed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,8 +38,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     release: str
     packages: tuple[Placed, ...]
-    config_sha256: str
-    # sha256 by path: all that the package and its postinst put there, and the configuration.
+    config_sha256: str  # UNFINISHED while a run is at work, and after one that did not end
+    # sha256 by path: all that the package and its postinst put there, and the configuration; of a link, where it leads.
     files: dict[str, str]
 
 
@@ -54,32 +57,35 @@ def apply(request: Request) -> Outcome:
     """Installs, enables, drops the configuration, verifies; an image that has all of it already is left as it is.
 
     Raises ConfigError where a check fails, or the image's own dpkg or daemon refuses; a first installation
-    is then taken out again, and over an earlier one the configuration is put back.
+    is then taken out again, and over an earlier one the configuration is put back. After a run that was killed
+    the next one begins anew, and `remove` knows what it had added.
     """
     plan = examine(request)
     rootfs = request.rootfs
     content = request.config.read_bytes()
     before = read_manifest(rootfs)
     packages = _placed(plan, before)
-    wanted = Manifest(plan.release_name, packages, hashlib.sha256(content).hexdigest(), before.files if before else {})
+    wanted = Manifest(plan.release.name, packages, hashlib.sha256(content).hexdigest(), before.files if before else {})
     if before == wanted and not damaged(rootfs, before) and _is_enabled(rootfs):
         return _outcome(request, plan, changed=False, files=len(before.files))
+    need_root()
     is_first = PACKAGE not in plan.there
     config_before = None if is_first else _read(rootfs / CONFIG)
+    _write_manifest(rootfs, msgspec.structs.replace(wanted, config_sha256=UNFINISHED))
     try:
         _install(rootfs, plan)
-        write_file(rootfs / CONFIG, content)
+        _write(rootfs / CONFIG, content)
         _enable(rootfs)
         _verify(rootfs, plan)
         manifest = msgspec.structs.replace(wanted, files=_hashes(rootfs))
-        write_file(
-            rootfs / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
-        )
+        _write_manifest(rootfs, manifest)
     except BaseException:
         if is_first:
-            _purge(rootfs, [one.name for one in packages if not one.was_there])
+            added = [one.name for one in packages if not one.was_there]
+            if _purge(rootfs, added).returncode == 0:  # else the manifest stays, and `remove` goes by it
+                _forget(rootfs)
         elif config_before is not None:
-            write_file(rootfs / CONFIG, config_before)
+            _write(rootfs / CONFIG, config_before)
         raise
     return _outcome(request, plan, changed=True, files=len(manifest.files))
 
@@ -87,21 +93,29 @@ def apply(request: Request) -> Outcome:
 def remove(tree: Path) -> bool:
     """Purges the package, its configuration, and what the manifest says was installed with it; False where nothing was there.
 
-    Raises ConfigError where dpkg refuses.
+    Raises ConfigError where dpkg refuses, or a run was killed while it unpacked.
     """
     rootfs = tree / "rootfs"
+    refuse_links_out(rootfs)
     manifest = read_manifest(rootfs)
     added = [one.name for one in manifest.packages if not one.was_there] if manifest else [PACKAGE]
-    there = installed_packages(rootfs)
-    names = [name for name in added if name in there]
+    states = package_states(rootfs)
+    names = [name for name in added if name in states]
     if not names and manifest is None:
         return False
-    done = _purge(rootfs, names)
-    if done.returncode != 0:
+    need_root()
+    half = [name for name in names if states[name] == "half-installed"]
+    if half:
+        raise ConfigError(
+            f"flash-overlay: {', '.join(half)} was left half unpacked in {str(rootfs)!r} by a run that was killed, so dpkg does not know "
+            "its files; run flash-overlay once more as before, then with --remove"
+        )
+    done = _purge(rootfs, names) if names else None
+    if done is not None and done.returncode != 0:
         raise ConfigError(
             f"flash-overlay: removing {', '.join(names)}, dpkg in the image said: {_last(done)}; mend that and try again"
         )
-    (rootfs / MANIFEST).unlink(missing_ok=True)
+    _forget(rootfs)
     return True
 
 
@@ -115,7 +129,7 @@ def read_manifest(rootfs: Path) -> Manifest | None:
         return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"flash-overlay: {str(path)!r} is no manifest of ours ({error}); delete it and run this again"
         ) from error
@@ -131,7 +145,35 @@ def _read(path: Path) -> bytes | None:
 
 
 def _is(path: Path, digest: str) -> bool:
-    return path.is_file() and sha256_of(path) == digest
+    return (path.is_file() or path.is_symlink()) and _digest(path) == digest
+
+
+def _digest(path: Path) -> str:
+    return f"link to {os.readlink(path)}" if path.is_symlink() else sha256_of(path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A file of the image, and its folder, which dpkg leaves as it is if it comes later: the daemon must get in."""
+    try:
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True)
+            path.parent.chmod(0o755)
+        write_file(path, content)
+    except OSError as error:
+        raise ConfigError(
+            f"flash-overlay: {str(path)!r} cannot be written ({error.strerror}); make room for it, or make it writable, and try again"
+        ) from error
+
+
+def _write_manifest(rootfs: Path, manifest: Manifest) -> None:
+    _write(rootfs / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n")
+
+
+def _forget(rootfs: Path) -> None:
+    """Removes the manifest, and its folder if nothing else is in it."""
+    (rootfs / MANIFEST).unlink(missing_ok=True)
+    with suppress(OSError):
+        (rootfs / MANIFEST).parent.rmdir()
 
 
 def _placed(plan: Plan, before: Manifest | None) -> tuple[Placed, ...]:
@@ -144,8 +186,8 @@ def _placed(plan: Plan, before: Manifest | None) -> tuple[Placed, ...]:
 
 
 def _install(rootfs: Path, plan: Plan) -> None:
-    paths = tuple(deb.path for deb in plan.debs)
-    names = [f"/tmp/debs/{path.name}" for path in paths]
+    paths = {deb.name: deb.path for deb in plan.debs}
+    names = [f"/tmp/debs/{name}.deb" for name in paths]
     done = run_inside(rootfs, "dpkg", "--force-confold", "--install", *names, debs=paths)
     if done.returncode != 0:
         raise ConfigError(
@@ -157,12 +199,15 @@ def _enable(rootfs: Path) -> None:
     done = run_tool("systemctl", f"--root={rootfs}", "enable", UNIT)
     if done.returncode != 0:
         raise ConfigError(
-            f"flash-overlay: enabling {UNIT} in the image, systemctl said: {_last(done)}; the image's units are damaged"
+            f"flash-overlay: enabling {UNIT} in the image, systemctl said: {_last(done)}; mend that, a unit that is masked with: "
+            f"sudo systemctl --root={shlex.quote(str(rootfs))} unmask {UNIT}"
         )
 
 
 def _is_enabled(rootfs: Path) -> bool:
-    return run_tool("systemctl", f"--root={rootfs}", "is-enabled", UNIT).returncode == 0
+    """Whether both links are there that lead from the boot to the daemon."""
+    asked = [run_tool("systemctl", f"--root={rootfs}", "is-enabled", unit) for unit in (UNIT, TARGET)]
+    return all(done.returncode == 0 for done in asked)
 
 
 def _verify(rootfs: Path, plan: Plan) -> None:
@@ -181,9 +226,9 @@ def _hashes(rootfs: Path) -> dict[str, str]:
     """Of the package's files and of the Python environment, without the byte code that only repeats it."""
     listed = (rootfs / f"var/lib/dpkg/info/{PACKAGE}.list").read_text().splitlines()
     made = (str(path.relative_to(rootfs)) for path in (rootfs / PREFIX).rglob("*") if path.suffix != ".pyc")
-    names = sorted({name.lstrip("/") for name in listed} | set(made))
+    names = sorted({name.lstrip("/") for name in listed if name != "/."} | set(made))
     paths = {name: rootfs / name for name in names}
-    return {name: sha256_of(path) for name, path in paths.items() if path.is_file() and not path.is_symlink()}
+    return {name: _digest(path) for name, path in paths.items() if path.is_file() or path.is_symlink()}
 
 
 def _purge(rootfs: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
@@ -198,4 +243,4 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
 
 def _outcome(request: Request, plan: Plan, changed: bool, files: int) -> Outcome:
     names = tuple(f"{deb.name} {deb.version}" for deb in plan.debs)
-    return Outcome(changed, names, files, f"cd {os.path.realpath(request.tree)} && {plan.release.flash}")
+    return Outcome(changed, names, files, f"cd {shlex.quote(os.path.realpath(request.tree))} && {plan.release.flash}")

@@ -45,23 +45,24 @@ def read_deb(path: Path) -> DebFile:
 def installed_packages(rootfs: Path) -> dict[str, str]:
     """Version by name of every package that is installed and configured in the image; "" for names that one only provides.
 
-    Raises ConfigError where the image has no package database.
+    Raises ConfigError where the image has no package database, or one that dpkg cannot read.
     """
-    status = rootfs / "var/lib/dpkg"
-    if not (status / "status").is_file():
-        raise ConfigError(
-            f"flash-overlay: {str(rootfs)!r} has no package database (var/lib/dpkg/status); unpack the root file system there"
-        )
-    form = "${Package}\t${db:Status-Status}\t${Version}\t${Provides}\n"
-    done = run_tool("dpkg-query", f"--admindir={status}", "-W", "-f", form)
     found: dict[str, str] = {}
     provided: dict[str, str] = {}
-    for line in done.stdout.splitlines():
-        name, state, version, provides = line.split("\t")
+    for name, state, version, provides in _query(rootfs, "Package", "db:Status-Status", "Version", "Provides"):
         if state == "installed":
             found[name] = version
             provided |= dict(_provided(one) for one in _split(provides))
     return provided | found
+
+
+def package_states(rootfs: Path) -> dict[str, str]:
+    """In dpkg's words, by name: what is in the image whole or half-way, or was removed but for its configuration.
+
+    Raises ConfigError where the image has no package database, or one that dpkg cannot read.
+    """
+    states = {name: state for name, state in _query(rootfs, "Package", "db:Status-Status")}
+    return {name: state for name, state in states.items() if state != "not-installed"}
 
 
 def image_architecture(rootfs: Path) -> str:
@@ -91,7 +92,7 @@ def unmet(deb: DebFile, there: dict[str, str]) -> list[str]:
 def with_files(there: dict[str, str], debs: list[DebFile]) -> dict[str, str]:
     """What the image would have with these files installed too."""
     provided = dict(_provided(one) for deb in debs for one in deb.provides)
-    return there | provided | {deb.name: deb.version for deb in debs}
+    return provided | there | {deb.name: deb.version for deb in debs}
 
 
 def run_tool(*command: str) -> subprocess.CompletedProcess[str]:
@@ -100,11 +101,28 @@ def run_tool(*command: str) -> subprocess.CompletedProcess[str]:
     Raises DependencyError where it is not there.
     """
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except FileNotFoundError as error:
         raise DependencyError(
             f"flash-overlay: {command[0]} is not on this machine; run this on Debian or Ubuntu, or install it there"
         ) from error
+
+
+def _query(rootfs: Path, *fields: str) -> list[list[str]]:
+    """These fields of every package that the image's dpkg knows."""
+    database = rootfs / "var/lib/dpkg"
+    if not (database / "status").is_file():
+        raise ConfigError(
+            f"flash-overlay: {str(rootfs)!r} has no package database (var/lib/dpkg/status); unpack the root file system there"
+        )
+    form = "\t".join(f"${{{field}}}" for field in fields) + "\n"
+    done = run_tool("dpkg-query", f"--admindir={database}", "-W", "-f", form)
+    if done.returncode != 0:
+        raise ConfigError(
+            f"flash-overlay: the package database {str(database)!r} cannot be read ({' '.join(done.stderr.split())}); "
+            "unpack the root file system anew"
+        )
+    return [line.split("\t") for line in done.stdout.splitlines()]
 
 
 def _is_met(option: str, there: dict[str, str]) -> bool:

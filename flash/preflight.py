@@ -3,24 +3,42 @@
 import fnmatch
 import os
 import platform
+import re
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from handmap.board import RELEASE_FILE
 from handmap.config import read_config
 from handmap.engines import EngineConfig
 from handmap.errors import ConfigError
 
-from .contents import PACKAGE
+from .contents import CONFIG, PACKAGE, SHARE
+from .inside import POLICY
 from .l4t import Release, read_release
 from .packages import DebFile, image_architecture, installed_packages, read_deb, unmet, with_files
 
 SPARE_BYTES: Final = 64 << 20
 BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
+MOUNTS: Final = Path("/proc/self/mountinfo")
 QEMU: Final = {"arm64": "qemu-aarch64", "amd64": "qemu-x86_64"}
+# What is read, written or mounted over in an image from outside of it.
+TOUCHED: Final = (
+    RELEASE_FILE.relative_to("/"),
+    "var/lib/dpkg/status",
+    CONFIG,
+    SHARE,
+    POLICY,
+    "tmp",
+    "run",
+    "dev",
+    "proc",
+    "sys",
+)
 MACHINES: Final = {"aarch64": "arm64", "x86_64": "amd64"}
 
 
@@ -54,7 +72,6 @@ class Request:
 class Plan:
     """What was found: the release, the packages to install, ours last."""
 
-    release_name: str
     release: Release
     debs: tuple[DebFile, ...]
     there: dict[str, str]
@@ -66,7 +83,8 @@ def examine(request: Request) -> Plan:
     Raises ConfigError with all that is wrong in one sentence.
     """
     rootfs = request.rootfs
-    name, release = read_release(rootfs)
+    refuse_links_out(rootfs)
+    release = read_release(rootfs)
     config = read_config(request.config, ImageConfig)
     there = installed_packages(rootfs)
     ours = read_deb(request.deb)
@@ -76,6 +94,7 @@ def examine(request: Request) -> Plan:
         )
     debs = (*_extra(request.extra_debs), ours)
     problems = [
+        *_twice(debs),
         *_foreign(debs, image_architecture(rootfs)),
         *_unmet(debs, there, release),
         *(_missing_gpu(release, with_files(there, list(debs))) if config.needs_gpu else ()),
@@ -84,9 +103,20 @@ def examine(request: Request) -> Plan:
     ]
     if problems:
         raise ConfigError(
-            f"flash-overlay: the image {str(rootfs)!r} (r{name}) cannot take the package: {'; '.join(problems)}"
+            f"flash-overlay: the image {str(rootfs)!r} (r{release.name}) cannot take the package: {'; '.join(problems)}"
         )
-    return Plan(name, release, debs, there)
+    return Plan(release, debs, there)
+
+
+def refuse_links_out(rootfs: Path) -> None:
+    """Raises ConfigError where a link of the image leads this machine's own programs out of it: they would change this machine."""
+    top = Path(os.path.realpath(rootfs))
+    for name in TOUCHED:
+        place = Path(os.path.realpath(top / name))
+        if not place.is_relative_to(top):
+            raise ConfigError(
+                f"flash-overlay: '{rootfs}/{name}' leads out of the image, to {str(place)!r}; make the link a relative one that stays in it"
+            )
 
 
 def _extra(folder: Path | None) -> list[DebFile]:
@@ -98,6 +128,12 @@ def _extra(folder: Path | None) -> list[DebFile]:
             f"flash-overlay: {str(folder)!r} holds no .deb; put the packages there, or leave --extra-debs out"
         )
     return debs
+
+
+def _twice(debs: tuple[DebFile, ...]) -> list[str]:
+    found = Counter(deb.name for deb in debs)
+    names = {name: [deb.path.name for deb in debs if deb.name == name] for name, count in found.items() if count > 1}
+    return [f"the package {name} comes from {' and '.join(files)}, leave one" for name, files in names.items()]
 
 
 def _foreign(debs: tuple[DebFile, ...], architecture: str) -> list[str]:
@@ -135,7 +171,7 @@ def _missing_gpu(release: Release, after: dict[str, str]) -> list[str]:
     if not missing:
         return []
     return [
-        f"the configuration runs on TensorRT alone and the image has no {', '.join(missing)}; put these of JetPack {release.jetpack} "
+        f"the configuration runs on TensorRT alone and the image has no {', '.join(missing)}; put these of JetPack {release.jetpack.name} "
         "into --extra-debs, or set engine.fallback: onnx"
     ]
 
@@ -150,6 +186,8 @@ def _room(rootfs: Path, debs: tuple[DebFile, ...], there: dict[str, str]) -> lis
 def _mounts(rootfs: Path) -> list[str]:
     """Mount points in the image: what lies under them would be written to, or be flashed."""
     top = os.path.realpath(rootfs)
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    # The kernel writes blanks and the like in a path as octal numbers.
+    words = [line.split()[4] for line in MOUNTS.read_bytes().splitlines()]
+    points = [os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), word)) for word in words]
     inside = [point for point in points if point.startswith(top + "/")]
     return [f"{', '.join(inside)} is mounted in it, unmount that first"] if inside else []

@@ -65,7 +65,11 @@ def open_machine(image: Path | None) -> Machine:
     if image is None:
         return Machine()
     root = image.resolve()
-    if root == LIVE_ROOT or not (root / "etc").is_dir() or not (root / "usr").is_dir():
+    try:
+        is_one = root != LIVE_ROOT and (root / "etc").is_dir() and (root / "usr").is_dir()
+    except PermissionError as error:
+        raise ConfigError(f"doctor: this user may not look into {str(image)!r}; take one who may, by sudo") from error
+    if not is_one:
         raise ConfigError(
             f"doctor: {str(image)!r} is no root file system that does not run (wanted a folder with etc and usr); "
             "name one with --image, such as Linux_for_Tegra/rootfs, or leave --image out for this machine"

@@ -1,4 +1,4 @@
-"""Whose rights the daemon has, and what they allow: read from the machine's own files, since an image's users are not the
+"""Whose rights the daemon has, and what they and its unit allow: read from the machine's own files, since an image's users are not the
 host's.
 """
 
@@ -14,7 +14,16 @@ UNIT_FOLDERS: Final = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/s
 READ: Final = 4
 WRITE: Final = 2
 ENTER: Final = 1
-LISTS: Final = ("SupplementaryGroups", "DeviceAllow")  # keys of a unit that add up, until an empty one
+LISTS: Final = (
+    "SupplementaryGroups",
+    "DeviceAllow",
+    "ReadWritePaths",
+)  # keys of a unit that add up, until an empty one
+
+
+YES: Final = ("yes", "true", "on", "1")
+# Keys of a unit, and what they take out of its process's sight.
+HIDING: Final = {"ProtectHome": ("/home", "/root", "/run/user"), "PrivateTmp": ("/tmp", "/var/tmp")}
 
 
 @dataclass(frozen=True)
@@ -38,14 +47,32 @@ def read_unit(machine: Machine, name: str) -> dict[str, str] | None:
     files = [Path(folder) / name for folder in UNIT_FOLDERS if machine.has(Path(folder) / name)][:1]
     if not files:
         return None
-    for folder in UNIT_FOLDERS:
-        files += machine.entries(Path(folder) / f"{name}.d", "*.conf")
+    # systemd reads drop-ins by their names, wherever they lie; of two with one name that in /etc counts.
+    folders = [Path(folder) / f"{name}.d" for folder in reversed(UNIT_FOLDERS)]
+    drop_ins = {file.name: file for folder in folders for file in machine.entries(folder, "*.conf")}
+    files += [drop_ins[name] for name in sorted(drop_ins)]
     keys: dict[str, str] = {}
     for line in (line for file in files for line in (machine.text(file) or "").splitlines()):
-        key, equals, value = line.strip().partition("=")
+        key, equals, value = (word.strip() for word in line.partition("="))
         if equals and not key.startswith(("#", ";")):
             keys[key] = f"{keys.get(key, '')} {value}" if key in LISTS and value else value
     return keys
+
+
+def hidden_by(unit: dict[str, str], path: Path) -> str | None:
+    """The setting of a unit that keeps a path of the machine out of its process's sight, None where none does."""
+    for key, folders in HIDING.items():
+        if unit.get(key) in (*YES, "tmpfs") and any(path.is_relative_to(folder) for folder in folders):
+            return f"{key}={unit[key]}"
+    return None
+
+
+def lets_write(unit: dict[str, str], path: Path) -> bool:
+    """Whether a unit lets its process write to a path of the machine, as far as ProtectSystem=strict goes."""
+    own = [f"/var/cache/{name}" for name in unit.get("CacheDirectory", "").split()]
+    own += [f"/var/lib/{name}" for name in unit.get("StateDirectory", "").split()]
+    own += [name.lstrip("-+") for name in unit.get("ReadWritePaths", "").split()]
+    return unit.get("ProtectSystem") != "strict" or any(path.is_relative_to(folder) for folder in own)
 
 
 def find_account(machine: Machine, user: str, more_groups: str = "") -> Account | None:
@@ -77,4 +104,6 @@ def this_account(machine: Machine) -> Account:
 
 
 def _table(machine: Machine, name: str) -> list[list[str]]:
-    return [line.split(":") for line in (machine.text(name) or "").splitlines()]
+    """Lines of passwd or group, without those that stand for what a directory service has (+::::::)."""
+    lines = (machine.text(name) or "").splitlines()
+    return [line.split(":") for line in lines if not line.startswith(("+", "-"))]

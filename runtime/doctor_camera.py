@@ -7,7 +7,7 @@ from typing import Final
 from .doctor_account import READ, WRITE
 from .doctor_machine import NotApplicable
 from .doctor_patient import Check, Finding, Patient, failed, ok, warning
-from .doctor_usb import MODELS, RECOVERY, VENDOR, cameras_of, interfaces_of, number, on_usb
+from .doctor_usb import MODELS, RECOVERY, VENDOR, UsbCamera, cameras_of, interfaces_of, number, on_usb
 
 USB3_MBIT: Final = 5000
 UDEV_FOLDERS: Final = ("/etc/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
@@ -129,8 +129,7 @@ def check_kernel(patient: Patient) -> Finding:
             patient.apply_binaries(),
         )
     for camera in cameras_of(patient):
-        links = (machine.link(interface / "driver") for interface in interfaces_of(patient, camera))
-        holders = {Path(link).name for link in links if link is not None}
+        holders = _holders(patient, camera)
         if not holders & {DRIVER, LIBUSB}:
             return failed(
                 f"{DRIVER} does not hold the {camera}, but {', '.join(sorted(holders)) or 'nobody'} does",
@@ -143,6 +142,8 @@ def check_timestamps(patient: Patient) -> Finding:
     """Whether frames can carry the time of the camera's own clock, which the kernel has to hand on."""
     machine = patient.machine
     for camera in cameras_of(patient):
+        if LIBUSB in _holders(patient, camera):
+            continue  # the SDK reads the camera's time out of the frames' own headers
         nodes = [
             node
             for interface in interfaces_of(patient, camera)
@@ -155,17 +156,19 @@ def check_timestamps(patient: Patient) -> Finding:
                 f"the kernel has no metadata node for the {camera}: frames are stamped when they arrive", look
             )
         try:
-            formats = [
-                machine.run("v4l2-ctl", f"--device=/dev/{node.name}", "--list-formats-meta").out for node in hands_on
+            answers = [
+                machine.run("v4l2-ctl", f"--device=/dev/{node.name}", "--list-formats-meta") for node in hands_on
             ]
         except NotApplicable as error:
             unknown = f"the kernel has metadata nodes for the {camera}, but of which format cannot be asked: {error}"
             return Finding("not applicable", unknown, patient.install("v4l-utils"))
-        if not any(METADATA in answer for answer in formats):
+        if any("Permission denied" in answer.err for answer in answers):
+            raise PermissionError(f"the metadata nodes of the {camera} are not for this user")
+        if not any(METADATA in answer.out for answer in answers):
             return warning(
                 f"the kernel hands on no {METADATA} metadata of the {camera}: frames are stamped when they arrive", look
             )
-    return ok("by the camera's clock: the kernel hands its time on")
+    return ok("by the camera's clock: the kernel hands its time on, or the SDK reads it itself")
 
 
 def check_sdk(patient: Patient) -> Finding:
@@ -205,6 +208,12 @@ def _rules(patient: Patient, name: str) -> Path | None:
     """The file of rules that udev reads, or the link that masks it."""
     machine, files = patient.machine, [Path(folder) / name for folder in UDEV_FOLDERS]
     return next((file for file in files if machine.link(file) is not None or machine.has(file)), None)
+
+
+def _holders(patient: Patient, camera: UsbCamera) -> set[str]:
+    """The drivers of a camera's interfaces."""
+    links = (patient.machine.link(interface / "driver") for interface in interfaces_of(patient, camera))
+    return {Path(link).name for link in links if link is not None}
 
 
 def _seen_by_sdk(patient: Patient) -> list[dict[str, str]] | str:

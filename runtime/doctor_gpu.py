@@ -72,6 +72,8 @@ def check_device_list(patient: Patient) -> Finding:
         raise NotApplicable(f"{SERVICE} may open every device that its user may")
     characters = (patient.machine.text("/proc/devices") or "").partition("Block devices")[0]
     names = [line.split()[1] for line in characters.splitlines() if len(line.split()) == 2]
+    if not names:
+        raise NotApplicable("/proc/devices shows no devices")
     listed = [word.removeprefix("char-") for word in unit.get("DeviceAllow", "").split() if word.startswith("char-")]
     unlisted = [
         name

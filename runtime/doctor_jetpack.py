@@ -1,16 +1,13 @@
 """Checks of what NVIDIA ships: Jetson release, board, TensorRT, CUDA's libraries, and whether they can run the bundle."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
-from handmap.board import NO_BOARD, RELEASE_FILE
+from handmap.board import JETPACKS, NO_BOARD, RELEASE_FILE, Version, parse_version, show_version
 
 from .doctor_machine import Machine, NotApplicable
 from .doctor_patient import Check, Finding, Patient, failed, ok, warning
-
-Version: TypeAlias = tuple[int, ...]
 
 DPKG_STATUS: Final = "/var/lib/dpkg/status"
 DEVICE_TREE: Final = "/proc/device-tree/compatible"
@@ -19,26 +16,6 @@ CHIPS: Final = {"nvidia,tegra234": "Orin", "nvidia,tegra264": "Thor", "nvidia,te
 TENSORRT_PACKAGES: Final = ("libnvinfer{0}", "libnvonnxparsers{0}", "python3-libnvinfer")
 # Highest opset of TensorRT's ONNX parser by version, from the operators.md of onnx-tensorrt.
 OPSETS: Final[tuple[tuple[Version, int], ...]] = (((10, 15), 24), ((10, 0), 20))
-
-
-@dataclass(frozen=True)
-class JetPack:
-    """What belongs together on a board, from NVIDIA's release pages and the recipes of meta-tegra."""
-
-    name: str
-    since: Version  # L4T
-    before: Version  # the first L4T that is another or unknown
-    boards: tuple[str, ...]
-    tensorrt: tuple[Version, ...]
-    cuda: int
-
-
-JETPACKS: Final = (
-    JetPack("6.1 or 6.2", (36, 4), (36, 6), ("Orin",), ((10, 3),), 12),
-    JetPack("7.0 or 7.1", (38, 2), (38, 5), ("Thor",), ((10, 13),), 13),
-    JetPack("7.2", (39, 2), (39, 2, 2), ("Orin", "Thor"), ((10, 16),), 13),
-    JetPack("7.2", (39, 2, 2), (39, 3), ("Orin", "Thor"), ((10, 16), (11, 4)), 13),
-)
 OLDEST: Final = JETPACKS[0].since
 
 
@@ -52,14 +29,13 @@ def check_release(patient: Patient) -> Finding:
             "sudo apt install --reinstall nvidia-l4t-core" if patient.machine.is_running
             else patient.apply_binaries(),
         )  # fmt: skip
-    version = _version(patient.l4t)
-    jetpack = _jetpack(version)
-    if jetpack is not None:
-        return ok(f"L4T {patient.l4t}, of JetPack {jetpack.name}")
+    if patient.jetpack is not None:
+        return ok(f"L4T {patient.l4t}, of JetPack {patient.jetpack.name}")
+    version = parse_version(patient.l4t)
     if version and version < OLDEST:
         return failed(
-            f"L4T {patient.l4t} is too old, wanted {_shown(OLDEST)} or newer",
-            "cat /etc/nv_tegra_release  # then flash JetPack 6.2 or 7.2",
+            f"L4T {patient.l4t} is too old, wanted {show_version(OLDEST)} or newer",
+            f"cat {patient.here(RELEASE_FILE)}  # then flash JetPack 6.2 or 7.2",
         )
     return warning(
         f"L4T {patient.l4t} is none that we know, so nobody has tried it",
@@ -77,12 +53,11 @@ def check_board(patient: Patient) -> Finding:
         return warning(
             f"the board {model!r} has none of the chips {', '.join(CHIPS.values())}", f"tr '\\0' '\\n' < {DEVICE_TREE}"
         )
-    jetpack = _jetpack(_version(patient.l4t))
-    boards = ("Orin", "Thor") if jetpack is None else jetpack.boards
+    boards = ("Orin", "Thor") if patient.jetpack is None else patient.jetpack.boards
     if chip not in boards:
         return failed(
             f"{model} ({chip}) with L4T {patient.l4t}, which is made for {' and '.join(boards)}",
-            "cat /etc/nv_tegra_release  # then flash the JetPack of this board",
+            f"cat {RELEASE_FILE}  # then flash the JetPack of this board",
         )
     return ok(f"{model} ({chip})")
 
@@ -100,18 +75,18 @@ def check_tensorrt(patient: Patient) -> Finding:
     names = [name.format(found[0]) for name in TENSORRT_PACKAGES]
     missing = [name for name in names if name not in packages]
     if missing:
-        return failed(f"TensorRT {_shown(found)} lacks {', '.join(missing)}", patient.install(" ".join(missing)))
+        return failed(f"TensorRT {show_version(found)} lacks {', '.join(missing)}", patient.install(" ".join(missing)))
     versions = {packages[name] for name in names}
     if len(versions) > 1:
         return failed(
             f"TensorRT's packages are of different versions: {', '.join(sorted(versions))}",
             patient.install(" ".join(names)),
         )
-    jetpack = _jetpack(_version(patient.l4t)) if patient.l4t != NO_BOARD else None
+    jetpack = patient.jetpack
     if jetpack is not None and found[:2] not in jetpack.tensorrt:
-        wanted = " or ".join(_shown(version) for version in jetpack.tensorrt)
+        wanted = " or ".join(show_version(version) for version in jetpack.tensorrt)
         return failed(
-            f"TensorRT {_shown(found)}, but JetPack {jetpack.name} comes with {wanted}",
+            f"TensorRT {show_version(found)}, but JetPack {jetpack.name} comes with {wanted}",
             patient.install("nvidia-jetpack python3-libnvinfer"),
         )
     return ok(f"{names[0]} {packages[names[0]]}, parser and Python module alike")
@@ -127,10 +102,10 @@ def check_opset(patient: Patient) -> Finding:
     most = next((most for since, most in OPSETS if version >= since), 17)
     if opset > most:
         return failed(
-            f"the bundle's graphs are of opset {opset}, TensorRT {_shown(version)} reads up to {most}",
+            f"the bundle's graphs are of opset {opset}, TensorRT {show_version(version)} reads up to {most}",
             "handmap export --checkpoint M.pt2 --samples R --out B  # by a version of ours for this JetPack",
         )
-    return ok(f"opset {opset}, TensorRT {_shown(version)} reads up to {most}")
+    return ok(f"opset {opset}, TensorRT {show_version(version)} reads up to {most}")
 
 
 def check_cuda(patient: Patient) -> Finding:
@@ -143,8 +118,7 @@ def check_cuda(patient: Patient) -> Finding:
         folder / "targets" / target / "lib" for folder in installed for target in ("aarch64-linux", "sbsa-linux")
     ]
     majors = {library: _majors(machine, folders, library) for library in ("libcudart", "libnvrtc")}
-    jetpack = _jetpack(_version(patient.l4t)) if patient.l4t != NO_BOARD else None
-    wanted = {12, 13} if jetpack is None else {jetpack.cuda}
+    wanted = {12, 13} if patient.jetpack is None else {patient.jetpack.cuda}
     missing = [library for library, found in majors.items() if not found & wanted]
     if missing:
         numbers = " or ".join(str(major) for major in sorted(wanted))
@@ -154,15 +128,17 @@ def check_cuda(patient: Patient) -> Finding:
 
 
 def installed_tensorrt(machine: Machine) -> Version | None:
-    """The version of the newest libnvinfer package."""
-    found = [_version(version) for name, version in _packages(machine).items() if re.fullmatch(r"libnvinfer\d+", name)]
-    return max(found, default=None)
+    """The version of the libnvinfer package that Python's module goes with, else of the newest."""
+    packages = _packages(machine)
+    found = [parse_version(version) for name, version in packages.items() if re.fullmatch(r"libnvinfer\d+", name)]
+    loaded = parse_version(packages.get("python3-libnvinfer", ""))[:1]
+    return max((version for version in found if version[:1] == loaded), default=max(found, default=None))
 
 
 def _majors(machine: Machine, folders: list[Path], library: str) -> set[int]:
     """The major versions of a shared library in some folders."""
     files = [file for folder in folders for file in machine.entries(folder, f"{library}.so.[0-9]*")]
-    return {int(file.name.split(".so.")[1].split(".")[0]) for file in files}
+    return {parse_version(file.name.split(".so.")[1])[0] for file in files}
 
 
 def _packages(machine: Machine) -> dict[str, str]:
@@ -178,20 +154,6 @@ def _packages(machine: Machine) -> dict[str, str]:
 def _chip(machine: Machine) -> str | None:
     names = (machine.text(DEVICE_TREE) or "").split("\0")
     return next((CHIPS[name] for name in names if name in CHIPS), None)
-
-
-def _jetpack(version: Version) -> JetPack | None:
-    return next((known for known in JETPACKS if known.since <= version < known.before), None)
-
-
-def _version(text: str) -> Version:
-    """The numbers that a version begins with: 10.3.0.30-1+cuda12.5 gives 10.3.0.30."""
-    found = re.match(r"\d+(\.\d+)*", text)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
-
-
-def _shown(version: Version) -> str:
-    return ".".join(str(part) for part in version[:3])
 
 
 CHECKS: Final = (

@@ -5,6 +5,7 @@ of it comes through here.
 import os
 import stat
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 LIVE_ROOT: Final = Path("/")
 PROGRAM_FOLDERS: Final = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 ANSWER_S: Final = 20.0
+KILLED_S: Final = 1.0
 MOST_LINKS: Final = 40  # as many as the kernel follows
 
 
@@ -57,6 +59,10 @@ class Machine:
             else:
                 here = here / part
         return here
+
+    def name(self, path: Path) -> Path:
+        """How the machine itself names a path that lies below its root here."""
+        return LIVE_ROOT / path.relative_to(self.root) if path.is_relative_to(self.root) else path
 
     def text(self, name: str | Path) -> str | None:
         """What a file says, without white space around it; None where it is not there or answers with an error.
@@ -117,11 +123,15 @@ class Machine:
         program = self.path(name) if "/" in name else self.program(name)
         if program is None:
             raise NotApplicable(f"this machine has no {name}")
+        process = subprocess.Popen(
+            [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            errors="replace", env={**os.environ, "LC_ALL": "C", **(environment or {})},
+        )  # fmt: skip
         try:
-            done = subprocess.run(
-                [program, *arguments], capture_output=True, text=True, errors="replace", timeout=ANSWER_S, check=False,
-                stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C", **(environment or {})},
-            )  # fmt: skip
+            out, err = process.communicate(timeout=ANSWER_S)
         except subprocess.TimeoutExpired:
+            process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=KILLED_S)  # what hangs in a driver outlives that, and is left behind
             return Answer(124, "", f"{name} did not answer within {ANSWER_S:.0f} s")  # as timeout(1) says it
-        return Answer(done.returncode, done.stdout.strip(), done.stderr.strip())
+        return Answer(process.returncode, out.strip(), err.strip())

@@ -10,11 +10,11 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from handmap.board import NO_BOARD, RELEASE_FILE, read_l4t_release
+from handmap.board import NO_BOARD, RELEASE_FILE, JetPack, find_jetpack, parse_version, read_l4t_release
 from handmap.bundle import Bundle, read_bundle
 from handmap.config import read_config
 from handmap.engine_cache import engine_cache_dir
-from handmap.errors import HandmapError
+from handmap.errors import ConfigError, HandmapError
 
 from .doctor_account import Account, find_account, read_unit, this_account
 from .doctor_machine import LIVE_ROOT, Answer, Machine, NotApplicable
@@ -53,11 +53,20 @@ def failed(evidence: str, mend: str) -> Finding:
 
 
 class Patient:
-    """A machine and the configuration of its daemon. What several checks need is read once."""
+    """A machine and the configuration of its daemon. What several checks need is read once.
+
+    Raises ConfigError where links, or rights of this user, do not let the configuration be looked for.
+    """
 
     def __init__(self, machine: Machine, config: Path | None = None) -> None:
         self.machine = machine
-        self.config = machine.path(config or DEFAULT_CONFIG)
+        try:
+            self.config = machine.path(config or DEFAULT_CONFIG)
+        except OSError as error:
+            raise ConfigError(
+                f"doctor: the way to the configuration {str(config or DEFAULT_CONFIG)!r} cannot be followed ({error}); mend it, or "
+                "take a user who may go it, by sudo"
+            ) from error
 
     @cached_property
     def settings(self) -> Settings:
@@ -115,7 +124,7 @@ class Patient:
             if not self.machine.is_running:
                 raise NotApplicable("no unit is installed, so nobody is known to run the daemon")
             return this_account(self.machine)
-        user = self.unit.get("User", "root")
+        user = self.unit.get("User") or "root"
         found = find_account(self.machine, user, self.unit.get("SupplementaryGroups", ""))
         if found is None:
             raise NotApplicable(f"there is no user {user!r}")
@@ -152,6 +161,11 @@ class Patient:
     def l4t(self) -> str:
         """The L4T release, such as 36.4.3."""
         return read_l4t_release(self.machine.path(RELEASE_FILE))
+
+    @property
+    def jetpack(self) -> JetPack | None:
+        """The JetPack of that release, None where it is unknown."""
+        return find_jetpack(parse_version(self.l4t))
 
     def need_running(self) -> None:
         """Raises NotApplicable for an image."""

@@ -1,9 +1,10 @@
 """Checks of the system service: its units, what systemd says of them, the journal, and the rights of its files."""
 
+import shlex
 from pathlib import Path
 from typing import Final
 
-from .doctor_account import ENTER, READ
+from .doctor_account import ENTER, READ, hidden_by, lets_write, read_unit
 from .doctor_machine import NotApplicable
 from .doctor_patient import ENGINE_SERVICE, SERVICE, VENV, Check, Finding, Patient, failed, ok, warning
 
@@ -14,6 +15,7 @@ PROPERTIES: Final = ("ActiveState", "SubState", "Result", "ExecMainStatus", "NRe
 WRONG_CONFIG: Final = "78"
 MANY_RESTARTS: Final = 3
 OTHERS_WRITE: Final = 0o022
+STATE: Final = "/var/lib/handmap"  # which the unit lets its process see
 
 
 def check_installed(patient: Patient) -> Finding:
@@ -83,7 +85,7 @@ def check_journal(patient: Patient) -> Finding:
     answer = patient.machine.run("journalctl", *asked, "--output=cat", "--lines=200", "--no-pager")
     if "insufficient permissions" in answer.err or "not seeing messages" in answer.err:
         raise PermissionError("the journal is not for this user")
-    if answer.code != 0:
+    if answer.code != 0 or "No journal files were found" in answer.err:
         raise NotApplicable(f"journalctl does not say: {answer.err}")
     lines = [line for line in answer.out.splitlines() if line and not line.startswith("-- ")]
     if lines:
@@ -92,7 +94,7 @@ def check_journal(patient: Patient) -> Finding:
 
 
 def check_config_rights(patient: Patient) -> Finding:
-    """Whether the daemon's user may read its configuration, and nobody but root may change it."""
+    """Whether the daemon's user may read its configuration, and only its owner may change it."""
     machine, account = patient.machine, patient.account
     patient.need_unit()
     found = machine.stat(patient.config)
@@ -111,14 +113,19 @@ def check_config_rights(patient: Patient) -> Finding:
 
 def check_bundle_rights(patient: Patient) -> Finding:
     """Whether the daemon's user may read every file of the bundle."""
-    patient.need_unit()
-    bundle = patient.whole_bundle
+    unit, bundle = patient.need_unit(), patient.whole_bundle
+    hiding = hidden_by(unit, patient.machine.name(bundle.path))
+    if hiding is not None:
+        return failed(
+            f"{SERVICE} does not see {str(bundle.path)!r}, by its {hiding}",
+            f"sudo cp -r {patient.here(bundle.path)} {patient.here(STATE)}/ && {patient.edit_config()}",
+        )
     for file in (bundle.path, *sorted(bundle.path.iterdir())):
-        if _closed_to(patient, file) is not None:
-            return failed(
-                f"user {patient.account.name!r} may not read {str(file)!r}",
-                f"sudo chmod -R a+rX {patient.here(bundle.path)}",
-            )
+        closed = _closed_to(patient, file)
+        if closed is not None:
+            is_above = not closed.is_relative_to(bundle.path)
+            mend = f"a+x {patient.here(closed)}" if is_above else f"-R a+rX {patient.here(bundle.path)}"
+            return failed(f"user {patient.account.name!r} may not read {str(closed)!r}", f"sudo chmod {mend}")
     return ok(f"{str(bundle.path)!r} is readable for {patient.account.name!r}")
 
 
@@ -126,6 +133,10 @@ def check_cache_rights(patient: Patient) -> Finding:
     """Whether the engine cache is the daemon's alone: an engine is code that it runs."""
     patient.need_unit()
     account, folder = patient.account, patient.cache_dir
+    builder, place = read_unit(patient.machine, ENGINE_SERVICE) or {}, patient.machine.name(folder)
+    hiding = hidden_by(builder, place)
+    if hiding is not None:
+        return failed(f"{ENGINE_SERVICE} does not see {str(folder)!r}, by its {hiding}", patient.edit_config())
     if not patient.machine.has(folder) and patient.valid_settings.engine.cache_dir is None:
         folder = folder.parent  # which systemd makes
     found = patient.machine.stat(folder)
@@ -146,6 +157,14 @@ def check_cache_rights(patient: Patient) -> Finding:
             f"{str(folder)!r} may be written by others (mode {found.st_mode & 0o777:o}), wanted 700",
             f"sudo chmod 700 {patient.here(folder)}",
         )
+    if not lets_write(builder, place):
+        drop_ins = patient.here(ETC / f"{ENGINE_SERVICE}.d")
+        lines = f"printf '[Service]\\nReadWritePaths=%s\\n' {shlex.quote(str(place))}"
+        again = f" && sudo systemctl daemon-reload && sudo systemctl restart {ENGINE_SERVICE}"
+        return failed(
+            f"{ENGINE_SERVICE} may not write to {str(folder)!r}, by its ProtectSystem=strict",
+            f"sudo mkdir -p {drop_ins} && {lines} | sudo tee {drop_ins}/cache.conf{again if patient.machine.is_running else ''}",
+        )
     return ok(f"{str(folder)!r} belongs to {account.name!r}, mode {found.st_mode & 0o777:o}")
 
 
@@ -161,8 +180,8 @@ def _closed_to(patient: Patient, file: Path) -> Path | None:
     return file if found is not None and not patient.account.may(READ, found) else None
 
 
-def _starts_at_boot(patient: Patient, unit: str) -> bool:
-    """Whether links lead from a target of the boot to the unit, over other targets or not."""
+def _starts_at_boot(patient: Patient, unit: str, behind: tuple[str, ...] = ()) -> bool:
+    """Whether links lead from a target of the boot to the unit, over other units or not; those `behind` were looked at."""
     if unit in BOOT_TARGETS:
         return True
     machine = patient.machine
@@ -171,7 +190,8 @@ def _starts_at_boot(patient: Patient, unit: str) -> bool:
         folder for place in (ETC, Path("/usr/lib/systemd/system")) for folder in machine.entries(place, "*.wants")
     ]
     wanted_by = [folder.name.removesuffix(".wants") for folder in folders if machine.link(folder / unit) is not None]
-    return any(_starts_at_boot(patient, other) for other in wanted_by if other != unit)
+    behind = (*behind, unit)
+    return any(_starts_at_boot(patient, other, behind) for other in wanted_by if other not in behind)
 
 
 def _show(patient: Patient, unit: str) -> dict[str, str]:

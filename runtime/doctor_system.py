@@ -44,6 +44,8 @@ def check_clocks(patient: Patient) -> Finding:
     capped, seen = [], []
     for policy in patient.machine.entries(CPU / "cpufreq", "policy*"):
         most, may = (_mhz(text(policy / name), 1e3) for name in ("cpuinfo_max_freq", "scaling_max_freq"))
+        if not most:
+            continue  # of cores that the power mode has switched off
         seen.append(f"{policy.name} {may:.0f} MHz ({text(policy / 'scaling_governor')})")
         if may < most:
             capped.append(f"{policy.name} may go to {may:.0f} of {most:.0f} MHz")

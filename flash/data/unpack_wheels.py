@@ -38,6 +38,7 @@ def make_environment(wheels: Path, place: Path) -> None:
     command.chmod(0o755)
     # The daemon may not write here, and would compile all of it at every start.
     compileall.compile_dir(str(library), quiet=2, rx=TESTS, stripdir=str(fresh), prependdir=str(place))
+    os.sync()  # a board may lose its power at any moment, and names reach the disk before contents do
     if place.exists():
         place.rename(old)
     fresh.rename(place)

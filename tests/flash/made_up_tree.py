@@ -28,8 +28,10 @@ def made_up_tree(folder: Path, major: int = 36, rest: str = "4.7", architecture:
     return rootfs.parent
 
 
-def small_deb(folder: Path, name: str = "handmap", architecture: str = "amd64", **fields: str) -> Path:
-    """A package that holds nothing; more fields by name, with _ for -."""
+def small_deb(
+    folder: Path, name: str = "handmap", architecture: str = "amd64", holds: dict[str, str] | None = None, **fields: str
+) -> Path:
+    """A package with these files; more fields by name, with _ for -."""
     root = folder / f"{name}-root"
     (root / "DEBIAN").mkdir(parents=True)
     given = {"Version": "1.0-1", "Depends": "python3 (>= 3.10~), python3 (<< 3.11~), procps"} | {
@@ -39,6 +41,9 @@ def small_deb(folder: Path, name: str = "handmap", architecture: str = "amd64", 
     (root / "DEBIAN/control").write_text(
         "\n".join([*lines, *(f"{key}: {value}" for key, value in given.items())]) + "\n"
     )
+    for place, content in (holds or {}).items():
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_text(content)
     out = folder / f"{name}.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, out], check=True, capture_output=True)
     return out

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from flash.commands import deb
-from flash.contents import FOLDERS
+from flash.contents import DATA, FOLDERS
 from flash.deb import build_deb
 from flash.targets import TARGETS
-from handmap.errors import ConfigError
+from handmap.errors import ConfigError, DependencyError
 from tests.flash.small_checkout import WHEEL, small_checkout
 
 if shutil.which("dpkg-deb") is None:
@@ -83,10 +84,12 @@ def test_what_git_ignores_stays_out(sources: tuple[Path, Path], tmp_path: Path) 
     subprocess.run(["git", "clone", "-q", sources[0], clone], check=True)
     (clone / ".gitignore").write_text("*.engine\n")
     (clone / "models/handmap-hand21/foreign.engine").write_text("not ours")
+    (clone / "models/handmap-hand21/Größe.txt").write_text("ours")
     built = build_deb(AMD64, clone, tmp_path / "out", sources[1])
 
-    listed = subprocess.run(["dpkg-deb", "-c", built.path], check=True, capture_output=True, text=True).stdout
-    assert "foreign.engine" not in listed and "handmap-hand21/content.txt" in listed
+    subprocess.run(["dpkg-deb", "-x", built.path, tmp_path / "root"], check=True)
+    folder = tmp_path / "root/usr/share/handmap/models/handmap-hand21"
+    assert {path.name for path in folder.iterdir()} == {"content.txt", "Größe.txt"}
 
 
 @pytest.mark.parametrize(
@@ -172,12 +175,41 @@ def test_a_half_made_environment_never_takes_the_place(unpacked: Path, tmp_path:
     assert (tmp_path / "venv/works").exists()
 
 
+def test_an_environment_takes_its_place_only_when_the_disk_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, seen = tmp_path / "venv", []
+    monkeypatch.setattr(os, "sync", lambda: seen.append((place.exists(), (tmp_path / "venv.new/bin/handmap").exists())))
+
+    runpy.run_path(str(DATA / "unpack_wheels.py"))["make_environment"](tmp_path, place)
+
+    assert seen == [(False, True)] and place.exists()
+
+
 def test_a_folder_that_is_no_checkout_is_refused(sources: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copytree(sources[0], tmp_path / "bare", ignore=shutil.ignore_patterns(".git"))
 
-    with pytest.raises(ConfigError, match=r"no git checkout|no commit"):
+    with pytest.raises(
+        ConfigError, match=r"has no commit to take the time from \(fatal: not a git repository.*\); set"
+    ):
         build_deb(AMD64, tmp_path / "bare", tmp_path, sources[1])
     assert not list(tmp_path.glob("*.deb"))
+
+
+def test_a_machine_without_git_is_told_so(
+    sources: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(DependencyError, match=r"git is not on this machine.*; install it"):
+        build_deb(AMD64, sources[0], tmp_path, sources[1])
+
+
+def test_where_it_cannot_be_written_is_one_sentence(sources: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("no folder")
+
+    with pytest.raises(ConfigError, match=r"out/handmap_.*\.deb' cannot be made \(.*File exists.*\).*make room"):
+        build_deb(AMD64, sources[0], tmp_path / "out", sources[1])
 
 
 def test_a_checkout_without_units_is_refused(sources: tuple[Path, Path], tmp_path: Path) -> None:
@@ -191,9 +223,12 @@ def test_a_checkout_without_units_is_refused(sources: tuple[Path, Path], tmp_pat
 
 def test_the_verb_says_what_it_wrote(sources: tuple[Path, Path], package: Path, tmp_path: Path) -> None:
     words = ["--target", "debian12-amd64", "--checkout", str(sources[0]), "--cache", str(sources[1])]
-    done = CliRunner().invoke(deb, [*words, "--out", str(tmp_path), "--json"], catch_exceptions=False)
+    out = tmp_path / "my packages"
+    shown = CliRunner().invoke(deb, [*words, "--out", str(out)], catch_exceptions=False).output
+    done = CliRunner().invoke(deb, [*words, "--out", str(out), "--json"], catch_exceptions=False)
 
     facts = json.loads(done.output)
     assert Path(facts["deb"]).read_bytes() == package.read_bytes()
     assert facts["sha256"] == hashlib.sha256(package.read_bytes()).hexdigest()
+    assert shown.endswith(f"install with: sudo apt install '{facts['deb']}'\n")
     assert (facts["version"], facts["wheels"]) == ("0.1.0-1.debian12", 2)

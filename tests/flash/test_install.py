@@ -2,20 +2,20 @@
 
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import pytest
 
-from flash.deb import build_deb
 from flash.overlay import apply, damaged, read_manifest, remove
 from flash.preflight import Request
-from flash.targets import TARGETS
 from handmap.errors import ConfigError
+from tests.flash.conftest import CONFIG
 from tests.flash.made_up_tree import RELEASE, small_deb
 from tests.system.container import booted, until
-from tests.system.root_filesystem import ROOT, base, overlay, run
+from tests.system.root_filesystem import ROOT, run
 
 TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "dpkg-deb", "lintian")
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
@@ -27,38 +27,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
     pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}; .ci/system installs them"),
 ]
-TARGET = TARGETS["debian12-amd64"]
 KEPT = "/var/cache/handmap/engines/key/hand.engine"
-CONFIG = """\
-bundle: /usr/share/handmap/models/handmap-hand21
-camera: {kind: replay, path: /usr/share/handmap/models/demo_recording}
-publish: {targets: [{host: 127.0.0.1, port: 5700}]}
-"""
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two revisions; the second packed without compression, which is quicker."""
-    folder = tmp_path_factory.mktemp("packages")
-    first = build_deb(TARGET, ROOT, folder, ROOT / ".cache/wheels").path
-    unpacked = folder / "unpacked"
-    run("dpkg-deb", "-R", first, unpacked)
-    control = unpacked / "DEBIAN/control"
-    control.write_text(control.read_text().replace("0.1.0-1.", "0.1.0-2."))
-    (unpacked / "etc/handmap/config.yaml").write_text(CONFIG + "# the default of the next version\n")
-    second = folder / first.name.replace("-1.", "-2.")
-    run("dpkg-deb", "--root-owner-group", "-Znone", "-b", unpacked, second)
-    shutil.rmtree(unpacked)
-    return first, second
-
-
-@pytest.fixture
-def clean() -> Iterator[Path]:
-    """Debian 12 as it comes, but for a few packages of its own."""
-    with overlay(base()) as (root, _):
-        shutil.rmtree(root / "usr/lib/handmap")
-        (root / "usr/bin/handmap").unlink()
-        yield root
 
 
 def offline(root: Path, *command: str, debs: Path | None = None) -> str:
@@ -244,4 +213,34 @@ def test_a_package_that_fails_to_install_takes_everything_with_it(image: Request
 
     with pytest.raises(ConfigError, match=r"dpkg in the image said: .*libwidget3"):
         apply(Request(image.tree, image.deb, image.config, broken))
+    assert set(snapshot(clean)) - before <= {"var/log/dpkg.log"}
+
+
+@pytest.mark.parametrize(("when", "is_half"), [("usr/share/handmap/wheels", True), ("usr/lib/handmap/venv.new", False)])
+def test_a_run_that_is_killed_leaves_no_mount_and_can_be_taken_out(
+    image: Request, clean: Path, when: str, is_half: bool
+) -> None:
+    mounts, before = Path("/proc/self/mountinfo").read_text(), set(snapshot(clean))
+    words = [
+        "flash-overlay",
+        image.tree,
+        "--deb",
+        image.deb,
+        "--config",
+        image.config,
+        "--extra-debs",
+        image.extra_debs,
+    ]
+    command = [sys.executable, "-m", "handmap", *map(str, words)]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    until((clean / when).exists, f"{when} is there", 60)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+    if is_half:
+        with pytest.raises(ConfigError, match="handmap was left half unpacked"):
+            remove(image.tree)
+        assert apply(image).changed
+    assert remove(image.tree) and not remove(image.tree)
     assert set(snapshot(clean)) - before <= {"var/log/dpkg.log"}

@@ -1,7 +1,9 @@
 """What flash-overlay finds before it touches an image: each fault named, nothing changed."""
 
+import os
 import platform
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,10 @@ from click.testing import CliRunner
 
 from flash import preflight
 from flash.commands import flash_overlay
-from flash.l4t import RELEASES, read_release
+from flash.l4t import Release, read_release
 from flash.preflight import Request, examine
 from flash.targets import TARGETS
+from handmap.board import JETPACKS
 from handmap.errors import ConfigError
 from tests.flash.made_up_tree import made_up_tree, small_deb
 
@@ -49,9 +52,9 @@ def with_extra(request: Request, *debs: Path) -> Request:
      (38, "4.0", "jetpack7"), (39, "2.0", "jetpack7"), (39, "2.2", "jetpack7")],
 )  # fmt: skip
 def test_supported_releases(tmp_path: Path, major: int, rest: str, target: str) -> None:
-    name, release = read_release(made_up_tree(tmp_path, major, rest) / "rootfs")
+    release = read_release(made_up_tree(tmp_path, major, rest) / "rootfs")
 
-    assert name == f"{major}.{rest}"
+    assert release.name == f"{major}.{rest}"
     assert release.target == target
 
 
@@ -59,12 +62,15 @@ def test_supported_releases(tmp_path: Path, major: int, rest: str, target: str) 
     ("major", "rest"), [(35, "6.1"), (36, "3.0"), (36, "6.0"), (37, "1.0"), (38, "1.0"), (40, "1.0")]
 )
 def test_other_releases_are_refused(tmp_path: Path, major: int, rest: str) -> None:
-    with pytest.raises(ConfigError, match=rf"r{major}\.{rest}, supported are r36\.4 to r36\.5; r38\.2"):
+    with pytest.raises(
+        ConfigError, match=rf"r{major}\.{rest}, supported are r36\.4 and newer before r36\.6; r38\.2 and newer before"
+    ):
         read_release(made_up_tree(tmp_path, major, rest) / "rootfs")
 
 
-def test_every_release_names_a_target_and_a_way_to_flash() -> None:
-    for release in RELEASES:
+def test_every_jetpack_has_a_target_and_a_way_to_flash() -> None:
+    for jetpack in JETPACKS:
+        release = Release("", jetpack)
         assert release.target in TARGETS
         assert release.flash.startswith("sudo ./tools/")
 
@@ -144,7 +150,7 @@ def test_a_configuration_for_tensorrt_alone_needs_its_packages_in_the_image(
         examine(request_of)
 
     request_of.config.write_text(WITH_FALLBACK)
-    assert examine(request_of).release_name == "36.4.7"
+    assert examine(request_of).release.name == "36.4.7"
 
     request_of.config.write_text(ON_GPU)
     names = ("python3-libnvinfer", "libnvinfer10", "cuda-cudart-12-6", "cuda-nvrtc-12-6")
@@ -188,6 +194,22 @@ def test_too_little_room_is_refused_with_both_figures(request_of: Request, tmp_p
         examine(Request(request_of.tree, deb, request_of.config))
 
 
+@pytest.mark.parametrize("name", ["rootfs", "my boards \\ Gr\udcfc\udcdfe"])
+def test_what_is_mounted_in_it_is_named_whatever_its_folder_is_called(
+    request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    tree = tmp_path / name / "Linux_for_Tegra"
+    shutil.copytree(request_of.tree, tree)
+    mounts = os.fsencode(tree / "rootfs/proc").replace(b"\\", rb"\134").replace(b" ", rb"\040")
+    (tmp_path / "mountinfo").write_bytes(
+        b"22 1 0:20 / / rw - ext4 /dev/x rw\n23 22 0:21 / " + mounts + b" rw - proc proc rw\n"
+    )
+    monkeypatch.setattr(preflight, "MOUNTS", tmp_path / "mountinfo")
+
+    with pytest.raises(ConfigError, match="rootfs/proc is mounted in it, unmount that first"):
+        examine(Request(tree, request_of.deb, request_of.config))
+
+
 def test_all_faults_are_named_at_once(request_of: Request, tmp_path: Path) -> None:
     request_of.config.write_text(ON_GPU)
     deb = small_deb(tmp_path / "other", "handmap", "arm64", Depends="libgone1")
@@ -208,6 +230,39 @@ def test_what_is_not_our_package_is_refused(request_of: Request, tmp_path: Path,
 
     with pytest.raises(ConfigError, match=says):
         examine(Request(request_of.tree, deb, request_of.config))
+
+
+def test_a_package_that_comes_twice_is_named_with_both_files(request_of: Request, tmp_path: Path) -> None:
+    older = small_deb(tmp_path / "older", "handmap", Version="0.9-1")
+    older = older.rename(older.with_name("handmap_0.9.deb"))
+
+    with pytest.raises(ConfigError, match=r"package handmap comes from handmap_0\.9\.deb and handmap\.deb, leave one"):
+        examine(with_extra(request_of, older))
+
+
+def test_what_a_new_package_provides_does_not_hide_what_is_installed(request_of: Request, tmp_path: Path) -> None:
+    deb = small_deb(tmp_path / "other", Depends="procps (= 2:3.3.17)")
+    request = Request(request_of.tree, deb, request_of.config)
+
+    assert examine(with_extra(request, small_deb(tmp_path, "busybox-ps", Depends="libc6", Provides="procps")))
+
+
+def test_a_package_with_latin_letters_is_read(request_of: Request, tmp_path: Path) -> None:
+    deb = small_deb(tmp_path / "other", Depends="procps,\n libusb-1.0-0")
+    root = tmp_path / "other/handmap-root"
+    control = (root / "DEBIAN/control").read_bytes().replace(b"a <a@b.invalid>", b"Gr\xfc\xdfe <a@b.invalid>")
+    (root / "DEBIAN/control").write_bytes(control)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, deb], check=True, capture_output=True)
+
+    with pytest.raises(ConfigError, match=r"handmap needs libusb-1\.0-0, the image has none"):
+        examine(Request(request_of.tree, deb, request_of.config))
+
+
+def test_a_package_database_that_was_cut_short_is_refused(request_of: Request) -> None:
+    (request_of.rootfs / "var/lib/dpkg/status").write_text("Package: python3\nSta")
+
+    with pytest.raises(ConfigError, match=r"package database '.*/var/lib/dpkg' cannot be read \(.*\); unpack"):
+        examine(request_of)
 
 
 def test_an_empty_folder_of_extra_packages_is_refused(request_of: Request) -> None:

@@ -1,0 +1,42 @@
+"""Packages of this checkout for Debian 12, and a Debian 12 to put them into; made for tests that ask for them."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flash.deb import build_deb
+from flash.targets import TARGETS
+from tests.system.root_filesystem import ROOT, base, overlay, run
+
+CONFIG = """\
+bundle: /usr/share/handmap/models/handmap-hand21
+camera: {kind: replay, path: /usr/share/handmap/models/demo_recording}
+publish: {targets: [{host: 127.0.0.1, port: 5700}]}
+"""
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two revisions; the second packed without compression, which is quicker."""
+    folder = tmp_path_factory.mktemp("packages")
+    first = build_deb(TARGETS["debian12-amd64"], ROOT, folder, ROOT / ".cache/wheels").path
+    unpacked = folder / "unpacked"
+    run("dpkg-deb", "-R", first, unpacked)
+    control = unpacked / "DEBIAN/control"
+    control.write_text(control.read_text().replace("0.1.0-1.", "0.1.0-2."))
+    (unpacked / "etc/handmap/config.yaml").write_text(CONFIG + "# the default of the next version\n")
+    second = folder / first.name.replace("-1.", "-2.")
+    run("dpkg-deb", "--root-owner-group", "-Znone", "-b", unpacked, second)
+    shutil.rmtree(unpacked)
+    return first, second
+
+
+@pytest.fixture
+def clean() -> Iterator[Path]:
+    """Debian 12 as it comes, but for a few packages of its own."""
+    with overlay(base()) as (root, _):
+        shutil.rmtree(root / "usr/lib/handmap")
+        (root / "usr/bin/handmap").unlink()
+        yield root
