@@ -4,7 +4,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup lint test bench soak kernels test-gpu test-system test-image clean
+.PHONY: demo setup lint test test-all bench soak kernels test-gpu test-system test-image clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -40,10 +40,13 @@ lint: .venv/ready .venv-3.10/ready
 	.venv/bin/mypy
 	.venv-3.10/bin/mypy handmap runtime clients export/to_engine.py export/engine_plan.py export/engine_progress.py export/engine_store.py $(HOST_TESTS)
 
-test: .venv/ready .venv-3.10/ready .venv-3.12/ready
-	.venv-3.10/bin/pytest $(HOST_TESTS)
-	.venv-3.12/bin/pytest $(HOST_TESTS)
+test: test-3.10 test-3.12 test-all
+
+test-all: .venv/ready
 	.venv/bin/pytest
+
+test-3.%: .venv-3.%/ready
+	.venv-3.$*/bin/pytest $(HOST_TESTS)
 
 # An hour of the daemon at 60 frames a second: figures and plot into docs/measured; stop other work meanwhile.
 SOAK_MINUTES ?= 60
@@ -59,11 +62,11 @@ test-gpu:
 
 # As root: installs systemd-container, mmdebstrap and qemu from Debian where they are missing.
 test-system: .venv/ready
-	.ci/system
+	.ci/system service
 
-# Builds, lints and unpacks the packages of both JetPacks; hundreds of MB of wheels the first time.
-test-image: .venv/ready
-	HANDMAP_IMAGE_TESTS=1 .venv/bin/pytest tests/flash/test_jetpack.py -rs
+# As root, as above. The packages of all boards, and an emulated arm64 image with the service in it; hundreds of MB the first time.
+test-image: .venv/ready .venv-3.10/ready .venv-3.12/ready
+	.ci/system image
 
 # The crop kernel for the boards' GPUs; needs no GPU. Run it after every change of handmap/kernels/crop.cu.
 kernels: .venv/ready .cache/kernel-compilers/kernel_compilers.txt

@@ -32,3 +32,20 @@ def test_the_readme_names_only_verbs_that_exist() -> None:
     known = {entry.name for entry in entry_points(group="handmap.commands")}
 
     assert set(VERB.findall((ROOT / "README.md").read_text())) <= known
+
+
+def test_every_command_for_a_board_is_run_by_a_test_or_marked() -> None:
+    marks = re.compile(r"needs a board|not in CI|same test|run by `(tests/[a-z_/]+\.py)`", re.IGNORECASE)
+    unmarked, tests = [], []
+    for section in re.split(r"\n#{2,3} ", (ROOT / "docs/jetson.md").read_text()):
+        before = ""
+        for part in section.split("\n\n"):
+            is_code = all(line.startswith("    ") for line in part.splitlines())
+            if is_code and not marks.search(before + part):
+                unmarked.append(part)
+            before += part
+        tests += marks.findall(section)
+
+    assert unmarked == []
+    assert [name for name in tests if name and not (ROOT / name).exists()] == []
+    assert "tests/flash/test_guide.py" in tests

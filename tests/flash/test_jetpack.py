@@ -37,6 +37,8 @@ def test_the_package_of_a_board(name: str, tmp_path: Path) -> None:
     assert [line for line in linted.stdout.splitlines() if line.startswith("E:")] == []
     assert "no-manual-page" in linted.stdout, "lintian looked at nothing"
 
+    assert build_deb(target, ROOT, tmp_path / "again", ROOT / ".cache" / "wheels").sha256 == built.sha256
+
     subprocess.run(["dpkg-deb", "-x", built.path, tmp_path / "root"], check=True)
     share, lib = tmp_path / "root/usr/share/handmap", tmp_path / "root/usr/lib/handmap"
     subprocess.run([python, "-I", lib / "unpack_wheels.py", share / "wheels", lib / "venv"], check=True)

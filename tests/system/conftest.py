@@ -11,7 +11,7 @@ import pytest
 from tests.system.container import Container, booted, until
 from tests.system.root_filesystem import ROOT, installed, overlay
 
-TOOLS = ("systemd-nspawn", "mmdebstrap", "mke2fs", "nsenter", "busybox", "cpio", "qemu-system-x86_64")
+TOOLS = ("systemd-nspawn", "mmdebstrap", "mke2fs", "nsenter", "cpio", "qemu-system-x86_64")
 LIBRARIES = ROOT / ".venv" / "lib" / "python3.11" / "site-packages"
 BUILDER = ("tensorrt_rtx", "tensorrt_rtx_bindings", "tensorrt_rtx_libs")
 CONFIG = """\

@@ -47,6 +47,35 @@ def inside(root: Path, *command: str, bind: tuple[str, ...] = ()) -> str:
     return run("systemd-nspawn", "-q", "--pipe", "--register=no", "--keep-unit", *binds, "-D", root, *command)
 
 
+def debian(architecture: str) -> Path:
+    """Debian 12 with systemd and Python, as it comes; built where the cache has none of this kind."""
+    kind = hashlib.sha256("\n".join(PACKAGES).encode()).hexdigest()[:12]
+    folder = CACHE / f"debian-{architecture}-{kind}"
+    if not folder.is_dir():
+        with _half(folder) as half:
+            _bootstrap(half, architecture)
+    return folder
+
+
+def _bootstrap(folder: Path, architecture: str) -> None:
+    packages, for_it = f"--include={','.join(PACKAGES)}", f"--architectures={architecture}"
+    made_by = ("mmdebstrap", "--quiet", "--variant=minbase", packages, for_it, "bookworm", folder, MIRROR)
+    run("unshare", "--mount", "--propagation", "private", *made_by)  # its mounts end with it, however that ends
+
+
+@contextmanager
+def _half(folder: Path) -> Iterator[Path]:
+    """A new folder that takes this name once it is whole."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    half = Path(tempfile.mkdtemp(prefix=".half-", suffix=".tmp", dir=CACHE))
+    try:
+        yield half
+        half.chmod(0o755)
+        half.rename(folder)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+
+
 def base() -> Path:
     """Debian and the libraries of the daemon in its venv, without the daemon; built where the cache has none of this kind."""
     with (ROOT / "pyproject.toml").open("rb") as file:
@@ -56,32 +85,18 @@ def base() -> Path:
     folder = CACHE / f"base-{kind}"
     if not folder.is_dir():
         WHEELS.mkdir(parents=True, exist_ok=True)
-        CACHE.mkdir(parents=True, exist_ok=True)
         # The machine's own pip configuration may say where wheels are to be had.
         subprocess.run(
             [sys.executable, "-m", "pip", "download", "-q", "-d", WHEELS, "--only-binary=:all:", "--python-version", "3.11",
              "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64", "--platform", "manylinux1_x86_64", "pip", *libraries],
             check=True, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        half = Path(tempfile.mkdtemp(prefix=".base-", suffix=".tmp", dir=CACHE))
-        try:
-            run(
-                "mmdebstrap",
-                "--quiet",
-                "--variant=minbase",
-                f"--include={','.join(PACKAGES)}",
-                "bookworm",
-                half,
-                MIRROR,
-            )
+        with _half(folder) as half:
+            _bootstrap(half, "amd64")
             inside(half, "python3", "-m", "venv", VENV)
             install = (f"{VENV}/bin/pip", "install", "-q", "--no-index", "--find-links", "/wheels")
             inside(half, *install, *libraries, bind=(f"{WHEELS}:/wheels",))
             (half / "usr/bin/handmap").symlink_to("../lib/handmap/venv/bin/handmap")
-            half.chmod(0o755)
-            half.rename(folder)
-        finally:
-            shutil.rmtree(half, ignore_errors=True)
     return folder
 
 

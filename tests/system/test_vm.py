@@ -10,7 +10,7 @@ import pytest
 from tests.system.conftest import CONFIG
 from tests.system.probe_units import PROBES, answers, probe_unit, sandbox_of
 from tests.system.root_filesystem import overlay
-from tests.system.vm import run_machine
+from tests.system.vm import AMD64, busybox, fact, run_machine
 
 NETWORK: Final = ("send to this machine", "send to the board's USB network", "send elsewhere")
 DEVICES: Final = ("null", "disk")
@@ -72,7 +72,7 @@ def serial(layers: tuple[Path, Path]) -> Iterator[str]:
         (root / "usr/share/probes.py").write_text(PROBES)
         (root / "usr/share/vm.sh").write_text(SCRIPT.replace("UNITS", " ".join(UNITS)))
         (root / "usr/share/vm.sh").chmod(0o755)
-        shutil.copy("/bin/busybox", root / "usr/bin/busybox")
+        shutil.copy(busybox(AMD64), root / "usr/bin/busybox")
         for name, text in (UNITS | {"vm": RUN}).items():
             (root / f"etc/systemd/system/{name}.service").write_text(text)
         (root / "etc/systemd/system/multi-user.target.wants/vm.service").symlink_to("../vm.service")
@@ -81,12 +81,6 @@ def serial(layers: tuple[Path, Path]) -> Iterator[str]:
         slow.mkdir()
         (slow / "slow.conf").write_text("[Service]\nTimeoutStartSec=300\nWatchdogSec=60\n")
         yield run_machine(root)
-
-
-def fact(serial: str, name: str) -> str:
-    """A fact that the script printed."""
-    (found,) = [line.split(f"FACT {name}=", 1)[1].strip() for line in serial.splitlines() if f"FACT {name}=" in line]
-    return found
 
 
 def said(serial: str, unit: str) -> dict[str, str]:

@@ -1,0 +1,65 @@
+"""The way of docs/jetson.md to a board that runs, command by command, on a booted Debian 12 without a network in the board's place."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.container import Container, booted, until
+from tests.system.root_filesystem import ROOT
+
+TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "dpkg-deb")
+MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        "HANDMAP_SYSTEM_TESTS" not in os.environ, reason="mounts and downloads: asked for by make test-system"
+    ),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}; .ci/system installs them"),
+]
+NAMED = re.compile(r"\((run by `tests/flash/test_guide\.py`|same test)\)[:.]\n\n((?:    .+\n)+)")
+# Answers for the questions that apt asks a person.
+ANSWERS = 'APT::Get::Assume-Yes "true"; Dpkg::Options {"--force-confold";};\n'
+
+
+def commands_of_the_guide() -> list[str]:
+    """All commands that the guide says this test runs, for Debian 12 in the board's place, whose only user is root."""
+    found = [
+        line.strip() for _, block in NAMED.findall((ROOT / "docs/jetson.md").read_text()) for line in block.splitlines()
+    ]
+    return [line.removeprefix("sudo ").replace("jetpack6_arm64", "debian12_amd64") for line in found]
+
+
+@pytest.fixture
+def board(clean: Path, packages: tuple[Path, Path]) -> Iterator[Container]:
+    (clean / "etc/apt/apt.conf.d/answers").write_text(ANSWERS)
+    (clean / "root").mkdir(exist_ok=True)
+    for package in packages:
+        shutil.copyfile(package, clean / "root" / package.name)
+    with booted(clean) as container:
+        yield container
+
+
+def test_every_command_does_what_the_guide_says(board: Container) -> None:
+    commands = commands_of_the_guide()
+    assert len(commands) >= 15
+    said = {}
+    for command in commands:
+        if command == "handmap status":
+            until(lambda: board.run("handmap", "status").stdout.startswith("state     TRACKING"), "it tracks", 60)
+        done = board.run("sh", "-c", f"cd /root && {command}")
+        said[command] = done.stdout
+        # The doctor finds what a container lacks; that it says so in its own words is enough here.
+        assert done.returncode == 0 or command.startswith("handmap doctor"), f"{command}: {done.stdout}{done.stderr}"
+
+    assert said["handmap --version"].startswith("handmap, version")
+    assert said["systemctl is-active handmap"].strip() == "active"
+    assert "TRACKING" in said["handmap listen --count 3"]
+    assert "is whole" in said["handmap run --config /etc/handmap/config.yaml --validate"]
+    assert "FAILED" in said["handmap doctor"] or "WARNING" in said["handmap doctor"]
+    assert "state=TRACKING" in said["journalctl -b -u handmap"]
+    assert board.run("sh", "-c", "command -v handmap").returncode != 0
