@@ -1,6 +1,6 @@
 """Trains the side branch on the features of a trained HandMap network, which itself stays as it is.
 
-On the same rendered hands and their mirror images.
+On the same rendered hands and their mirror images. Of what is no hand it learns to say nothing: a logit of 0.
 """
 
 import hashlib
@@ -31,6 +31,7 @@ from .train_config import Count, Fraction, NotNegative, Share
 
 VALIDATION_SHARD = 0
 SHARDS_A_BATCH = 4
+SURE_LOGIT = 1.0
 SIDE_WEIGHT = 0.2  # how the palm lies leads, the side follows
 
 
@@ -59,17 +60,29 @@ PACE = frozenset(("total_samples", "out", "start_from", "trunk", "checkpoint_eve
 
 
 class SideBatch(NamedTuple):
-    """depth (N, 1, 128, 128), is_right (N, 1), 1 for a right hand, and how the palm lies."""
+    """depth (N, 1, 128, 128); is_hand and is_right (N, 1), 1 or 0; how the palm lies, zeros where there is no hand."""
 
     depth: Tensor
+    is_hand: Tensor
     is_right: Tensor
     palm: Palm
+
+
+class SideScore(NamedTuple):
+    """Shares: of hands whose side is told, of those told surely, and of other things of which little is said."""
+
+    told: float
+    sure: float
+    quiet: float
+
+    def __str__(self) -> str:
+        return f"told {self.told:.3f}, sure {self.sure:.3f}, quiet {self.quiet:.3f}"
 
 
 def make_batch(
     hands: RenderedHands, key: tuple[int, int], indices: NDArray[np.int64], config: SideTrainConfig
 ) -> SideBatch:
-    """The hands warped under key and index, every second one mirrored to a left hand."""
+    """The samples warped under key and index, every second one mirrored to a left hand."""
     warps = draw_warps(config.augment, key, indices)
     samples = augment(hands, warps, config.cube_mm)
     depth, joints = samples.depth, samples.joints
@@ -77,7 +90,9 @@ def make_batch(
     depth[is_left] = depth[is_left, :, ::-1]
     joints[is_left, :, 0] *= -1
     is_right = torch.from_numpy((~is_left).astype(np.float32))[:, None]
-    return SideBatch(torch.from_numpy(depth)[:, None], is_right, palm_of(torch.from_numpy(joints), is_right))
+    is_hand = torch.from_numpy(np.isfinite(joints[:, 0, :1]).astype(np.float32))
+    palm = palm_of(torch.from_numpy(np.nan_to_num(joints)), is_right)  # no joints have no directions: zeros
+    return SideBatch(torch.from_numpy(depth)[:, None], is_hand, is_right, palm)
 
 
 def train_side(config: SideTrainConfig) -> Path:
@@ -98,13 +113,15 @@ def train_side(config: SideTrainConfig) -> Path:
 
 
 @torch.inference_mode()
-def score(trunk: HandMap, branch: SideBranch, batch: SideBatch) -> float:
-    """The share of a batch whose side is told."""
-    right = []
-    for first in range(0, len(batch.depth), 64):
-        depth, is_right = batch.depth[first : first + 64], batch.is_right[first : first + 64]
-        right.append((branch(trunk.describe(depth).features, depth) > 0) == (is_right > 0.5))
-    return float(torch.cat(right).float().mean())
+def score(trunk: HandMap, branch: SideBranch, batch: SideBatch) -> SideScore:
+    """How well the sides of a batch are told; a share of nothing is NaN."""
+    parts = torch.split(batch.depth, 64)
+    logits = torch.cat([branch(trunk.describe(depth).features, depth) for depth in parts])
+    is_hand, is_sure = batch.is_hand > 0.5, logits.abs() >= SURE_LOGIT
+    is_told = (logits > 0) == (batch.is_right > 0.5)
+    return SideScore(
+        *(float(share.float().mean()) for share in (is_told[is_hand], is_sure[is_hand], ~is_sure[~is_hand]))
+    )
 
 
 def read_trunk(path: Path) -> tuple[HandMap, ModelFacts]:
@@ -163,10 +180,10 @@ def _loop(trunk: HandMap, learner: Learner[SideBranch], folder: Path, config: Si
             loss = _loss(trunk, learner.network, make_batch(*_pick(folder, step, config), config))
             take_step(learner, loss, step, config)
             if is_due(step + 1, config.checkpoint_every_samples, config):
-                share = score(trunk, learner.average, validation)
-                state = RunState(step + 1, {"side": share}, 1 - share)
+                found = score(trunk, learner.average, validation)
+                state = RunState(step + 1, {"side": found.told}, 1 - found.told)
                 write_checkpoint(config.out / LAST, take_snapshot(learner, state, config, identity))
-                note = f"loss {loss.item():.3f}, right in {share:.3f}"
+                note = f"loss {loss.item():.3f}, {found}"
             advance((step + 1) * config.batch_samples, note)
 
 
@@ -177,7 +194,7 @@ def _loss(trunk: HandMap, branch: SideBranch, batch: SideBatch) -> Tensor:
         described = branch.describe(features, batch.depth)
     palm = Palm(*(vector.float() for vector in described))
     off = torch.stack([functional.mse_loss(*pair) for pair in zip(palm, batch.palm, strict=True)]).sum()
-    side = functional.binary_cross_entropy_with_logits(branch.judge(palm), batch.is_right)
+    side = functional.binary_cross_entropy_with_logits(branch.judge(palm), batch.is_right, batch.is_hand)
     return 3 * off + SIDE_WEIGHT * side
 
 
@@ -188,16 +205,14 @@ def _render_missing(folder: Path, config: SideTrainConfig) -> None:
 
 
 def _pick(folder: Path, step: int, config: SideTrainConfig) -> tuple[RenderedHands, tuple[int, int], NDArray[np.int64]]:
-    """The hands of a step, some from each of a few shards, none of the samples that show no hand."""
+    """The samples of a step, some from each of a few shards."""
     random = np.random.default_rng([config.seed, step])
     size = config.cache.shard_samples
     parts, indices = [], []
     for shard in random.integers(1, config.shards + 1, SHARDS_A_BATCH).tolist():
-        rows = np.sort(random.integers(0, size, config.batch_samples // SHARDS_A_BATCH + 8))
-        hands = read_hands(folder, shard, rows)
-        kept = np.flatnonzero(np.isfinite(hands.joints_mm[:, 0, 0]))[: config.batch_samples // SHARDS_A_BATCH]
-        parts.append(_rows(hands, kept))
-        indices.append(shard * size + rows[kept])
+        rows = np.sort(random.integers(0, size, config.batch_samples // SHARDS_A_BATCH))
+        parts.append(read_hands(folder, shard, rows))
+        indices.append(shard * size + rows)
     joined = RenderedHands(
         np.concatenate([part.canvas for part in parts]),
         np.concatenate([part.is_hand for part in parts]),
@@ -206,17 +221,12 @@ def _pick(folder: Path, step: int, config: SideTrainConfig) -> tuple[RenderedHan
     return joined, (config.seed, step), np.concatenate(indices)
 
 
-def _rows(hands: RenderedHands, rows: NDArray[np.int64]) -> RenderedHands:
-    return RenderedHands(hands.canvas[rows], hands.is_hand[rows], hands.joints_mm[rows])
-
-
 def _pick_validation(folder: Path, config: SideTrainConfig) -> tuple[RenderedHands, tuple[int, int], NDArray[np.int64]]:
     rows = np.arange(config.cache.shard_samples)
     hands = read_hands(folder, VALIDATION_SHARD, rows)
-    kept = np.flatnonzero(np.isfinite(hands.joints_mm[:, 0, 0]))
-    if not len(kept):
+    if not np.isfinite(hands.joints_mm[:, 0, 0]).any():
         raise DatasetError(f"sample cache {str(folder)!r}: shard {VALIDATION_SHARD} holds no hand; delete the cache")
-    return _rows(hands, kept), (0, 0), kept
+    return hands, (0, 0), rows
 
 
 def _identity(config: SideTrainConfig) -> dict[str, object]:

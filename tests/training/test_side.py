@@ -19,7 +19,7 @@ from training.palm_program import write_palm_program
 from training.palm_score import PalmScore
 from training.program import export_network, save_program
 from training.sample_cache import CacheConfig, RenderedHands
-from training.side import SideBatch, SideTrainConfig, make_batch, read_trunk, score, train_side
+from training.side import SideBatch, SideScore, SideTrainConfig, make_batch, read_trunk, score, train_side
 from training.side_branch import SideBranch, palm_of
 from training.synthetic import render_samples
 
@@ -76,6 +76,18 @@ def test_every_second_hand_of_a_batch_is_left(hands: RenderedHands) -> None:
         torch.testing.assert_close(found, vector * mirror)
 
 
+def test_of_what_is_no_hand_nothing_shall_be_said(hands: RenderedHands) -> None:
+    joints_mm = hands.joints_mm.copy()
+    joints_mm[0] = np.nan
+    config = SideTrainConfig(total_samples=8, trunk=Path())
+
+    batch = make_batch(RenderedHands(hands.canvas, hands.is_hand, joints_mm), (1, 2), np.arange(len(joints_mm)), config)
+
+    assert batch.is_hand[:, 0].tolist() == [0.0] + [1.0] * (len(joints_mm) - 1)
+    assert SideBranch(4).judge(batch.palm)[0].item() == 0
+    assert (SideBranch(4).judge(batch.palm)[1:].abs() > 1).all()
+
+
 def test_a_run_gives_a_program_that_tells_sides_and_keeps_the_joints(trunk_path: Path, tmp_path: Path) -> None:
     config = SideTrainConfig(
         total_samples=16, trunk=trunk_path, out=tmp_path / "side", shards=1, batch_samples=8, warmup_samples=4,
@@ -103,7 +115,7 @@ def test_a_run_goes_on_where_it_was_stopped_and_only_on_its_own_trunk(
     train_side(config)
     stopped = msgspec.structs.replace(config, out=tmp_path / "twice")
 
-    def stop_at_the_second(trunk: HandMap, branch: SideBranch, batch: SideBatch) -> float:
+    def stop_at_the_second(trunk: HandMap, branch: SideBranch, batch: SideBatch) -> SideScore:
         if (stopped.out / LAST).exists():
             raise KeyboardInterrupt
         return score(trunk, branch, batch)
