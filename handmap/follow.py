@@ -11,9 +11,10 @@ from handmap.arrays import ArrayModule
 from handmap.bundle import Bundle, ConfidenceTable
 from handmap.engine import Engines
 from handmap.errors import ConfigError
+from handmap.evidence import KEEP_EVIDENCE, evidence
 from handmap.look import Clock, Look, look, recentred
 from handmap.palm_view import PalmMap
-from handmap.search import KEEP_EVIDENCE, evidence, is_hand, map_palms, search
+from handmap.search import is_hand, map_palms, search
 from handmap.track import (
     Track,
     Tracks,
@@ -72,6 +73,7 @@ class FollowSettings:
     proposals: int
     min_confidence: float
     expects_hand: bool = False
+    tells_side: bool = False  # whether the model does
 
 
 def follow_settings(bundle: Bundle, config: TrackingConfig, xp: ArrayModule = np) -> FollowSettings:
@@ -79,7 +81,8 @@ def follow_settings(bundle: Bundle, config: TrackingConfig, xp: ArrayModule = np
 
     Raises ConfigError where the hands shall tell which they are and the model cannot.
     """
-    if config.hand == "any" and "side" not in {tensor.name for tensor in bundle.hand.tensors.outputs}:
+    tells_side = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
+    if config.hand == "any" and not tells_side:
         raise ConfigError(
             f"bundle {str(bundle.path)!r}: its model does not tell left from right hands, tracking.hand is any; set it to right or left"
         )
@@ -94,6 +97,7 @@ def follow_settings(bundle: Bundle, config: TrackingConfig, xp: ArrayModule = np
         proposals=config.proposals,
         min_confidence=config.min_confidence,
         expects_hand=config.expects_hand,
+        tells_side=tells_side,
     )
 
 
@@ -120,7 +124,7 @@ def follow(
         with clock.stage("locate"):
             palms = map_palms(frame, engines, settings)
     if palms is not None and not settings.expects_hand:  # asked for what is missing, it also speaks of what is not
-        kept = [_doubted(one, palms) for one in kept]
+        kept = [_doubted(one, palms, settings) for one in kept]
         kept = [one for one in kept if one.track.doubtful < MOST_DOUBTFUL]
     hidden = _hidden(tracks, kept, frame)
     if len(kept) < settings.max_hands:
@@ -154,8 +158,8 @@ def _side(track: Track, settings: FollowSettings) -> Handedness:
     return track.handedness if settings.handedness is Handedness.UNKNOWN else settings.handedness
 
 
-def _doubted(one: Followed, palms: PalmMap) -> Followed:
-    is_doubtful = evidence(one.seen, palms) < KEEP_EVIDENCE
+def _doubted(one: Followed, palms: PalmMap, settings: FollowSettings) -> Followed:
+    is_doubtful = evidence(one.seen, palms, settings.tells_side) < KEEP_EVIDENCE
     return replace(one, track=replace(one.track, doubtful=one.track.doubtful + 1 if is_doubtful else 0))
 
 

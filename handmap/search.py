@@ -1,12 +1,12 @@
 """Hands found anew: the palm graph and geometry propose, the hand network judges."""
 
-import math
 from typing import Protocol
 
 import numpy as np
 
 from handmap.arrays import Float32
 from handmap.engine import Engines
+from handmap.evidence import START_EVIDENCE, evidence
 from handmap.locate import locate
 from handmap.look import Clock, Look, LookSettings, look, look_again
 from handmap.palm_view import PalmMap, read_palms, shrink
@@ -17,10 +17,6 @@ SPARE_CANDIDATES = 2  # kept beside as many as there are hands to find, until th
 MOST_PALMS = 4
 ERROR_PER_PEAK_MM = 200.0  # 20 mm of expected error weigh as much as 0.1 of peak; chosen on 700 frames of synthetic:val
 SAME_HAND_MM = 80.0
-# Of `evidence`: what starts a track where a hand need not be there, and what ends one. Chosen on two-hand sequences beyond the benchmark's.
-START_EVIDENCE, KEEP_EVIDENCE = -2.0, -2.5
-ERROR_PER_EVIDENCE_MM = 10.0
-LEAST_CHANCE = 1e-3
 
 
 class SearchSettings(LookSettings, Protocol):
@@ -40,6 +36,8 @@ class SearchSettings(LookSettings, Protocol):
     def min_confidence(self) -> float: ...
     @property
     def expects_hand(self) -> bool: ...
+    @property
+    def tells_side(self) -> bool: ...
 
 
 def search(
@@ -76,17 +74,6 @@ def map_palms(frame: DepthFrame, engines: Engines, settings: SearchSettings) -> 
     return PalmMap(engines.palm.infer(view.depth_small), view.lens)
 
 
-def evidence(seen: Look, palms: PalmMap) -> float:
-    """How much speaks for a look's showing a hand: log odds by the hand graph's maps and by the palm graph, less for doubtful joints."""
-    by_maps, by_palms = _log_odds(seen.confidence), _log_odds(palms.score_at(seen.centre_mm))
-    return by_maps + by_palms - float(seen.expected_error_mm.mean()) / ERROR_PER_EVIDENCE_MM
-
-
-def _log_odds(chance: float) -> float:
-    bounded = min(max(chance, LEAST_CHANCE), 1 - LEAST_CHANCE)
-    return math.log(bounded / (1 - bounded))
-
-
 def judge(
     frame: DepthFrame, centres: list[Float32], engines: Engines, settings: SearchSettings, clock: Clock
 ) -> list[Look]:
@@ -114,7 +101,7 @@ def _choose(
     found: list[Look] = []
     for seen in sorted(candidates, key=surest_first):
         others = [*taken_mm, *(other.centre_mm for other in found)]
-        is_sure = palms is None or settings.expects_hand or evidence(seen, palms) >= START_EVIDENCE
+        is_sure = palms is None or settings.expects_hand or evidence(seen, palms, settings.tells_side) >= START_EVIDENCE
         is_wanted = len(others) < settings.max_hands and is_sure and is_hand(seen, settings)
         if is_wanted and is_apart(seen.centre_mm, others):
             found.append(seen)
