@@ -9,9 +9,9 @@ from typing import Final
 from handmap.look import Look
 from handmap.palm_view import PalmMap
 
-# What starts a track where a hand need not be there, and what ends one.
-START_EVIDENCE: Final = -4.5
-KEEP_EVIDENCE: Final = -5.5
+# What starts a track where a hand need not be there, and what keeps one.
+START_EVIDENCE: Final = -3.5
+KEEP_EVIDENCE: Final = -3.5
 MAPS_WEIGHT: Final = 0.5
 PALMS_WEIGHT: Final = 1.3
 SIDE_WEIGHT: Final = 1.5

@@ -119,8 +119,7 @@ def follow(
     kept = [_continued(one, frame) for one in _one_hand_each(pairs, frame)]
     next_id = tracks.next_id
     palms = None
-    is_asked = not settings.expects_hand and frame.frame_number % JUDGE_EVERY == 0
-    if len(kept) < settings.max_hands or is_asked:
+    if len(kept) < settings.max_hands or _is_asked(kept, frame, settings):
         with clock.stage("locate"):
             palms = map_palms(frame, engines, settings)
     if palms is not None and not settings.expects_hand:  # asked for what is missing, it also speaks of what is not
@@ -156,6 +155,12 @@ def _view(track: Track, frame: DepthFrame, settings: FollowSettings) -> View:
 
 def _side(track: Track, settings: FollowSettings) -> Handedness:
     return track.handedness if settings.handedness is Handedness.UNKNOWN else settings.handedness
+
+
+def _is_asked(kept: list[Followed], frame: DepthFrame, settings: FollowSettings) -> bool:
+    """Whether the palm graph is asked about hands though none is missing: now and then, and as long as one is in doubt."""
+    is_due = frame.frame_number % JUDGE_EVERY == 0 or any(one.track.doubtful for one in kept)
+    return is_due and not settings.expects_hand
 
 
 def _doubted(one: Followed, palms: PalmMap, settings: FollowSettings) -> Followed:

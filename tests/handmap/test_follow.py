@@ -12,7 +12,7 @@ from handmap.bundle import ConfidenceTable
 from handmap.crop import crop_hand
 from handmap.engine import Engine, EngineOutput, Engines
 from handmap.errors import EngineFailed
-from handmap.follow import FollowSettings, follow
+from handmap.follow import JUDGE_EVERY, MOST_DOUBTFUL, FollowSettings, follow
 from handmap.intrinsics import Intrinsics
 from handmap.joints import JOINT_COUNT
 from handmap.tensors import Tensors
@@ -381,3 +381,4 @@ def test_what_the_palm_graph_never_sees_is_dropped_though_no_hand_is_missing() -
         seen.append(len(poses))
 
     assert seen[0] == 1 and seen[-1] == 0
+    assert sum(seen) <= JUDGE_EVERY + MOST_DOUBTFUL, "once in doubt it is asked about in every frame"
