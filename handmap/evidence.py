@@ -9,9 +9,10 @@ from typing import Final
 from handmap.look import Look
 from handmap.palm_view import PalmMap
 
-# What starts a track where a hand need not be there, and what keeps one.
+# What starts a track where a hand need not be there; and, of a track's mean, what keeps it and what leaves no doubt.
 START_EVIDENCE: Final = -3.5
-KEEP_EVIDENCE: Final = -3.5
+KEEP_EVIDENCE: Final = -2.0
+SURE_EVIDENCE: Final = 1.0
 MAPS_WEIGHT: Final = 0.5
 PALMS_WEIGHT: Final = 1.3
 SIDE_WEIGHT: Final = 1.5

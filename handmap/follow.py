@@ -11,7 +11,7 @@ from handmap.arrays import ArrayModule
 from handmap.bundle import Bundle, ConfidenceTable
 from handmap.engine import Engines
 from handmap.errors import ConfigError
-from handmap.evidence import KEEP_EVIDENCE, evidence
+from handmap.evidence import KEEP_EVIDENCE, SURE_EVIDENCE, evidence
 from handmap.look import Clock, Look, look, recentred
 from handmap.palm_view import PalmMap
 from handmap.search import is_hand, map_palms, search
@@ -28,8 +28,8 @@ from handmap.values import DepthFrame, Handedness, HandPose, View
 
 ONE_HAND_MM = 45.0  # two tracks whose hands are nearer than this follow the same one
 GEOMETRY_EVERY = 4  # frames: a hand that the palm graph does not see waits so long, and an empty room costs little
-JUDGE_EVERY = 15  # frames: how often the palm graph is asked about hands while none is missing
-MOST_DOUBTFUL = 3  # times in a row that there was little evidence when it was asked for: then it was no hand
+JUDGE_EVERY = 15  # frames: how often the palm graph is asked about hands while none is missing or in doubt
+EVIDENCE_SHARE = 0.25  # of what is found now in the mean of late
 LOST_S = 0.2  # a hand found again so soon where it was heading is the same one: it flickered
 HIDDEN_S = 0.8  # so long a hand that went behind another keeps its track
 BEHIND_MM = 300.0  # a hand that is lost within this of another one went behind it
@@ -123,8 +123,8 @@ def follow(
         with clock.stage("locate"):
             palms = map_palms(frame, engines, settings)
     if palms is not None and not settings.expects_hand:  # asked for what is missing, it also speaks of what is not
-        kept = [_doubted(one, palms, settings) for one in kept]
-        kept = [one for one in kept if one.track.doubtful < MOST_DOUBTFUL]
+        kept = [_weighed(one, palms, settings) for one in kept]
+        kept = [one for one in kept if one.track.evidence >= KEEP_EVIDENCE]
     hidden = _hidden(tracks, kept, frame)
     if len(kept) < settings.max_hands:
         taken = [one.track.centre_mm for one in kept]
@@ -136,7 +136,7 @@ def follow(
                 next_id += 1
             else:
                 hidden = [track for track in hidden if track is not back]
-                kept.append(_continued(Followed(replace(back, doubtful=0), seen), frame))
+                kept.append(_continued(Followed(replace(back, evidence=0.0), seen), frame))
     followed = [Followed(observe_hand(one.track, one.seen.right, one.seen.xyz_camera_mm), one.seen) for one in kept]
     followed.sort(key=lambda one: one.track.track_id)
     active = tuple(one.track for one in followed)
@@ -158,14 +158,15 @@ def _side(track: Track, settings: FollowSettings) -> Handedness:
 
 
 def _is_asked(kept: list[Followed], frame: DepthFrame, settings: FollowSettings) -> bool:
-    """Whether the palm graph is asked about hands though none is missing: now and then, and as long as one is in doubt."""
-    is_due = frame.frame_number % JUDGE_EVERY == 0 or any(one.track.doubtful for one in kept)
+    """Whether the palm graph is asked about hands though none is missing: now and then, and as long as one is not sure."""
+    is_due = frame.frame_number % JUDGE_EVERY == 0 or any(one.track.evidence < SURE_EVIDENCE for one in kept)
     return is_due and not settings.expects_hand
 
 
-def _doubted(one: Followed, palms: PalmMap, settings: FollowSettings) -> Followed:
-    is_doubtful = evidence(one.seen, palms, settings.tells_side) < KEEP_EVIDENCE
-    return replace(one, track=replace(one.track, doubtful=one.track.doubtful + 1 if is_doubtful else 0))
+def _weighed(one: Followed, palms: PalmMap, settings: FollowSettings) -> Followed:
+    found = evidence(one.seen, palms, settings.tells_side)
+    mean = one.track.evidence + EVIDENCE_SHARE * (found - one.track.evidence)
+    return replace(one, track=replace(one.track, evidence=mean))
 
 
 def _continued(one: Followed, frame: DepthFrame) -> Followed:

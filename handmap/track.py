@@ -32,7 +32,7 @@ class Track:
     frames: int
     right: float = 0.0
     palm_mm: float = PALM_MM
-    doubtful: int = 0  # times in a row that the palm graph was asked and little spoke for a hand
+    evidence: float = 0.0  # mean of late of what spoke for a hand when the palm graph was asked; at first neither
 
     @property
     def handedness(self) -> Handedness:

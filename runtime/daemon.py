@@ -1,5 +1,6 @@
 """The daemon: wait for the newest frame, follow the hands in it, publish them. No arithmetic lives here."""
 
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -177,6 +178,9 @@ class Daemon:
 
     def _track(self, capture: Capture, bundle: Bundle, engines: Engines, publisher: Publisher) -> None:
         """The loop."""
+        # What is there by now stays to the end; looking through all of it for garbage takes two frames' time.
+        gc.collect()
+        gc.freeze()
         self._forget()
         lens = None
         last_frame_s = time.monotonic()

@@ -1,5 +1,6 @@
 """The daemon as a whole: a recording goes in, packets come out, and every way to its end is a clean one."""
 
+import gc
 import os
 import shutil
 import signal
@@ -76,6 +77,15 @@ def test_lockstep_joints_on_the_wire_are_the_offline_ones(
             assert np.abs(hand.xyz_m * 1000 - pose.xyz_camera_mm).max() <= 1.0  # mm
             hands += 1
     assert hands > len(expected) / 2
+
+
+def test_garbage_is_not_looked_for_among_what_stays(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+    gc.unfreeze()
+    with listening() as sink:
+        Daemon(settings_for(tmp_path, bundle.path, recording, port_of(sink)), StopFlag()).run()
+
+    assert gc.get_freeze_count() > 10_000
+    gc.unfreeze()
 
 
 def test_joints_follow_the_blob(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
