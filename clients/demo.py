@@ -15,7 +15,6 @@ from .listen import describe, summary
 from .receive import Received, Receiver, open_receiver
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "laptop_demo.yaml"
-VIEW_PORT = DEFAULT_PORT + 1  # the second target in the configuration
 LINE_EVERY_S = 1.0
 START_S = 30.0  # a slow machine may take that long to the first packet
 STOP_S = 3.0
@@ -24,13 +23,19 @@ STOP_S = 3.0
 @click.command()
 @click.option("--config", type=click.Path(path_type=Path), default=CONFIG, help="Configuration of the daemon.")
 @click.option("--seconds", type=click.FloatRange(min=1), help="Leave so long after the first packet; else on Ctrl-C.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="Of the first target."
+)
+@click.option(
+    "--view-port", type=click.IntRange(1, 65535), default=DEFAULT_PORT + 1, show_default=True, help="Of the second."
+)
 @click.option("--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of the page.")
-def demo(config: Path, seconds: float | None, web_port: int) -> None:
+def demo(config: Path, seconds: float | None, port: int, view_port: int, web_port: int) -> None:
     """Show the whole path on this machine; exit code 0 only if valid hands arrived."""
-    receiver = open_receiver("127.0.0.1", DEFAULT_PORT)
+    receiver = open_receiver("127.0.0.1", port)
     with ExitStack() as stack:
         stack.callback(receiver.close)
-        page = _start(stack, "view", "--bind", "127.0.0.1", "--port", str(VIEW_PORT), "--web-port", str(web_port))
+        page = _start(stack, "view", "--bind", "127.0.0.1", "--port", str(view_port), "--web-port", str(web_port))
         daemon = _start(stack, "run", "--config", str(config))
         try:
             hands = watch(receiver, [daemon, page], seconds)

@@ -1,11 +1,11 @@
 """The whole path through the real commands: run on one side, listen and the demo on the other."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from handmap.packet_fields import DEFAULT_PORT
 from tests.support.processes import ROOT, handmap, listening, port_of, started
 from tests.support.tiny_bundle import write_blob_recording, write_bundle, write_config
 
@@ -34,18 +34,13 @@ def test_listen_on_a_port_in_use_is_one_sentence() -> None:
     assert done.stderr.count("\n") == 1 and "Address already in use" in done.stderr
 
 
-def demo(config: Path, seconds: int) -> "subprocess.CompletedProcess[str]":
-    command = [
-        sys.executable,
-        "-m",
-        "clients.demo",
-        "--config",
-        str(config),
-        "--seconds",
-        str(seconds),
-        "--web-port",
-        "18090",
-    ]
+def demo(folder: Path, bundle: Path, recording: Path) -> "subprocess.CompletedProcess[str]":
+    """Three seconds of it, on ports that are free."""
+    with listening() as first, listening() as second, socket.create_server(("127.0.0.1", 0)) as page:
+        port, view_port, web_port = port_of(first), port_of(second), port_of(page)
+    config = write_config(folder / f"{recording.name}.yaml", bundle, recording, port)
+    command = [sys.executable, "-m", "clients.demo", "--config", str(config), "--seconds", "3"]
+    command += ["--port", str(port), "--view-port", str(view_port), "--web-port", str(web_port)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -54,8 +49,8 @@ def test_demo_ends_with_zero_only_if_valid_hands_arrived(tmp_path: Path) -> None
     hands = write_blob_recording(tmp_path / "hands", 30)
     nothing = write_blob_recording(tmp_path / "nothing", 30, empty_from=0)
 
-    good = demo(write_config(tmp_path / "good.yaml", bundle.path, hands, DEFAULT_PORT), 3)
-    bad = demo(write_config(tmp_path / "bad.yaml", bundle.path, nothing, DEFAULT_PORT), 3)
+    good = demo(tmp_path, bundle.path, hands)
+    bad = demo(tmp_path, bundle.path, nothing)
 
     assert (good.returncode, bad.returncode) == (0, 1), good.stderr + bad.stderr
     assert "TRACKING" in good.stdout and "http://localhost:" in good.stdout
