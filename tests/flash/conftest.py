@@ -1,5 +1,6 @@
 """Packages of this checkout for Debian 12, and a Debian 12 to put them into; made for tests that ask for them."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,17 @@ from flash.deb import build_deb
 from flash.targets import TARGETS
 from tests.system.root_filesystem import ROOT, base, overlay, run
 
+TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "dpkg-deb", "lintian")
+MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
+# The marks of a test that puts the package into a Debian.
+ON_DEBIAN = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        "HANDMAP_SYSTEM_TESTS" not in os.environ, reason="mounts and downloads: asked for by make test-system"
+    ),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}; .ci/system installs them"),
+]
 CONFIG = """\
 bundle: /usr/share/handmap/models/handmap-hand21
 camera: {kind: replay, path: /usr/share/handmap/models/demo_recording}

@@ -1,6 +1,5 @@
 """The way of docs/jetson.md to a board that runs, command by command, on a booted Debian 12 without a network in the board's place."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -8,19 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.flash.conftest import ON_DEBIAN
 from tests.system.container import Container, booted, until
 from tests.system.root_filesystem import ROOT
 
-TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "dpkg-deb")
-MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(
-        "HANDMAP_SYSTEM_TESTS" not in os.environ, reason="mounts and downloads: asked for by make test-system"
-    ),
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}; .ci/system installs them"),
-]
+pytestmark = ON_DEBIAN
 NAMED = re.compile(r"\((run by `tests/flash/test_guide\.py`|same test)\)[:.]\n\n((?:    .+\n)+)")
 # Answers for the questions that apt asks a person.
 ANSWERS = 'APT::Get::Assume-Yes "true"; Dpkg::Options {"--force-confold";};\n'

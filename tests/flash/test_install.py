@@ -12,21 +12,12 @@ import pytest
 from flash.overlay import apply, damaged, read_manifest, remove
 from flash.preflight import Request
 from handmap.errors import ConfigError
-from tests.flash.conftest import CONFIG
+from tests.flash.conftest import CONFIG, ON_DEBIAN
 from tests.flash.made_up_tree import RELEASE, small_deb
 from tests.system.container import booted, until
 from tests.system.root_filesystem import ROOT, run
 
-TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "dpkg-deb", "lintian")
-MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(
-        "HANDMAP_SYSTEM_TESTS" not in os.environ, reason="mounts and downloads: asked for by make test-system"
-    ),
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}; .ci/system installs them"),
-]
+pytestmark = ON_DEBIAN
 KEPT = "/var/cache/handmap/engines/key/hand.engine"
 
 

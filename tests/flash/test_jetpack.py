@@ -1,14 +1,16 @@
 """The packages for boards, as far as a machine without one can judge them: built, linted, unpacked by their own Python, all code for aarch64."""
 
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flash.deb import build_deb
 from flash.targets import TARGETS
+from tests.support.processes import handmap
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("dpkg-deb", "lintian")
@@ -25,21 +27,31 @@ pytestmark = [
 ]
 
 
+def make_deb(name: str, out: Path) -> dict[str, Any]:
+    """What the verb says of the package that it made."""
+    out.mkdir(exist_ok=True)
+    done = handmap("deb", "--target", name, "--out", out, "--json", timeout_s=600)
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
 @pytest.mark.parametrize("name", ["jetpack6", "jetpack7"])
 def test_the_package_of_a_board(name: str, tmp_path: Path) -> None:
     target = TARGETS[name]
     python = ROOT / f".venv-{target.python}" / "bin" / "python"
     if not python.exists():
         pytest.skip(f"needs {python}, which make setup makes")
-    built = build_deb(target, ROOT, tmp_path, ROOT / ".cache" / "wheels")
+    built, again = make_deb(name, tmp_path), make_deb(name, tmp_path / "again")
+    package = Path(built["deb"])
 
-    linted = subprocess.run(["lintian", "--allow-root", built.path], capture_output=True, text=True, check=False)
+    linted = subprocess.run(["lintian", "--allow-root", package], capture_output=True, text=True, check=False)
     assert [line for line in linted.stdout.splitlines() if line.startswith("E:")] == []
     assert "no-manual-page" in linted.stdout, "lintian looked at nothing"
 
-    assert build_deb(target, ROOT, tmp_path / "again", ROOT / ".cache" / "wheels").sha256 == built.sha256
+    assert again["sha256"] == built["sha256"]
 
-    subprocess.run(["dpkg-deb", "-x", built.path, tmp_path / "root"], check=True)
+    subprocess.run(["dpkg-deb", "-x", package, tmp_path / "root"], check=True)
     share, lib = tmp_path / "root/usr/share/handmap", tmp_path / "root/usr/lib/handmap"
     subprocess.run([python, "-I", lib / "unpack_wheels.py", share / "wheels", lib / "venv"], check=True)
     library = lib / f"venv/lib/python{target.python}/site-packages"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from handmap.bundle import Bundle
+from tests.support.board_tree import Tree, write_board
 from tests.support.tiny_bundle import write_blob_recording, write_bundle
 
 
@@ -18,3 +19,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty frames, a second, of the blob."""
     return write_blob_recording(tmp_path_factory.mktemp("recording") / "blob", 30)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, bundle: Bundle) -> Tree:
+    """A board on which nothing is wrong."""
+    return write_board(tmp_path.resolve() / "root", bundle.path)

@@ -14,27 +14,14 @@ from runtime.doctor import CHECKS, Report, Result, as_text, examine, open_machin
 from runtime.doctor_machine import Machine, NotApplicable
 from runtime.doctor_patient import Patient
 from runtime.doctor_sdk import camera_facts
-from tests.support.board_tree import CAMERA, CONFIG, SERIAL, UID, VENV, Tree, write_board
+from tests.support.board_tree import CAMERA, CONFIG, SERIAL, UID, VENV, Tree
+from tests.support.doctored import image, run
 from tests.support.processes import ROOT, handmap
 from tests.support.sick_boards import CACHE, NEEDS_ROOT, SICK, SICK_IMAGES, Break, config
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="needs root: files must belong to another user than the daemon"
 )
-
-
-@pytest.fixture
-def tree(tmp_path: Path, bundle: Bundle) -> Tree:
-    return write_board(tmp_path.resolve() / "root", bundle.path)
-
-
-def run(tree: Tree) -> Report:
-    return examine(Patient(Machine(tree.root)))
-
-
-def image(tree: Tree) -> Report:
-    tree.remove("dev", "proc", "run", "sys")
-    return examine(Patient(Machine(tree.root, is_running=False)))
 
 
 def of(report: Report, check: str) -> Result:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from handmap.bundle import Bundle
 from handmap.errors import ConfigError
 from runtime import doctor_machine
-from runtime.doctor import Report, Result, examine, open_machine
+from runtime.doctor import Report, Result, open_machine
 from runtime.doctor_account import read_unit
 from runtime.doctor_machine import Answer, Machine
 from runtime.doctor_patient import Patient
-from tests.support.board_tree import CAMERA, CONFIG, PACKAGES, SOCKETS, UID, UNIT, Tree, write_board
+from tests.support.board_tree import CAMERA, CONFIG, PACKAGES, SOCKETS, UID, UNIT, Tree
+from tests.support.doctored import image, run
 
 UNITS = "usr/lib/systemd/system"
 LINKS = "etc/systemd/system"
@@ -24,20 +24,6 @@ BUNDLE = "usr/share/handmap/models/handmap-hand21"
 STRICT = (
     "[Service]\nProtectHome=yes\nProtectSystem=strict\nPrivateTmp=yes\nCacheDirectory=handmap\nStateDirectory=handmap\n"
 )
-
-
-@pytest.fixture
-def tree(tmp_path: Path, bundle: Bundle) -> Tree:
-    return write_board(tmp_path.resolve() / "root", bundle.path)
-
-
-def run(tree: Tree) -> Report:
-    return examine(Patient(Machine(tree.root)))
-
-
-def image(tree: Tree) -> Report:
-    tree.remove("dev", "proc", "run", "sys")
-    return examine(Patient(Machine(tree.root, is_running=False)))
 
 
 def of(report: Report, check: str) -> Result:
