@@ -70,6 +70,11 @@ class PngFolder:
             capture_ns = round(number * 1e9 / self.fps)
             yield DepthFrame(depth, self.depth_unit_mm, self.intrinsics, number, capture_ns, TimestampSource.RECORDING)
 
+    def endless(self) -> Iterator[DepthFrame]:
+        """The frames over and over, numbered from 0 each time."""
+        while True:
+            yield from self
+
     def labelled(self) -> Iterator[LabelledFrame]:
         """Raises RecordingError: PNGs carry no labels."""
         raise RecordingError(

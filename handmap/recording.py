@@ -4,6 +4,7 @@ recording_writer.py writes them.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -46,6 +47,10 @@ class Recording(Protocol):
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[DepthFrame]: ...
+    def endless(self) -> Iterator[DepthFrame]:
+        """The frames over and over, numbered from 0 each time; between two rounds nothing is opened."""
+        ...
+
     def labelled(self) -> Iterator[LabelledFrame]:
         """The frames that have labels, with them."""
         ...
@@ -102,8 +107,18 @@ class Bag:
         return self._length
 
     def __iter__(self) -> Iterator[DepthFrame]:
+        with self._opened() as reader:
+            yield from self._round(reader)
+
+    def endless(self) -> Iterator[DepthFrame]:
+        """See `Recording`: opening a bag takes two frames' time."""
+        with self._opened() as reader:
+            while True:
+                yield from self._round(reader)
+
+    def _round(self, reader: AnyReader) -> Iterator[DepthFrame]:
         number = 0
-        for message, msgtype, _, log_ns in self._messages((self._topic,)):
+        for message, msgtype, _, log_ns in _messages(reader, (self._topic,)):
             yield self._frame(message, msgtype, number, log_ns)
             number += 1
         if number != self._length:
@@ -125,17 +140,18 @@ class Bag:
         frames: dict[int, DepthFrame] = {}
         labels: dict[int, Any] = {}
         number = 0
-        for message, msgtype, topic, log_ns in self._messages((self._topic, JOINTS_TOPIC)):
-            stamp_ns = _stamp_ns(message, log_ns)
-            if topic == JOINTS_TOPIC:
-                labels[stamp_ns] = unpack_joints(message.data, topic)
-            else:
-                frames[stamp_ns] = self._frame(message, msgtype, number, log_ns)
-                number += 1
-            if stamp_ns in frames and stamp_ns in labels:
-                yield LabelledFrame(frames[stamp_ns], *labels[stamp_ns])
-                frames.clear()  # frames without a label are passed over; labels come with their frame
-                labels.clear()
+        with self._opened() as reader:
+            for message, msgtype, topic, log_ns in _messages(reader, (self._topic, JOINTS_TOPIC)):
+                stamp_ns = _stamp_ns(message, log_ns)
+                if topic == JOINTS_TOPIC:
+                    labels[stamp_ns] = unpack_joints(message.data, topic)
+                else:
+                    frames[stamp_ns] = self._frame(message, msgtype, number, log_ns)
+                    number += 1
+                if stamp_ns in frames and stamp_ns in labels:
+                    yield LabelledFrame(frames[stamp_ns], *labels[stamp_ns])
+                    frames.clear()  # frames without a label are passed over; labels come with their frame
+                    labels.clear()
 
     def _frame(self, message: Any, msgtype: str, number: int, log_ns: int) -> DepthFrame:
         depth = depth_from_message(message, msgtype, self.depth_unit_mm, self._topic)
@@ -149,18 +165,24 @@ class Bag:
             depth, self.depth_unit_mm, self.intrinsics, number, _stamp_ns(message, log_ns), TimestampSource.RECORDING
         )
 
-    def _messages(self, topics: tuple[str, ...]) -> Iterator[tuple[Any, str, str, int]]:
+    @contextmanager
+    def _opened(self) -> Iterator[AnyReader]:
         try:
             with _open_reader(self.path) as reader:
-                wanted = [found for found in reader.connections if found.topic in topics]
-                for connection, log_ns, data in reader.messages(wanted):
-                    yield reader.deserialize(data, connection.msgtype), connection.msgtype, connection.topic, log_ns
+                yield reader
         except Exception as error:  # the parsers raise whatever the bytes lead them to
             raise _damaged(self.path, error) from error
 
 
 def _open_reader(path: Path) -> AnyReader:
     return AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+
+
+def _messages(reader: AnyReader, topics: tuple[str, ...]) -> Iterator[tuple[Any, str, str, int]]:
+    """Messages with their type, their topic and when they were written, ns."""
+    wanted = [found for found in reader.connections if found.topic in topics]
+    for connection, log_ns, data in reader.messages(wanted):
+        yield reader.deserialize(data, connection.msgtype), connection.msgtype, connection.topic, log_ns
 
 
 def _first_message(reader: AnyReader, connection: Connection) -> Any:

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -36,6 +37,7 @@ LOG = logging.getLogger("handmap.daemon")
 WAIT_S: Final = 0.2  # longest wait for a frame before the loop looks whether it shall stop
 CAMERA_GRACE_S: Final = 1.0  # without a frame for so long the state is NO_CAMERA, with refused ones DEGRADED
 ENGINE_FAILURES: Final = 5  # in a row, with no frame worked on between: a CUDA error has poisoned the process
+SWITCH_S: Final = 0.0005  # the longest that one thread keeps the others waiting; 5 ms by default, a third of a frame
 MOST_HUNG: Final = 1  # threads that may be left behind in a call of the camera
 # What each stage may take at 60 frames a second on a board; more is counted.
 BUDGETS_MS: Final = {"locate": 4.0, "crop": 3.0, "infer": 8.0, "decode": 1.0, "publish": 0.7, "total": 16.7}
@@ -74,6 +76,7 @@ class Daemon:
 
         Raises Fatal if nothing but a person can help, ProcessSpent if a new process can.
         """
+        sys.setswitchinterval(SWITCH_S)
         publisher = open_publisher(self._settings.publish, self._wrap_sender)
         self._oversight.watch(publisher, self._wrap_sender)
         try:

@@ -136,16 +136,11 @@ def open_replay(config: ReplayConfig) -> ReplayCamera:
 def shifted(recording: Recording, is_looped: bool, start_ns: int) -> Iterator[DepthFrame]:
     """The frames with running numbers and times from start_ns on; once, or over and over without a gap."""
     nominal_ns = round(1e9 / recording.fps)
-    now_ns = start_ns
-    number = 0
-    while True:
-        recorded_ns: int | None = None
-        for frame in recording:
-            gap_ns = 0 if recorded_ns is None else frame.capture_ns - recorded_ns
-            recorded_ns = frame.capture_ns
-            now_ns += gap_ns if 0 <= gap_ns <= LONGEST_GAP_NS else nominal_ns
-            yield replace(frame, frame_number=number, capture_ns=now_ns, timestamp_source=TimestampSource.RECORDING)
-            number += 1
-        if not is_looped:
-            return
-        now_ns += nominal_ns
+    now_ns, recorded_ns = start_ns, 0
+    for number, frame in enumerate(recording.endless() if is_looped else recording):
+        if number:
+            gap_ns = frame.capture_ns - recorded_ns
+            is_known = frame.frame_number > 0 and 0 <= gap_ns <= LONGEST_GAP_NS
+            now_ns += gap_ns if is_known else nominal_ns
+        recorded_ns = frame.capture_ns
+        yield replace(frame, frame_number=number, capture_ns=now_ns, timestamp_source=TimestampSource.RECORDING)

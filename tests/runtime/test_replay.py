@@ -34,6 +34,10 @@ class Memory:
         for number, capture_ns in enumerate(self._times_ns):
             yield DepthFrame(blob_frame(0, False).depth, 1.0, self.intrinsics, number, capture_ns)
 
+    def endless(self) -> Iterator[DepthFrame]:
+        while True:
+            yield from self
+
     def labelled(self) -> Iterator[LabelledFrame]:
         raise RecordingError("no labels")
 
