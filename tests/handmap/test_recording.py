@@ -3,7 +3,9 @@ refused.
 """
 
 import hashlib
+import itertools
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -74,6 +76,20 @@ def test_recording_can_be_read_again_and_again(tmp_path: Path) -> None:
     recording = open_recording(write_frames(tmp_path / "r"))
 
     assert [frame.capture_ns for frame in recording] == [frame.capture_ns for frame in recording]
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_endless_frames_begin_again_without_opening_the_recording_again(tmp_path: Path, storage: StoragePlugin) -> None:
+    images = [("/depth/image_rect_raw", IMAGE, image_message(make_frame(n).depth, "16UC1")) for n in range(3)]
+    bag = write_bag(tmp_path / "bag", [("/depth/camera_info", INFO, info_message(55)), *images], storage)
+    frames = open_recording(bag).endless()
+
+    first = next(frames)
+    shutil.rmtree(bag)  # what is open stays readable
+    others = list(itertools.islice(frames, 6))
+
+    assert [first.frame_number, *(frame.frame_number for frame in others)] == [0, 1, 2, 0, 1, 2, 0]
+    assert np.array_equal(others[2].depth, first.depth) and not np.array_equal(others[0].depth, first.depth)
 
 
 def test_labels_come_back_with_their_frame(tmp_path: Path) -> None:

@@ -58,6 +58,12 @@ def test_a_pause_or_a_step_back_in_the_recording_becomes_one_period() -> None:
     assert [frame.capture_ns for frame in frames] == [0, 33_333_333, 66_666_666]
 
 
+def test_one_frame_over_and_over_is_a_stream() -> None:
+    frames = shifted(Memory([7]), True, start_ns=0)
+
+    assert [next(frames).capture_ns for _ in range(3)] == [0, 33_333_333, 66_666_666]
+
+
 def test_recorded_pace_gives_frames_when_they_are_due() -> None:
     camera = ReplayCamera(Memory([0, 50_000_000, 100_000_000]), RecordedPace(), False)
     late_ms = []
