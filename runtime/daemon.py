@@ -181,10 +181,10 @@ class Daemon:
 
     def _track(self, capture: Capture, bundle: Bundle, engines: Engines, publisher: Publisher) -> None:
         """The loop."""
-        # What is there by now stays while the camera runs; looking through all of it for garbage takes two frames' time.
-        gc.unfreeze()  # what an earlier camera left behind is garbage by now
-        gc.collect()
-        gc.freeze()
+        if not gc.get_freeze_count():
+            # What is there by now stays to the end; looking through all of it for garbage takes two frames' time.
+            gc.collect()
+            gc.freeze()
         self._forget()
         lens = None
         last_frame_s = time.monotonic()
