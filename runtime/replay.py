@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -118,7 +118,8 @@ class ReplayCamera:
         self._pace.published()
 
     def close(self) -> None:
-        """See `Camera`; nothing is held, and no wait is longer than its timeout."""
+        """See `Camera`; lets go of the recording, which is open as long as frames are read."""
+        self._frames.close()
 
 
 PACES: Final[dict[str, Callable[[], Pace]]] = {"recorded": RecordedPace, "flat_out": FlatOut, "lockstep": Lockstep}
@@ -133,7 +134,7 @@ def open_replay(config: ReplayConfig) -> ReplayCamera:
     return ReplayCamera(recording, PACES[config.pace](), config.loop)
 
 
-def shifted(recording: Recording, is_looped: bool, start_ns: int) -> Iterator[DepthFrame]:
+def shifted(recording: Recording, is_looped: bool, start_ns: int) -> Generator[DepthFrame, None, None]:
     """The frames with running numbers and times from start_ns on; once, or over and over without a gap."""
     nominal_ns = round(1e9 / recording.fps)
     now_ns, recorded_ns = start_ns, 0

@@ -122,6 +122,20 @@ def test_recording_on_disk_is_replayed_without_loss(recording: Path) -> None:
     assert camera.wait_frame(0.1) is None and camera.has_ended and count == 30
 
 
+def test_a_closed_camera_lets_go_of_its_recording(recording: Path) -> None:
+    camera = open_replay(ReplayConfig(recording, pace="flat_out", loop=True))
+
+    assert camera.wait_frame(0.1) is not None and open_below(recording)
+    camera.close()
+    assert not open_below(recording)
+
+
+def open_below(folder: Path) -> list[Path]:
+    """Files of this process that lie in the folder."""
+    files = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+    return [file for file in files if file.is_relative_to(folder.resolve())]
+
+
 def test_missing_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="nothing is there"):
         open_replay(ReplayConfig(tmp_path / "absent"))
