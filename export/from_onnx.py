@@ -12,6 +12,7 @@ from handmap.config import read_config
 from handmap.engine_onnx import run_graph
 from handmap.errors import ModelError
 from handmap.model_facts import ModelFacts
+from handmap.tensors import HAND_OUTPUTS
 
 from .simplify import check
 
@@ -42,10 +43,10 @@ def load_graph(path: Path, facts_path: Path | None) -> GivenGraph:
         raise ModelError(f"graph {str(path)!r} cannot be read as ONNX ({error}); export it again") from error
     check(model, path)
     names = {value.name for value in model.graph.input}, {value.name for value in model.graph.output}
-    if names[0] != {"depth"} or "joints" not in names[1] or not names[1] <= {"joints", "guidance", "side"}:
+    if names[0] != {"depth"} or "joints" not in names[1] or not names[1] <= set(HAND_OUTPUTS):
         raise ModelError(
             f"graph {str(path)!r}: its inputs are {sorted(names[0])} and its outputs {sorted(names[1])}, wanted depth, and joints "
-            "with or without guidance and side; rename them where it is exported"
+            f"with or without {', '.join(HAND_OUTPUTS[1:])}; rename them where it is exported"
         )
     return GivenGraph(model, read_config(facts_path, ModelFacts), hashlib.sha256(content).hexdigest(), path)
 

@@ -65,6 +65,7 @@ def export_bundle(
     crops = crops_of_recording(samples, trained.facts.cube_mm, LEAST_CROPS, MOST_CROPS)
     raw = trained.model if isinstance(trained, GivenGraph) else to_onnx(trained)
     check(raw, checkpoint)
+    _refuse_unread(trained, raw)
     simplified = simplify(raw, checkpoint)
     refuse(simplified, str(checkpoint))
     reference = _reference(trained, crops)
@@ -87,6 +88,14 @@ def export_bundle(
     write_bundle(out, manifest, {GOLDEN: golden, **files})
     nodes, size = len(simplified.graph.node), len(contents["fp32"])
     return ExportReport(_opset(simplified), nodes, size, len(crops), raw_mm, simplified_mm, half, palm)
+
+
+def _refuse_unread(trained: Source, model: onnx.ModelProto) -> None:
+    """Raises ModelError where the facts read what the network does not give, or nothing reads what it gives."""
+    try:
+        trained.facts.confidence.refuse_missing({value.name for value in model.graph.output})
+    except ValueError as error:
+        raise ModelError(f"program {str(trained.path)!r}: its facts do not fit its outputs: {error}") from error
 
 
 def _reference(trained: Source, crops: Float32) -> Float32:

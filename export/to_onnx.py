@@ -17,7 +17,8 @@ from handmap.arrays import Float32
 from handmap.config import read_config
 from handmap.errors import ModelError
 from handmap.model_facts import FACTS_FILE, ModelFacts, decode_facts
-from handmap.values import CROP_PX, GUIDANCE_PX
+from handmap.tensors import HAND_OUTPUTS, hand_output_shapes
+from handmap.values import CROP_PX
 
 OPSET = 18
 
@@ -118,8 +119,8 @@ def flat(outputs: Any) -> dict[str, torch.Tensor]:
 
 
 def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path) -> tuple[str, ...]:
-    """`joints`, `guidance` and `side` in the program's own order, told by key where it has keys, else by shape."""
-    wanted = {"joints": (2, joints, 3), "guidance": (2, joints, GUIDANCE_PX, GUIDANCE_PX), "side": (2, 1)}
+    """The names of the hand outputs in the program's own order, told by key where it has keys, else by shape."""
+    wanted = hand_output_shapes(2, joints)
     depth = torch.ones(2, 1, CROP_PX, CROP_PX)
     try:
         with torch.inference_mode():
@@ -129,7 +130,7 @@ def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path
             f"program {str(path)!r}: it refuses a batch of 2 inputs (2, 1, {CROP_PX}, {CROP_PX}) float32: {error}; "
             "export it with one input of that shape and a dynamic first axis"
         ) from error
-    by_shape = {shape: name for name, shape in wanted.items()}
+    by_shape = {shape: name for name, shape in reversed(wanted.items())}  # joints before a spread of the same shape
     names = tuple(key if key in wanted else by_shape.get(tuple(value.shape), key) for key, value in outputs.items())
     found = {name: (tuple(value.shape), str(value.dtype)) for name, value in zip(names, outputs.values(), strict=True)}
     fits = all(
@@ -138,7 +139,7 @@ def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path
     if not fits or "joints" not in names or len(set(names)) != len(outputs):
         raise ModelError(
             f"program {str(path)!r}: for a batch of 2 its outputs are {found}, wanted float32 joints {wanted['joints']} "
-            f"and optionally guidance {wanted['guidance']} and side {wanted['side']}; change the network's outputs"
+            f"and optionally {', '.join(f'{name} {wanted[name]}' for name in HAND_OUTPUTS[1:])}; change the network's outputs"
         )
     return names
 

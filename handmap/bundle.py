@@ -4,13 +4,13 @@ Whole or absent, never edited. The manifest is these structs, for writers and re
 """
 
 import hashlib
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from handmap.confidence import ConfidenceTable
 from handmap.errors import BundleError
 from handmap.tensors import Tensors
 
@@ -26,32 +26,6 @@ class Normalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     near: float
     far: float
     background: float
-
-
-class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the guidance maps tell of a look into a cube, as fitted on validation samples.
-
-    Of a joint: value of its own map where it landed (rising) and the error in mm to expect there (falling). Of the hand:
-    mean over joints of their maps' peaks (rising) and the probability that the cube shows a hand at all (rising).
-    """
-
-    guidance: tuple[float, ...]
-    expected_error_mm: tuple[float, ...]
-    hand_peak: tuple[float, ...] = (0.0,)
-    hand_probability: tuple[float, ...] = (1.0,)  # a model without maps takes everything for a hand
-
-    def __post_init__(self) -> None:
-        _check_columns("guidance", self.guidance, "expected_error_mm", self.expected_error_mm)
-        _check_columns("hand_peak", self.hand_peak, "hand_probability", self.hand_probability)
-
-
-def _check_columns(name: str, values: tuple[float, ...], other: str, others: tuple[float, ...]) -> None:
-    if not values or len(values) != len(others):
-        raise ValueError(
-            f"confidence table: {len(values)} values of {name} and {len(others)} of {other}, wanted as many of each"
-        )
-    if any(later <= earlier for earlier, later in itertools.pairwise(values)):
-        raise ValueError(f"confidence table: {name} must rise")
 
 
 class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +81,7 @@ class Graph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         joints = {tensor.shape[1:2] for tensor in self.tensors.outputs if tensor.name == "joints"}
         if joints != {(len(self.joint_names),)}:
             raise ValueError(f"{len(self.joint_names)} joint names for the output shapes {self.tensors.outputs}")
+        self.confidence.refuse_missing({tensor.name for tensor in self.tensors.outputs})
 
 
 class PalmGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,6 +1,6 @@
 """What runs a graph, whatever the library behind it: one method, fixed batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,14 +11,22 @@ from handmap.values import DepthFrame, View
 
 @dataclass(frozen=True)
 class EngineOutput:
-    """joints (N, J, 3) float32 in half cube sides; guidance (N, J, 32, 32) and side (N, 1) float32 or None where the model has none.
+    """joints (N, J, 3) float32 in half cube sides; guidance (N, J, 32, 32), side (N, 1) and spread (N, J, 3) float32, or None
+    where the model has none.
 
-    side is the logit of a right hand. The arrays belong to the caller.
+    side is the logit of a right hand; spread the standard deviation of the votes for each joint, in half cube sides. The arrays
+    belong to the caller.
     """
 
     joints: Array
     guidance: Array | None
     side: Array | None = None
+    spread: Array | None = None
+
+    @staticmethod
+    def of(values: Mapping[str, Array]) -> "EngineOutput":
+        """The output tensors of a hand graph by name."""
+        return EngineOutput(values["joints"], values.get("guidance"), values.get("side"), values.get("spread"))
 
 
 class Engine(Protocol):

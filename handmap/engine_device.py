@@ -145,7 +145,7 @@ class DeviceEngine:
             raise EngineFailed(
                 f"hand engine: outputs {broken} of the {self.precision} engine are not finite; check it with: handmap check"
             )
-        return EngineOutput(values["joints"], values.get("guidance"), values.get("side"))
+        return EngineOutput.of(values)
 
     @contextmanager
     def _typed_errors(self, doing: str) -> Iterator[None]:

@@ -9,11 +9,10 @@ import onnxruntime
 from handmap.arrays import Array, Float32
 from handmap.engine import EngineOutput
 from handmap.errors import DependencyError, EngineFailed, ModelError
-from handmap.tensors import Tensor, Tensors, fix_batch
+from handmap.tensors import HAND_OUTPUTS, Tensor, Tensors, fix_batch
 
 INPUT = "depth"
 PALM_INPUT, PALM_OUTPUT = "depth_small", "palms"
-OUTPUTS = ("joints", "guidance", "side")
 RUN_BATCH = 8
 DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
@@ -26,7 +25,7 @@ class OnnxEngine:
         self.precision = precision
         self.tensors = _tensors(session, batch)
         self._session: onnxruntime.InferenceSession | None = session
-        self._outputs = [output.name for output in session.get_outputs() if output.name in OUTPUTS]
+        self._outputs = [output.name for output in session.get_outputs() if output.name in HAND_OUTPUTS]
 
     def infer(self, depth: Array) -> EngineOutput:
         """See `handmap.engine.Engine`."""
@@ -38,7 +37,7 @@ class OnnxEngine:
             raise EngineFailed(
                 f"hand engine: ONNX Runtime failed on input {depth.shape} {depth.dtype}: {error}"
             ) from error
-        return EngineOutput(values["joints"], values.get("guidance"), values.get("side"))
+        return EngineOutput.of(values)
 
     def close(self) -> None:
         """Drops the session; the library frees it."""

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from handmap.arrays import ArrayModule
-from handmap.bundle import Bundle, ConfidenceTable
+from handmap.bundle import Bundle
+from handmap.confidence import ConfidenceTable
 from handmap.engine import Engines
 from handmap.errors import ConfigError
 from handmap.evidence import KEEP_EVIDENCE, SURE_EVIDENCE, evidence

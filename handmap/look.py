@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from handmap.arrays import ArrayModule, Float32
-from handmap.bundle import ConfidenceTable
+from handmap.confidence import ConfidenceTable, expected_errors_mm, hand_probability, read_signals
 from handmap.crop import crop_hand
-from handmap.decode import decode, hand_confidence, hand_peak
+from handmap.decode import decode
 from handmap.engine import Engine, EngineOutput, ViewEngine
 from handmap.errors import EngineFailed
 from handmap.track import cube_centre
@@ -131,22 +131,33 @@ def _look_on_device(
 def _answers(output: EngineOutput, count: int) -> list[JointsNormalised]:
     """The first `count` answers of a batch. Raises EngineFailed where they are not finite, or joints lie beyond all reason."""
     sane = [abs(output.joints[:count]) < FARTHEST_HALF_CUBES]  # false for NaN too
-    sane += [abs(other[:count]) < np.inf for other in (output.guidance, output.side) if other is not None]
+    sane += [
+        abs(other[:count]) < np.inf for other in (output.guidance, output.side, output.spread) if other is not None
+    ]
+    sane += [output.spread[:count] >= 0] if output.spread is not None else []
     if not all(bool(one.all()) for one in sane):
-        raise EngineFailed("hand engine: gave values that are not finite; check it with: handmap check")
+        raise EngineFailed(
+            "hand engine: gave values that are not finite, or a spread below 0; check it with: handmap check"
+        )
+    return normalised_joints(output, count)
+
+
+def normalised_joints(output: EngineOutput, count: int) -> list[JointsNormalised]:
+    """The first `count` answers of a batch, one by one."""
     return [
         JointsNormalised(
             output.joints[index],
             None if output.guidance is None else output.guidance[index],
             0.0 if output.side is None else float(output.side[index, 0]),
+            None if output.spread is None else output.spread[index],
         )
         for index in range(count)
     ]
 
 
 def _decoded(xp: ArrayModule, view: View, answer: JointsNormalised, is_empty: bool, table: ConfidenceTable) -> Look:
-    xyz_mm, error_mm = decode(xp, answer, view, table)
-    peak = 0.0 if is_empty else hand_peak(xp, answer)
-    confidence = 0.0 if is_empty else hand_confidence(peak, table)
+    signals = read_signals(xp, answer, view.cube_mm)
+    confidence = 0.0 if is_empty else hand_probability(signals, table)
+    peak = 0.0 if is_empty else signals.hand_peak
     right = -answer.side if view.is_mirrored else answer.side
-    return Look(xyz_mm, error_mm, view, peak, confidence, right, is_empty)
+    return Look(decode(xp, answer, view), expected_errors_mm(signals, table), view, peak, confidence, right, is_empty)

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from handmap.bundle import ConfidenceTable, Normalisation
+from handmap.bundle import Normalisation
+from handmap.confidence import ConfidenceTable
 from handmap.errors import ModelError
 
 FACTS_FILE: Final = "handmap.json"

@@ -2,6 +2,21 @@
 
 import msgspec
 
+from handmap.values import GUIDANCE_PX
+
+# What a hand graph may give; all but the joints may be missing.
+HAND_OUTPUTS = ("joints", "guidance", "side", "spread")
+
+
+def hand_output_shapes(batch: int, joints: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each output of a hand graph by name."""
+    return {
+        "joints": (batch, joints, 3),
+        "guidance": (batch, joints, GUIDANCE_PX, GUIDANCE_PX),
+        "side": (batch, 1),
+        "spread": (batch, joints, 3),
+    }
+
 
 class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tensor of a graph; a symbolic axis is written as its name."""

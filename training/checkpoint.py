@@ -48,8 +48,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises ModelError where it is absent, damaged, or of another format.
     """
+    return _as_checkpoint(path, _load(path))
+
+
+def _load(path: Path) -> Any:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(
             f"checkpoint {str(path)!r} does not exist; name one that `handmap train` has written"
@@ -58,6 +62,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ModelError(
             f"checkpoint {str(path)!r} cannot be read ({type(error).__name__}); delete it and train again"
         ) from error
+
+
+def _is_plain(content: Any) -> bool:
+    """Whether a file holds weights by name and nothing else."""
+    return (
+        isinstance(content, dict)
+        and bool(content)
+        and all(isinstance(value, torch.Tensor) for value in content.values())
+    )
+
+
+def _as_checkpoint(path: Path, content: Any) -> Checkpoint:
     found = content.pop("format", None) if isinstance(content, dict) else None
     if found != FORMAT:
         raise ModelError(
@@ -67,12 +83,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """The averaged weights of a checkpoint, or the weights of a trained program (.pt2), as a state dict.
+    """The averaged weights of a checkpoint, the weights of a trained program (.pt2), or those of a plain file of weights, as a state dict.
 
     Raises ModelError where there are none.
     """
     if path.suffix != ".pt2":
-        return read_checkpoint(path).average
+        content = _load(path)
+        return content if _is_plain(content) else _as_checkpoint(path, content).average
     try:
         weights = dict(torch.export.load(path).state_dict)
     except Exception as error:  # torch raises whatever the damaged bytes lead it to

@@ -1,11 +1,11 @@
-"""The HandMap network family: stem, residual stages with plug-in guidance maps (GMS), pose head; one module, several layouts.
+"""The HandMap network family: stem, residual stages with plug-in guidance maps (GMS), and a head; one module, several layouts.
 
 Input is depth (N, 1, 128, 128) in [-1, 1] with background +1; joints come out in half cube sides about the cube's centre.
-What the maps should show is in `guidance`; the layers are in `blocks`.
+What the maps should show is in `guidance`; the layers are in `blocks`, the heads in `heads`.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 import torch
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from handmap.joints import JOINT_COUNT
 
 from .blocks import BasicResidual, FactorisedResidual, Hourglass, conv_norm_relu, conv_pool
+from .heads import FullyConnectedHead, VotingHead, light_layers, paper_layers, spread_of
 
 GuidanceKind: TypeAlias = Literal["heatmap", "dist2", "udir2", "edt2", "edt2m"]
 Layout: TypeAlias = Literal["shipped", "paper", "hourglass"]
+HeadKind: TypeAlias = Literal["votes", "fully_connected"]
 
 # Maps that a stage predicts, by kind: udir2 adds a unit vector (x, y, z) to each joint's distance.
 GUIDANCE_CHANNELS: dict[GuidanceKind, int] = {
@@ -29,21 +31,28 @@ GUIDANCE_CHANNELS: dict[GuidanceKind, int] = {
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which member of the family: the layout, the number of stages at 32x32, their width, and what supervises them."""
+    """Which member of the family: the layout, the number of stages at 32x32, their width, what supervises them, and the head over them."""
 
     layout: Layout = "shipped"
     stages: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
     features: Annotated[int, msgspec.Meta(ge=4, le=1024)] = 32
     guidance: GuidanceKind | None = "edt2m"
-    dropout: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    head: HeadKind = "votes"
+    dropout: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0  # of the fully connected head
+
+    def __post_init__(self) -> None:
+        if self.dropout and self.head != "fully_connected":
+            raise ValueError(
+                f"dropout is the fully connected head's, found {self.dropout} with head {self.head!r}; set it to 0"
+            )
 
 
 SHIPPED = NetworkConfig()
-PAPER = NetworkConfig(layout="paper", dropout=0.5)
+PAPER = NetworkConfig(layout="paper", head="fully_connected", dropout=0.5)
 
 
-class DensePose(NamedTuple):
-    """What training needs of one pass: the embedding (N, E) that the joints are linear in, and each stage's maps (N, K, 32, 32).
+class Described(NamedTuple):
+    """What training needs of one pass: the head's embedding, which joints are estimated from, and each stage's maps (N, K, 32, 32).
 
     features (N, C, 32, 32) are what the last stage hands on, with its maps: what else may be told of the hand is told from them.
     """
@@ -93,12 +102,12 @@ class HandMap(nn.Module):
         self.guidance = config.guidance
         self.stem = layout.stem(config.features)
         self.stages = nn.ModuleList(_stage(layout.body(config.features), config) for _ in range(config.stages))
-        self.head = nn.Sequential(layout.head(config.features), nn.Flatten(), nn.Dropout(config.dropout))
-        self.pose = nn.Linear(layout.embedding(config.features), 3 * JOINT_COUNT)
+        self.head = _head(layout, config)
+        self.register_load_state_dict_pre_hook(_name_head)  # type: ignore[no-untyped-call]  # torch stubs lack its types
         self.apply(_initialise)
 
-    def describe(self, depth: Tensor) -> DensePose:
-        """Everything but the last linear layer, which training keeps in float32 while this runs in bfloat16."""
+    def describe(self, depth: Tensor) -> Described:
+        """Everything but the head's estimate, which training keeps in float32 while this runs in bfloat16."""
         x = self.stem(depth)  # (N, F, 32, 32)
         stage_maps: list[Tensor] = []
         for stage in self.stages:
@@ -106,22 +115,25 @@ class HandMap(nn.Module):
             if maps is not None:
                 stage_maps.append(maps)
         features = torch.cat([x, stage_maps[-1]], dim=1) if stage_maps else x
-        return DensePose(self.head(x), tuple(stage_maps), features)
+        return Described(self.head.embed(x), tuple(stage_maps), features)
 
-    def locate(self, embedding: Tensor) -> Tensor:
-        """Joints (N, 21, 3) in half cube sides, not clipped, of an embedding (N, E)."""
-        return self.pose(embedding).unflatten(1, (JOINT_COUNT, 3))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+    def outputs(self, described: Described) -> dict[str, Tensor]:
+        """The deployed outputs: `joints` (N, 21, 3), and `guidance` (N, 21, 32, 32) and `spread` (N, 21, 3) of a network that has them.
 
-    def forward(self, depth: Tensor) -> dict[str, Tensor]:
-        """The deployed outputs of depth (N, 1, 128, 128): `joints` (N, 21, 3) and, with guidance, `guidance` (N, 21, 32, 32).
-
-        guidance are the last stage's maps, for udir2 its distances.
+        guidance are the last stage's maps, for udir2 its distances; joints and spread are in half cube sides.
         """
-        described = self.describe(depth)
-        outputs = {"joints": self.locate(described.embedding)}
+        estimate = self.head.estimate(described.embedding)
+        outputs = {"joints": estimate.joints}
         if described.stage_maps:
             outputs["guidance"] = described.stage_maps[-1][:, :JOINT_COUNT]
+        spread = spread_of(estimate)
+        if spread is not None:
+            outputs["spread"] = spread
         return outputs
+
+    def forward(self, depth: Tensor) -> dict[str, Tensor]:
+        """The outputs of depth (N, 1, 128, 128)."""
+        return self.outputs(self.describe(depth))
 
 
 class NetworkSize(NamedTuple):
@@ -156,12 +168,25 @@ def measure_size(network: nn.Module) -> NetworkSize:
 
 
 class _Layout(NamedTuple):
-    """Builders of one layout's parts, each given the features F at 32x32; `embedding` gives the width of the head's output."""
+    """Builders of one layout's parts, each given the features F at 32x32; the last two are of its fully connected head."""
 
     stem: Callable[[int], nn.Module]
     body: Callable[[int], nn.Module]
-    head: Callable[[int], nn.Module]
-    embedding: Callable[[int], int]
+    layers: Callable[[int], nn.Module]
+    width: Callable[[int], int]
+
+
+def _head(layout: _Layout, config: NetworkConfig) -> FullyConnectedHead | VotingHead:
+    if config.head == "votes":
+        return VotingHead(config.features)
+    return FullyConnectedHead(layout.layers(config.features), layout.width(config.features), config.dropout)
+
+
+def _name_head(network: nn.Module, state: dict[str, Any], *_: object) -> None:
+    """Takes weights from before a head was a module of its own, whose layers lack its name."""
+    own = {name.partition(".")[0] for name, _ in network.named_children()}
+    for name in [name for name in state if name.partition(".")[0] not in own]:
+        state[f"head.{name}"] = state.pop(name)
 
 
 def _stage(body: nn.Module, config: NetworkConfig) -> nn.Module:
@@ -180,35 +205,10 @@ def _paper_stem(features: int) -> nn.Module:
     )
 
 
-def _light_head(features: int) -> nn.Module:
-    return nn.Sequential(
-        conv_norm_relu(features, 64, 3, stride=2),  # 16x16
-        BasicResidual(64),
-        conv_norm_relu(64, 128, 3, stride=2),  # 8x8
-        BasicResidual(128),
-        conv_norm_relu(128, 64, 1),
-        # 8x8 without padding: a fully connected layer with a batch norm.
-        nn.Conv2d(64, 256, 8, bias=False),
-        nn.BatchNorm2d(256),
-        nn.ReLU(inplace=True),
-    )
-
-
-def _paper_head(features: int) -> nn.Module:
-    """CP(F), CP(2F) down to 8x8, then PULL8 up to its fully connected layer."""
-    wide = 16 * features
-    return nn.Sequential(
-        *(conv_pool(features * scale) for scale in (1, 2, 4, 8)),  # 16x16, 8x8, 4x4, 2x2
-        nn.Conv2d(wide, 2 * wide, 2, bias=False),
-        nn.BatchNorm2d(2 * wide, eps=1e-3),
-        nn.ReLU(inplace=True),
-    )
-
-
 _LAYOUTS: dict[Layout, _Layout] = {
-    "shipped": _Layout(_light_stem, BasicResidual, _light_head, lambda features: 256),
-    "paper": _Layout(_paper_stem, FactorisedResidual, _paper_head, lambda features: 32 * features),
-    "hourglass": _Layout(_light_stem, lambda features: Hourglass(features, 2), _light_head, lambda features: 256),
+    "shipped": _Layout(_light_stem, BasicResidual, light_layers, lambda features: 256),
+    "paper": _Layout(_paper_stem, FactorisedResidual, paper_layers, lambda features: 32 * features),
+    "hourglass": _Layout(_light_stem, lambda features: Hourglass(features, 2), light_layers, lambda features: 256),
 }
 
 

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .heads import Votes
 from .network import HandMap
 from .train_config import TrainConfig
 
 FINAL_RATE_SHARE = 0.01
 GRADIENT_NORM_LIMIT = 5.0
+VOTE_WEIGHT = 0.5  # beside the loss of the joint that the votes make together
 
 
 class Schedule(Protocol):
@@ -52,17 +54,28 @@ class Trainee(nn.Module):
 
         Samples without a hand (joints NaN) count in the maps' loss alone. All but the last linear layer runs in
         bfloat16; the joints and losses are float32.
+
+        Of a head that takes votes, each vote is held to the joint by itself as well, so far as it counts.
         """
         with torch.autocast(depth.device.type, torch.bfloat16):
             described = self.network.describe(depth)
-        located = self.network.locate(described.embedding.float())
+        estimate = self.network.head.estimate(described.embedding.float())
         has_hand = torch.isfinite(joints)
         # As if a joint that is not there had been found: no loss, and no gradient, whatever the batch holds.
-        wanted = torch.where(has_hand, joints, located.detach())
-        pose = functional.smooth_l1_loss(located, wanted, beta=self.pose_knee)
+        wanted = torch.where(has_hand, joints, estimate.joints.detach())
+        pose = functional.smooth_l1_loss(estimate.joints, wanted, beta=self.pose_knee)
+        if estimate.votes is not None:
+            pose = pose + VOTE_WEIGHT * self._vote_loss(estimate.votes, wanted, has_hand)
         stages = [functional.mse_loss(stage.float(), maps) for stage in described.stage_maps if maps is not None]
         map_loss = torch.stack(stages).sum() if stages else torch.zeros_like(pose)
         return Losses(pose + self.map_weight * map_loss, pose, map_loss)
+
+    def _vote_loss(self, votes: Votes, wanted: Tensor, has_hand: Tensor) -> Tensor:
+        """The weighed mean of the loss of every single vote."""
+        each = functional.smooth_l1_loss(
+            votes.xyz, wanted.unsqueeze(3).expand_as(votes.xyz), beta=self.pose_knee, reduction="none"
+        )
+        return (torch.matmul(each, votes.weight.unsqueeze(3)).squeeze(3) * has_hand).mean()
 
 
 def make_optimiser(network: nn.Module, config: Schedule) -> torch.optim.AdamW:

@@ -11,6 +11,7 @@ from torch import nn
 
 from handmap.atomic import write_file
 from handmap.bundle import Normalisation
+from handmap.confidence_fit import KnownLooks, fit_confidence
 from handmap.errors import ModelError
 from handmap.joints import HAND21
 from handmap.model_facts import FACTS_FILE, ModelFacts, PalmFacts, encode_facts
@@ -20,7 +21,7 @@ from .augment import BACKGROUND
 from .checkpoint import Checkpoint
 from .network import HandMap, measure_size
 from .train_config import TrainConfig, identity_of
-from .validate import Predictions, ValidationSet, fit_confidence, predict
+from .validate import ValidationSet, predict
 
 # Deviations of the scale augmentation that count as trained for.
 TRAINED_SIGMAS = 2.0
@@ -68,9 +69,7 @@ def save_program(path: Path, program: torch.export.ExportedProgram, facts: Model
         ) from error
 
 
-def describe_network(
-    network: HandMap, predictions: Predictions, config: TrainConfig, checkpoint: Checkpoint
-) -> ModelFacts:
+def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, checkpoint: Checkpoint) -> ModelFacts:
     """What a user of the network must know and cannot see in its tensors."""
     spread = float(np.exp(TRAINED_SIGMAS * config.augment.scale_sigma))
     size = measure_size(network)
@@ -79,19 +78,25 @@ def describe_network(
         cube_mm=config.cube_mm,
         cube_mm_range=(round(config.cube_mm / spread, 1), round(config.cube_mm * spread, 1)),
         normalisation=Normalisation(near=-1.0, far=1.0, background=BACKGROUND),
-        confidence=fit_confidence(predictions),
+        confidence=fit_confidence(looks, output_names(network)),
         made_from={
             "config": identity_of(config) | {"total_samples": config.total_samples},
             "commit": commit_of_sources(),
             "samples": checkpoint.samples,
             "validation": {
-                "frames": len(predictions.error_mm),
-                "mean_mm": round(float(np.nanmean(predictions.error_mm)), 3),
+                "frames": len(looks.error_mm),
+                "mean_mm": round(float(np.nanmean(looks.error_mm)), 3),
             },
             "network": {"parameters": size.parameters, "multiply_adds": size.multiply_adds},
             "tools": tool_versions(),
         },
     )
+
+
+@torch.no_grad()
+def output_names(network: nn.Module) -> set[str]:
+    """The names of what a hand network gives."""
+    return set(network.eval()(torch.ones(1, 1, CROP_PX, CROP_PX)))
 
 
 def commit_of_sources() -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from handmap.arrays import Bool
+from handmap.confidence_fit import fit_confidence
 from handmap.errors import DatasetError, ModelError
 from handmap.model_facts import FACTS_FILE, ModelFacts, decode_facts
 from handmap.progress import track_progress
@@ -23,11 +24,12 @@ from handmap.values import CROP_PX
 from .augment import AugmentConfig, augment, draw_warps
 from .checkpoint import LAST, read_checkpoint, read_weights, write_checkpoint
 from .network import HandMap, NetworkConfig
-from .program import export_network, save_program
+from .program import export_network, output_names, save_program
 from .resumable import Learner, RunState, begin, is_due, restore, settings_besides, steps_of, take_snapshot, take_step
 from .sample_cache import CacheConfig, RenderedHands, open_cache, read_hands, shard_path, write_shard
 from .side_branch import HandMapWithSide, Palm, SideBranch, palm_of
 from .train_config import Count, Fraction, NotNegative, Share
+from .validate import make_validation_set, predict
 
 VALIDATION_SHARD = 0
 SHARDS_A_BATCH = 4
@@ -50,6 +52,7 @@ class SideTrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warmup_samples: NotNegative = 5_000
     average_decay: Share = 0.998
     cube_mm: float = 250.0
+    validation_samples: Count = 2048  # that the odds of a hand are fitted on
     checkpoint_every_samples: Count = 32_000
     threads: Count = 1
     augment: AugmentConfig = AugmentConfig()
@@ -165,8 +168,11 @@ def write_joined(path: Path, config: SideTrainConfig) -> None:
     branch = make_branch(trunk).eval()
     branch.load_state_dict(saved.average)
     told = {"samples": saved.samples, "right_share": round(saved.smoothed["side"], 4), "config": _identity(config)}
-    program = export_network(HandMapWithSide(trunk, branch))
-    save_program(path, program, msgspec.structs.replace(facts, made_from={**facts.made_from, "side": told}))
+    joined = HandMapWithSide(trunk, branch)
+    # A side that is sure speaks for a hand: the odds are fitted again.
+    confidence = fit_confidence(predict(joined, make_validation_set(config)), output_names(joined))
+    facts = msgspec.structs.replace(facts, confidence=confidence, made_from={**facts.made_from, "side": told})
+    save_program(path, export_network(joined), facts)
 
 
 def _loop(trunk: HandMap, learner: Learner[SideBranch], folder: Path, config: SideTrainConfig) -> None:

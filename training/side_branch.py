@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from handmap.joints import JOINT_COUNT, KNUCKLES, MIDDLE_MCP, WRIST
+from handmap.joints import KNUCKLES, MIDDLE_MCP, WRIST
 
 from .blocks import BasicResidual, conv_norm_relu
 from .network import HandMap
@@ -77,8 +77,4 @@ class HandMapWithSide(nn.Module):
     def forward(self, depth: Tensor) -> dict[str, Tensor]:
         """See `HandMap.forward`; `side` (N, 1) is the logit of a right hand."""
         described = self.network.describe(depth)
-        outputs = {"joints": self.network.locate(described.embedding)}
-        if described.stage_maps:
-            outputs["guidance"] = described.stage_maps[-1][:, :JOINT_COUNT]
-        outputs["side"] = self.side(described.features, depth)
-        return outputs
+        return {**self.network.outputs(described), "side": self.side(described.features, depth)}

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from handmap.bundle import ConfidenceTable, Normalisation
+from handmap.bundle import Normalisation
+from handmap.confidence import ConfidenceTable
 from handmap.joints import HAND21, JOINT_COUNT
 from handmap.model_facts import FACTS_FILE, ModelFacts, encode_facts
 

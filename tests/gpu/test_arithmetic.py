@@ -5,8 +5,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from handmap.bundle import ConfidenceTable
-from handmap.decode import decode, guidance_at_joints, hand_peak
+from handmap.confidence import read_signals
+from handmap.decode import decode
 from handmap.locate import locate, pool
 from handmap.values import JointsNormalised, View
 from tests.gpu.parity import ALLOWED, cupy_crops, differing_share, on_gpu
@@ -39,17 +39,16 @@ def test_decoded_joints_are_the_same(cupy: ModuleType, is_mirrored: bool) -> Non
     rng = np.random.default_rng(3)
     xyz = rng.uniform(-1.2, 1.2, (21, 3)).astype(np.float32)
     guidance = rng.uniform(0, 1, (21, 32, 32)).astype(np.float32)
-    table = ConfidenceTable((0.0, 0.5, 1.0), (30.0, 12.0, 5.0))
+    spread = rng.uniform(0, 0.5, (21, 3)).astype(np.float32)
     centre = np.array([31, -52, 433], np.float32)
     on_host, on_device = (
-        (xp, JointsNormalised(xp.asarray(xyz), xp.asarray(guidance)), View(centre, 250.0, is_mirrored))
+        (xp, JointsNormalised(xp.asarray(xyz), xp.asarray(guidance), 1.5, xp.asarray(spread)), View(centre, 250.0, is_mirrored))
         for xp in (np, cupy)
     )  # fmt: skip
 
-    wanted_mm, wanted_error_mm = decode(*on_host, table)
-    found_mm, found_error_mm = decode(*on_device, table)
-
-    np.testing.assert_allclose(found_mm, wanted_mm, atol=1e-3)  # mm
-    np.testing.assert_allclose(found_error_mm, wanted_error_mm, atol=1e-3)
-    np.testing.assert_array_equal(guidance_at_joints(*on_device[:2]).get(), guidance_at_joints(*on_host[:2]))
-    assert hand_peak(*on_device[:2]) == pytest.approx(hand_peak(*on_host[:2]), abs=1e-6)
+    np.testing.assert_allclose(decode(*on_device), decode(*on_host), atol=1e-3)  # mm
+    found, wanted = (read_signals(xp, joints, 250.0) for xp, joints, _ in (on_device, on_host))
+    np.testing.assert_array_equal(found.landed, wanted.landed)
+    np.testing.assert_array_equal(found.peak, wanted.peak)
+    np.testing.assert_allclose(found.log_spread, wanted.log_spread, atol=1e-5)
+    assert found.side == wanted.side

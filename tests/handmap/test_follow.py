@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from handmap.arrays import Array, Float32, Int32, Uint16
-from handmap.bundle import ConfidenceTable
+from handmap.confidence import ConfidenceTable
 from handmap.crop import crop_hand
 from handmap.engine import Engine, EngineOutput, Engines
 from handmap.errors import EngineFailed

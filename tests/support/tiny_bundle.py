@@ -12,7 +12,6 @@ from handmap.bundle import (
     GOLDEN,
     MANIFEST,
     Bundle,
-    ConfidenceTable,
     Graph,
     Graphs,
     MadeFrom,
@@ -22,6 +21,7 @@ from handmap.bundle import (
     encode_manifest,
     read_bundle,
 )
+from handmap.confidence import ConfidenceTable
 from handmap.engine_onnx import open_onnx_engine
 from handmap.intrinsics import Intrinsics
 from handmap.joints import HAND21

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handmap.arrays import Array, ArrayModule, Float64, Uint16
-from handmap.bundle import ConfidenceTable
+from handmap.confidence import ConfidenceTable
 from handmap.engine import EngineOutput
 from handmap.intrinsics import Intrinsics
 from handmap.tensors import Tensors

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from handmap.bundle import ConfidenceTable, Normalisation
+from handmap.bundle import Normalisation
 from handmap.errors import ModelError
 from handmap.joints import HAND21
 from handmap.model_facts import FACTS_FILE, decode_facts
@@ -17,7 +17,7 @@ from training.checkpoint import Checkpoint, read_weights
 from training.network import HandMap, NetworkConfig
 from training.program import write_program
 from training.train_config import TrainConfig
-from training.validate import Predictions, ValidationSet, fit_confidence, read_landing
+from training.validate import ValidationSet
 
 CONFIG = TrainConfig(total_samples=1000, network=NetworkConfig(features=16))
 CHECKPOINT = Checkpoint({}, {}, {}, 10, 320, {}, 12.5, {})
@@ -47,7 +47,7 @@ def test_the_program_takes_any_batch_and_names_its_outputs(program_path: Path, n
     outputs = program.module()(depth)
 
     assert program.graph_signature.user_inputs == ("depth",)
-    assert list(outputs) == ["joints", "guidance"]
+    assert list(outputs) == ["joints", "guidance", "spread"]
     for name, expected in network(depth).items():
         torch.testing.assert_close(outputs[name], expected, atol=1e-5, rtol=1e-5)
 
@@ -75,48 +75,6 @@ def test_model_facts_travel_inside_and_beside_the_program(program_path: Path) ->
     assert facts.normalisation == Normalisation(near=-1, far=1, background=1)
     assert facts.made_from["samples"] == 320
     assert sorted(path.name for path in program_path.parent.iterdir()) == ["handmap.json", "handmap.pt2"]
-
-
-def test_the_confidence_table_rises_in_guidance_and_falls_in_error() -> None:
-    rng = np.random.default_rng(1)
-    guidance = rng.uniform(0, 1, (500, 21)).astype(np.float32)
-    error_mm = (40 * (1 - guidance) + rng.exponential(3, guidance.shape)).astype(np.float32)
-
-    table = fit_confidence(Predictions(error_mm, guidance, guidance.max(axis=1)))
-
-    assert (np.diff(table.guidance) > 0).all() and (np.diff(table.expected_error_mm) <= 0).all()
-    assert np.interp(0.5, table.guidance, table.expected_error_mm) == pytest.approx(23, abs=1)
-
-
-def test_high_peaks_make_a_hand_probable_and_cubes_without_one_expect_a_miss() -> None:
-    rng = np.random.default_rng(2)
-    peak = rng.uniform(0, 1, 600).astype(np.float32)
-    is_hand = rng.uniform(0, 1, 600) < peak
-    error_mm = np.where(is_hand[:, None], 10.0, np.nan) * np.ones((600, 21))
-    guidance = np.repeat(peak[:, None], 21, axis=1)
-
-    table = fit_confidence(Predictions(error_mm.astype(np.float32), guidance, peak))
-
-    assert np.interp([0.2, 0.5, 0.8], table.hand_peak, table.hand_probability) == pytest.approx(
-        [0.2, 0.5, 0.8], abs=0.12
-    )
-    assert table.expected_error_mm[0] > 100 and table.expected_error_mm[-1] < 20
-
-
-def test_a_network_without_maps_expects_its_mean_error() -> None:
-    table = fit_confidence(Predictions(np.full((4, 21), 7.0, np.float32), None, None))
-
-    assert table == ConfidenceTable((0.0,), (7.0,))
-
-
-def test_landing_values_are_read_in_the_joints_own_map_and_cell() -> None:
-    guidance = np.zeros((1, 2, 32, 32), np.float32)
-    guidance[0, 0, 3, 30], guidance[0, 1, 31, 0] = 0.7, 0.4
-    inside = np.array([[[30.5 / 16 - 1, 3.5 / 16 - 1, 0], [-0.99, 0.99, 0]]], np.float32)
-    outside = np.array([[[30.5 / 16 - 1, 3.5 / 16 - 1, 0], [-1.2, 0.99, 0]]], np.float32)
-
-    np.testing.assert_allclose(read_landing(guidance, inside), [[0.7, 0.4]])
-    np.testing.assert_allclose(read_landing(guidance, outside), [[0.7, 0]])
 
 
 def test_the_weights_of_a_program_can_be_trained_on(program_path: Path, network: HandMap) -> None:

@@ -90,7 +90,7 @@ def test_of_what_is_no_hand_nothing_shall_be_said(hands: RenderedHands) -> None:
 
 def test_a_run_gives_a_program_that_tells_sides_and_keeps_the_joints(trunk_path: Path, tmp_path: Path) -> None:
     config = SideTrainConfig(
-        total_samples=16, trunk=trunk_path, out=tmp_path / "side", shards=1, batch_samples=8, warmup_samples=4,
+        total_samples=16, trunk=trunk_path, validation_samples=32, out=tmp_path / "side", shards=1, batch_samples=8, warmup_samples=4,
         cache=CacheConfig(folder=tmp_path / "cache", shard_samples=24),
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_a_run_gives_a_program_that_tells_sides_and_keeps_the_joints(trunk_path:
 
     depth = torch.rand(3, 1, 128, 128) * 2 - 1
     joined, alone = torch.export.load(path).module()(depth), torch.export.load(trunk_path).module()(depth)
-    assert set(joined) == {"joints", "guidance", "side"} and joined["side"].shape == (3, 1)
+    assert set(joined) == {"joints", "guidance", "spread", "side"} and joined["side"].shape == (3, 1)
     torch.testing.assert_close(joined["joints"], alone["joints"])
     again, facts = read_trunk(path)
     assert facts.made_from["side"]["samples"] == 16 and facts.cube_mm == FACTS.cube_mm
@@ -109,7 +109,7 @@ def test_a_run_goes_on_where_it_was_stopped_and_only_on_its_own_trunk(
     trunk_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = SideTrainConfig(
-        total_samples=24, trunk=trunk_path, out=tmp_path / "once", shards=1, batch_samples=8, warmup_samples=4,
+        total_samples=24, trunk=trunk_path, validation_samples=32, out=tmp_path / "once", shards=1, batch_samples=8, warmup_samples=4,
         checkpoint_every_samples=8, cache=CacheConfig(folder=tmp_path / "cache", shard_samples=24),
     )  # fmt: skip
     train_side(config)

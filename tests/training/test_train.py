@@ -17,7 +17,7 @@ from handmap.config import read_config
 from handmap.errors import ConfigError, DatasetError, ModelError
 from tests.training.checkpoints import assert_same_run
 from training.checkpoint import LAST, read_checkpoint
-from training.network import HandMap, NetworkConfig
+from training.network import HandMap, HeadKind, NetworkConfig
 from training.optimise import Trainee, learning_rate_at
 from training.sample_cache import CacheConfig, read_hands, shard_path, write_shard
 from training.sample_stream import SampleStream, Share
@@ -112,8 +112,9 @@ def test_an_ended_run_is_extended_by_a_larger_budget(config: TrainConfig) -> Non
     assert learning_rate_at(96, short) < learning_rate_at(96, msgspec.structs.replace(short, total_samples=160))
 
 
-def test_a_sample_without_a_hand_teaches_the_maps_and_not_the_pose() -> None:
-    config = TrainConfig(total_samples=1, network=NetworkConfig(features=16))
+@pytest.mark.parametrize("head", ["votes", "fully_connected"])
+def test_a_sample_without_a_hand_teaches_the_maps_and_not_the_pose(head: HeadKind) -> None:
+    config = TrainConfig(total_samples=1, network=NetworkConfig(features=16, head=head))
     trainee = Trainee(HandMap(config.network), config)
     nowhere = torch.full((2, 21, 3), float("nan"))
 
@@ -121,9 +122,10 @@ def test_a_sample_without_a_hand_teaches_the_maps_and_not_the_pose() -> None:
     losses.total.backward()
 
     assert losses.pose == 0 and losses.maps > 0
-    gradients = [weight.grad for weight in trainee.parameters() if weight.grad is not None]
-    assert all(torch.isfinite(gradient).all() for gradient in gradients)
-    assert trainee.network.pose.weight.grad is not None and not trainee.network.pose.weight.grad.any()
+    gradients = {name: weight.grad for name, weight in trainee.network.named_parameters() if weight.grad is not None}
+    assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
+    of_head = [gradient for name, gradient in gradients.items() if name.startswith("head.")]
+    assert of_head and not any(gradient.any() for gradient in of_head)
 
 
 def test_a_checkpoint_of_another_run_is_refused(config: TrainConfig) -> None:
