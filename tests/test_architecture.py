@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("training", "export", "calibration", "runtime", "clients", "flash")
 PLOTS = {"training/plots.py", "calibration/plots.py"}
 HOMES = {  # the only files that may import each heavy library; a folder's name stands for all in it
-    "cupy": {"handmap/gpu.py"},
+    "cupy": {"handmap/gpu.py", "training/geodesic_kernel.py"},
     "pycuda": {"handmap/mapped_memory.py"},
     "tensorrt": {"handmap/engine_tensorrt.py", "export/to_engine.py"},
     "tensorrt_rtx": {"export/to_engine.py"},

@@ -8,7 +8,6 @@ Lengths are half cube sides (the cube spans [-1, 1] per axis, its full side T is
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from handmap.arrays import Bool, Float32
 from handmap.values import GUIDANCE_PX
@@ -127,6 +126,8 @@ def signed_silhouette_distance(is_hand: Bool) -> Float32:
 
     A silhouette that is empty or fills the map has no border: its map is -T or T everywhere.
     """
+    from scipy import ndimage  # which a machine that only trains may lack
+
     scale = CUBE_SIDE / is_hand.shape[-1]
     maps = np.empty(is_hand.shape, np.float32)
     for hand, signed in zip(is_hand, maps, strict=True):

@@ -1,4 +1,4 @@
-"""The fused crop kernel's own source, compiled for the host by g++ and run with its threads in random order."""
+"""CUDA kernels' own sources, compiled for the host by g++ and run with their threads in random order."""
 
 import ctypes
 import subprocess
@@ -8,27 +8,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handmap.arrays import Float32
+from handmap.arrays import Bool, Float32
 from handmap.crop_kernel import HAND, THREADS, hand_parameters
 from handmap.values import CROP_PX, DepthFrame, View
 
-SHIM = Path(__file__).parent / "cuda_on_host.cpp"
+SHIMS = Path(__file__).parent
+
+
+def build_kernel(source: Path, shim: str, folder: Path) -> ctypes.CDLL:
+    """The library of a kernel with the launcher of tests/support that is named; a warning of the compiler is an error."""
+    built = folder / f"{source.stem}.so"
+    subprocess.run(
+        # A fused multiply-add, which some processors have, would be another arithmetic.
+        [
+            "g++", "-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Werror", "-Wno-unknown-pragmas",
+            "-shared", "-fPIC", f'-DKERNEL="{source}"', str(SHIMS / shim), "-o", str(built),
+        ],
+        check=True,
+    )  # fmt: skip
+    return ctypes.CDLL(str(built))
 
 
 class HostKernel:
-    """A built kernel."""
+    """The fused crop, built."""
 
     def __init__(self, source: Path, folder: Path) -> None:
-        built = folder / f"{source.stem}.so"
-        subprocess.run(
-            # A fused multiply-add, which some processors have, would be another arithmetic.
-            [
-                "g++", "-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Werror", "-Wno-unknown-pragmas",
-                "-shared", "-fPIC", f'-DKERNEL="{source}"', str(SHIM), "-o", str(built),
-            ],
-            check=True,
-        )  # fmt: skip
-        self._library = ctypes.CDLL(str(built))
+        self._library = build_kernel(source, "crop_on_host.cpp", folder)
         assert self._library.hand_bytes() == HAND.itemsize
 
     def crop(
@@ -43,3 +48,20 @@ class HostKernel:
         failed = self._library.launch(addresses[0], len(views), threads, ctypes.c_uint(seed), *addresses[1:])
         assert not failed, "some threads wait at a barrier that others never reach"
         return out, filled
+
+
+class HostGeodesic:
+    """The geodesic of training, built."""
+
+    def __init__(self, source: Path, folder: Path) -> None:
+        self._library = build_kernel(source, "geodesic_on_host.cpp", folder)
+
+    def closeness(self, hands: Bool, cells: NDArray[np.int64], seed: int) -> Float32:
+        """What one launch writes: (N, J, 32, 32)."""
+        count, joints = cells.shape[:2]
+        out = np.full((count, joints, *hands.shape[1:]), np.nan, np.float32)
+        given = (np.ascontiguousarray(hands, np.uint8), np.ascontiguousarray(cells, np.int32), out)
+        addresses = [ctypes.c_void_p(array.ctypes.data) for array in given]
+        failed = self._library.launch(*addresses, joints, count * joints, ctypes.c_uint(seed))
+        assert not failed, "some threads wait at a barrier that others never reach"
+        return out

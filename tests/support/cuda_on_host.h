@@ -1,9 +1,13 @@
 // Runs a CUDA kernel, unchanged, on the host. Each thread of a block is a fiber: between two barriers the fibers run in
 // random order and change places at random after atomic operations; shared memory starts as garbage, as on a GPU.
-// Compile with -DKERNEL='"path/of/crop.cu"' and without contraction of floating-point expressions.
+// Each *_on_host.cpp includes this, then its kernel; compile without contraction of floating-point expressions.
+
+#pragma once
 
 #include <ucontext.h>
 
+#include <cmath>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <vector>
@@ -15,13 +19,26 @@ static Index threadIdx, blockIdx, blockDim;  // of the fiber that runs now
 
 #define __device__ static
 #define __global__
-#define __shared__
 #define __launch_bounds__(threads)
 
-static inline float __fadd_rn(float a, float b) { return a + b; }
-static inline float __fsub_rn(float a, float b) { return a - b; }
-static inline float __fmul_rn(float a, float b) { return a * b; }
-static inline float __fdiv_rn(float a, float b) { return a / b; }
+[[maybe_unused]] static inline float __fadd_rn(float a, float b) { return a + b; }
+[[maybe_unused]] static inline float __fsub_rn(float a, float b) { return a - b; }
+[[maybe_unused]] static inline float __fmul_rn(float a, float b) { return a * b; }
+[[maybe_unused]] static inline float __fdiv_rn(float a, float b) { return a / b; }
+
+[[maybe_unused]] static inline int __float_as_int(float value)
+{
+    int bits;
+    std::memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
+[[maybe_unused]] static inline float __int_as_float(int bits)
+{
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+}
 
 namespace {
 
@@ -39,6 +56,7 @@ constexpr int YIELD_ONE_IN = 64;
 std::mt19937 dice;
 ucontext_t scheduler;
 Fiber* running;
+int votes, verdict;  // of __syncthreads_or
 
 void leave(State state)
 {
@@ -50,46 +68,47 @@ void leave(State state)
 
 [[maybe_unused]] static void __syncthreads() { leave(State::AT_BARRIER); }
 
-[[maybe_unused]] static unsigned int atomicMin(unsigned int* address, unsigned int value)
+[[maybe_unused]] static int __syncthreads_or(int vote)
 {
-    const unsigned int before = *address;
-    if (value < before) *address = value;
+    votes |= vote != 0;
+    leave(State::AT_BARRIER);
+    return verdict;
+}
+
+// What the address holds becomes `value`; gives what it held.
+template <typename T>
+static T exchange(T* address, T value)
+{
+    const T before = *address;
+    *address = value;
     if (dice() % YIELD_ONE_IN == 0) leave(State::READY);
     return before;
 }
 
-static int atomicAdd(int* address, int value)
+template <typename T>
+[[maybe_unused]] static T atomicMin(T* address, T value)
 {
-    const int before = *address;
-    *address = before + value;
-    if (dice() % YIELD_ONE_IN == 0) leave(State::READY);
-    return before;
+    return exchange(address, value < *address ? value : *address);
 }
 
-unsigned int zbuffer[128 * 128];  // the kernel's dynamic shared memory
+template <typename T>
+[[maybe_unused]] static T atomicMax(T* address, T value)
+{
+    return exchange(address, value > *address ? value : *address);
+}
 
-#include KERNEL
-
-static_assert(sizeof(zbuffer) == CELLS * sizeof(zbuffer[0]));
+template <typename T>
+[[maybe_unused]] static T atomicAdd(T* address, T value)
+{
+    return exchange(address, *address + value);
+}
 
 namespace {
 
-struct Arguments {
-    const Hand* hands;
-    float* out;
-    int* filled;
-} arguments;
-
-void enter()
-{
-    crop_hands(arguments.hands, arguments.out, arguments.filled);
-    leave(State::DONE);
-}
-
 // False where some threads of the block wait at a barrier that others never reach.
-bool run_block(std::vector<Fiber>& fibers)
+bool run_block(std::vector<Fiber>& fibers, void (*enter)())
 {
-    for (unsigned int& word : zbuffer) word = dice();
+    votes = verdict = 0;
     std::vector<int> ready;
     for (size_t i = 0; i < fibers.size(); ++i) {
         Fiber& fiber = fibers[i];
@@ -113,22 +132,18 @@ bool run_block(std::vector<Fiber>& fibers)
         }
         if (!waiting.empty() && waiting.size() != fibers.size()) return false;
         ready = waiting;
+        verdict = votes;
+        votes = 0;
     }
     return true;
 }
 
-}  // namespace
-
-extern "C" int hand_bytes() { return sizeof(Hand); }
-
-extern "C" int launch(const Hand* hands, int batch, int threads, unsigned int seed, float* out, int* filled)
+// A fiber for each thread of a block.
+std::vector<Fiber> make_fibers(int threads)
 {
-    dice.seed(seed);
-    arguments = {hands, out, filled};
-    blockDim.x = threads;
     std::vector<Fiber> fibers(threads);
     for (Fiber& fiber : fibers) fiber.stack.reset(new char[STACK_BYTES]);
-    for (blockIdx.x = 0; blockIdx.x < batch; ++blockIdx.x)
-        if (!run_block(fibers)) return 1;
-    return 0;
+    return fibers;
 }
+
+}  // namespace
