@@ -133,3 +133,15 @@ def draw_guidance(out: Path, seed: int, joint: str) -> None:
 
     draw_guidance_maps(out, seed, joint)
     click.echo(str(out))
+
+
+@click.command("draw-scenes")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG to write.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--of-each", type=click.IntRange(1, 20), default=1, show_default=True, help="Tiles of every switch.")
+def draw_scenes(out: Path, seed: int, of_each: int) -> None:
+    """Draw a labelled depth image of every kind of shape, pose, view, camera and fault that training sees."""
+    from .plots import draw_scene_sheet
+
+    count = draw_scene_sheet(out, seed, of_each)
+    click.echo(f"wrote {out}: {count} tiles, seed {seed}")

@@ -1,4 +1,4 @@
-"""Figures of this part: every kind of guidance map of one hand, side by side."""
+"""Figures of this part: every kind of guidance map of one hand, and every kind of synthetic scene, side by side."""
 
 from pathlib import Path
 
@@ -9,18 +9,23 @@ from matplotlib.figure import Figure
 
 from handmap.arrays import Array, Float32
 from handmap.errors import ConfigError
+from handmap.intrinsics import project
 from handmap.joints import HAND21
 
 from .augment import AugmentConfig, Samples, augment, draw_warps
 from .guidance import HandCells, make_maps, reduce_to_cells, signed_silhouette_distance, voxel_offset_maps
 from .network import GuidanceKind
 from .sample_cache import RenderedHands
+from .scene import centre_of
+from .scene_sheet import Tile, draw_tiles
 from .synthetic import render_samples
 
 CUBE_MM = 250.0
 STILL = AugmentConfig(rotation_deg=0, scale_sigma=0, near_jitter_mm=0, far_jitter_mm=0, depth_noise_mm=0)
 KINDS: tuple[GuidanceKind, ...] = ("heatmap", "dist2", "edt2", "edt2m")
 VOXELS = 32
+COLUMNS = 6
+HALF_MM = 165.0  # of the scene that a tile shows, about the hand's centre
 
 
 def draw_guidance_maps(path: Path, seed: int = 11, joint: str = "index_tip") -> None:
@@ -51,12 +56,50 @@ def draw_guidance_maps(path: Path, seed: int = 11, joint: str = "index_tip") -> 
     ):
         _show(place, image, f"vxudir: {name}, seen along y", "viridis" if name == "distance" else "coolwarm")
     figure.suptitle(f"Guidance maps of {joint}, hand {seed}")
+    _save(figure, path)
+
+
+def draw_scene_sheet(path: Path, seed: int, of_each: int) -> int:
+    """Draws `of_each` tiles of every switch of the scenes into a PNG, joints as dots; returns how many tiles there are.
+
+    Raises ConfigError where the file cannot be written.
+    """
+    matplotlib.use("Agg")
+    tiles = list(draw_tiles(seed, of_each))
+    rows = -(-len(tiles) // COLUMNS)
+    figure = Figure(figsize=(2.4 * COLUMNS, 2.6 * rows), layout="constrained")
+    places = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    for place in places:
+        place.set_axis_off()
+    for place, tile in zip(places, tiles, strict=False):
+        _show_tile(place, tile)
+    _save(figure, path)
+    return len(tiles)
+
+
+def _save(figure: Figure, path: Path) -> None:
     try:
         figure.savefig(path, dpi=70)
     except (OSError, ValueError) as error:  # ValueError: an ending that is no kind of picture
         raise ConfigError(
             f"figure {str(path)!r} cannot be written: {error}; name a .png in an existing folder"
         ) from error
+
+
+def _show_tile(place: Axes, tile: Tile) -> None:
+    """The image about the hand, near bright and far dark, nothing black; visible joints green, hidden ones red."""
+    frame, joints = tile.frame.frame, tile.frame.xyz_camera_mm
+    centre = centre_of(joints.astype(np.float64))
+    depth = np.asarray(frame.depth, np.float64) * frame.depth_unit_mm
+    shade = np.where(depth > 0, np.clip(1 - (depth - centre[2] + HALF_MM) / (2.4 * HALF_MM), 0.12, 1), 0)
+    place.imshow(shade, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    uv = project(np, joints, frame.intrinsics)
+    place.scatter(uv[:, 0], uv[:, 1], s=5, c=list(np.where(tile.frame.is_visible, "lime", "red")), linewidths=0)
+    column, row = project(np, centre[None], frame.intrinsics)[0]
+    half_px = HALF_MM / centre[2] * frame.intrinsics.fx_px
+    place.set_xlim(column - half_px, column + half_px)
+    place.set_ylim(row + half_px, row - half_px)
+    place.set_title(f"{tile.title}, {centre[2]:.0f} mm", fontsize=8)
 
 
 def _rendered(seed: int) -> tuple[Array, Array, Float32]:

@@ -36,6 +36,8 @@ PINCH_THUMB = np.array(
 )
 PINCH_FINGER = np.array([[45, 62], [52, 63], [58, 52], [61, 32]], np.float64)
 FIST_THUMB = np.array([21.0, -9, -2, 31, 47])  # over the middle phalanges of index and middle finger, found likewise
+THUMB_REACH = np.array([14.0, 3, 2, 8, 12])  # and from there on to the ring finger
+BESIDE_THUMB = np.array([12.0, -4, 0, 8, 14])  # along the side of the index
 SPREAD = np.array([10.0, 1, -7, -13])  # splay of four spread fingers
 CLOSED = np.array([-8.0, 1, 7, 13])  # and of four that touch
 REST_THUMB = np.array([5.0, 0, 0, 5, 5])
@@ -44,6 +46,12 @@ REST_THUMB = np.array([5.0, 0, 0, 5, 5])
 def sample_pose(asset: HandAsset, anchors_mm: Float64, random: np.random.Generator) -> tuple[Float64, PosedHand]:
     """Angles (19, 3) in rad of a random pose free of self-collision, and the hand in it."""
     kind = KINDS[int(np.searchsorted(CUMULATIVE_SHARES, random.uniform()))]
+    return sample_kind(asset, anchors_mm, kind, random)
+
+
+def sample_any_pose(asset: HandAsset, anchors_mm: Float64, random: np.random.Generator) -> tuple[Float64, PosedHand]:
+    """As `sample_pose`, of all kinds: rare ones too."""
+    kind = ALL_KINDS[int(np.searchsorted(ALL_CUMULATIVE_SHARES, random.uniform()))]
     return sample_kind(asset, anchors_mm, kind, random)
 
 
@@ -183,6 +191,32 @@ def pinching(random: np.random.Generator) -> Float64:
     return row
 
 
+def one_bent(random: np.random.Generator) -> Float64:
+    """One finger bent, the others straight: its middle joint at least, often the knuckle with it."""
+    bent = np.arange(4) == random.integers(4)
+    knuckle = np.where(bent, random.uniform(-5, 85), random.normal(4, 6, 4))
+    middle = np.where(bent, random.uniform(55, 108), np.abs(random.normal(3, 6, 4)))
+    return _row(random, knuckle, middle, _sample_thumb(random), random.uniform(-1, 1))
+
+
+def folded_tips(random: np.random.Generator) -> Float64:
+    """A fist whose end joints are bent too, so that the tips vanish into the palm; the thumb over it or beside it."""
+    is_over = random.uniform() < 0.4
+    thumb = FIST_THUMB + random.normal(0, 5, 5) if is_over else BESIDE_THUMB + random.normal(0, (7, 6, 4, 7, 10))
+    knuckle, middle = random.uniform((55, 86), (80, 104))
+    row = _row(random, knuckle + random.normal(0, 2, 4), middle + random.normal(0, 2, 4), thumb, -0.5)
+    # In the mean hand the tips meet the palm about there (a scan of the capsules in steps of 4 degrees).
+    stopped = 72 - 2.4 * (middle - 94) - 1.7 * (knuckle - 60)
+    row[END] = min(stopped, 76) - random.uniform(5, 16) + random.normal(0, 2, 4)
+    return row
+
+
+def thumb_over_fist(random: np.random.Generator) -> Float64:
+    """A fist with the thumb laid over the fingers, anywhere from the index to the ring finger."""
+    reach = random.uniform(-0.4, 1)
+    return _folded(random, np.ones(4, bool), FIST_THUMB + reach * THUMB_REACH + random.normal(0, 4, 5))
+
+
 def _folded(random: np.random.Generator, folded: Bool, thumb: Float64) -> Float64:
     """Folded fingers (4,) bool in the palm, the others straight."""
     knuckle = np.where(folded, random.uniform(58, 90) + random.normal(0, 4, 4), random.normal(5, 9, 4))
@@ -204,3 +238,6 @@ KINDS: tuple[Kind, ...] = (
     curled, counting, independent, open_hand, pointing, fist, pinching,
 )  # fmt: skip
 CUMULATIVE_SHARES = np.array([0.24, 0.39, 0.57, 0.70, 0.79, 0.86, 1.0])
+# Training draws these; `KINDS` stays as it is, since the fixed sets are drawn from it.
+ALL_KINDS: tuple[Kind, ...] = (*KINDS, one_bent, thumb_over_fist, folded_tips)
+ALL_CUMULATIVE_SHARES = np.array([*(0.80 * CUMULATIVE_SHARES), 0.89, 0.94, 1.0])

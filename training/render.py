@@ -36,22 +36,18 @@ def skin(vertices: Float32, weight_bones: IntArray, weights: Float32, rotations:
 
 
 @compiled
-def dress_forearm(
-    vertices: Float32, elbow_mm: Float64, length_mm: float, sleeve_from_mm: float, sleeve_scale: float
-) -> Float32:
-    """Rest vertices (V, 3) with the forearm flattened beyond length_mm from the wrist, and widened by a sleeve from sleeve_from_mm on."""
+def cut_forearm(vertices: Float32, elbow_mm: Float64, length_mm: float) -> Float32:
+    """Rest vertices (V, 3) with the forearm flattened beyond length_mm from the wrist."""
     result = vertices.copy()
     scale = 1.0 / math.sqrt(elbow_mm[0] ** 2 + elbow_mm[1] ** 2 + elbow_mm[2] ** 2)
     ax, ay, az = elbow_mm[0] * scale, elbow_mm[1] * scale, elbow_mm[2] * scale
     for i in range(len(vertices)):
         x, y, z = vertices[i, 0], vertices[i, 1], vertices[i, 2]
-        along = x * ax + y * ay + z * az
-        if along > min(sleeve_from_mm, length_mm):
-            wide = sleeve_scale if along > sleeve_from_mm else 1.0
-            kept = min(along, length_mm)
-            result[i, 0] = (x - along * ax) * wide + kept * ax
-            result[i, 1] = (y - along * ay) * wide + kept * ay
-            result[i, 2] = (z - along * az) * wide + kept * az
+        beyond = x * ax + y * ay + z * az - length_mm
+        if beyond > 0:
+            result[i, 0] = x - beyond * ax
+            result[i, 1] = y - beyond * ay
+            result[i, 2] = z - beyond * az
     return result
 
 

@@ -1,9 +1,10 @@
-"""Where things stand before the camera: a hand with its forearm, at times a plane behind it or a body beside it.
+"""Where things stand before the camera: a hand with its forearm and what that wears, and what else is about.
 
 `draw_scene` decides, `render_scene` draws what one window of the image sees of it.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,16 +13,27 @@ from handmap.arrays import Bool, Float32, Float64
 from handmap.intrinsics import Intrinsics
 
 from .hand_model import ELBOW, FOREARM, HandAsset, HandShape, PosedHand
-from .render import draw_ellipsoid, draw_mesh, draw_plane, dress_forearm, skin
+from .render import draw_ellipsoid, draw_mesh, draw_plane, skin
+from .rotations import edge_on_rotation, pointing_away_rotation
+from .rotations import turn_x as turn_x
+from .rotations import turn_y as turn_y
+from .rotations import turn_z as turn_z
+from .rotations import uniform_rotation as uniform_rotation
+from .rotations import upright_rotation as upright_rotation
+from .solids import Mesh, moved
+from .surroundings import Ellipsoid, Plane, draw_body_beside, draw_company, draw_plane_behind
+from .worn import draw_clothes
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 FOCALS_PX = (385.0, 475.0, 610.0)
 FLESH_MM = 14.0  # from a joint to the skin around it
-BALL_RADII_MM = ((25, 25, 25), (90, 90, 90))
-TORSO_RADII_MM = ((120, 180, 80), (190, 300, 130))
 LEAST_JOINT_MM = 130.0  # nearer than this neither joint nor forearm may come
 PLACE_ATTEMPTS = 12
 NEAREST_MM, FARTHEST_MM = 250.0, 700.0  # where hands are put
+WHOLE_HAND, HALF_OR_MORE, CUT_HAND = range(21, 22), range(11, 22), range(11, 21)  # joints that lie in the image
+COMPANY_ATTEMPTS = 6
+COMPANY_SEEN = 0.5  # of the hand must stay in sight beside company
+SIGHT_PX = 8  # pixels of the image that one spans where that is counted
 
 
 @dataclass(frozen=True)
@@ -38,43 +50,46 @@ FULL_WINDOW = Window(0, 0, WIDTH_PX, HEIGHT_PX)
 
 
 @dataclass(frozen=True)
-class Ellipsoid:
-    """A body with axes along the camera's."""
-
-    centre_mm: Float64
-    radii_mm: Float64
-
-
-@dataclass(frozen=True)
-class Plane:
-    """Points p with normal . p = distance_mm, camera frame."""
-
-    normal: Float64
-    distance_mm: float
-
-
-@dataclass(frozen=True)
 class Placement:
-    """How scenes are drawn: shares of hands cut by the image border, and of forearms cut short or in a sleeve."""
+    """How scenes are drawn. Shares are of scenes, all else off.
+
+    Cut by the image border; forearm cut short, in a sleeve, with a watch; another hand or a thing in the hand's cube; seen
+    edge-on; pointing away from the camera. Hands are put from nearest_mm to farthest_mm, by equal ratios if is_log_depth.
+    """
 
     border_share: float
     cut_share: float
     sleeve_share: float
+    watch_share: float = 0.0
+    company_share: float = 0.0
+    edge_on_share: float = 0.0
+    pointing_away_share: float = 0.0
+    nearest_mm: float = NEAREST_MM
+    farthest_mm: float = FARTHEST_MM
+    is_log_depth: bool = False
 
 
-TRAINING = Placement(border_share=0.08, cut_share=0.25, sleeve_share=0.12)
 WHOLE = Placement(border_share=0.0, cut_share=0.0, sleeve_share=0.0)
+TRAINING = Placement(
+    border_share=0.12, cut_share=0.25, sleeve_share=0.2, watch_share=0.1, company_share=0.15, edge_on_share=0.12,
+    pointing_away_share=0.1, nearest_mm=200.0, farthest_mm=1000.0, is_log_depth=True,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that can be seen: skin (V, 3) of the hand, its joints_mm (21, 3), both in the camera frame, and clutter."""
+    """Everything that can be seen: skin (V, 3) of the hand, its joints_mm (21, 3), both in the camera frame, and clutter.
+
+    What the forearm has `worn` counts as forearm, `company` does not.
+    """
 
     lens: Intrinsics
     skin_mm: Float32
     joints_mm: Float64
     ellipsoid: Ellipsoid | None
     plane: Plane | None
+    worn: tuple[Mesh, ...] = ()
+    company: tuple[Mesh, ...] = ()
 
 
 def centre_of(joints_mm: Float64) -> Float64:
@@ -88,22 +103,26 @@ def draw_scene(
 ) -> Scene:
     """A random camera before this hand, which lies wholly inside the image but for the placement's border_share."""
     lens = draw_lens(random)
-    at_border = random.uniform() < placement.border_share
-    upright = random.uniform() < 0.5
+    inside = CUT_HAND if random.uniform() < placement.border_share else WHOLE_HAND
+    turn = _draw_view(placement, random)
     while True:
-        rotation = upright_rotation(random) if upright else uniform_rotation(random)
+        rotation = turn(random)
         turned = hand.joints_mm @ rotation.T
         joints = turned - centre_of(turned)
-        joints += place_hand(joints, lens, at_border, random)
+        joints += _place_at(joints, lens, inside, _draw_depth_mm(placement, random), random)
         arm = rotation @ (hand.rotations[FOREARM] @ shape.anchors_mm[ELBOW])
         if _distance_to_camera_mm(joints[0], arm) >= LEAST_JOINT_MM:  # no camera is inside an arm
             break
-    shape = replace(shape, vertices_mm=_dress(shape, placement, random))
+    shape, clothes = draw_clothes(shape, placement.cut_share, placement.sleeve_share, placement.watch_share, random)
     skin_mm = skin_of(asset, shape, hand, rotation, joints[0])
+    arm_offset = hand.offsets_mm[FOREARM] @ rotation.T + joints[0]
+    worn = tuple(moved(mesh, rotation @ hand.rotations[FOREARM], arm_offset) for mesh in clothes)
     kind = random.uniform()
-    plane = _plane_behind(joints, random) if kind < 0.15 else None
-    ellipsoid = _body_beside(joints, random) if 0.15 <= kind < 0.30 else None
-    return Scene(lens, skin_mm, joints, ellipsoid, plane)
+    plane = draw_plane_behind(joints, random) if kind < 0.15 else None
+    ellipsoid = draw_body_beside(joints, centre_of(joints), random) if 0.15 <= kind < 0.30 else None
+    scene = Scene(lens, skin_mm, joints, ellipsoid, plane, worn)
+    is_accompanied = placement.company_share > 0 and random.uniform() < placement.company_share
+    return _with_company(asset, scene, random) if is_accompanied else scene
 
 
 def skin_of(asset: HandAsset, shape: HandShape, hand: PosedHand, rotation: Float64, wrist_mm: Float64) -> Float32:
@@ -118,7 +137,11 @@ def render_scene(asset: HandAsset, scene: Scene, window: Window) -> tuple[Float3
     z_mm = np.zeros((window.height, window.width), np.float32)
     is_hand = np.zeros((window.height, window.width), np.bool_)
     lens = np.array([scene.lens.fx_px, scene.lens.fy_px, scene.lens.cx_px - window.left, scene.lens.cy_px - window.top])
+    for mesh in scene.company:  # before the hand, which marks what it then covers
+        draw_mesh(z_mm, np.empty_like(is_hand), mesh.xyz_mm, mesh.triangles, lens)
     draw_mesh(z_mm, is_hand, scene.skin_mm, asset.triangles, lens)
+    for mesh in scene.worn:
+        draw_mesh(z_mm, is_hand, mesh.xyz_mm, mesh.triangles, lens)
     if scene.ellipsoid is not None:
         draw_ellipsoid(z_mm, is_hand, scene.ellipsoid.centre_mm, scene.ellipsoid.radii_mm, lens)
     if scene.plane is not None:
@@ -133,43 +156,6 @@ def draw_lens(random: np.random.Generator) -> Intrinsics:
     return Intrinsics(WIDTH_PX, HEIGHT_PX, focal, focal * aspect, cx, cy)
 
 
-def uniform_rotation(random: np.random.Generator) -> Float64:
-    """A rotation (3, 3) uniform over SO(3), from a normal quaternion."""
-    w, x, y, z = _unit(random.normal(size=4))
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
-def upright_rotation(random: np.random.Generator) -> Float64:
-    """Fingers up with any yaw, tilted to a side and to or from the camera by about 25 degrees."""
-    pitch, roll = np.radians(np.clip(random.normal(0, 25, 2), -70, 70))
-    yaw = random.uniform(0, 2 * math.pi)
-    return turn_z(roll) @ turn_x(pitch) @ turn_y(yaw)
-
-
-def turn_x(angle: float) -> Float64:
-    """Rotation (3, 3) about the x axis by an angle in rad."""
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
-
-
-def turn_y(angle: float) -> Float64:
-    """Rotation (3, 3) about the y axis by an angle in rad."""
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-
-
-def turn_z(angle: float) -> Float64:
-    """Rotation (3, 3) about the z axis by an angle in rad."""
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-
-
 def place_hand(
     joints_mm: Float64,
     lens: Intrinsics,
@@ -178,15 +164,67 @@ def place_hand(
     farthest_mm: float = FARTHEST_MM,
 ) -> Float64:
     """Where the hand's centre (3,) goes so that all joints, flesh included, are in the image; farther off if they cannot be."""
-    z_mm = max(random.uniform(NEAREST_MM, farthest_mm), LEAST_JOINT_MM - float(joints_mm[:, 2].min()))
+    z_mm = random.uniform(NEAREST_MM, farthest_mm)
+    return _place_at(joints_mm, lens, HALF_OR_MORE if at_border else WHOLE_HAND, z_mm, random)
+
+
+def _place_at(joints_mm: Float64, lens: Intrinsics, wanted: range, z_mm: float, random: np.random.Generator) -> Float64:
+    """Where the hand's centre (3,) goes so that a wanted number of joints is in the image, at z_mm or farther off."""
+    z_mm = max(z_mm, LEAST_JOINT_MM - float(joints_mm[:, 2].min()))
     while True:
         for _ in range(PLACE_ATTEMPTS):
             u, v = random.uniform((0, 0), (WIDTH_PX, HEIGHT_PX))
             centre = np.array([(u - lens.cx_px) / lens.fx_px, (v - lens.cy_px) / lens.fy_px, 1.0]) * z_mm
-            inside = _joints_inside(joints_mm + centre, lens)
-            if inside == len(joints_mm) or (at_border and inside > len(joints_mm) // 2):
+            if _joints_inside(joints_mm + centre, lens) in wanted:
                 return centre
         z_mm *= 1.08
+
+
+def _draw_depth_mm(placement: Placement, random: np.random.Generator) -> float:
+    nearest, farthest = placement.nearest_mm, placement.farthest_mm
+    if placement.is_log_depth:
+        return math.exp(random.uniform(math.log(nearest), math.log(farthest)))
+    return random.uniform(nearest, farthest)
+
+
+def _draw_view(placement: Placement, random: np.random.Generator) -> Callable[[np.random.Generator], Float64]:
+    """What draws the rotation of the hand."""
+    edge_on, pointing = placement.edge_on_share, placement.pointing_away_share
+    if edge_on + pointing > 0:
+        kind = random.uniform()
+        if kind < edge_on:
+            return edge_on_rotation
+        if kind < edge_on + pointing:
+            return pointing_away_rotation
+    return upright_rotation if random.uniform() < 0.5 else uniform_rotation
+
+
+def _with_company(asset: HandAsset, scene: Scene, random: np.random.Generator) -> Scene:
+    """The scene with something in the hand's cube that leaves COMPANY_SEEN of the hand in sight; without if none was found."""
+    alone = _hand_in_sight(asset, scene)
+    for _ in range(COMPANY_ATTEMPTS):
+        mesh = draw_company(asset, scene.joints_mm, centre_of(scene.joints_mm), uniform_rotation(random), random)
+        joined = replace(scene, company=(mesh,))
+        if mesh.xyz_mm[:, 2].min() > LEAST_JOINT_MM and _hand_in_sight(asset, joined) >= COMPANY_SEEN * alone:
+            return joined
+    return scene
+
+
+def _hand_in_sight(asset: HandAsset, scene: Scene) -> int:
+    """How many coarse pixels show skin that lies within the joints' box, company before it or not."""
+    lens = scene.lens
+    coarse = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px]) / SIGHT_PX
+    z_mm = np.zeros((HEIGHT_PX // SIGHT_PX, WIDTH_PX // SIGHT_PX), np.float32)
+    is_hand = np.zeros(z_mm.shape, np.bool_)
+    for mesh in scene.company:
+        draw_mesh(z_mm, np.empty_like(is_hand), mesh.xyz_mm, mesh.triangles, coarse)
+    draw_mesh(z_mm, is_hand, scene.skin_mm, asset.triangles, coarse)
+    low, high = scene.joints_mm.min(axis=0) - FLESH_MM, scene.joints_mm.max(axis=0) + FLESH_MM
+    rows, columns = np.nonzero(is_hand)
+    z = z_mm[rows, columns]
+    rays = np.stack([(columns - coarse[2]) / coarse[0], (rows - coarse[3]) / coarse[1], np.ones(len(z))], axis=1)
+    points = rays * z[:, None]
+    return int(((points > low) & (points < high)).all(axis=1).sum())
 
 
 def _distance_to_camera_mm(start_mm: Float64, along_mm: Float64) -> float:
@@ -203,42 +241,3 @@ def _joints_inside(joints_mm: Float64, lens: Intrinsics) -> int:
     spare = FLESH_MM / z * lens.fx_px
     inside = (u > spare) & (u < WIDTH_PX - spare) & (v > spare) & (v < HEIGHT_PX - spare)
     return int(inside.sum())
-
-
-def _dress(shape: HandShape, placement: Placement, random: np.random.Generator) -> Float32:
-    """Rest vertices with the forearm cut short or in a sleeve, as the placement's shares ask."""
-    cut, sleeve, length, start, width, near = random.uniform((0, 0, 0, 25, 1.08, 0), (1, 1, 1, 120, 1.5, 1))
-    short_mm = 5 + 35 * length if near < 0.4 else 40 + 140 * length
-    length_mm = short_mm if cut < placement.cut_share else math.inf
-    sleeve_mm = start if sleeve < placement.sleeve_share else math.inf
-    if math.isinf(length_mm) and math.isinf(sleeve_mm):
-        return shape.vertices_mm
-    return dress_forearm(shape.vertices_mm, shape.anchors_mm[-1], length_mm, sleeve_mm, width)
-
-
-def _plane_behind(joints_mm: Float64, random: np.random.Generator) -> Plane:
-    """A tilted plane that all joints stand before, by 12 to 260 mm at least."""
-    tilt, about = math.radians(random.uniform(0, 45)), random.uniform(0, 2 * math.pi)
-    normal = np.array([math.sin(tilt) * math.cos(about), math.sin(tilt) * math.sin(about), math.cos(tilt)])
-    gap_mm = 12 + 250 * random.uniform() ** 2
-    return Plane(normal, float((joints_mm @ normal).max()) + gap_mm)
-
-
-def _body_beside(joints_mm: Float64, random: np.random.Generator) -> Ellipsoid:
-    """A ball (or something as small and rounded) or a torso whose outline seen from the camera about touches the hand's, nearer to it or as far."""
-    centre = centre_of(joints_mm)
-    reach = float(np.linalg.norm((joints_mm - centre)[:, :2], axis=1).max())
-    low, high = BALL_RADII_MM if random.uniform() < 0.5 else TORSO_RADII_MM
-    radii = np.array(low) + (np.array(high) - low) * random.uniform(size=3)
-    about = random.uniform(0, 2 * math.pi)
-    direction = np.array([math.cos(about), math.sin(about)])
-    extent = 1 / math.hypot(direction[0] / radii[0], direction[1] / radii[1])
-    beside = direction * (reach * random.uniform(0.75, 1.15) + extent * random.uniform(1.0, 1.15))
-    z_mm = max(float(centre[2] + random.uniform(-150, 60)), 160 + float(radii[2]))
-    # Shift along the ray, so that the two stay side by side in the image at whatever depth the body stands.
-    return Ellipsoid(np.array([*((centre[:2] + beside) * (z_mm / centre[2])), z_mm]), radii)
-
-
-def _unit(vector: Float64) -> Float64:
-    unit: Float64 = vector / np.linalg.norm(vector)
-    return unit

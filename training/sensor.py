@@ -4,25 +4,30 @@ Noise is a function of the seed and the pixel alone, so it depends on neither th
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from handmap.arrays import Bool, Float32, Float64, Uint16
 
 from .compiled import compiled
+from .faults import add_salt, punch_holes
+from .optics import EDGE_MM, Optics, pass_optics
 
 BASELINE_MM = 50.0  # of a structured-light or stereo module of headset size
 GRID_SHIFT = 3
 GRID_PX = 1 << GRID_SHIFT  # spacing of the correlated noise
 RIM_PX = 2  # the outermost pixels of a window stay empty, as a matcher leaves them
-EDGE_MM = 15.0  # a step between neighbours that makes both an edge
 FLYING_MM = 60.0  # a flying pixel lands at most this far behind its surface
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """One camera's faults. Disparity figures are in pixels; rates are probabilities per pixel."""
+    """One camera's faults. Disparity figures are in pixels; rates are probabilities per pixel.
+
+    near_salt is the share of all pixels that stand before the hand, hole_share that of the hand's pixels lost in blobs.
+    """
 
     depth_unit_mm: float
     white_px: float
@@ -34,6 +39,9 @@ class Sensor:
     least_mm: float
     holes: Float64  # (K, 3) row, column, radius, in pixels of the window
     seed: int
+    optics: Optics | None = None
+    near_salt: float = 0.0
+    hole_share: float = 0.0
 
 
 def draw_sensor(random: np.random.Generator, depth_unit_mm: float, height_px: int, width_px: int) -> Sensor:
@@ -48,8 +56,37 @@ def draw_sensor(random: np.random.Generator, depth_unit_mm: float, height_px: in
     return Sensor(depth_unit_mm, white, correlated, step_px, jitter, lost, flying, least, holes, seed)
 
 
+def draw_stereo(random: np.random.Generator, depth_unit_mm: float, height_px: int, width_px: int) -> Sensor:
+    """An active stereo camera: one side of near edges in shadow, edges fat, steps and slow noise coarse."""
+    plain = draw_sensor(random, depth_unit_mm, height_px, width_px)
+    shadow_mm, correlated, step = random.uniform((20, 0.06, 0.0), (75, 0.2, 1.0))
+    side = 1.0 if random.uniform() < 0.5 else -1.0
+    optics = Optics(shadow_mm=side * shadow_mm, fat_px=int(random.integers(1, 3)))
+    return replace(
+        plain, correlated_px=correlated, step_px=2.0 ** -(2 + 2 * step), flying_edge_rate=0.02, optics=optics
+    )
+
+
+def draw_time_of_flight(random: np.random.Generator, depth_unit_mm: float, height_px: int, width_px: int) -> Sensor:
+    """A time of flight camera: many flying pixels on both sides of edges, round corners, grain where little light returns."""
+    plain = draw_sensor(random, depth_unit_mm, height_px, width_px)
+    roundness, grain_mm, flying, lost = random.uniform((0.0, 0.4, 0.3, 0.0), (0.5, 2.2, 0.8, 0.15))
+    return replace(
+        plain, white_px=0.0, correlated_px=0.3 * plain.correlated_px, step_px=1 / 1024, lost_edge_rate=lost,
+        flying_edge_rate=flying, optics=Optics(roundness=roundness, grain_mm=grain_mm),
+    )  # fmt: skip
+
+
+def draw_any_sensor(random: np.random.Generator, depth_unit_mm: float, height_px: int, width_px: int) -> Sensor:
+    """A random sensor of a random family, with no near salt or large holes."""
+    draw = FAMILIES[int(np.searchsorted(CUMULATIVE_FAMILIES, random.uniform()))]
+    return draw(random, depth_unit_mm, height_px, width_px)
+
+
 def sense(z_mm: Float32, is_hand: Bool, focal_px: float, sensor: Sensor) -> tuple[Uint16, Bool]:
     """Raw depth (H, W) in units of the sensor and the mask that belongs to it, from an ideal z-buffer and its mask."""
+    if sensor.optics is not None:
+        z_mm, is_hand = pass_optics(z_mm, is_hand, focal_px, sensor.optics, sensor.seed)
     figures = np.array(
         [
             sensor.depth_unit_mm, sensor.white_px, sensor.correlated_px, sensor.step_px, sensor.jitter_rate,
@@ -58,6 +95,10 @@ def sense(z_mm: Float32, is_hand: Bool, focal_px: float, sensor: Sensor) -> tupl
     )  # fmt: skip
     raw, mask = _sense(z_mm, is_hand, figures, np.uint64(sensor.seed))
     _punch(raw, mask, sensor.holes)
+    if sensor.hole_share > 0:
+        raw, mask = punch_holes(raw, mask, sensor.hole_share, sensor.seed)
+    if sensor.near_salt > 0:
+        raw, mask = add_salt(raw, mask, sensor.depth_unit_mm, sensor.near_salt, sensor.seed)
     return raw, mask
 
 
@@ -173,3 +214,11 @@ def _punch(raw: Uint16, mask: Bool, holes: Float64) -> None:
                 if (row - centre_row) ** 2 + (column - centre_column) ** 2 < radius * radius:
                     raw[row, column] = 0
                     mask[row, column] = False
+
+
+FAMILIES: tuple[Callable[[np.random.Generator, float, int, int], Sensor], ...] = (
+    draw_sensor, draw_stereo, draw_time_of_flight,
+)  # fmt: skip
+CUMULATIVE_FAMILIES = np.array(
+    [0.5, 0.75, 1.0]
+)  # structured light most, since `synthetic:val` and the boards' cameras are near it

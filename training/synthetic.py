@@ -4,7 +4,7 @@ No crop jitter, rotation or scaling here: `augment` does that on the canvas, so 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +13,27 @@ from handmap.arrays import Bool, Float32, Float64
 from handmap.joints import JOINT_COUNT
 
 from .canvas import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM, EMPTY, print_canvas
-from .hand_model import HandAsset, load_hand_asset, shape_hand, train_coefficients
+from .hand_model import HandAsset, HandShape, load_hand_asset, shape_hand, train_coefficients
 from .no_hand import render_no_hand
-from .poses import sample_pose
+from .poses import sample_any_pose
 from .scene import HEIGHT_PX, TRAINING, WIDTH_PX, Scene, Window, centre_of, draw_scene, render_scene
-from .sensor import draw_sensor, sense
+from .sensor import Sensor, draw_any_sensor, sense
+from .shape_variation import draw_variation, vary_shape
 
 __all__ = ["CANVAS_MM", "CANVAS_PX", "CANVAS_UNIT_MM", "EMPTY", "SampleBatch", "render_samples"]
 
-SEED_DOMAIN = 5  # keeps these streams apart from those of validation and motion
+SEED_DOMAIN = (
+    61  # streams of their own: 3, 4 are validation and calibration, 5 motion, 25, 26 palms, 41 two hands, 43 smoothing
+)
 DEPTH_UNITS_MM = (1.0, 0.125)  # what RealSense cameras deliver
 NEAR_CLUTTER_MM = 60.0
 NO_HAND_SHARE = 0.18
 LEAST_HAND_CELLS = 300  # of the canvas; a fist seen end on has about 1500
 SCENE_ATTEMPTS = 8
+VARIED_SHARE = 0.7  # of hands: shapes beyond the base mesh
+VARIED_SIZE = 0.6  # how much of its base shape, mostly its size, such a hand keeps: the scales bring their own
+SALT_SHARE, SALT = 0.08, (0.002, 0.015)  # of samples, and of their pixels
+HOLES_SHARE, HOLES = 0.10, (0.05, 0.35)  # of samples, and of the hand in them
 MARGIN_PX = 3  # for jitter at the window's rim
 
 
@@ -59,8 +66,8 @@ def _render_sample(seed: int) -> tuple[NDArray[np.int16], Bool, Float64]:
     if random.uniform() < NO_HAND_SHARE:
         return *render_no_hand(random), np.full((JOINT_COUNT, 3), np.nan)
     asset = load_hand_asset()
-    shape = shape_hand(asset, train_coefficients(asset, random))
-    _, hand = sample_pose(asset, shape.anchors_mm, random)
+    shape = draw_shape(asset, random)
+    _, hand = sample_any_pose(asset, shape.anchors_mm, random)
     for _ in range(SCENE_ATTEMPTS):
         scene = draw_scene(asset, shape, hand, TRAINING, random)
         canvas, is_hand = _see(asset, scene, random)
@@ -69,24 +76,43 @@ def _render_sample(seed: int) -> tuple[NDArray[np.int16], Bool, Float64]:
     return canvas, is_hand, scene.joints_mm - centre_of(scene.joints_mm)
 
 
+def draw_shape(asset: HandAsset, random: np.random.Generator) -> HandShape:
+    """A person that training may see, mostly with proportions far from the base mesh's."""
+    coefficients = train_coefficients(asset, random)
+    if random.uniform() >= VARIED_SHARE:
+        return shape_hand(asset, coefficients)
+    return vary_shape(asset, shape_hand(asset, VARIED_SIZE * coefficients), draw_variation(random))
+
+
+def draw_faulty_sensor(random: np.random.Generator, depth_unit_mm: float, height_px: int, width_px: int) -> Sensor:
+    """A sensor of any family, now and then with salt before the hand or holes in it."""
+    sensor = draw_any_sensor(random, depth_unit_mm, height_px, width_px)
+    salted, holed = random.uniform(size=2) < (SALT_SHARE, HOLES_SHARE)
+    return replace(
+        sensor,
+        near_salt=random.uniform(*SALT) if salted else 0.0,
+        hole_share=random.uniform(*HOLES) if holed else 0.0,
+    )
+
+
 def _see(asset: HandAsset, scene: Scene, random: np.random.Generator) -> tuple[NDArray[np.int16], Bool]:
     """Canvas and mask of what a random sensor sees of the scene."""
     centre = centre_of(scene.joints_mm)
     window = _window(scene, centre)
     z_mm, drawn = render_scene(asset, scene, window)
     unit_mm = DEPTH_UNITS_MM[int(random.integers(len(DEPTH_UNITS_MM)))]
-    raw, mask = sense(z_mm, drawn, scene.lens.fx_px, draw_sensor(random, unit_mm, window.height, window.width))
+    raw, mask = sense(z_mm, drawn, scene.lens.fx_px, draw_faulty_sensor(random, unit_mm, window.height, window.width))
     lens = scene.lens
     offsets = np.array([lens.fx_px, lens.fy_px, lens.cx_px - window.left, lens.cy_px - window.top])
     return print_canvas(raw, mask, unit_mm, offsets, centre)
 
 
 def _window(scene: Scene, centre_mm: Float64) -> Window:
-    """The part of the image that the canvas can show: the skin inside its cube, or the whole cube where there is clutter."""
+    """The part of the image that the canvas can show: skin and clothes inside its cube, or the whole cube where there is clutter."""
     half = CANVAS_MM / 2
-    if scene.plane is None and scene.ellipsoid is None:
-        near = (np.abs(scene.skin_mm - centre_mm) < half).all(axis=1)
-        points = scene.skin_mm[near]
+    if scene.plane is None and scene.ellipsoid is None and not scene.company:
+        drawn = np.concatenate([scene.skin_mm, *(mesh.xyz_mm for mesh in scene.worn)])
+        points = drawn[(np.abs(drawn - centre_mm) < half).all(axis=1)]
     else:
         # Nearer than this, clutter at the canvas's rim may be missing: the window would grow to the whole image for it.
         corners = np.array([[x, y, z] for x in (-half, half) for y in (-half, half) for z in (-NEAR_CLUTTER_MM, half)])

@@ -9,7 +9,7 @@ from handmap.arrays import Bool, Float32, Float64
 from training.compiled import IntArray
 from training.hand_model import load_hand_asset, pose_hand, shape_hand
 from training.poses import sample_pose
-from training.render import draw_ellipsoid, draw_mesh, draw_plane, dress_forearm, skin
+from training.render import cut_forearm, draw_ellipsoid, draw_mesh, draw_plane, skin
 
 LENS = np.array([150.0, 152.0, 47.3, 35.8])
 HEIGHT, WIDTH = 72, 96
@@ -118,7 +118,7 @@ def test_forearm_is_cut_and_the_hand_left_alone() -> None:
     elbow = shape.anchors_mm[-1]
     along = elbow / np.linalg.norm(elbow)
 
-    cut = dress_forearm(shape.vertices_mm, elbow, 60.0, math.inf, 1.2)
+    cut = cut_forearm(shape.vertices_mm, elbow, 60.0)
 
     before = shape.vertices_mm @ along
     assert (cut @ along).max() == pytest.approx(60, abs=0.01)  # mm
