@@ -19,7 +19,9 @@ NETWORK = "network."
 
 
 class Checkpoint(NamedTuple):
-    """Where a run is: weights and optimiser as state dicts, and the validation error in mm of the best weights so far."""
+    """Where a run is: weights and optimiser as state dicts, the validation error in mm of the best weights so far, and the
+    wall time that it has taken.
+    """
 
     network: dict[str, Any]
     average: dict[str, Any]
@@ -29,6 +31,7 @@ class Checkpoint(NamedTuple):
     smoothed: dict[str, float]
     best_error_mm: float
     identity: dict[str, object]
+    elapsed_s: float = 0.0
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

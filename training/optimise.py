@@ -86,14 +86,21 @@ def make_optimiser(network: nn.Module, config: Schedule) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
-def learning_rate_at(samples: int, config: Schedule) -> float:
-    """The rate after so many samples: linear warm-up, then a cosine down to 1 % at the end of the budget."""
+def learning_rate_at(samples: int, config: Schedule, spent: float = 0.0) -> float:
+    """The rate after so many samples: linear warm-up, then a cosine down to 1 % at the end of the budget.
+
+    spent is the share of a budget in wall time, over which the cosine runs instead; of one in samples it stays 0.
+    """
+    peak = config.learning_rate * falling_share(spent)
     if samples < config.warmup_samples:
-        return config.learning_rate * (samples + config.batch_samples) / (config.warmup_samples + config.batch_samples)
+        return peak * (samples + config.batch_samples) / (config.warmup_samples + config.batch_samples)
     span = max(1, config.total_samples - config.warmup_samples)
-    progress = min(1.0, (samples - config.warmup_samples) / span)
-    share = FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * progress))
-    return config.learning_rate * share
+    return peak * falling_share((samples - config.warmup_samples) / span)
+
+
+def falling_share(progress: float) -> float:
+    """1 at the beginning, along a cosine down to 1 % at the end and beyond."""
+    return FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def step_optimiser(optimiser: torch.optim.Optimizer, weights: Iterable[Tensor], rate: float) -> None:

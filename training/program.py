@@ -20,7 +20,7 @@ from handmap.values import CROP_PX
 from .augment import BACKGROUND
 from .checkpoint import Checkpoint
 from .network import HandMap, measure_size
-from .train_config import TrainConfig, identity_of
+from .train_config import TrainConfig, identity_of, length_of
 from .validate import ValidationSet, predict
 
 # Deviations of the scale augmentation that count as trained for.
@@ -80,7 +80,7 @@ def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, c
         normalisation=Normalisation(near=-1.0, far=1.0, background=BACKGROUND),
         confidence=fit_confidence(looks, output_names(network)),
         made_from={
-            "config": identity_of(config) | {"total_samples": config.total_samples},
+            "config": identity_of(config) | length_of(config),
             "commit": commit_of_sources(),
             "samples": checkpoint.samples,
             "validation": {

@@ -38,11 +38,12 @@ class Learner(Generic[NetworkT]):
 
 
 class RunState(NamedTuple):
-    """Where a run is: steps done, figures of the last of them by name, and the least error so far."""
+    """Where a run is: steps done, figures of the last of them by name, the least error so far, and the wall time taken."""
 
     step: int
     smoothed: dict[str, float]
     best_error: float
+    elapsed_s: float = 0.0
 
 
 def begin(network: NetworkT, config: Schedule) -> Learner[NetworkT]:
@@ -64,13 +65,18 @@ def restore(folder: Path, learner: Learner[NetworkT], identity: dict[str, object
     learner.network.load_state_dict(saved.network)
     learner.average.load_state_dict(saved.average)
     learner.optimiser.load_state_dict(saved.optimiser)
-    return RunState(saved.step, dict(saved.smoothed), saved.best_error_mm)
+    return RunState(saved.step, dict(saved.smoothed), saved.best_error_mm, saved.elapsed_s)
 
 
-def take_step(learner: Learner[NetworkT], loss: Tensor, step: int, config: AveragedSchedule) -> None:
-    """Moves the weights against the loss's gradient, and the averaged ones after them; `step` counts from 0."""
+def take_step(
+    learner: Learner[NetworkT], loss: Tensor, step: int, config: AveragedSchedule, spent: float = 0.0
+) -> None:
+    """Moves the weights against the loss's gradient, and the averaged ones after them; `step` counts from 0.
+
+    spent is the share of a budget in wall time, 0 of one in samples.
+    """
     loss.backward()  # type: ignore[no-untyped-call]  # torch stubs
-    rate = learning_rate_at(step * config.batch_samples, config)
+    rate = learning_rate_at(step * config.batch_samples, config, spent)
     step_optimiser(learner.optimiser, learner.network.parameters(), rate)
     update_average(learner.average, learner.network, step, config.average_decay)
 
@@ -88,6 +94,7 @@ def take_snapshot(
         smoothed=state.smoothed,
         best_error_mm=state.best_error,
         identity=identity,
+        elapsed_s=state.elapsed_s,
     )
 
 

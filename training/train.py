@@ -1,11 +1,11 @@
 """The training loop: batches in, steps, validation, checkpoints; resumes by itself from the last checkpoint of its folder.
 
-The step is in `optimise`, checkpoints in `resumable`, the data in `sample_stream`, the trained program in `program`.
+The step is in `optimise`, checkpoints in `resumable`, the data in `streams`, the trained program in `program`.
 """
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +15,14 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from handmap.errors import ConfigError, ModelError
-from handmap.progress import track_progress
+from handmap.progress import Advance, track_progress
 
+from .budget import Clock
 from .checkpoint import BEST, read_checkpoint, read_weights
 from .distributed import Place, join_processes
 from .network import HandMap
 from .optimise import Losses, Trainee, learning_rate_at
+from .pool_stream import DeviceBatch
 from .program import write_program
 from .resumable import (
     Learner,
@@ -33,13 +35,20 @@ from .resumable import (
     take_step,
     write_checkpoints,
 )
-from .sample_cache import ShardMaker, open_cache
-from .sample_stream import SampleStream, TrainingBatch, rounds_of
+from .streams import open_stream
 from .train_config import TrainConfig, identity_of
 from .validate import ValidationSet, make_validation_set, predict
 
 SMOOTHING = 0.9
 CHECK_EVERY_STEPS = 20
+
+
+class _Source(NamedTuple):
+    """What a run learns from, what it is scored on in the first process, and its clock."""
+
+    batches: Iterator[DeviceBatch]
+    validation: ValidationSet | None
+    clock: Clock
 
 
 class Run(NamedTuple):
@@ -52,8 +61,10 @@ class Run(NamedTuple):
 def train(config: TrainConfig) -> Path:
     """Trains until the budget is spent and writes `handmap.pt2` and `handmap.json` from the best averaged weights.
 
-    Gives the path of the program. A run that was killed goes on from its last checkpoint, exactly as if it had not been.
+    Gives the path of the program. A run that was killed goes on from its last checkpoint: of the cache's stream exactly as if
+    it had not been, and of a budget in wall time for what is left of it.
     """
+    started_s = time.monotonic()
     torch.set_num_threads(config.threads)
     try:
         config.out.mkdir(parents=True, exist_ok=True)
@@ -61,30 +72,23 @@ def train(config: TrainConfig) -> Path:
         raise ConfigError(
             f"training output {str(config.out)!r} cannot be made: {error}; name a folder that can be written"
         ) from error
-    with join_processes(config.batch_samples) as place:
+    path = config.out / "handmap.pt2"
+    with join_processes(config.batch_samples, config.device) as place:
         run = _begin(config, place)
         state = restore(config.out, run.learner, identity_of(config))
-        folder = open_cache(config.cache)
+        clock = Clock(started_s, state.elapsed_s)
         with ExitStack() as stack:
-            check = _do_nothing
-            if place.is_renderer:
-                maker = stack.enter_context(
-                    ShardMaker(folder, config.cache, rounds_of(config) + config.cache.window_shards - 2)
-                )
-                check = maker.check
-            stream = SampleStream(folder, config, place.share, check)
-            batches = _follow_rounds(stream, maker if place.is_renderer else None, state.step, config)
-            _loop(run, state, batches, config, place)
-        path = config.out / "handmap.pt2"
-        if place.is_first:
+            batches: Iterator[DeviceBatch] = iter(())
+            if not _is_over(state, config):
+                batches = stack.enter_context(open_stream(config, place, state.step))
+            # While the first samples are drawn.
+            validation = make_validation_set(config) if place.is_first else None
+            _loop(run, state, _Source(batches, validation, clock), config, place)
+        if validation is not None:
             best = read_checkpoint(config.out / BEST)
             run.learner.average.load_state_dict(best.average)
-            write_program(path, run.learner.average.cpu(), make_validation_set(config), config, best)
-        return path
-
-
-def _do_nothing() -> None:
-    """The check of a process that renders nothing itself."""
+            write_program(path, run.learner.average.cpu(), validation, config, best)
+    return path
 
 
 def _begin(config: TrainConfig, place: Place) -> Run:
@@ -107,51 +111,47 @@ def _begin(config: TrainConfig, place: Place) -> Run:
     return Run(learner, parallel)
 
 
-def _follow_rounds(
-    stream: SampleStream, maker: ShardMaker | None, step: int, config: TrainConfig
-) -> Iterator[TrainingBatch]:
-    """The batches from `step` on, telling the maker of samples how far training is."""
-    if maker is not None:
-        maker.move_to(stream.round_of(step))
-    for batch in stream.batches(step, config.steps):
-        yield batch
-        step += 1
-        if maker is not None:
-            maker.move_to(stream.round_of(step))
-
-
-def _loop(run: Run, state: RunState, batches: Iterator[TrainingBatch], config: TrainConfig, place: Place) -> None:
+def _loop(run: Run, state: RunState, source: _Source, config: TrainConfig, place: Place) -> None:
     """Steps to the end of the budget; validates and writes checkpoints in the first process."""
-    validation = make_validation_set(config) if place.is_first else None
     error_mm, saved_s = float("nan"), time.monotonic()
     with ExitStack() as stack:
-        advance = None
-        if place.is_first:
-            first = state.step * config.batch_samples
-            advance = stack.enter_context(
-                track_progress("train", config.steps * config.batch_samples, "samples", first)
-            )
-        for batch in batches:
+        advance = stack.enter_context(_show_progress(state, config)) if place.is_first else None
+        for batch in source.batches:
             # Dropout is a function of seed and step, so that a resumed run repeats it.
             torch.manual_seed(hash((config.seed, state.step, place.share.rank)))
-            losses: Losses = run.parallel(*_to_device(batch, place.device))
-            take_step(run.learner, losses.total, state.step, config)
-            state = _count(state, losses)
-            if advance is not None and validation is not None:
-                is_scored, is_best = is_due(state.step, config.validate_every_samples, config), False
+            losses: Losses = run.parallel(*batch)
+            take_step(run.learner, losses.total, state.step, config, state.elapsed_s / config.budget_s)
+            state = _count(state, losses)._replace(elapsed_s=source.clock.elapsed_s())
+            is_over = _is_over(state, config)
+            if advance is not None and source.validation is not None:
+                is_scored, is_best = is_over or is_due(state.step, config.validate_every_samples, config), False
                 if is_scored:
-                    error_mm = _validate(run.learner.average, state, validation, config)
+                    error_mm = _validate(run.learner.average, state, source.validation, config)
                     is_best = error_mm < state.best_error
                     state = state._replace(best_error=min(state.best_error, error_mm))
                 if is_scored or time.monotonic() - saved_s > config.checkpoint_every_s:
                     snapshot = take_snapshot(run.learner, state, config, identity_of(config))
                     write_checkpoints(config.out, snapshot, is_best)
                     saved_s = time.monotonic()
-                advance(state.step * config.batch_samples, _note(state, error_mm))
+                advance(_done(state, config), _note(state, error_mm, config))
+            if is_over:
+                break
 
 
-def _to_device(batch: TrainingBatch, device: torch.device) -> list[torch.Tensor | None]:
-    return [None if array is None else torch.from_numpy(array).to(device, non_blocking=True) for array in batch]
+def _is_over(state: RunState, config: TrainConfig) -> bool:
+    return state.step >= config.steps or state.elapsed_s >= config.budget_s
+
+
+def _show_progress(state: RunState, config: TrainConfig) -> AbstractContextManager[Advance]:
+    """In samples or in seconds, as the budget is."""
+    first = _done(state, config)
+    if config.budget is None:
+        return track_progress("train", config.steps * config.batch_samples, "samples", first)
+    return track_progress("train", round(config.budget_s), "s", first)
+
+
+def _done(state: RunState, config: TrainConfig) -> int:
+    return state.step * config.batch_samples if config.budget is None else int(state.elapsed_s)
 
 
 def _count(state: RunState, losses: Losses) -> RunState:
@@ -167,7 +167,7 @@ def _count(state: RunState, losses: Losses) -> RunState:
                     f"training step {step}: the {name} loss is {value}; start again with a lower learning_rate"
                 )
             smoothed[name] = SMOOTHING * smoothed.get(name, value) + (1 - SMOOTHING) * value
-    return RunState(step, smoothed, state.best_error)
+    return state._replace(step=step, smoothed=smoothed)
 
 
 def _validate(average: HandMap, state: RunState, validation: ValidationSet, config: TrainConfig) -> float:
@@ -179,7 +179,8 @@ def _validate(average: HandMap, state: RunState, validation: ValidationSet, conf
         "samples": samples,
         "mean_mm": round(mean_mm, 3),
         "median_mm": round(float(np.nanmedian(error_mm)), 3),
-        "learning_rate": learning_rate_at(samples, config),
+        "learning_rate": learning_rate_at(samples, config, state.elapsed_s / config.budget_s),
+        "elapsed_s": round(state.elapsed_s, 1),
         "unix_s": round(time.time()),
         **{f"{name}_loss": value for name, value in state.smoothed.items()},
     }
@@ -187,6 +188,6 @@ def _validate(average: HandMap, state: RunState, validation: ValidationSet, conf
     return mean_mm
 
 
-def _note(state: RunState, error_mm: float) -> str:
-    losses = ", ".join(f"{name} loss {value:.5f}" for name, value in state.smoothed.items())
-    return f"validation {error_mm:.2f} mm, {losses}"
+def _note(state: RunState, error_mm: float, config: TrainConfig) -> str:
+    losses = "".join(f", {name} loss {value:.5f}" for name, value in state.smoothed.items())
+    return f"{state.step * config.batch_samples} samples, validation {error_mm:.2f} mm{losses}"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from handmap.arrays import Bool
 from tests.training.silhouettes import silhouettes
 from training.augment import AugmentConfig, Samples, augment, draw_warps
 from training.device_guidance import (
@@ -49,7 +50,7 @@ def test_joints_lie_in_the_cells_of_numpy() -> None:
 
 @pytest.mark.parametrize("kind", DEVICE_KINDS)
 def test_maps_are_those_of_numpy_and_empty_without_a_hand(samples: Samples, kind: GuidanceKind) -> None:
-    has_hand = np.isfinite(samples.joints).all(axis=(1, 2))
+    has_hand: Bool = np.all(np.isfinite(samples.joints), axis=(1, 2))
     cells = reduce_to_cells(samples.depth[has_hand], samples.is_hand[has_hand])
     wanted = make_maps(kind, cells, samples.joints[has_hand])
 
