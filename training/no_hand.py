@@ -1,9 +1,13 @@
-"""Cubes that hold no hand: limbs, bodies, furniture. What the locator proposes beside hands, so that the network learns to say no.
+"""Cubes that hold no hand: limbs, people, furniture, things. What the locator proposes beside hands, so that the network learns to say no.
 
 A network that has only ever seen hands finds one in every elbow.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +15,20 @@ from numpy.typing import NDArray
 from handmap.arrays import Bool, Float32, Float64
 
 from .canvas import CANVAS_MM, print_canvas
-from .hand_model import ELBOW, FOREARM, load_hand_asset, shape_hand, train_coefficients
-from .poses import sample_pose
-from .render import draw_ellipsoid, draw_mesh, draw_plane
-from .scene import HEIGHT_PX, WIDTH_PX, draw_lens, skin_of, uniform_rotation
-from .sensor import draw_sensor, sense
+from .forearms import draw_forearm, draw_hidden_hand
+from .people import draw_person
+from .render import draw_ellipsoid, draw_plane
+from .scene import HEIGHT_PX, WIDTH_PX, draw_lens
+from .sensor import Sensor, draw_any_sensor, sense
+from .things import draw_chair, draw_held, draw_room, draw_table
+
+# Draws something about a centre (3,) mm into a z-buffer: z_mm, centre, lens as for `render.draw_mesh`, generator.
+Draw: TypeAlias = Callable[[Float32, Float64, Float64, np.random.Generator], None]
 
 LEAST_CELLS = 400  # of the canvas; less than this the locator does not propose
 ATTEMPTS = 10
 BEADS = 14  # ellipsoids that make a limb
-CUBE_MM = 250.0  # no joint of an arm's hand lies in this
+MOST_SALT = 0.02  # of the pixels
 DEPTH_UNITS_MM = (1.0, 0.125)
 
 
@@ -34,10 +42,12 @@ def render_no_hand(random: np.random.Generator) -> tuple[NDArray[np.int16], Bool
         figures[2:] -= (left, top)
         z_mm = np.zeros((bottom - top, right - left), np.float32)
         mask = np.zeros(z_mm.shape, np.bool_)
-        SCENES[int(random.choice(len(SCENES), p=SHARES))](z_mm, centre, figures, random)
+        draw_scene = SCENES[int(random.choice(len(SCENES), p=SHARES))][0]
+        draw_scene(z_mm, centre, figures, random)
+        _stand_behind(z_mm, centre, figures, random)
         wear(z_mm, random)
         unit_mm = DEPTH_UNITS_MM[int(random.integers(len(DEPTH_UNITS_MM)))]
-        raw, mask = sense(z_mm, mask, float(figures[0]), draw_sensor(random, unit_mm, *z_mm.shape))
+        raw, mask = sense(z_mm, mask, float(figures[0]), _sensor(random, unit_mm, z_mm))
         canvas, is_hand = print_canvas(raw, mask, unit_mm, figures, centre)
         if int((canvas != np.iinfo(np.int16).max).sum()) >= LEAST_CELLS:
             break
@@ -48,6 +58,23 @@ def _centre(random: np.random.Generator) -> Float64:
     """A point (3,) mm before the camera where the locator may look."""
     z_mm = random.uniform(300, 1000)
     return np.array([random.uniform(-0.5, 0.5) * z_mm, random.uniform(-0.4, 0.4) * z_mm, z_mm])
+
+
+def _sensor(random: np.random.Generator, unit_mm: float, z_mm: Float32) -> Sensor:
+    """Any sensor, at times with salt before everything."""
+    sensor = draw_any_sensor(random, unit_mm, *z_mm.shape)
+    salt = random.uniform(-9 * MOST_SALT, MOST_SALT)  # one in ten has some
+    return replace(sensor, near_salt=max(salt, 0.0))
+
+
+def _stand_behind(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
+    """At times a wall or a person some way behind."""
+    kind = random.uniform()
+    behind = centre + np.array([0, 0, random.uniform(60, 500)])
+    if kind < 0.12:
+        draw_furniture(z_mm, behind, lens, random)
+    elif kind < 0.2:
+        draw_person(z_mm, behind, lens, random, "chest")
 
 
 def _window(centre_mm: Float64, lens: Float64) -> tuple[int, int, int, int]:
@@ -116,25 +143,19 @@ def draw_furniture(z_mm: Float32, centre: Float64, lens: Float64, random: np.ran
         draw_bodies(z_mm, centre - np.array([0, 0, random.uniform(0, 80)]), lens, random)
 
 
-def _forearm(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
-    """The arm of a hand that lies outside the cube: its skin, about a point well up the forearm."""
-    asset = load_hand_asset()
-    shape = shape_hand(asset, train_coefficients(asset, random))
-    _, hand = sample_pose(asset, shape.anchors_mm, random)
-    rotation = uniform_rotation(random)
-    arm = rotation @ (hand.rotations[FOREARM] @ shape.anchors_mm[ELBOW])
-    joints = hand.joints_mm @ rotation.T
-    start = random.uniform(0.4, 0.9)
-    for share in np.linspace(start, 1.2, 9):
-        point = joints[0] + share * arm
-        if (np.abs(joints - point).max(axis=1) > CUBE_MM / 2).all():
-            skin_mm = skin_of(asset, shape, hand, rotation, joints[0] - point + centre)
-            draw_mesh(z_mm, np.zeros(z_mm.shape, np.bool_), skin_mm, asset.triangles, lens)
-            return
+def _part(spot: str) -> Draw:
+    """Draws a person with a part of it at the centre."""
+    return partial(draw_person, spot=spot)
 
 
-SCENES = (draw_limb, _forearm, draw_bodies, draw_head, draw_furniture)
-SHARES = (0.25, 0.25, 0.25, 0.12, 0.13)
+# What is drawn, and how often: what was published as a hand most comes most.
+SCENES: tuple[tuple[Draw, float], ...] = (
+    (draw_limb, 0.09), (draw_bodies, 0.06), (draw_head, 0.03), (draw_furniture, 0.05),
+    (_part("shoulder"), 0.11), (_part("upper_arm"), 0.12), (_part("elbow"), 0.10), (_part("head"), 0.05),
+    (_part("chest"), 0.02), (_part("knee"), 0.05), (_part("foot"), 0.04),
+    (draw_forearm, 0.08), (draw_hidden_hand, 0.08), (draw_held, 0.05), (draw_chair, 0.04), (draw_table, 0.02), (draw_room, 0.01),
+)  # fmt: skip
+SHARES = np.array([share for _, share in SCENES])
 
 
 def _ball(z_mm: Float32, centre: Float64, radii: Float64, lens: Float64) -> None:
@@ -176,9 +197,11 @@ def _beyond(shape: tuple[int, ...], random: np.random.Generator, reduced: float)
 
 def _waves(shape: tuple[int, ...], random: np.random.Generator, reduced: float) -> Float64:
     """Three crossing waves (H, W) of unit amplitude together."""
-    rows, columns = np.indices(shape)
+    rows, columns = np.arange(shape[0]), np.arange(shape[1])
     total = np.zeros(shape)
     for _ in range(3):
         down, right = reduced * random.uniform(0.01, 0.15, 2) * random.choice((-1, 1), 2)
-        total += np.sin(rows * down + columns * right + random.uniform(0, 6.28)) / 3
-    return total
+        along, across = rows * down + random.uniform(0, 6.28), columns * right
+        # sin(a + b) of a row and a column: ten times as fast as a sine of every pixel.
+        total += np.sin(along)[:, None] * np.cos(across) + np.cos(along)[:, None] * np.sin(across)
+    return total / 3

@@ -4,16 +4,18 @@ Rendered at a quarter of the usual pixels: what the graph sees is smaller still.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from handmap.arrays import Bool, Float32, Float64, Uint16
 from handmap.intrinsics import Intrinsics, project
 
-from .hand_model import ELBOW, FOREARM, HandAsset, load_hand_asset, shape_hand, train_coefficients
+from .forearms import draw_hidden_hand
+from .hand_model import ELBOW, FOREARM, HandAsset, load_hand_asset
 from .no_hand import draw_bodies, draw_furniture, draw_head, draw_limb, wear
-from .poses import sample_pose
+from .people import draw_person
+from .poses import sample_any_pose
 from .render import draw_ellipsoid, draw_mesh, draw_plane
 from .scene import (
     HEIGHT_PX,
@@ -29,7 +31,9 @@ from .scene import (
     uniform_rotation,
     upright_rotation,
 )  # fmt: skip
-from .sensor import draw_sensor, sense
+from .sensor import Sensor, sense
+from .synthetic import draw_faulty_sensor, draw_shape
+from .things import draw_chair, draw_held, draw_room, draw_table
 
 REDUCED = 2.5  # pixels of the usual image that one pixel here spans: 256x192
 WIDTH, HEIGHT = round(WIDTH_PX / REDUCED), round(HEIGHT_PX / REDUCED)
@@ -38,7 +42,8 @@ TOGETHER_SHARE = 0.5  # of second hands: near the first
 UNIT_MM = 1.0
 BEADS = 8
 SEEN_FLESH_MM = 35.0  # a joint whose first surface is no farther before it than this is seen
-SHAPES = (draw_limb, draw_bodies, draw_head)
+PARTS = ("shoulder", "upper_arm", "elbow", "head", "knee", "foot")  # of people, that come as close as a hand
+THINGS = (draw_limb, draw_bodies, draw_head, draw_hidden_hand, draw_held, draw_chair, draw_table)
 
 
 @dataclass(frozen=True)
@@ -83,20 +88,37 @@ def render_palm_sample(domain: int, seed: int) -> PalmSample:
         draw_mesh(z_mm, mask, hand.skin_mm, np.ascontiguousarray(triangles), figures)
         if random.uniform() < 0.7:
             _draw_upper_arm(z_mm, figures, hand, random)
-    for _ in range(int(random.choice(4, p=(0.35, 0.3, 0.2, 0.15)))):
-        z = random.uniform(250, 1300)
-        at = np.array([random.uniform(-0.7, 0.7) * z, random.uniform(-0.6, 0.6) * z, z])
-        SHAPES[int(random.integers(len(SHAPES)))](z_mm, at, figures, random)
+    _draw_distractors(z_mm, figures, random)
     seen = tuple(_count_seen(z_mm, hand.joints_mm, lens) for hand in hands)
-    depth, _ = sense(z_mm, mask, full.fx_px, draw_sensor(random, UNIT_MM, HEIGHT, WIDTH))
+    sensor = _reduced(draw_faulty_sensor(random, UNIT_MM, HEIGHT, WIDTH))
+    depth, _ = sense(z_mm, mask & (z_mm > 0), full.fx_px, sensor)
     centres = np.array([centre_of(hand.joints_mm) for hand in hands]).reshape(-1, 3)
     return PalmSample(depth, lens, centres, np.array([hand.is_right for hand in hands], bool), seen)
 
 
+def _draw_distractors(z_mm: Float32, figures: Float64, random: np.random.Generator) -> None:
+    """Things and parts of people anywhere, before the hands or behind them."""
+    for _ in range(int(random.choice(4, p=(0.3, 0.35, 0.2, 0.15)))):
+        z = random.uniform(250, 1300)
+        at = np.array([random.uniform(-0.7, 0.7) * z, random.uniform(-0.6, 0.6) * z, z])
+        if random.uniform() < 0.4:
+            draw_person(z_mm, at, figures, random, PARTS[int(random.integers(len(PARTS)))], free_arms=0.25)
+        else:
+            THINGS[int(random.integers(len(THINGS)))](z_mm, at, figures, random)
+
+
+def _reduced(sensor: Sensor) -> Sensor:
+    """The sensor at a quarter of the pixels: its shadows and fat edges keep their size in the room."""
+    if sensor.optics is None:
+        return sensor
+    fat_px = min(sensor.optics.fat_px, 1)
+    return replace(sensor, optics=replace(sensor.optics, shadow_mm=sensor.optics.shadow_mm / REDUCED, fat_px=fat_px))
+
+
 def _draw_hand(asset: HandAsset, lens: Intrinsics, others: list[PlacedHand], random: np.random.Generator) -> PlacedHand:
     """A hand somewhere before the camera, the second often of the other side and near the first."""
-    shape = shape_hand(asset, train_coefficients(asset, random))
-    _, hand = sample_pose(asset, shape.anchors_mm, random)
+    shape = draw_shape(asset, random)
+    _, hand = sample_any_pose(asset, shape.anchors_mm, random)
     is_right = random.uniform() < 0.5 if not others else (random.uniform() < 0.1) == others[0].is_right
     side = np.array([1.0 if is_right else -1.0, 1, 1])
     for _ in range(12):
@@ -133,7 +155,7 @@ def _draw_place(
         near: Float64 = (centre_of(others[0].joints_mm) + random.normal(0, 90, 3)) * side
         near[2] = max(near[2], 230.0)
         return near
-    at_border = random.uniform() < 0.15
+    at_border = random.uniform() < 0.2
     return place_hand(joints_mm, lens, at_border, random, farthest_mm=1000.0)
 
 
@@ -148,18 +170,21 @@ def _draw_background(z_mm: Float32, figures: Float64, hands: list[PlacedHand], r
     mask = np.zeros(z_mm.shape, np.bool_)
     kind = random.uniform()
     deepest = max((float(hand.joints_mm[:, 2].max()) for hand in hands), default=random.uniform(300, 900))
-    if kind < 0.15:
+    if kind < 0.12:
         z = random.uniform(300, 1200)
         draw_furniture(z_mm, np.array([0.0, 0.0, z]), figures, random)
+    elif kind < 0.2:
+        draw_room(z_mm, np.array([*random.normal(0, 300, 2), deepest + random.uniform(150, 1500)]), figures, random)
     elif kind < 0.5:
         tilt, about = math.radians(random.uniform(0, 65)), random.uniform(0, 2 * math.pi)
         normal = np.array([math.sin(tilt) * math.cos(about), math.sin(tilt) * math.sin(about), math.cos(tilt)])
         points = np.concatenate([hand.joints_mm for hand in hands]) if hands else np.array([[0.0, 0.0, deepest]])
         gap_mm = 12 + 900 * random.uniform() ** 3
         draw_plane(z_mm, mask, normal, float((points @ normal).max()) + gap_mm, figures)
-    if random.uniform() < 0.45:
-        z = deepest + random.uniform(-60, 350) + 100
-        draw_head(z_mm, np.array([random.normal(0, 120), random.uniform(-350, 50), z]), figures, random)
+    if random.uniform() < 0.6:
+        z = deepest + random.uniform(-60, 350) + 130
+        at = np.array([random.normal(0, 150), random.uniform(-350, 250), z])
+        draw_person(z_mm, at, figures, random, "head" if random.uniform() < 0.6 else "chest", free_arms=0.0)
     wear(z_mm, random, REDUCED)
 
 
