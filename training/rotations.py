@@ -52,8 +52,9 @@ def edge_on_rotation(random: np.random.Generator) -> Float64:
 
 
 def pointing_away_rotation(random: np.random.Generator) -> Float64:
-    """The fingers along the camera's axis, away from it, give or take 18 degrees; turned anyhow about it."""
-    pitch = math.radians(random.normal(-90, 18))
+    """The fingers away from the camera, 8 to 38 degrees off its axis; turned anyhow about it. Straighter on, the arm hides all."""
+    side = 1 if random.uniform() < 0.5 else -1
+    pitch = math.radians(-90 + side * random.uniform(8, 38))
     return turn_z(random.uniform(0, 2 * math.pi)) @ turn_x(pitch) @ turn_y(random.uniform(0, 2 * math.pi))
 
 

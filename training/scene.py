@@ -31,8 +31,10 @@ LEAST_JOINT_MM = 130.0  # nearer than this neither joint nor forearm may come
 PLACE_ATTEMPTS = 12
 NEAREST_MM, FARTHEST_MM = 250.0, 700.0  # where hands are put
 WHOLE_HAND, HALF_OR_MORE, CUT_HAND = range(21, 22), range(11, 22), range(11, 21)  # joints that lie in the image
-COMPANY_ATTEMPTS = 6
+COMPANY_ATTEMPTS = 10
 COMPANY_SEEN = 0.5  # of the hand must stay in sight beside company
+COMPANY_LEAST = 0.05  # of the hand's size is what company must show inside CUBE_MM
+CUBE_MM = 250.0
 SIGHT_PX = 8  # pixels of the image that one spans where that is counted
 
 
@@ -200,18 +202,20 @@ def _draw_view(placement: Placement, random: np.random.Generator) -> Callable[[n
 
 
 def _with_company(asset: HandAsset, scene: Scene, random: np.random.Generator) -> Scene:
-    """The scene with something in the hand's cube that leaves COMPANY_SEEN of the hand in sight; without if none was found."""
-    alone = _hand_in_sight(asset, scene)
+    """The scene with something in sight in the hand's cube that leaves COMPANY_SEEN of the hand; without if none was found."""
+    alone, _ = _in_sight(asset, scene)
     for _ in range(COMPANY_ATTEMPTS):
         mesh = draw_company(asset, scene.joints_mm, centre_of(scene.joints_mm), uniform_rotation(random), random)
         joined = replace(scene, company=(mesh,))
-        if mesh.xyz_mm[:, 2].min() > LEAST_JOINT_MM and _hand_in_sight(asset, joined) >= COMPANY_SEEN * alone:
+        hand, company = _in_sight(asset, joined)
+        is_beyond_camera = mesh.xyz_mm[:, 2].min() > LEAST_JOINT_MM
+        if is_beyond_camera and hand >= COMPANY_SEEN * alone and company >= COMPANY_LEAST * alone:
             return joined
     return scene
 
 
-def _hand_in_sight(asset: HandAsset, scene: Scene) -> int:
-    """How many coarse pixels show skin that lies within the joints' box, company before it or not."""
+def _in_sight(asset: HandAsset, scene: Scene) -> tuple[int, int]:
+    """How many coarse pixels about the joints show the hand, and how many its company."""
     lens = scene.lens
     coarse = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px]) / SIGHT_PX
     z_mm = np.zeros((HEIGHT_PX // SIGHT_PX, WIDTH_PX // SIGHT_PX), np.float32)
@@ -219,12 +223,14 @@ def _hand_in_sight(asset: HandAsset, scene: Scene) -> int:
     for mesh in scene.company:
         draw_mesh(z_mm, np.empty_like(is_hand), mesh.xyz_mm, mesh.triangles, coarse)
     draw_mesh(z_mm, is_hand, scene.skin_mm, asset.triangles, coarse)
-    low, high = scene.joints_mm.min(axis=0) - FLESH_MM, scene.joints_mm.max(axis=0) + FLESH_MM
-    rows, columns = np.nonzero(is_hand)
+    rows, columns = np.nonzero(z_mm)
     z = z_mm[rows, columns]
     rays = np.stack([(columns - coarse[2]) / coarse[0], (rows - coarse[3]) / coarse[1], np.ones(len(z))], axis=1)
-    points = rays * z[:, None]
-    return int(((points > low) & (points < high)).all(axis=1).sum())
+    away = np.abs(rays * z[:, None] - centre_of(scene.joints_mm))
+    half = (scene.joints_mm.max(axis=0) - scene.joints_mm.min(axis=0)) / 2
+    is_about, is_hand_there = (away < half + FLESH_MM).all(axis=1), is_hand[rows, columns]
+    is_in_cube = (away < CUBE_MM / 2).all(axis=1)
+    return int((is_about & is_hand_there).sum()), int((is_in_cube & ~is_hand_there).sum())
 
 
 def _distance_to_camera_mm(start_mm: Float64, along_mm: Float64) -> float:

@@ -56,8 +56,8 @@ def draw_clothes(
     length_mm = (5 + 35 * length if near < 0.4 else 40 + 140 * length) if cut < cut_share else math.inf
     forearm = _forearm(shape) if is_watch or sleeve < sleeve_share else None
     if forearm is not None and sleeve < sleeve_share:
-        # From the wrist to three quarters of the way up, near the hand more often.
-        start_mm = 8 + forearm.length_mm * 0.75 * ((start - 25) / 95) ** 1.5
+        # From the wrist to three quarters of the way up, near the hand more often: there it is in the hand's cube.
+        start_mm = 8 + forearm.length_mm * 0.75 * ((start - 25) / 95) ** 2
         end_mm = min(length_mm, forearm.length_mm + BEYOND_ELBOW_MM)
         if end_mm > start_mm + RING_MM:
             worn = (_sleeve(forearm, start_mm, end_mm, (width - 1) * 40, random),)

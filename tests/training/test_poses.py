@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from handmap.arrays import Float64
 from training.collision import _squared_distance, self_collides
-from training.hand_model import load_hand_asset, pose_hand, shape_hand
+from training.hand_model import FIRST_FINGER_BONE, load_hand_asset, pose_hand, shape_hand
 from training.poses import (
+    ALL_CUMULATIVE_SHARES,
+    ALL_KINDS,
     COLUMNS,
     HIGH,
-    KINDS,
     KNUCKLE,
     LOW,
     MIDDLE,
@@ -17,8 +19,11 @@ from training.poses import (
     THUMB,
     Kind,
     bone_angles,
+    folded_tips,
+    one_bent,
     open_hand,
     pinching,
+    sample_any_pose,
     sample_kind,
     sample_pose,
 )
@@ -27,7 +32,7 @@ ASSET = load_hand_asset()
 ANCHORS = shape_hand(ASSET, np.zeros(16)).anchors_mm
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", ALL_KINDS, ids=lambda kind: kind.__name__)
 def test_sampled_poses_are_free_of_collision(kind: Kind) -> None:
     random = np.random.default_rng(3)
 
@@ -89,3 +94,41 @@ def test_the_same_seed_gives_the_same_pose() -> None:
     second, _ = sample_kind(ASSET, ANCHORS, pinching, np.random.default_rng(7))
 
     assert np.array_equal(first, second)
+
+
+def test_one_finger_is_bent_and_the_others_straight() -> None:
+    random = np.random.default_rng(5)
+
+    bends = np.sort([sample_bend(one_bent, random) for _ in range(80)], axis=1)
+
+    assert np.median(bends[:, 3]) > 100 and bends[:, 3].min() > 45  # degrees, all joints of the finger together
+    assert np.median(bends[:, :3]) < 15 and np.percentile(bends[:, :3], 99) < 50
+
+
+def test_folded_tips_bend_every_joint_of_every_finger() -> None:
+    random = np.random.default_rng(6)
+
+    bends = np.array([sample_bend(folded_tips, random) for _ in range(80)])
+
+    assert np.median(bends) > 190  # degrees; a fist has as much in two joints
+
+
+def test_training_draws_every_kind() -> None:
+    shares = np.diff(ALL_CUMULATIVE_SHARES, prepend=0)
+
+    assert len(shares) == len(ALL_KINDS) and shares.min() > 0.04
+    assert ALL_CUMULATIVE_SHARES[-1] == pytest.approx(1)
+    random = np.random.default_rng(7)
+    bends = np.array([finger_bends(sample_any_pose(ASSET, ANCHORS, random)[0]) for _ in range(60)])
+    assert bends.std() > 50  # degrees
+
+
+def sample_bend(kind: Kind, random: np.random.Generator) -> Float64:
+    """Flexion (4,) in degrees of the four fingers in a pose of a kind."""
+    return finger_bends(sample_kind(ASSET, ANCHORS, kind, random)[0])
+
+
+def finger_bends(angles: Float64) -> Float64:
+    """Flexion (4,) in degrees of four fingers, summed over their joints, of angles (19, 3) in rad."""
+    bends: Float64 = np.degrees(angles[FIRST_FINGER_BONE:, 0]).reshape(5, 3)[1:].sum(axis=1)
+    return bends

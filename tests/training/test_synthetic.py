@@ -88,8 +88,8 @@ def test_canvas_shows_the_hand_where_the_joints_are() -> None:
     cells = np.floor(joints_mm[..., :2] / CANVAS_MM * CANVAS_PX + CANVAS_PX / 2).astype(int)
     seen = is_hand[np.arange(len(cells))[:, None], cells[..., 1], cells[..., 0]]
 
-    # Noise, clutter, and hands over the border of the image take some.
-    assert seen.mean() > 0.85
+    # Noise, clutter, company, holes, and hands over the border of the image take some.
+    assert seen.mean() > 0.78
 
 
 @pytest.mark.parametrize("index", range(6))
@@ -126,6 +126,23 @@ def test_validation_set_is_what_its_specification_says() -> None:
     assert (data.name, len(data)) == (SPEC["name"], SPEC["frames"])
     assert data.joint_names == HAND21
     assert label_digest(SETS["val"]) == SPEC["labels_sha256"], "synthetic:val is fixed: make a val2 beside it instead"
+
+
+# Pixels with depth and their mean in mm, of frames as they were when the sets were fixed.
+FIXED_DEPTH = {
+    "val": [(9423, 543.596), (302587, 452.122), (302212, 772.757)],
+    "calib": [(22770, 378.674), (38020, 221.052), (40286, 246.621)],
+}
+
+
+@pytest.mark.parametrize("name", FIXED_DEPTH)
+def test_depth_of_fixed_sets_never_changes(name: str) -> None:
+    depths = [labelled.frame.depth for labelled in itertools.islice(iter(SETS[name]), 3)]
+
+    for depth, (count, mean_mm) in zip(depths, FIXED_DEPTH[name], strict=True):
+        # A processor's last bit may move a pixel over a threshold.
+        assert abs(int((depth > 0).sum()) - count) <= 3
+        assert depth[depth > 0].mean() == pytest.approx(mean_mm, abs=0.01)
 
 
 def test_validation_scenes_lie_within_their_ranges() -> None:
