@@ -81,10 +81,10 @@ def test_edge_on_hands_turn_their_edge_and_pointing_hands_their_fingers() -> Non
         assert along[2] / np.linalg.norm(along) > 0.7
 
 
-@pytest.mark.parametrize("worn", ["sleeve_share", "watch_share"])
-def test_what_is_worn_is_drawn_about_the_arm_and_counts_as_arm(worn: str) -> None:
+@pytest.mark.parametrize("placement", [replace(WHOLE, sleeve_share=1.0), replace(WHOLE, watch_share=1.0)])
+def test_what_is_worn_is_drawn_about_the_arm_and_counts_as_arm(placement: Placement) -> None:
     more = 0
-    for dressed in scenes(replace(WHOLE, **{worn: 1.0})):
+    for dressed in scenes(placement):
         assert dressed.worn
         z_mm, is_hand = render_scene(ASSET, replace(dressed, ellipsoid=None, plane=None), FULL_WINDOW)
         bare_mm, _ = render_scene(ASSET, replace(dressed, worn=(), ellipsoid=None, plane=None), FULL_WINDOW)

@@ -65,7 +65,7 @@ def test_palm_is_as_wide_and_long_as_asked() -> None:
 
 
 def test_girth_and_taper_change_the_flesh_and_no_joint() -> None:
-    thin, pointed = (vary_shape(ASSET, MEAN, replace(PLAIN, **what)) for what in ({"girth": 0.8}, {"taper": 0.85}))
+    thin, pointed = (vary_shape(ASSET, MEAN, one) for one in (replace(PLAIN, girth=0.8), replace(PLAIN, taper=0.85)))
 
     middle_of_fingers, tips = [6, 7, 10, 11, 14, 15], [8, 12, 16, 20]
     ratio = flesh_mm(thin)[middle_of_fingers] / flesh_mm(MEAN)[middle_of_fingers]
