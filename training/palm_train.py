@@ -18,6 +18,7 @@ from .palm_program import write_palm_program
 from .palm_samples import TRAIN_DOMAIN, VALIDATION_DOMAIN, PalmSamples, load_samples
 from .palm_score import PalmScore, score_palms
 from .palm_targets import PalmTargets, make_targets, palm_loss
+from .program import describe_start
 from .resumable import (
     Learner,
     append_history,
@@ -90,7 +91,11 @@ def train_palm(config: PalmTrainConfig) -> Path:
     _loop(learner, samples, validation, config)
     learner.average.load_state_dict(read_checkpoint(config.out / BEST).average)
     path = config.out / "palm.pt2"
-    write_palm_program(path, learner.average, score_palms(learner.average, validation), settings_besides(config, PACE))
+    record = settings_besides(config, PACE) | {
+        "total_samples": config.total_samples,
+        "start": describe_start(config.start_from),
+    }
+    write_palm_program(path, learner.average, score_palms(learner.average, validation), record)
     return path
 
 

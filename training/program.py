@@ -1,5 +1,6 @@
 """A trained network as a `torch.export` program (.pt2) that carries its model facts, and the same facts as JSON beside it."""
 
+import hashlib
 import io
 import platform
 import subprocess
@@ -81,6 +82,7 @@ def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, c
         confidence=fit_confidence(looks, output_names(network)),
         made_from={
             "config": identity_of(config) | length_of(config),
+            "start": describe_start(config.start_from),
             "commit": commit_of_sources(),
             "samples": checkpoint.samples,
             "validation": {
@@ -97,6 +99,11 @@ def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, c
 def output_names(network: nn.Module) -> set[str]:
     """The names of what a hand network gives."""
     return set(network.eval()(torch.ones(1, 1, CROP_PX, CROP_PX)))
+
+
+def describe_start(path: Path | None) -> dict[str, str] | None:
+    """The file of weights that a run began with, for its record; None where it began with random ones."""
+    return None if path is None else {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def commit_of_sources() -> str:

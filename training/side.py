@@ -24,7 +24,7 @@ from handmap.values import CROP_PX
 from .augment import AugmentConfig, augment, draw_warps
 from .checkpoint import LAST, read_checkpoint, read_weights, write_checkpoint
 from .network import HandMap, NetworkConfig
-from .program import export_network, output_names, save_program
+from .program import commit_of_sources, describe_start, export_network, output_names, save_program
 from .resumable import Learner, RunState, begin, is_due, restore, settings_besides, steps_of, take_snapshot, take_step
 from .sample_cache import CacheConfig, RenderedHands, open_cache, read_hands, shard_path, write_shard
 from .side_branch import HandMapWithSide, Palm, SideBranch, palm_of
@@ -108,7 +108,7 @@ def train_side(config: SideTrainConfig) -> Path:
     trunk, _ = read_trunk(config.trunk)
     branch = make_branch(trunk)
     if config.start_from is not None:
-        branch.load_state_dict(read_checkpoint(config.start_from).average)
+        branch.load_state_dict(read_weights(config.start_from))
     _loop(trunk, begin(branch, config), folder, config)
     path = config.out / "handmap.pt2"
     write_joined(path, config)
@@ -167,7 +167,13 @@ def write_joined(path: Path, config: SideTrainConfig) -> None:
     saved = read_checkpoint(config.out / LAST)
     branch = make_branch(trunk).eval()
     branch.load_state_dict(saved.average)
-    told = {"samples": saved.samples, "right_share": round(saved.smoothed["side"], 4), "config": _identity(config)}
+    told = {
+        "samples": saved.samples,
+        "right_share": round(saved.smoothed["side"], 4),
+        "config": _identity(config),
+        "start": describe_start(config.start_from),
+        "commit": commit_of_sources(),
+    }
     joined = HandMapWithSide(trunk, branch)
     # A side that is sure speaks for a hand: the odds are fitted again.
     confidence = fit_confidence(predict(joined, make_validation_set(config)), output_names(joined))
