@@ -55,6 +55,7 @@ class DeviceEngine:
         self.tensors = plan.tensors
         self._plan: DevicePlan | None = plan
         self._cupy = gpu.cupy
+        self._copy_to_host = gpu.copy_to_host
         self._replayed: StreamWork | None = None
         with self._typed_errors("allocating its buffers and running it once"):
             self.stream = gpu.open_stream()
@@ -133,7 +134,7 @@ class DeviceEngine:
         assert self._plan is not None  # whoever launches has asked
         self._plan.execute(self.stream)
         for name, array in self._on_device.items():
-            array.get(stream=self.stream, out=self._on_host[name], blocking=False)
+            self._copy_to_host(array, self._on_host[name], self.stream)
 
     def _answer(self, work: StreamWork | None) -> EngineOutput:
         assert work is not None  # None only once it is closed, which `_typed_errors` refuses

@@ -66,6 +66,15 @@ def pinned_empty(shape: int | tuple[int, ...], dtype: Any) -> Array:
     return np.ndarray(shape, dtype, buffer=memory)
 
 
+def copy_to_host(array: Array, host: Array, stream: Any) -> None:
+    """Puts a copy of a contiguous CuPy array to a page-locked one of the same size on a stream.
+
+    Of CuPy's own copies none can be recorded: it refuses them while a stream is capturing.
+    """
+    runtime = cupy.cuda.runtime
+    runtime.memcpyAsync(host.ctypes.data, array.data.ptr, array.nbytes, runtime.memcpyDeviceToHost, stream.ptr)
+
+
 @contextmanager
 def cuda_errors(what: str) -> Iterator[None]:
     """Turns what CUDA and CuPy raise inside into EngineFailed, a sentence about `what`."""

@@ -5,6 +5,7 @@ whose address is the same on both sides wherever CUDA has unified addressing (ev
 """
 
 import logging
+import warnings
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,7 +48,9 @@ def open_frame_buffers(shape: tuple[int, int], count: int, log: logging.Logger) 
 def choose_library() -> tuple[str, str]:
     """Which library maps memory here, PYCUDA or CUPY, and why."""
     try:
-        import pycuda.driver
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns before it raises, and says both times the same
+            import pycuda.driver
     except ImportError as error:  # not installed, or built for a driver that is not here
         return CUPY, f"PyCUDA cannot be imported: {error}"
     return PYCUDA, f"PyCUDA {pycuda.VERSION_TEXT}"

@@ -1,7 +1,9 @@
 """Who maps frame buffers where PyCUDA or the GPU is missing, and camera frames that are not on the GPU."""
 
 import logging
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,12 @@ import pytest
 from handmap import gpu
 from handmap.errors import DependencyError
 from handmap.mapped_memory import CUPY, choose_library, open_frame_buffers, wrap_camera_frame
+
+BROKEN_DRIVER = """
+import warnings
+warnings.warn("Failed to import the CUDA driver interface", stacklevel=2)
+raise ImportError("undefined symbol: cuMemHostAlloc_v2")
+"""
 
 
 class FrameOfAnOlderSdk:
@@ -24,6 +32,25 @@ def test_without_pycuda_cupy_maps_the_memory() -> None:
 
     assert library == CUPY
     assert reason.startswith("PyCUDA cannot be imported: No module named 'pycuda'")
+
+
+def test_a_pycuda_that_is_broken_is_as_good_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Built for another driver, it warns on its import and then raises."""
+    package = tmp_path / "pycuda"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "driver.py").write_text(BROKEN_DRIVER)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pycuda"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    library, reason = choose_library()
+    sys.modules.pop("pycuda", None)
+
+    assert (library, reason) == (CUPY, "PyCUDA cannot be imported: undefined symbol: cuMemHostAlloc_v2")
+    assert recwarn.list == []
 
 
 def test_frame_buffers_without_a_gpu_are_refused(caplog: pytest.LogCaptureFixture) -> None:

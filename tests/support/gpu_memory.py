@@ -7,8 +7,11 @@ from handmap.arrays import ArrayModule
 
 
 def bytes_in_use(cupy: ArrayModule) -> tuple[int, int]:
-    """Of the GPU as its driver counts, and of this process as the kernel counts."""
+    """Of the GPU what CuPy's pools hold for this process, and of the host what the kernel counts for it.
+
+    Not what the driver says of the card: other processes on it take and give back as they like.
+    """
     cupy.cuda.Device().synchronize()
-    free, total = cupy.cuda.runtime.memGetInfo()
+    on_gpu = cupy.get_default_memory_pool().total_bytes()
     resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return int(total - free), resident_pages * os.sysconf("SC_PAGE_SIZE")
+    return int(on_gpu), resident_pages * os.sysconf("SC_PAGE_SIZE")
