@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from handmap.arrays import Bool, Float32
 from handmap.errors import DatasetError
@@ -22,6 +22,15 @@ class LabelledFrame:
     handedness: Handedness
 
 
+@dataclass(frozen=True)
+class KindFrame:
+    """A depth frame of one kind and the hands in it: none, or the one that it is about, then others that are there too."""
+
+    kind: str
+    frame: DepthFrame
+    hands: tuple[LabelledFrame, ...]
+
+
 class Dataset(Protocol):
     """A named sequence of labelled frames, in an order that never changes."""
 
@@ -32,6 +41,24 @@ class Dataset(Protocol):
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[LabelledFrame]: ...
+
+
+@runtime_checkable
+class KindDataset(Protocol):
+    """A data set that is scored by kind, frames without a hand among them; as a `Dataset` it is those with one, by their first hand."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def joint_names(self) -> tuple[str, ...]: ...
+
+    def kind_frames(self, most: int | None = None) -> Iterator[KindFrame]:
+        """All frames, or the first `most`, in an order that never changes; kinds take turns."""
+        ...
+
+    def count_frames(self) -> int:
+        """How many frames there are, those without a hand too."""
+        ...
 
 
 def open_dataset(name: str) -> Dataset:

@@ -4,7 +4,7 @@ import numpy as np
 
 from handmap.arrays import Bool, Float32, Float64
 from handmap.datasets import LabelledFrame
-from handmap.intrinsics import project
+from handmap.intrinsics import Intrinsics, project
 from handmap.values import DepthFrame, Handedness, TimestampSource
 
 from .hand_model import HandAsset
@@ -22,16 +22,16 @@ def observe(asset: HandAsset, scene: Scene, sensor: Sensor, frame_number: int, c
     depth, _ = sense(z_mm, is_hand, scene.lens.fx_px, sensor)
     frame = DepthFrame(depth, sensor.depth_unit_mm, scene.lens, frame_number, capture_ns, TimestampSource.RECORDING)
     joints = scene.joints_mm.astype(np.float32)
-    return LabelledFrame(frame, joints, _visible(scene, z_mm, is_hand), Handedness.RIGHT)
+    return LabelledFrame(frame, joints, visible_joints(scene.joints_mm, scene.lens, z_mm, is_hand), Handedness.RIGHT)
 
 
-def _visible(scene: Scene, z_mm: Float32, is_hand: Bool) -> Bool:
-    """For each joint (21,), whether it is in the image and only its own flesh is before it."""
-    uv: Float64 = project(np, scene.joints_mm, scene.lens)
+def visible_joints(joints_mm: Float64, lens: Intrinsics, z_mm: Float32, is_hand: Bool) -> Bool:
+    """For each joint (21, 3), whether it is in the image and only its own flesh is before it."""
+    uv: Float64 = project(np, joints_mm, lens)
     column, row = np.rint(uv).astype(int).T
     height, width = z_mm.shape
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     row, column = np.where(inside, row, 0), np.where(inside, column, 0)
-    is_near: Bool = z_mm[row, column] > scene.joints_mm[:, 2] - FLESH_MM
+    is_near: Bool = z_mm[row, column] > joints_mm[:, 2] - FLESH_MM
     is_visible: Bool = inside & is_hand[row, column] & is_near
     return is_visible

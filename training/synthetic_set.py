@@ -17,6 +17,7 @@ from handmap.errors import DatasetError
 from handmap.joints import HAND21
 
 from .hand_model import HandAsset, held_out_coefficients, load_hand_asset, shape_hand, train_coefficients
+from .hard_set import HARD_SETS
 from .observe import observe
 from .poses import sample_pose
 from .scene import HEIGHT_PX, WHOLE, WIDTH_PX, Scene, draw_scene
@@ -71,9 +72,10 @@ def open_synthetic(which: str) -> Dataset:
 
     Raises DatasetError if there is none of that name.
     """
-    if which not in SETS:
-        raise DatasetError(f"data set 'synthetic:{which}': no such set; known: {', '.join(sorted(SETS))}")
-    return SETS[which]
+    known: dict[str, Dataset] = {**SETS, **HARD_SETS}
+    if which not in known:
+        raise DatasetError(f"data set 'synthetic:{which}': no such set; known: {', '.join(sorted(known))}")
+    return known[which]
 
 
 def label_digest(data: SyntheticSet) -> str:
