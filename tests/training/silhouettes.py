@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
-from handmap.arrays import Bool
+from handmap.arrays import Bool, Float64
 from training.compiled import IntArray
 
 SIZE = 32
@@ -27,5 +26,12 @@ def silhouettes(count: int, joints: int, seed: int = 1) -> Silhouettes:
     hands[3, ::2] = True
     hands[3, 1::4, -1] = hands[3, 3::4, 0] = True
     for hand in hands[4:]:
-        hand[:] = ndimage.gaussian_filter(random.normal(size=(SIZE, SIZE)), random.uniform(0.8, 3)) > 0.01
+        hand[:] = _smooth(random.normal(size=(SIZE, SIZE)), int(random.integers(1, 8))) > 0.01
     return Silhouettes(hands, random.integers(0, SIZE, (count, joints, 2)))
+
+
+def _smooth(values: Float64, times: int) -> Float64:
+    """Each value (32, 32) the mean of itself and its neighbours, so many times."""
+    for _ in range(times):
+        values = (values + sum(np.roll(values, shift, axis) for axis in (0, 1) for shift in (-1, 1))) / 5
+    return values
