@@ -1,6 +1,7 @@
 """How far joints are from the truth, in millimetres: the one definition that evaluation, calibration and reports share."""
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,41 +10,64 @@ from handmap.datasets import Dataset
 from handmap.engine import Engines
 from handmap.follow import FollowSettings, follow
 from handmap.look import look
+from handmap.progress import track_progress
+from handmap.reliability import auroc, expected_error_bins
 from handmap.timing import StageClock
 from handmap.track import NO_TRACKS, cube_centre
-from handmap.values import Handedness, View
+from handmap.values import DepthFrame, Handedness, HandPose, View
 
 MISSED_MM = 125.0  # half a cube: the error of every joint of a hand that was not found
 WITHIN_MM = (20, 30, 40)
+BAD_JOINT_MM = 20.0  # a joint that is farther off should have been doubted
+FRAME_NS = 33_333_333  # between the presentations of a still frame: 30 a second
 
 
 @dataclass(frozen=True)
 class FrameErrors:
-    """Joint errors in mm: found by the runtime's own way and with the cube put by the label (N, J); which joints the camera sees."""
+    """Joint errors in mm: found by the runtime's own way and with the cube put by the label (N, J); which joints the camera sees.
+
+    expected_error_mm (N, J) is what the tracker said of its own; no matter where the hand was not found.
+    """
 
     error_mm: Float64
     oracle_error_mm: Float64
+    expected_error_mm: Float64
     is_visible: Bool
     is_found: Bool  # (N,)
 
 
-def measure(dataset: Dataset, engines: Engines, settings: FollowSettings, most: int | None = None) -> FrameErrors:
+def measure(
+    dataset: Dataset, engines: Engines, settings: FollowSettings, most: int | None = None, presentations: int = 1
+) -> FrameErrors:
     """Errors on the first `most` frames: each alone, located on the frame and re-centred, nothing taken from the label."""
     clock = StageClock()
-    errors, oracle, visible, found = [], [], [], []
-    for index, labelled in enumerate(dataset):
-        if index == most:
-            break
-        truth = labelled.xyz_camera_mm
-        poses, _ = follow(labelled.frame, NO_TRACKS, engines, settings, clock)
-        error_mm, is_found = found_errors_mm(poses[0].xyz_camera_mm if poses else None, truth)
-        found.append(is_found)
-        errors.append(error_mm)
-        view = View(cube_centre(truth), settings.cube_mm, labelled.handedness is Handedness.LEFT)
-        (seen,) = look(labelled.frame, [view], engines.hand, settings, clock)
-        oracle.append(joint_errors_mm(seen.xyz_camera_mm, truth))
-        visible.append(labelled.is_visible)
-    return FrameErrors(np.array(errors), np.array(oracle), np.array(visible, dtype=bool), np.array(found, dtype=bool))
+    errors, oracle, expected, visible, found = [], [], [], [], []
+    total = min(len(dataset), most or len(dataset))
+    with track_progress("score", total, "frames") as advance:
+        for index, labelled in enumerate(itertools.islice(dataset, most)):
+            truth = labelled.xyz_camera_mm
+            poses = present(labelled.frame, engines, settings, presentations)
+            error_mm, is_found = found_errors_mm(poses[0].xyz_camera_mm if poses else None, truth)
+            found.append(is_found)
+            errors.append(error_mm)
+            expected.append(poses[0].expected_error_mm if poses else np.zeros(len(truth)))
+            view = View(cube_centre(truth), settings.cube_mm, labelled.handedness is Handedness.LEFT)
+            (seen,) = look(labelled.frame, [view], engines.hand, settings, clock)
+            oracle.append(joint_errors_mm(seen.xyz_camera_mm, truth))
+            visible.append(labelled.is_visible)
+            advance(index + 1, "")
+    is_visible, is_found_there = np.array(visible, dtype=bool), np.array(found, dtype=bool)
+    return FrameErrors(np.array(errors), np.array(oracle), np.array(expected, np.float64), is_visible, is_found_there)
+
+
+def present(frame: DepthFrame, engines: Engines, settings: FollowSettings, presentations: int) -> list[HandPose]:
+    """What is published of a still frame when it has been shown so many times in a row, as a camera at 30 frames a second would."""
+    clock, tracks = StageClock(), NO_TRACKS
+    poses: list[HandPose] = []
+    for shown in range(presentations):
+        again = replace(frame, frame_number=shown, capture_ns=frame.capture_ns + shown * FRAME_NS)
+        poses, tracks = follow(again, tracks, engines, settings, clock)
+    return poses
 
 
 def found_errors_mm(xyz_mm: Float32 | None, truth_mm: Float32) -> tuple[Float64, bool]:
@@ -62,10 +86,12 @@ def joint_errors_mm(xyz_mm: Float32, truth_mm: Float32) -> Float64:
 def summary(errors: FrameErrors, joint_names: tuple[str, ...]) -> dict[str, object]:
     """The figures of `handmap evaluate --json`.
 
-    `within_*` is the share of frames whose worst joint is that close; the percentile is over all joints of all frames.
+    `within_*` is the share of frames whose worst joint is that close; the percentile is over all joints of all frames; what is said of
+    expected errors is over the joints of the hands that were found.
     """
     error = errors.error_mm
     worst = error.max(axis=1)
+    found_error, found_expected = error[errors.is_found].ravel(), errors.expected_error_mm[errors.is_found].ravel()
     return {
         "mean_mm": float(error.mean()),
         "median_mm": float(np.median(error)),
@@ -76,6 +102,8 @@ def summary(errors: FrameErrors, joint_names: tuple[str, ...]) -> dict[str, obje
         **{f"within_{limit}mm": float((worst <= limit).mean()) for limit in WITHIN_MM},
         "found": float(errors.is_found.mean()),
         "frames": len(error),
+        "auroc_joint_20mm": auroc(found_expected, found_error > BAD_JOINT_MM),
+        "expected_error_deciles": expected_error_bins(found_expected, found_error),
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import click
 
@@ -76,6 +76,13 @@ def train_side(config_path: Path) -> None:
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @click.option("--frames", type=click.IntRange(1), help="Of --data: score the first N frames only.")
+@click.option(
+    "--defaults",
+    type=click.Choice(["found", "run"]),
+    help="Of --data: found expects a hand in every frame and shows each once; run takes the daemon's own defaults and shows "
+    "each frame five times in a row, since a hand that is in doubt may take a few frames to be taken for one. "
+    "[default: run for sets with frames without a hand, such as synthetic:hard, else found]",
+)
 @click.option("--quick", is_flag=True, help="Of --sequence: one short sequence of each scene.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
@@ -85,23 +92,25 @@ def evaluate(
     precision: str,
     threads: int,
     frames: int | None,
+    defaults: Literal["found", "run"] | None,
     quick: bool,
     as_json: bool,
 ) -> None:
     """Score a bundle on a labelled data set, or on sequences, found and cropped the way the daemon does it."""
     import json
 
-    from .evaluate import evaluate_bundle, evaluation_table
+    from .evaluate import EvaluationConfig, evaluate_bundle, evaluation_table
     from .evaluate_sequence import evaluate_sequence, sequence_table
 
     if data is not None and sequence is None and not quick:
-        figures = evaluate_bundle(bundle_path, data, precision, threads, frames)
+        config = EvaluationConfig(precision, threads, frames, defaults)
+        figures = evaluate_bundle(bundle_path, data, config)
         click.echo(json.dumps(figures) if as_json else evaluation_table(figures))
-    elif sequence is not None and data is None and frames is None:
+    elif sequence is not None and data is None and frames is None and defaults is None:
         figures = evaluate_sequence(bundle_path, sequence, precision, threads, quick)
         click.echo(json.dumps(figures) if as_json else sequence_table(figures))
     else:
-        raise click.UsageError("give --data, perhaps with --frames, or --sequence, perhaps with --quick")
+        raise click.UsageError("give --data, perhaps with --frames and --defaults, or --sequence, perhaps with --quick")
 
 
 @click.command("synthesize")

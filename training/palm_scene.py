@@ -40,6 +40,7 @@ WIDTH, HEIGHT = round(WIDTH_PX / REDUCED), round(HEIGHT_PX / REDUCED)
 HAND_COUNTS = (0.25, 0.3, 0.45)  # shares of scenes with none, one, two
 TOGETHER_SHARE = 0.5  # of second hands: near the first
 UNIT_MM = 1.0
+RANGE_MM = (200.0, 1000.0)  # where hands are put
 BEADS = 8
 SEEN_FLESH_MM = 35.0  # a joint whose first surface is no farther before it than this is seen
 PARTS = ("shoulder", "upper_arm", "elbow", "head", "knee", "foot")  # of people, that come as close as a hand
@@ -156,7 +157,7 @@ def _draw_place(
         near[2] = max(near[2], 230.0)
         return near
     at_border = random.uniform() < 0.2
-    return place_hand(joints_mm, lens, at_border, random, farthest_mm=1000.0)
+    return place_hand(joints_mm, lens, at_border, random, RANGE_MM)
 
 
 def _misses_camera(wrist_mm: Float64, elbow_mm: Float64) -> bool:

@@ -163,10 +163,13 @@ def place_hand(
     lens: Intrinsics,
     at_border: bool,
     random: np.random.Generator,
-    farthest_mm: float = FARTHEST_MM,
+    range_mm: tuple[float, float],
 ) -> Float64:
-    """Where the hand's centre (3,) goes so that all joints, flesh included, are in the image; farther off if they cannot be."""
-    z_mm = random.uniform(NEAREST_MM, farthest_mm)
+    """Where the hand's centre (3,) goes so that all joints, flesh included, are in the image, or half of them at_border.
+
+    Its depth is in range_mm, or farther off where no place was found there.
+    """
+    z_mm = random.uniform(*range_mm)
     return _place_at(joints_mm, lens, HALF_OR_MORE if at_border else WHOLE_HAND, z_mm, random)
 
 
