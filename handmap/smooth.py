@@ -27,10 +27,10 @@ class SmoothingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     enabled: bool = True  # false: joints go out as the network gave them
     min_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = (
-        0.2  # of a joint at rest; higher: less lag, more jitter
+        0.5  # of a joint at rest; higher: less lag, more jitter
     )
-    beta: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.016  # Hz of cutoff for each mm/s of a joint's speed
-    derivative_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = 2.0  # of the speed itself
+    beta: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.15  # Hz of cutoff for each mm/s of a joint's speed
+    derivative_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = 4.0  # of the speed itself
     extrapolate: bool = False  # true: joints are moved on to the time at which they are published, and marked so
     most_extrapolation_ms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 30.0  # and no further than this
 

@@ -1,12 +1,14 @@
-"""Rest jitter in mm against added lag in ms at 1 m/s of the smoothing filter, on the network's own joints.
+"""What the smoothing filter costs and gives: jitter at rest, lag and error of joints from 10 to 2,000 mm/s, on the network's own joints.
 
-`.venv/bin/python -m docs.measured.smoothing BUNDLE PNG`: hands of held-out shapes stand still, and swing at up to 1 m/s, before a noisy
-camera; the run time follows them at 30 frames a second; each setting smooths the same joints. Prints JSON, draws the picture.
+`.venv/bin/python -m docs.measured.smoothing BUNDLE PNG`: hands of held-out shapes swing at each speed before a noisy camera, at 30 frames a
+second; the shipped demo and the two-hand sequences have truth as well; the run time follows them once, and each setting smooths
+the same joints. Prints JSON, draws the picture.
 """
 
 import json
 import math
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,14 +17,17 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from handmap.arrays import Float64
+from handmap.arrays import Float32, Float64
 from handmap.bundle import read_bundle
+from handmap.datasets import LabelledFrame
 from handmap.engine import Engines
 from handmap.engines import EngineConfig, open_engines
 from handmap.follow import FollowSettings, TrackingConfig, follow, follow_settings
-from handmap.smooth import NO_FILTERS, SmoothingConfig, extrapolate, smooth
+from handmap.recording import open_recording
+from handmap.smooth import NO_FILTERS, SmoothingConfig, smooth
 from handmap.timing import StageClock
 from handmap.track import NO_TRACKS
+from handmap.tracked import TrackedFrame, pair_hands
 from handmap.values import HandPose
 from training.hand_model import held_out_coefficients, load_hand_asset, shape_hand
 from training.motion import LENS
@@ -30,153 +35,188 @@ from training.observe import observe
 from training.poses import open_hand, sample_kind
 from training.scene import HEIGHT_PX, WIDTH_PX, Scene, centre_of, skin_of, turn_x, turn_y
 from training.sensor import draw_sensor
+from training.two_hands import SCENES, render_sequence
 
-HANDS, REST_FRAMES, SWING_FRAMES, SETTLE = 12, 120, 75, 15
+DEMO = Path(__file__).resolve().parents[2] / "models/demo_recording"
+SPEEDS_MM_S = (0, 10, 50, 100, 200, 500, 1000, 2000)  # the highest of a swing; 0 is a hand at rest
+HANDS, FRAMES, SETTLE = 6, 75, 15
 FPS = 30
 FRAME_NS = round(1e9 / FPS)
-SWING_MM, TOP_MM_S = 120.0, 1000.0  # a sine of this reach has this speed in its middle
+SWING_MM, SLOW_SWING_MM, FAST_MM_S = 120.0, 60.0, 200.0
+NEAR_TOP = 0.7  # of the highest speed: where lag is read
 SEED_DOMAIN = 43
-MIN_CUTOFFS_HZ = (0.2, 0.3, 0.5, 1.0, 2.0)
-BETAS = (0.005, 0.01, 0.016, 0.03, 0.06)
-DERIVATIVE_CUTOFFS_HZ = (1.0, 2.0, 5.0)
-PREDICT_NS = 20_000_000  # from capture to the packet
+MIN_CUTOFFS_HZ = (0.2, 0.5, 1.0)
+BETAS = (0.016, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3)
+DERIVATIVE_CUTOFFS_HZ = (2.0, 3.0, 4.0, 5.0)
+PAINLESS_MM = 0.3  # smoothed joints may be so much farther off than raw ones
 
 
 class Story(NamedTuple):
-    """Poses of one followed hand, raw, and whether it rests."""
+    """One track from its first frame on: poses as the network gave them, and the true joints (T, J, 3), mm."""
 
     poses: list[HandPose]
-    is_resting: bool
+    truth_mm: Float64
 
 
-def follow_hand(seed: int, is_resting: bool, engines: Engines, settings: FollowSettings) -> list[Story]:
-    """The stretches in which one track follows the hand; usually one."""
+def swing(speed_mm_s: float, seed: int) -> Iterator[LabelledFrame]:
+    """A hand that swings from side to side, in the middle at this speed; at 0 it rests."""
     asset = load_hand_asset()
     random = np.random.default_rng([SEED_DOMAIN, seed])
     shape = shape_hand(asset, held_out_coefficients(asset, random))
     _, hand = sample_kind(asset, shape.anchors_mm, open_hand, random)
     rotation = turn_x(random.uniform(-0.3, 0.5)) @ turn_y(random.uniform(-0.5, 0.5))
     joints = hand.joints_mm @ rotation.T
-    depth_mm = random.uniform(350, 650)
+    depth_mm = random.uniform(400, 600)
     sensor = draw_sensor(random, 1.0, HEIGHT_PX, WIDTH_PX)
-    tracks, clock, stories = NO_TRACKS, StageClock(), [Story([], is_resting)]
-    for number in range(REST_FRAMES if is_resting else SWING_FRAMES):
-        x_mm = 0.0 if is_resting else SWING_MM * math.sin(number / FPS * TOP_MM_S / SWING_MM)
+    reach_mm = SWING_MM if speed_mm_s >= FAST_MM_S else SLOW_SWING_MM
+    for number in range(FRAMES):
+        x_mm = reach_mm * math.sin(number / FPS * speed_mm_s / reach_mm)
         moved = joints - centre_of(joints) + np.array([x_mm, 0, depth_mm])
         scene = Scene(LENS, skin_of(asset, shape, hand, rotation, moved[0]), moved, None, None)
         noise = replace(sensor, seed=int(random.integers(2**62)))
-        frame = observe(asset, scene, noise, number, number * FRAME_NS).frame
-        poses, tracks = follow(frame, tracks, engines, settings, clock)
-        last = stories[-1].poses
-        if not poses or (last and last[-1].track_id != poses[0].track_id):
-            stories.append(Story([], is_resting))
-        stories[-1].poses.extend(poses[:1])
-    return [story for story in stories if len(story.poses) > 2 * SETTLE]
+        yield observe(asset, scene, noise, number, number * FRAME_NS)
 
 
-def measure(stories: list[Story], settings: SmoothingConfig) -> dict[str, float]:
-    """Jitter of resting joints before and after (mean over joints of the rms distance from their mean), and the lag that is added."""
-    raw_mm, after_mm, lags_ms, ahead_mm = [], [], [], []
-    for poses, is_resting in stories:
-        before, after, moved = _smoothed(poses, settings)
-        if is_resting:
-            raw_mm.append(_jitter_mm(before))
-            after_mm.append(_jitter_mm(after))
-            ahead_mm.append(_jitter_mm(moved))
-        else:
-            lags_ms += _lags_ms(before, after)
-    return {
-        "raw_mm": round(float(np.mean(raw_mm)), 2), "smoothed_mm": round(float(np.mean(after_mm)), 2),
-        "change_percent": round(100 * (float(np.mean(after_mm)) / float(np.mean(raw_mm)) - 1), 1),
-        "swing_lag_ms": round(float(np.mean(lags_ms)), 1),
-        "steady_lag_ms": round(1e3 / (2 * math.pi * (settings.min_cutoff_hz + settings.beta * TOP_MM_S)), 1),
-        "predicted_mm": round(float(np.mean(ahead_mm)), 2),
+def follow_one(frames: Iterable[LabelledFrame], engines: Engines, settings: FollowSettings) -> list[Story]:
+    """The stretches in which one track follows the hand; usually one."""
+    tracks, clock = NO_TRACKS, StageClock()
+    parts: list[list[tuple[HandPose, Float32]]] = [[]]
+    for labelled in frames:
+        poses, tracks = follow(labelled.frame, tracks, engines, settings, clock)
+        if not poses or (parts[-1] and parts[-1][-1][0].track_id != poses[0].track_id):
+            parts.append([])
+        parts[-1].extend((pose, labelled.xyz_camera_mm) for pose in poses[:1])
+    return _stories(parts)
+
+
+def follow_two_hands(engines: Engines, settings: FollowSettings) -> list[Story]:
+    """Every true hand of the two-hand sequences, as long as one track follows it."""
+    parts: dict[tuple[str, int, int, int], list[tuple[HandPose, Float32]]] = {}
+    for kind in SCENES:
+        for number in range(kind.sequences):
+            tracks, clock = NO_TRACKS, StageClock()
+            for shown in render_sequence(kind, number, kind.frames):
+                poses, tracks = follow(shown.frame, tracks, engines, settings, clock)
+                pairs = pair_hands(TrackedFrame(shown.hands, tuple(poses)))
+                for hand in shown.hands:
+                    if (pose := pairs.get(hand.hand_id)) is not None:
+                        key = (kind.name, number, hand.hand_id, pose.track_id)
+                        parts.setdefault(key, []).append((pose, hand.xyz_camera_mm))
+    return _stories(list(parts.values()))
+
+
+def measure_error(stories: list[Story], settings: SmoothingConfig) -> tuple[float, float]:
+    """Mean distance from the truth in mm, raw and smoothed."""
+    raw, smoothed = [], []
+    for story in stories:
+        before, after = _smoothed(story.poses, settings)
+        raw.append(np.linalg.norm(before - story.truth_mm, axis=-1).mean(axis=1))
+        smoothed.append(np.linalg.norm(after - story.truth_mm, axis=-1).mean(axis=1))
+    return float(np.concatenate(raw).mean()), float(np.concatenate(smoothed).mean())
+
+
+def measure_jitter(stories: list[Story], settings: SmoothingConfig) -> tuple[float, float]:
+    """Mean over joints of the rms distance from their mean in mm once settled, raw and smoothed, of hands at rest."""
+    both = [tuple(_jitter_mm(joints) for joints in _smoothed(story.poses, settings)) for story in stories]
+    return float(np.mean([raw for raw, _ in both])), float(np.mean([after for _, after in both]))
+
+
+def measure_lag(stories: list[Story], settings: SmoothingConfig) -> tuple[float, float]:
+    """How far the smoothed hand is behind the raw one near its highest speed: in mm, and in ms."""
+    behind_mm, lags_ms = [], []
+    for story in stories:
+        before, after = _smoothed(story.poses, settings)
+        velocity = np.gradient(story.truth_mm.mean(axis=1), 1 / FPS, axis=0)
+        speed = np.linalg.norm(velocity, axis=1)
+        for at in np.flatnonzero(speed >= NEAR_TOP * speed.max()):
+            if at >= SETTLE:
+                behind_mm.append(float((before[at] - after[at]).mean(axis=0) @ velocity[at] / speed[at]))
+                lags_ms.append(behind_mm[-1] / speed[at] * 1e3)
+    return float(np.mean(behind_mm)), float(np.mean(lags_ms))
+
+
+def row_of(told: dict[str, list[Story]], settings: SmoothingConfig) -> dict[str, float]:
+    """Every figure of a setting; those of a speed are named by it."""
+    raw_mm, rest_mm = measure_jitter(told["0"], settings)
+    row = {
+        "min_cutoff_hz": settings.min_cutoff_hz, "beta": settings.beta, "derivative_cutoff_hz": settings.derivative_cutoff_hz,
+        "jitter_raw_mm": raw_mm, "jitter_mm": rest_mm,
     }  # fmt: skip
-
-
-def _smoothed(poses: list[HandPose], settings: SmoothingConfig) -> tuple[Float64, Float64, Float64]:
-    """Joints (T, J, 3) raw, smoothed, and moved on by PREDICT_NS."""
-    filters, after, moved = NO_FILTERS, [], []
-    predicting = SmoothingConfig(
-        True, settings.min_cutoff_hz, settings.beta, settings.derivative_cutoff_hz, extrapolate=True
-    )
-    for pose in poses:
-        smoothed, filters = smooth([pose], filters, settings)
-        after.append(smoothed[0].xyz_camera_mm)
-        (ahead,) = extrapolate(smoothed, filters, pose.capture_ns + PREDICT_NS, predicting)
-        moved.append(ahead.xyz_camera_mm)
-    return (
-        np.array([pose.xyz_camera_mm for pose in poses], np.float64),
-        np.array(after, np.float64),
-        np.array(moved, np.float64),
-    )
-
-
-def _jitter_mm(xyz_mm: Float64) -> float:
-    settled = xyz_mm[SETTLE:]
-    return float(np.sqrt(((settled - settled.mean(axis=0)) ** 2).sum(axis=-1).mean(axis=0)).mean())
-
-
-def _lags_ms(before: Float64, after: Float64) -> list[float]:
-    """How far the smoothed hand is behind the raw one, over its speed, wherever that is at least nine tenths of the top."""
-    behind_mm = (before - after).mean(axis=1)  # (T, 3)
-    velocity = np.gradient(before.mean(axis=1), 1 / FPS, axis=0)
-    speed = np.linalg.norm(velocity, axis=1)
-    fast = np.flatnonzero(speed > 0.9 * TOP_MM_S)
-    return [float(behind_mm[at] @ velocity[at] / speed[at] ** 2 * 1e3) for at in fast if at >= SETTLE]
+    for name, stories in told.items():
+        before, after = measure_error(stories, settings)
+        row |= {f"error_raw_mm.{name}": before, f"error_mm.{name}": after}
+        if name.isdigit() and name != "0":
+            row[f"lag_mm.{name}"], row[f"lag_ms.{name}"] = measure_lag(stories, settings)
+    return {name: round(value, 3) for name, value in row.items()}
 
 
 def draw(path: Path, rows: list[dict[str, float]], chosen: SmoothingConfig) -> None:
-    """Rest jitter against lag, a line for each beta."""
+    """Lag at each speed, and what smoothing adds to the error, a line for each beta; jitter in the legend."""
     matplotlib.use("Agg")
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    rows = [row for row in rows if row["derivative_cutoff_hz"] == chosen.derivative_cutoff_hz]
-    for beta in BETAS:
-        line = [row for row in rows if row["beta"] == beta]
-        axes.plot(
-            [row["swing_lag_ms"] for row in line], [row["change_percent"] for row in line], "o-", label=f"beta {beta:g}"
-        )
-    (mark,) = [row for row in rows if (row["min_cutoff_hz"], row["beta"]) == (chosen.min_cutoff_hz, chosen.beta)]
-    axes.plot(mark["swing_lag_ms"], mark["change_percent"], "k*", markersize=16, label="default")
-    axes.axvline(10, color="grey", linewidth=0.8)
-    axes.axhline(-60, color="grey", linewidth=0.8)
-    axes.set_xlabel("added lag of a hand that swings at 1 m/s, ms")
-    axes.set_ylabel("change of jitter at rest, %")
-    cutoffs = ", ".join(f"{cutoff:g}" for cutoff in MIN_CUTOFFS_HZ)
-    axes.set_title(
-        f"One-Euro filter at 30 frames a second, derivative_cutoff_hz {chosen.derivative_cutoff_hz:g}; "
-        f"points: min_cutoff_hz {cutoffs}",
-        fontsize=9,
-    )
-    axes.legend()
-    figure.savefig(path, dpi=80)
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    lag, error = figure.subplots(1, 2)
+    speeds = [speed for speed in SPEEDS_MM_S if speed]
+    for row in rows:
+        if (row["min_cutoff_hz"], row["derivative_cutoff_hz"]) != (chosen.min_cutoff_hz, chosen.derivative_cutoff_hz):
+            continue
+        is_chosen = row["beta"] == chosen.beta
+        style = {"linewidth": 2.6 if is_chosen else 1.1, "marker": "o", "markersize": 4}
+        label = f"beta {row['beta']:g}, jitter {row['jitter_mm']:.2f} mm{' (default)' if is_chosen else ''}"
+        lag.plot(speeds, [row[f"lag_mm.{speed}"] for speed in speeds], label=label, **style)
+        added = [row[f"error_mm.{speed}"] - row[f"error_raw_mm.{speed}"] for speed in speeds]
+        error.plot(speeds, added, **style)
+    error.axhline(PAINLESS_MM, color="grey", linewidth=0.8)
+    lag.set_ylabel("behind the raw hand, mm")
+    error.set_ylabel("error that smoothing adds, mm")
+    for axes in (lag, error):
+        axes.set_xscale("log")
+        axes.set_xlabel("speed of the hand, mm/s")
+    lag.legend(fontsize=8, title=f"raw jitter {rows[0]['jitter_raw_mm']:.2f} mm", title_fontsize=8)
+    figure.savefig(path, dpi=90)
 
 
 def main(bundle_path: Path, picture: Path) -> None:
     """Measures every setting on the same joints."""
     bundle = read_bundle(bundle_path)
-    engines = open_engines(bundle, EngineConfig(), batch=1)
-    settings = follow_settings(bundle, TrackingConfig(hand="right"))
-    stories = [
-        story
-        for seed in range(HANDS)
-        for is_resting in (True, False)
-        for story in follow_hand(seed, is_resting, engines, settings)
-    ]
+    one = follow_settings(bundle, TrackingConfig(hand="right"))
+    two = follow_settings(bundle, TrackingConfig(hand="any", max_hands=2))
+    engines, both = open_engines(bundle, EngineConfig(), batch=1), open_engines(bundle, EngineConfig(), batch=2)
+    told = {
+        str(speed): [story for seed in range(HANDS) for story in follow_one(swing(speed, seed), engines, one)]
+        for speed in SPEEDS_MM_S
+    }
+    told["demo"] = follow_one(open_recording(DEMO).labelled(), engines, one)
+    told["two-hands"] = follow_two_hands(both, two)
     engines.close()
+    both.close()
     rows = [
-        {
-            "derivative_cutoff_hz": derivative, "min_cutoff_hz": cutoff, "beta": beta,
-            **measure(stories, SmoothingConfig(True, cutoff, beta, derivative)),
-        }
+        row_of(told, SmoothingConfig(True, cutoff, beta, derivative))
         for derivative in DERIVATIVE_CUTOFFS_HZ
         for beta in BETAS
         for cutoff in MIN_CUTOFFS_HZ
-    ]  # fmt: skip
+    ]
     draw(picture, rows, SmoothingConfig())
-    lengths = {"resting": sum(story.is_resting for story in stories), "of": len(stories)}
-    print(json.dumps({"stories": lengths, "settings": rows}, indent=1))  # noqa: T201
+    chosen = row_of(told, SmoothingConfig())
+    print(json.dumps({"default": chosen, "settings": rows}, indent=1))  # noqa: T201
+
+
+def _stories(parts: list[list[tuple[HandPose, Float32]]]) -> list[Story]:
+    long = [part for part in parts if len(part) > 2 * SETTLE]
+    return [Story([pose for pose, _ in part], np.array([truth for _, truth in part], np.float64)) for part in long]
+
+
+def _smoothed(poses: list[HandPose], settings: SmoothingConfig) -> tuple[Float64, Float64]:
+    """Joints (T, J, 3) raw and smoothed."""
+    filters, after = NO_FILTERS, []
+    for pose in poses:
+        (smoothed,), filters = smooth([pose], filters, settings)
+        after.append(smoothed.xyz_camera_mm)
+    return np.array([pose.xyz_camera_mm for pose in poses], np.float64), np.array(after, np.float64)
+
+
+def _jitter_mm(xyz_mm: Float64) -> float:
+    settled = xyz_mm[SETTLE:]
+    return float(np.sqrt(((settled - settled.mean(axis=0)) ** 2).sum(axis=-1).mean(axis=0)).mean())
 
 
 if __name__ == "__main__":

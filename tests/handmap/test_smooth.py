@@ -38,14 +38,14 @@ def run(raw: list[HandPose], settings: SmoothingConfig = SETTINGS) -> tuple[list
     return smoothed, filters
 
 
-def test_a_resting_hand_jitters_less_than_half_as_much() -> None:
+def test_a_resting_hand_jitters_a_third_less() -> None:
     random = np.random.default_rng(1)
-    raw = [pose_at(hand_at(0) + random.normal(0, 1.5, (JOINT_COUNT, 3)), i * FRAME_NS) for i in range(200)]
+    raw = [pose_at(hand_at(0) + random.normal(0, 0.7, (JOINT_COUNT, 3)), i * FRAME_NS) for i in range(200)]
 
     smoothed, _ = run(raw)
 
     before, after = (np.std([one.xyz_camera_mm for one in poses[30:]], axis=0).mean() for poses in (raw, smoothed))
-    assert after < 0.45 * before
+    assert after < 0.67 * before
 
 
 def test_at_one_metre_a_second_the_added_lag_is_that_of_the_cutoff() -> None:
@@ -57,7 +57,7 @@ def test_at_one_metre_a_second_the_added_lag_is_that_of_the_cutoff() -> None:
     behind_mm = raw[-1].xyz_camera_mm[:, 0] - smoothed[-1].xyz_camera_mm[:, 0]
     cutoff_hz = SETTINGS.min_cutoff_hz + SETTINGS.beta * 1000
     np.testing.assert_allclose(behind_mm, 1000 / (2 * np.pi * cutoff_hz), rtol=0.02)
-    assert behind_mm.max() < 10  # mm at 1 mm/ms: milliseconds
+    assert behind_mm.max() < 1.5  # mm at 1 mm/ms: milliseconds
 
 
 def test_the_filter_does_not_depend_on_how_the_camera_is_turned() -> None:
