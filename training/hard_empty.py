@@ -26,6 +26,7 @@ from .things import draw_chair, draw_held, draw_room, draw_table
 
 NEAREST_MM, FARTHEST_MM = 320.0, 950.0  # what a frame is about stands there
 OUTSIDE_PX = 25.0  # beyond the image's edge, an arm's end is out of it, its cuff too
+FLESH_MM = 40.0  # of an arm's end about its middle
 ATTEMPTS = 60
 
 # Draws what a frame is about: z_mm (480, 640), place (3,) mm, lens, generator.
@@ -89,7 +90,7 @@ def _is_in_image(point_mm: Float64, lens: Intrinsics, spare_px: float) -> bool:
         return False
     u = point_mm[0] / point_mm[2] * lens.fx_px + lens.cx_px
     v = point_mm[1] / point_mm[2] * lens.fy_px + lens.cy_px
-    spare = spare_px + 40 * lens.fx_px / float(point_mm[2])
+    spare = spare_px + FLESH_MM * lens.fx_px / float(point_mm[2])
     return bool(-spare < u < lens.width_px + spare and -spare < v < lens.height_px + spare)
 
 
@@ -100,29 +101,37 @@ def _is_before_camera(body: Body, rotation: Float64, offset_mm: Float64) -> bool
 
 def _bare_forearm(z_mm: Float32, place: Float64, lens: Intrinsics, random: np.random.Generator) -> None:
     """An arm whose elbow is in the image and whose wrist is out of it, at any border."""
-    elbow = place
-    for _ in range(ATTEMPTS * 10):
-        direction = random.normal(size=3) * (1, 1, 0.5)
-        direction /= np.linalg.norm(direction)
-        wrist = elbow + random.uniform(225, 280) * direction
-        if wrist[2] > LEAST_JOINT_MM + 40 and _are_out_of_sight(wrist[None], lens):
+    for attempt in range(ATTEMPTS):
+        wrist = _draw_outside(float(place[2]), lens, random)
+        inwards = place - wrist
+        swing = random.normal(0, 0.4, 3) if attempt < ATTEMPTS - 1 else 0.0
+        direction = inwards / np.linalg.norm(inwards) + swing
+        elbow = wrist + random.uniform(225, 280) * direction / np.linalg.norm(direction)
+        if _is_in_image(elbow, lens, -60) and elbow[2] > LEAST_JOINT_MM + 60:
             break
-        elbow = elbow + (elbow - np.array([0, 0, elbow[2]])) * 0.002 + random.normal(0, (12, 12, 6))
-        elbow[2] = max(elbow[2], NEAREST_MM)
-    else:
-        raise AssertionError("no elbow near the border was found")
     _draw_arm(z_mm, elbow, wrist, lens, random)
 
 
+def _draw_outside(depth_mm: float, lens: Intrinsics, random: np.random.Generator) -> Float64:
+    """A point (3,) mm at about a depth that is just outside one of the image's four borders, its flesh too."""
+    z = depth_mm + random.normal(0, 20)
+    spare = OUTSIDE_PX + FLESH_MM * lens.fx_px / z + random.uniform(1, 12)
+    across, border = random.uniform(0.15, 0.85), int(random.integers(4))
+    u, v = ((-spare, across * HEIGHT_PX), (WIDTH_PX + spare, across * HEIGHT_PX), (across * WIDTH_PX, -spare),
+            (across * WIDTH_PX, HEIGHT_PX + spare))[border]  # fmt: skip
+    return np.array([(u - lens.cx_px) / lens.fx_px * z, (v - lens.cy_px) / lens.fy_px * z, z])
+
+
 def _draw_arm(z_mm: Float32, elbow: Float64, wrist: Float64, lens: Intrinsics, random: np.random.Generator) -> None:
-    """Bare skin from elbow to wrist, and an upper arm, bare or in a short sleeve, that goes on from the elbow."""
+    """Bare skin from elbow to wrist, and an upper arm, bare or in a short sleeve, that goes on to a body."""
     girth = random.uniform(0.82, 1.25)
     path = straight(wrist, elbow, 10)
     thick = girth * np.interp(np.linspace(0, 1, 10), (0, 0.3, 0.75, 1), (27, 32, 45, 40))
     flat = np.linspace(0.72, 0.95, 10)
     meshes = [tube(path, np.stack([thick, thick * flat], axis=1), 1.5, random)]
     onwards = (elbow - wrist) / np.linalg.norm(elbow - wrist) + random.normal(0, 0.6, 3)
-    shoulder = elbow + onwards / np.linalg.norm(onwards) * random.uniform(230, 300)
+    onwards /= np.linalg.norm(onwards)
+    shoulder = elbow + random.uniform(230, 300) * onwards
     if shoulder[2] > LEAST_JOINT_MM + 100:
         upper = straight(elbow, shoulder, 10)
         meshes.append(tube(upper, girth * np.linspace(41, 56, 10)[:, None] * np.ones(2), 1.5, random))
@@ -130,6 +139,7 @@ def _draw_arm(z_mm: Float32, elbow: Float64, wrist: Float64, lens: Intrinsics, r
             meshes.append(
                 tube(upper[4:], girth * np.linspace(62, 72, 6)[:, None] * np.ones(2), random.uniform(2, 14), random)
             )
+        _sink(z_mm, shoulder, -onwards, lens, random)
     draw_meshes(z_mm, tuple(meshes), np.eye(3), np.zeros(3), figures_of(lens))
 
 
@@ -157,11 +167,11 @@ def _forearm_with_hidden_hand(z_mm: Float32, place: Float64, lens: Intrinsics, r
     draw_meshes(z_mm, (solid,), turn, nearer * (cover_z / nearer[2]), figures_of(lens))
 
 
-def _sink(z_mm: Float32, wrist: Float64, direction: Float64, lens: Intrinsics, random: np.random.Generator) -> None:
-    """A hip, bag or cushion around the wrist."""
+def _sink(z_mm: Float32, end: Float64, direction: Float64, lens: Intrinsics, random: np.random.Generator) -> None:
+    """A body, bag or cushion around a wrist or shoulder, which the arm enters against a direction (3,)."""
     radii = random.uniform((80, 90, 60), (190, 240, 130))
     reach = 1 / float(np.linalg.norm(direction / radii))
-    middle = wrist - direction * (reach - random.uniform(25, 55))
+    middle = end - direction * (reach - random.uniform(25, 55))
     middle[2] = max(middle[2], LEAST_JOINT_MM + radii[2] + 20)
     draw_meshes(z_mm, (ball(radii),), np.eye(3), middle, figures_of(lens))
 
