@@ -46,7 +46,7 @@ METHOD = click.option(
 BODY = click.option(
     "--body",
     type=click.Choice(["fp32", "fp16"]),
-    default="fp16",
+    default="fp32",
     show_default=True,
     help="What stays in float is in this.",
 )
