@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handmap.arrays import Array, ArrayModule, Bool, Float32
+from handmap.despeckle import without_specks
 from handmap.values import DepthFrame
 
 POOL_PX = 8
@@ -78,7 +79,7 @@ def pool(xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float]) -> G
     low, high = (np.uint16(min(limit / frame.depth_unit_mm, 65535)) for limit in range_mm)
     blocks = frame.depth[: rows * POOL_PX, : columns * POOL_PX]
     # 0 (not measured) and everything nearer than the range become the farthest value by unsigned wrap-around.
-    wrapped = blocks - low
+    wrapped = without_specks(xp, blocks - low)
     pooled = wrapped.reshape(rows, POOL_PX, columns * POOL_PX).min(axis=1).reshape(rows, columns, POOL_PX).min(axis=2)
     host = _to_host(pooled).astype(np.float32) + np.float32(low)
     is_filled = host < high

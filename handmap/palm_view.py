@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handmap.arrays import Array, ArrayModule, Float32
+from handmap.despeckle import without_specks
 from handmap.intrinsics import Intrinsics
 from handmap.values import DepthFrame
 
@@ -75,7 +76,7 @@ def shrink(xp: ArrayModule, frame: DepthFrame) -> SmallView:
     """The small picture of a frame: the nearest depth of each block, the rest of the picture empty where its shape differs."""
     scale, lens = small_lens(frame.intrinsics)
     # 0 (not measured) becomes the farthest value by unsigned wrap-around.
-    wrapped = frame.depth - np.uint16(1)
+    wrapped = without_specks(xp, frame.depth - np.uint16(1))
     rows = _blocks(xp, frame.intrinsics.height_px, scale)
     columns = _blocks(xp, frame.intrinsics.width_px, scale)
     nearest = wrapped[rows].min(axis=1)[:, columns].min(axis=2).astype(xp.float32)

@@ -55,18 +55,29 @@ def test_the_same_wall_looks_alike_to_every_camera(lens: Intrinsics, unit_mm: fl
 def test_the_nearest_of_a_block_is_seen_and_what_was_not_measured_is_not() -> None:
     depth = np.zeros((480, 640), np.uint16)
     depth[:5, :5] = 900
-    depth[2, 3] = 400
+    depth[2:4, 2:4] = 400
     view = shrink(np, frame_of(depth, LENS))
 
     assert view.depth_small[0, 0] == pytest.approx(95 * 100 / 32 / 400)
     assert np.count_nonzero(view.depth_small) == 1
 
 
+def test_stray_near_pixels_are_not_taken_for_a_surface() -> None:
+    random = np.random.default_rng(0)
+    depth = np.full((480, 640), 700, np.uint16)
+    clean = shrink(np, frame_of(depth, LENS)).depth_small
+    is_salt = random.uniform(size=depth.shape) < 0.01
+
+    salted = shrink(np, frame_of(np.where(is_salt, 450, depth).astype(np.uint16), LENS)).depth_small
+
+    assert (salted != clean).mean() < 0.01
+
+
 def test_every_pixel_is_seen_where_blocks_are_not_whole() -> None:
     lens = Intrinsics(424, 240, 210.0, 210.0, 212.0, 120.0)
     for row, column in ((0, 0), (239, 423), (100, 211), (37, 300)):
         depth = np.zeros((240, 424), np.uint16)
-        depth[row, column] = 500
+        depth[max(row - 1, 0) : row + 1, max(column - 1, 0) : column + 1] = 500
 
         assert shrink(np, frame_of(depth, lens)).depth_small.any(), (row, column)
 
