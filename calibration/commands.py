@@ -101,15 +101,25 @@ def quantise(
 @BODY
 @click.option("--crops", type=click.IntRange(8), default=256, show_default=True, help="Crops of the set to try on.")
 @click.option(
+    "--most-mm",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How far joints may move from FP32's in the mean; layers go to float until they move by less than 0.8 of it.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="JSON file; the same command goes on with it."
 )
-def sensitivity(bundle_path: Path, set_path: Path, method: str, body: str, crops: int, out: Path) -> None:
+def sensitivity(
+    bundle_path: Path, set_path: Path, method: str, body: str, crops: int, most_mm: float, out: Path
+) -> None:  # fmt: skip
     """Rank layers by what they cost in INT8, and find which to leave in float."""
     from .quantise import Body
     from .ranges import Method
-    from .sensitivity import find_sensitivity
+    from .sensitivity import Search, find_sensitivity
 
-    found = find_sensitivity(bundle_path, set_path, cast(Method, method), cast(Body, body), crops, out)
+    how = Search(cast(Method, method), cast(Body, body), crops, most_mm)
+    found = find_sensitivity(bundle_path, set_path, how, out)
     for layer in sorted(found.layers, key=lambda one: -one.cost.mean_mm):
         click.echo(f"{layer.cost.mean_mm:8.3f} mm  {layer.macs / 1e6:8.2f} M  {layer.name}")
     last = next(trial for trial in found.trials if trial.float_layers == found.float_layers)

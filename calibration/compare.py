@@ -30,7 +30,7 @@ from .qdq import quantise_graph
 from .quantise import Body, load_body
 from .record import CalibrationRecord
 
-PLAIN: Final = "int8, all layers"
+PLAIN: Final = "int8, all layers, rounded"
 REST_FRAMES: Final = 24
 REST_DRAWS: Final = 8
 
@@ -64,7 +64,8 @@ class Bodies:
 
 @contextmanager
 def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterator[dict[str, Engines]]:
-    """The engines for each precision of the hand graph and, where its INT8 graph is mixed, one with all layers in INT8; one palm graph for all."""
+    """The engines for each precision of the hand graph and, where its INT8 graph is mixed, one with all layers in INT8 and weights rounded,
+    not fitted; one palm graph for all."""
     with ExitStack() as stack:
         engines: dict[str, Engines] = {}
         for name in ("fp32", "fp16", "int8"):
@@ -75,7 +76,7 @@ def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterato
                 engines[name] = replace(opened, palm=engines["fp32"].palm) if engines else opened
         if record is not None and record.float_layers:
             folder = stack.enter_context(TemporaryDirectory())
-            plain = quantise_graph(load_body(bundle, cast(Body, record.body)), record.thresholds, frozenset())
+            plain = quantise_graph(load_body(bundle, cast(Body, record.body)), record.thresholds, frozenset(), {})
             path = Path(folder) / "plain.onnx"
             path.write_bytes(plain.SerializeToString())
             plain_hand = open_onnx_engine(path, 1, 1, "int8")

@@ -16,6 +16,7 @@ from handmap.errors import ModelError
 from handmap.graph_lint import refuse
 from handmap.graph_view import GraphView, residual_inputs, view_graph, weight_axis
 
+from .fit import QuantisedWeight
 from .layers import Layer, list_layers
 
 LEVELS: Final = 127  # symmetric: -127 ... 127
@@ -49,10 +50,16 @@ def quantisable_tensors(model: ModelProto) -> list[str]:
     return list(dict.fromkeys([*read, *added]))
 
 
-def quantise_graph(model: ModelProto, thresholds: Mapping[str, float], float_layers: frozenset[str]) -> ModelProto:
+def quantise_graph(
+    model: ModelProto,
+    thresholds: Mapping[str, float],
+    float_layers: frozenset[str],
+    fitted: Mapping[str, QuantisedWeight],
+) -> ModelProto:
     """The graph, on the body (FP32 or FP16) of `model`, with all layers but these in INT8.
 
-    thresholds holds, for each activation, the magnitude that the largest level stands for. The same input gives the same bytes.
+    thresholds holds, for each activation, the magnitude that the largest level stands for; a layer that is not among the fitted has its
+    weights rounded. The same input gives the same bytes.
     Raises ModelError if the result is not valid ONNX or the lint refuses it.
     """
     layers = list_layers(model)
@@ -82,7 +89,8 @@ def quantise_graph(model: ModelProto, thresholds: Mapping[str, float], float_lay
                 placed.add(name)
                 node.input[slot] = pairs[name][1].output[0]
         if node.name in chosen:
-            nodes.append(_quantise_weight(quantised, view, node))
+            layer = fitted.get(chosen[node.name].name) or _rounded(view, node)
+            nodes.append(_place_weight(quantised, node, layer))
         nodes.append(node)
     kept = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del quantised.graph.node[:]
@@ -125,26 +133,32 @@ def _activation_pair(
     )
 
 
-def _quantise_weight(model: ModelProto, view: GraphView, node: NodeProto) -> NodeProto:
-    """Replaces the node's float weight by an int8 one, a scale per output channel, and the DequantizeLinear that is returned."""
-    name, axis = node.input[1], weight_axis(node)
-    weight = numpy_helper.to_array(view.constants[name])
+def _rounded(view: GraphView, node: NodeProto) -> QuantisedWeight:
+    """The node's weight in whole levels, a step for each output channel."""
+    weight, axis = numpy_helper.to_array(view.constants[node.input[1]]), weight_axis(node)
     wide = weight.astype(np.float64)
     others = tuple(index for index in range(wide.ndim) if index != axis)
-    scale = _scales(np.abs(wide).max(axis=others), weight.dtype.type)
-    along = scale.astype(np.float64).reshape([-1 if index == axis else 1 for index in range(wide.ndim)])
-    levels = round_kernels(wide / along).astype(np.int8)
-    stem = f"{name}_{node.name}"
+    steps = _scales(np.abs(wide).max(axis=others), weight.dtype.type)
+    along = steps.astype(np.float64).reshape([-1 if index == axis else 1 for index in range(wide.ndim)])
+    return QuantisedWeight(round_kernels(wide / along).astype(np.int8), steps, None)
+
+
+def _place_weight(model: ModelProto, node: NodeProto, layer: QuantisedWeight) -> NodeProto:
+    """Has the node read this weight and bias; the DequantizeLinear that is returned gives the weight."""
+    stem = f"{node.input[1]}_{node.name}"
     model.graph.initializer.extend(
         [
-            numpy_helper.from_array(levels, f"{stem}_int8"),
-            numpy_helper.from_array(scale, f"{stem}_scale"),
-            numpy_helper.from_array(np.zeros(len(scale), np.int8), f"{stem}_zero"),
+            numpy_helper.from_array(layer.levels, f"{stem}_int8"),
+            numpy_helper.from_array(layer.steps, f"{stem}_scale"),
+            numpy_helper.from_array(np.zeros(len(layer.steps), np.int8), f"{stem}_zero"),
         ]
     )
+    if layer.bias is not None:
+        model.graph.initializer.append(numpy_helper.from_array(layer.bias, f"{stem}_bias"))
+        node.input[2] = f"{stem}_bias"
     inputs = [f"{stem}_int8", f"{stem}_scale", f"{stem}_zero"]
     node.input[1] = f"{stem}_dequantised"
-    return helper.make_node("DequantizeLinear", inputs, [node.input[1]], f"{stem}_dequantise", axis=axis)
+    return helper.make_node("DequantizeLinear", inputs, [node.input[1]], f"{stem}_dequantise", axis=weight_axis(node))
 
 
 def round_kernels(exact: NDArray[np.float64]) -> NDArray[np.float64]:

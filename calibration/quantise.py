@@ -8,12 +8,14 @@ from typing import Final, Literal, TypeAlias
 import onnx
 from onnx import ModelProto
 
+from handmap.arrays import Float32
 from handmap.bundle import Bundle, read_bundle
 from handmap.bundle_writer import describe_file, read_files, with_precisions, with_records, write_bundle
 from handmap.errors import ConfigError
 from handmap.palm_view import MOST
 
 from .calibration_set import CalibrationSet, read_set
+from .fit import fit_layers
 from .layers import int8_share, list_layers
 from .qdq import quantisable_tensors, quantise_graph
 from .ranges import Histogram, Method, choose_thresholds, collect_histograms
@@ -90,12 +92,16 @@ def load_body(bundle: Bundle, body: Body, graph: str = "hand") -> ModelProto:
 
 def find_thresholds(model: ModelProto, chosen: CalibrationSet, method: Method, graph: str = "hand") -> dict[str, float]:
     """Ranges of every activation that any assignment could quantise; that of the input is what it is by contract."""
-    samples = {"hand": chosen.crops.depth, "palm": chosen.pictures.depth_small}[graph]
-    histograms = collect_histograms(model, quantisable_tensors(model), samples)
+    histograms = collect_histograms(model, quantisable_tensors(model), samples_of(chosen, graph))
     inputs = {value.name for value in model.graph.input}
     fixed = {name: LARGEST_INPUT[graph] for name in histograms if _is_input(model, name, inputs)}
     others: dict[str, Histogram] = {name: found for name, found in histograms.items() if name not in fixed}
     return {**choose_thresholds(others, method), **fixed}
+
+
+def samples_of(chosen: CalibrationSet, graph: str) -> Float32:
+    """The set's inputs (N, 1, H, W) of a graph."""
+    return {"hand": chosen.crops.depth, "palm": chosen.pictures.depth_small}[graph]
 
 
 def refuse_other_cube(bundle: Bundle, chosen: CalibrationSet) -> None:
@@ -128,7 +134,8 @@ def _quantise(
     model: ModelProto, graph: str, chosen: CalibrationSet, method: Method, float_layers: frozenset[str]
 ) -> QuantisedGraph:
     thresholds = find_thresholds(model, chosen, method, graph)
-    content = quantise_graph(model, thresholds, float_layers).SerializeToString(deterministic=True)
+    fitted = fit_layers(model, thresholds, samples_of(chosen, graph))
+    content = quantise_graph(model, thresholds, float_layers, fitted).SerializeToString(deterministic=True)
     share = int8_share(list_layers(model), float_layers)
     return QuantisedGraph(content, thresholds, tuple(sorted(float_layers)), share)
 

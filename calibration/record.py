@@ -43,11 +43,12 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sensitivity file: as far as the work has come; `float_layers` is there when it is done.
 
-    key tells which graph, set and options it belongs to.
+    key tells which graph, set and options it belongs to; most_mm is how far the joints may move in the mean.
     """
 
     key: str
     crops: int
+    most_mm: float
     body_cost: Distance  # of the body alone, nothing in INT8
     layers: tuple[LayerCost, ...] = ()
     trials: tuple[Trial, ...] = ()

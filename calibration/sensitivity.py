@@ -1,4 +1,4 @@
-"""What each layer costs in INT8, and which layers to leave in float so that the gate passes with the most work in INT8.
+"""What each layer costs in INT8, and which to leave in float so that joints stay near and the gate passes with the most work in INT8.
 
 Every result is written down at once, so that an interrupted run goes on where it was.
 """
@@ -21,23 +21,35 @@ from handmap.errors import ConfigError
 from handmap.progress import Advance, track_progress
 
 from .calibration_set import CalibrationSet, Crops, read_set
+from .fit import QuantisedWeight, fit_layers
 from .gate import LABELLED_LIMITS, UNLABELLED_LIMITS, is_within
 from .layers import Layer, int8_share, list_layers
 from .qdq import quantise_graph
-from .quantise import Body, find_thresholds, load_body, refuse_other_cube
+from .quantise import Body, find_thresholds, load_body, refuse_other_cube, samples_of
 from .ranges import Method
 from .record import Distance, LayerCost, Sensitivity, Trial, encode_record, read_sensitivity, work_key
 
-MARGIN: Final = 0.8  # of the gate's limits: the gate looks at other frames
+MARGIN: Final = 0.8  # of all limits: the gate looks at other frames
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to search: method and body as they will be quantised with, crops to try on, and how far the joints may move in the mean."""
+
+    method: Method
+    body: Body
+    most_crops: int
+    most_mm: float
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What assignments are tried on: the body, its ranges, and crops with the FP32 joints and, where known, the truth."""
+    """What assignments are tried on: the body, its ranges and fitted weights, and crops with the FP32 joints and, where known, the truth."""
 
     model: ModelProto
     layers: list[Layer]
     thresholds: dict[str, float]
+    fitted: dict[str, QuantisedWeight]
     crops: Crops
     joints: Float32  # (N, J, 3) of the FP32 graph
     half_cube_mm: float
@@ -46,7 +58,7 @@ class Bench:
         """The cost with all but these layers in INT8."""
         if len(float_layers) == len(self.layers):
             return self.distance(self.model)
-        return self.distance(quantise_graph(self.model, self.thresholds, float_layers))
+        return self.distance(quantise_graph(self.model, self.thresholds, float_layers, self.fitted))
 
     def distance(self, model: ModelProto) -> Distance:
         """How far a graph's joints are off on the crops, computed without graph optimisation: what TensorRT computes too."""
@@ -64,20 +76,17 @@ class Bench:
         return away
 
 
-def find_sensitivity(
-    bundle_path: Path, set_path: Path, method: Method, body: Body, most_crops: int, out: Path
-) -> Sensitivity:
+def find_sensitivity(bundle_path: Path, set_path: Path, how: Search, out: Path) -> Sensitivity:
     """Ranks the layers, searches the assignment, and writes both to `out`; goes on with what stands there.
 
     Raises ConfigError if `out` is of other work.
     """
     bundle, chosen = read_bundle(bundle_path), read_set(set_path)
     refuse_other_cube(bundle, chosen)
-    key = work_key(bundle, chosen, method, body)
-    bench = make_bench(bundle, chosen, method, body, most_crops)
-    state = _resume(out, key, len(bench.crops.depth)) or Sensitivity(
-        key, len(bench.crops.depth), bench.distance(bench.model)
-    )
+    key = work_key(bundle, chosen, how.method, how.body)
+    bench = make_bench(bundle, chosen, how)
+    fresh = Sensitivity(key, len(bench.crops.depth), how.most_mm, bench.distance(bench.model))
+    state = _resume(out, fresh) or fresh
     names = [layer.name for layer in bench.layers]
     with track_progress("sensitivity", len(names), "layers", first=len(state.layers)) as advance:
         for done, layer in enumerate(bench.layers[len(state.layers) :], start=len(state.layers) + 1):
@@ -91,15 +100,16 @@ def find_sensitivity(
     return state
 
 
-def make_bench(bundle: Bundle, chosen: CalibrationSet, method: Method, body: Body, most_crops: int) -> Bench:
-    """The bench on at most most_crops of the set's crops, evenly chosen; ranges are from all of them."""
-    model = load_body(bundle, body)
-    shown = np.linspace(0, len(chosen.crops.depth) - 1, min(len(chosen.crops.depth), most_crops)).astype(int)
+def make_bench(bundle: Bundle, chosen: CalibrationSet, how: Search) -> Bench:
+    """The bench on at most how.most_crops of the set's crops, evenly chosen; ranges are from all of them."""
+    model = load_body(bundle, how.body)
+    shown = np.linspace(0, len(chosen.crops.depth) - 1, min(len(chosen.crops.depth), how.most_crops)).astype(int)
     crops = Crops(chosen.crops.depth[shown], chosen.crops.truth[shown])
     full = onnx.load(bundle.graph_path("hand", "fp32"))
     joints = run_graph(full.SerializeToString(), crops.depth, ("joints",))["joints"]
-    thresholds = find_thresholds(model, chosen, method)
-    return Bench(model, list_layers(model), thresholds, crops, joints, bundle.hand.cube_mm / 2)
+    thresholds = find_thresholds(model, chosen, how.method)
+    fitted = fit_layers(model, thresholds, samples_of(chosen, "hand"))
+    return Bench(model, list_layers(model), thresholds, fitted, crops, joints, bundle.hand.cube_mm / 2)
 
 
 def search_mixed(bench: Bench, state: Sensitivity, save: Callable[[Sensitivity], None]) -> Sensitivity:
@@ -115,7 +125,9 @@ def search_mixed(bench: Bench, state: Sensitivity, save: Callable[[Sensitivity],
         if float_layers not in known:
             cost = bench.cost(float_layers)
             share = int8_share(bench.layers, float_layers)
-            known[float_layers] = Trial(tuple(sorted(float_layers)), share, cost, meets_limits(cost, MARGIN))
+            known[float_layers] = Trial(
+                tuple(sorted(float_layers)), share, cost, meets_limits(cost, state.most_mm, MARGIN)
+            )
             state = msgspec.structs.replace(state, trials=(*state.trials, known[float_layers]))
             save(state)
             advance(len(known), f"{share:.0%} in INT8: {cost.mean_mm:.3f} mm")
@@ -131,8 +143,10 @@ def search_mixed(bench: Bench, state: Sensitivity, save: Callable[[Sensitivity],
     return msgspec.structs.replace(state, float_layers=tuple(sorted(best)))
 
 
-def meets_limits(cost: Distance, margin: float) -> bool:
-    """Whether a cost is within this share of the gate's limits, by labels where there are any."""
+def meets_limits(cost: Distance, most_mm: float, margin: float) -> bool:
+    """Whether a cost is within this share of the gate's limits, by labels where there are any, and of most_mm away from FP32 in the mean."""
+    if cost.mean_mm > margin * most_mm:
+        return False
     if cost.truth_mean_mm is not None and cost.truth_p95_mm is not None:
         return is_within(cost.truth_mean_mm, cost.truth_p95_mm, LABELLED_LIMITS, margin)
     return is_within(cost.mean_mm, cost.p95_mm, UNLABELLED_LIMITS, margin)
@@ -150,12 +164,12 @@ def _search(order: list[str], macs: dict[str, int], holds: Callable[[frozenset[s
     return taken
 
 
-def _resume(path: Path, key: str, crops: int) -> Sensitivity | None:
+def _resume(path: Path, fresh: Sensitivity) -> Sensitivity | None:
     if not path.exists():
         return None
     state = read_sensitivity(path)
-    if (state.key, state.crops) != (key, crops):
+    if (state.key, state.crops, state.most_mm) != (fresh.key, fresh.crops, fresh.most_mm):
         raise ConfigError(
-            f"sensitivity {str(path)!r}: it is of another bundle, set, method or body; name another --out"
+            f"sensitivity {str(path)!r}: it is of another bundle, set, method, body, number of crops or limit; name another --out"
         )
     return state

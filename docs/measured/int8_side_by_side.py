@@ -60,6 +60,7 @@ def measure(bundle: Path, calibration_set: Path, out: Path) -> None:
     """Prints a JSON object: mean, p95 and largest distance from FP32 in mm on crops of DATA, for each graph."""
     from calibration.calibration_set import read_set
     from calibration.candidates import find_candidates
+    from calibration.fit import fit_layers
     from calibration.footage import FirstShots, open_footage
     from calibration.qdq import quantise_graph
     from calibration.quantise import Recipe, find_thresholds, load_body
@@ -81,7 +82,10 @@ def measure(bundle: Path, calibration_set: Path, out: Path) -> None:
         for method in METHODS:
             recipe = Recipe(method, body, frozenset())
             thresholds = find_thresholds(model, chosen, recipe.method)
-            graphs[f"ours_{method}_{body}"] = quantise_graph(model, thresholds, frozenset()).SerializeToString()
+            fitted = fit_layers(model, thresholds, chosen.crops.depth)
+            for name, weights in (("rounded", {}), ("fitted", fitted)):
+                whole = quantise_graph(model, thresholds, frozenset(), weights)
+                graphs[f"ours_{method}_{name}_{body}"] = whole.SerializeToString()
     wanted = run_graph((bundle / "hand.fp32.onnx").read_bytes(), depth, ("joints",))["joints"]
     figures = {}
     for name, content in graphs.items():

@@ -56,7 +56,7 @@ def test_layers_are_named_by_their_weights_and_count_their_work(graph: ModelProt
 def test_every_layer_reads_int8_and_nothing_else_stands_between(
     graph: ModelProto, thresholds: dict[str, float]
 ) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset())
+    quantised = quantise_graph(graph, thresholds, frozenset(), {})
 
     view = view_graph(quantised)
     layers = [node for node in quantised.graph.node if node.op_type in ("Conv", "Gemm")]
@@ -70,7 +70,7 @@ def test_every_layer_reads_int8_and_nothing_else_stands_between(
 def test_the_identity_branch_alone_is_quantised_at_the_residual(
     graph: ModelProto, thresholds: dict[str, float]
 ) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset())
+    quantised = quantise_graph(graph, thresholds, frozenset(), {})
 
     view = view_graph(quantised)
     (add,) = (node for node in quantised.graph.node if node.op_type == "Add")
@@ -80,7 +80,7 @@ def test_the_identity_branch_alone_is_quantised_at_the_residual(
 def test_the_residual_stays_fused_when_the_layer_beside_it_stays_in_float(
     graph: ModelProto, thresholds: dict[str, float]
 ) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset({"first.0"}))
+    quantised = quantise_graph(graph, thresholds, frozenset({"first.0"}), {})
 
     view = view_graph(quantised)
     (add,) = (node for node in quantised.graph.node if node.op_type == "Add")
@@ -91,7 +91,7 @@ def test_the_residual_stays_fused_when_the_layer_beside_it_stays_in_float(
 
 
 def test_what_is_concatenated_is_quantised_after_it(graph: ModelProto, thresholds: dict[str, float]) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset())
+    quantised = quantise_graph(graph, thresholds, frozenset(), {})
 
     view = view_graph(quantised)
     (concat,) = (node for node in quantised.graph.node if node.op_type == "Concat")
@@ -102,7 +102,7 @@ def test_what_is_concatenated_is_quantised_after_it(graph: ModelProto, threshold
 def test_each_weight_channel_has_its_scale_and_loses_a_step_at_most(
     graph: ModelProto, thresholds: dict[str, float]
 ) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset())
+    quantised = quantise_graph(graph, thresholds, frozenset(), {})
 
     before = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
     after = view_graph(quantised).constants
@@ -127,7 +127,7 @@ def test_kernels_keep_their_sums() -> None:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_any_single_layer_can_be_quantised(graph: ModelProto, thresholds: dict[str, float], layer: str) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset(LAYERS) - {layer})
+    quantised = quantise_graph(graph, thresholds, frozenset(LAYERS) - {layer}, {})
 
     kinds = [tensor.data_type for tensor in quantised.graph.initializer if len(tensor.dims) > 1]
     assert kinds.count(TensorProto.INT8) == 1
@@ -136,7 +136,7 @@ def test_any_single_layer_can_be_quantised(graph: ModelProto, thresholds: dict[s
 def test_int8_joints_are_near_and_not_equal(graph: ModelProto, depth: Float32, thresholds: dict[str, float]) -> None:
     wanted = run_graph(graph.SerializeToString(), depth, ("joints",))["joints"]
 
-    content = quantise_graph(graph, thresholds, frozenset()).SerializeToString()
+    content = quantise_graph(graph, thresholds, frozenset(), {}).SerializeToString()
 
     found = run_graph(content, depth, ("joints",), is_optimised=False)["joints"]
     away = np.linalg.norm(found - wanted, axis=-1).mean() / np.linalg.norm(wanted, axis=-1).mean()
@@ -147,7 +147,7 @@ def test_a_half_body_gets_half_scales_at_opset_19(graph: ModelProto, depth: Floa
     half = half_of_graph(graph, Path("residual"))
     found = collect_histograms(half, quantisable_tensors(half), depth)
 
-    quantised = quantise_graph(half, choose_thresholds(found, "mse"), frozenset({"pose.2"}))
+    quantised = quantise_graph(half, choose_thresholds(found, "mse"), frozenset({"pose.2"}), {})
 
     kinds = {tensor.data_type for tensor in quantised.graph.initializer if tensor.name.endswith("_scale")}
     assert kinds == {TensorProto.FLOAT16}
@@ -160,16 +160,16 @@ def test_a_half_body_gets_half_scales_at_opset_19(graph: ModelProto, depth: Floa
 def test_two_runs_give_the_same_bytes(graph: ModelProto, depth: Float32, thresholds: dict[str, float]) -> None:
     again = choose_thresholds(collect_histograms(graph, quantisable_tensors(graph), depth), "minmax")
 
-    first, second = (quantise_graph(graph, found, frozenset()) for found in (thresholds, again))
+    first, second = (quantise_graph(graph, found, frozenset(), {}) for found in (thresholds, again))
 
     assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
 
 
 def test_unknown_and_too_many_float_layers_are_refused(graph: ModelProto, thresholds: dict[str, float]) -> None:
     with pytest.raises(ModelError, match=r"no layer 'stem\.9', it has stem\.0"):
-        quantise_graph(graph, thresholds, frozenset({"stem.9"}))
+        quantise_graph(graph, thresholds, frozenset({"stem.9"}), {})
     with pytest.raises(ModelError, match="at least one in INT8"):
-        quantise_graph(graph, thresholds, frozenset(LAYERS))
+        quantise_graph(graph, thresholds, frozenset(LAYERS), {})
 
 
 def test_float_tensors_are_quantised_once(graph: ModelProto) -> None:

@@ -111,7 +111,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(reported_path: Path) -> 
     text = (reported_path / "report.html").read_text()
 
     assert "int8: gate passed by distance to FP32" in text
-    assert "int8, all layers: gate" in text  # the plain result beside the mixed one
+    assert "int8, all layers, rounded: gate" in text  # the plain result beside the mixed one
     assert "The calibration set was forced: 64 useful frames" in text
     assert text.count("data:image/png;base64,") >= 4
     assert "http" not in text.replace("http-equiv", "")
@@ -144,7 +144,7 @@ def test_a_fresh_recording_is_judged_without_labels(int8_path: Path, tmp_path: P
     outcome = report_bundle(int8_path, str(tmp_path / "fresh"), 10, "right", tmp_path / "out")
 
     assert outcome.gate is not None and outcome.gate.kind == "distance to FP32" and outcome.gate.frames == 10
-    assert set(outcome.figures["precisions"]) == {"fp32", "fp16", "int8", "int8, all layers"}
+    assert set(outcome.figures["precisions"]) == {"fp32", "fp16", "int8", "int8, all layers, rounded"}
     assert all(one["rest_jitter_mm"] > 0 for one in outcome.figures["precisions"].values())
     assert outcome.figures["precisions"]["int8"]["away_by_distance_mm"]
 
@@ -165,7 +165,7 @@ def test_a_graph_that_is_off_the_golden_samples_gets_no_report(int8_path: Path, 
 
 
 def test_an_unfinished_sensitivity_file_is_not_followed(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
-    (tmp_path / "s.json").write_bytes(msgspec.json.encode(Sensitivity("other", 8, Distance(0.0, 0.0))))
+    (tmp_path / "s.json").write_bytes(msgspec.json.encode(Sensitivity("other", 8, 1.0, Distance(0.0, 0.0))))
 
     with pytest.raises(ConfigError, match="another bundle, set, method or body"):
         quantise_bundle(bundle_path, set_path, PLAIN, tmp_path / "s.json", tmp_path / "out")
