@@ -83,6 +83,7 @@ def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, c
         made_from={
             "config": identity_of(config) | length_of(config),
             "start": describe_start(config.start_from),
+            "start_share": config.start_share,
             "commit": commit_of_sources(),
             "samples": checkpoint.samples,
             "validation": {

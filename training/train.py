@@ -87,6 +87,7 @@ def train(config: TrainConfig) -> Path:
         if validation is not None:
             best = read_checkpoint(config.out / BEST)
             run.learner.average.load_state_dict(best.average)
+            _blend_start(run.learner.average, config)
             write_program(path, run.learner.average.cpu(), validation, config, best)
     return path
 
@@ -109,6 +110,21 @@ def _begin(config: TrainConfig, place: Place) -> Run:
         devices = [place.device] if place.device.type == "cuda" else None
         parallel = DistributedDataParallel(parallel, device_ids=devices)
     return Run(learner, parallel)
+
+
+@torch.no_grad()
+def _blend_start(average: HandMap, config: TrainConfig) -> None:
+    """Draws weights back towards those that the run began with, by start_share.
+
+    Most of what fine-tuning gained is kept, and most of what it lost elsewhere comes back (Wortsman et al., "Robust fine-tuning
+    of zero-shot models", CVPR 2022).
+    """
+    if config.start_share and config.start_from is not None:
+        start = HandMap(config.network)
+        start.load_state_dict(read_weights(config.start_from))
+        for own, first in zip(average.state_dict().values(), start.state_dict().values(), strict=True):
+            if own.is_floating_point():
+                own.lerp_(first.to(own.device), config.start_share)
 
 
 def _loop(run: Run, state: RunState, source: _Source, config: TrainConfig, place: Place) -> None:

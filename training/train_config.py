@@ -46,6 +46,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget: str | None = None
     out: Path = Path("runs/handmap")
     start_from: Path | None = None
+    start_share: Share = 0.0  # of the weights that it began with, in those that are written
     seed: NotNegative = 1
     batch_samples: Count = 32
     learning_rate: Fraction = 1.5e-3
@@ -71,6 +72,10 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if (self.total_samples == ENDLESS) != math.isfinite(self.budget_s):
             found = "both" if self.budget else "neither"
             raise ValueError(f"a run ends by total_samples or by budget, found {found}; give one of them")
+        if self.start_share and self.start_from is None:
+            raise ValueError(
+                f"start_share is of the weights in start_from, found {self.start_share} without any; name them"
+            )
         if self.stream == "pool" and self.network.guidance not in (None, *DEVICE_KINDS):
             raise ValueError(
                 f"stream pool makes guidance maps of the kinds {', '.join(DEVICE_KINDS)}, found "
@@ -105,6 +110,7 @@ PACE = frozenset(
         "budget",
         "out",
         "start_from",
+        "start_share",
         "validate_every_samples",
         "checkpoint_every_s",
         "device",

@@ -16,7 +16,7 @@ import torch
 from handmap.config import read_config
 from handmap.errors import ConfigError, DatasetError, ModelError
 from tests.training.checkpoints import assert_same_run
-from training.checkpoint import LAST, read_checkpoint
+from training.checkpoint import BEST, LAST, read_checkpoint, read_weights
 from training.network import HandMap, HeadKind, NetworkConfig
 from training.optimise import Trainee, learning_rate_at
 from training.sample_cache import CacheConfig, read_hands, shard_path, write_shard
@@ -205,3 +205,21 @@ def test_each_hand_is_used_once_a_round_and_shares_do_not_overlap(config: TrainC
     assert len(crops) == config.round_samples
     assert all(batch.depth.shape == (8, 1, 128, 128) for batch in batches)
     assert not shard_path(tmp_path, 3).exists()
+
+
+def test_what_is_written_can_keep_a_share_of_the_start(config: TrainConfig, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    start = HandMap(config.network)
+    torch.save(start.state_dict(), tmp_path / "start.pt")
+    config = msgspec.structs.replace(config, total_samples=32, start_from=tmp_path / "start.pt", start_share=0.75)
+
+    train(config)
+
+    written, best = read_weights(config.out / "handmap.pt2"), read_checkpoint(config.out / BEST).average
+    name = "stem.0.0.weight"
+    torch.testing.assert_close(written[name], 0.75 * start.state_dict()[name] + 0.25 * best[name])
+
+
+def test_a_share_of_no_start_is_refused() -> None:
+    with pytest.raises(ValueError, match="start_share is of the weights in start_from"):
+        TrainConfig(total_samples=1, start_share=0.5)
