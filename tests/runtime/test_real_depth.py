@@ -1,46 +1,43 @@
-"""The tracker on real depth frames, where a folder of them lies beside the checkout."""
+"""The tracker on real depth frames, where a folder of them lies beside the checkout, and how their hands are taken out."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from handmap.intrinsics import project
+from handmap.intrinsics import Intrinsics, project
 from handmap.joints import HAND21
 from handmap.track import cube_centre
-from handmap.values import HandPose
-from tests.real_depth import BUNDLE, FOLDER, finger_tips, poses_of, real_frames
+from handmap.values import DepthFrame, HandPose
+from tests.emptied_depth import emptied, in_cube, replaced_by_behind
+from tests.real_depth import (
+    BUNDLE,
+    FOLDER,
+    HAND_CENTRES_MM,
+    NYU_FRAME,
+    NYU_JOINTS,
+    finger_tips,
+    nyu_joints_mm,
+    poses_of,
+    real_frames,
+)
 
-pytestmark = [
-    pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no real depth frames at {FOLDER}"),
-    pytest.mark.skipif(not BUNDLE.is_dir(), reason=f"no bundle at {BUNDLE}"),
-]
-
-# Middle of the hand in the camera frame, mm: where an earlier network centred the proposal that by eye is the hand, so good to
-# about 30 mm, and no independent label.
-HAND_CENTRES_MM = {
-    "sr305/230536_110": (-20, -15, 509),
-    "sr305/230536_130": (-11, 8, 496),
-    "sr305/230536_150": (-1, 19, 491),
-    "sr305/230536_170": (-73, 31, 541),
-    "sr305/230536_30": (-49, 107, 602),
-    "sr305/230536_50": (-59, 53, 580),
-    "sr305/230536_70": (-54, 0, 570),
-    "sr305/230536_90": (13, -40, 566),
-    "sr305/231615_0": (-53, 77, 610),
-    "sr305/231615_160": (14, 49, 586),
-    "sr305/231615_200": (26, 34, 618),
-    "sr305/231615_40": (6, 72, 567),
-    "sr305/231615_80": (12, 62, 584),
-    "nyu/depth_1_0000001": (-126, 15, 747),
-    "hands17/image_D00000030": (-12, -75, 595),
-}
 SAME_HAND_MM = 80.0
-LARGEST_TIP_ERROR_MM = 15.0  # mean of the finger tips, across the line of sight; the marks are good to 3 px, 4 mm
+MOST_MEAN_TIP_ERROR_MM = 4.0  # across the line of sight; the marks are good to 3 px, 4 mm
+MOST_TIP_ERROR_MM = 12.0
+MOST_NYU_ERROR_MM = 11.3  # mean of ten joints: the weights this network began with reach 10.8, and 0.5 is the margin
+LENS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
+CENTRE_MM = (0.0, 0.0, 500.0)
+WALL, HAND = 900, 490
 
 
 @pytest.fixture(scope="module")
 def poses() -> dict[str, HandPose | None]:
+    if not FOLDER.is_dir():
+        pytest.skip(f"no real depth frames at {FOLDER}; name their folder in HANDMAP_REAL_DEPTH")
+    if not BUNDLE.is_dir():
+        pytest.skip(f"no bundle at {BUNDLE}")
     named = list(real_frames())
     return dict(zip((name for name, _ in named), poses_of([frame for _, frame in named]), strict=True))
 
@@ -55,6 +52,7 @@ def test_the_hand_is_found_in_every_frame_though_torso_elbow_or_head_are_there(
         if name in HAND_CENTRES_MM
     }
 
+    sys.stdout.write(f"hand found in {sum(found.values())} of {len(found)}\n")
     missed = [name for name, is_found in found.items() if not is_found]
     assert not missed
 
@@ -72,5 +70,63 @@ def test_finger_tips_lie_where_they_were_marked(poses: dict[str, HandPose | None
             away_px = float(np.linalg.norm(uv[place] - mark))
             errors_mm.append(away_px * pose.xyz_camera_mm[place, 2] / frames[name].intrinsics.fx_px)
 
-    sys.stdout.write(f"{len(errors_mm)} tips: mean {np.mean(errors_mm):.1f} mm, median {np.median(errors_mm):.1f} mm\n")
-    assert float(np.mean(errors_mm)) < LARGEST_TIP_ERROR_MM
+    mean, median, most = (float(of(errors_mm)) for of in (np.mean, np.median, np.max))
+    sys.stdout.write(f"{len(errors_mm)} tips: mean {mean:.1f} mm, median {median:.1f} mm, largest {most:.1f} mm\n")
+    assert mean <= MOST_MEAN_TIP_ERROR_MM
+    assert most <= MOST_TIP_ERROR_MM
+
+
+def test_joints_of_the_nyu_frame_lie_where_they_are_labelled(poses: dict[str, HandPose | None]) -> None:
+    pose = poses[NYU_FRAME]
+    assert pose is not None
+
+    own_mm = pose.xyz_camera_mm[[HAND21.index(joint) for joint in NYU_JOINTS]]
+    errors_mm = np.linalg.norm(own_mm - nyu_joints_mm(), axis=1)
+
+    sys.stdout.write(f"NYU frame, {len(errors_mm)} joints in 3D: mean {errors_mm.mean():.1f} mm\n")
+    assert float(errors_mm.mean()) <= MOST_NYU_ERROR_MM
+
+
+@pytest.fixture
+def hand() -> DepthFrame:
+    """A square hand before nothing."""
+    depth = np.zeros((240, 320), np.uint16)
+    depth[100:140, 120:160] = HAND
+    return DepthFrame(depth, 1.0, LENS, 0, 0)
+
+
+def before_wall(hand: DepthFrame, columns: slice) -> DepthFrame:
+    """The hand before a wall in some columns, on which its shadow falls."""
+    depth = hand.depth.copy()
+    wall = np.zeros(depth.shape, bool)
+    wall[:, columns] = True
+    wall[100:140, 110:160] = False
+    depth[wall] = WALL
+    return replace(hand, depth=depth)
+
+
+def test_an_emptied_cube_holds_no_point_and_nothing_else_is_changed(hand: DepthFrame) -> None:
+    frame = before_wall(hand, slice(0, 320))
+
+    empty = emptied(frame, CENTRE_MM)
+
+    assert (empty.depth[frame.depth == HAND] == 0).all()
+    assert (empty.depth == frame.depth)[frame.depth != HAND].all()
+
+
+def test_behind_a_hand_and_its_shadow_stands_the_wall(hand: DepthFrame) -> None:
+    frame = before_wall(hand, slice(0, 320))
+
+    behind = replaced_by_behind(frame, CENTRE_MM)
+
+    assert (behind.depth == WALL).all()
+
+
+def test_a_hand_before_an_empty_room_leaves_nothing_of_its_shape(hand: DepthFrame) -> None:
+    frame = before_wall(hand, slice(0, 60))
+
+    behind = replaced_by_behind(frame, CENTRE_MM)
+
+    assert not in_cube(behind, CENTRE_MM).any()
+    assert (behind.depth[:, 60:] == 0).all()
+    assert (behind.depth[:, :60] == WALL).all()
