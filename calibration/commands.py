@@ -145,7 +145,7 @@ def report(
     """Compare FP32, FP16 and INT8, and let the gates decide; exit code 1 if an INT8 graph fails its own."""
     import json
 
-    from .gate import explain, explain_palms
+    from .gate import explain, explain_fp32, explain_palms
     from .report import report_bundle
 
     outcome = report_bundle(bundle_path, data, frames, hand, out)
@@ -157,6 +157,8 @@ def report(
             against = f", {error['mean']:7.3f} mm from the truth" if error else ""
             click.echo(f"{name:<18} mean {away['mean']:7.3f} mm, p95 {away['p95']:7.3f} mm from FP32{against}")
         click.echo(f"wrote {out} with report.html and report.json")
+        found = outcome.figures
+        click.echo(explain_fp32(found["fp32_mean_mm"], found["is_fp32_poor"], found["dataset"]))
         if outcome.gate is not None:
             click.echo(explain(outcome.gate))
         if outcome.palm_gate is not None:

@@ -17,6 +17,7 @@ from handmap.engine_onnx import open_onnx_engine
 from handmap.engines import EngineConfig, open_engines
 from handmap.errors import DatasetError
 from handmap.follow import FollowSettings
+from handmap.look import Look
 from handmap.progress import track_progress
 from handmap.scores import found_errors_mm
 from handmap.track import cube_centre
@@ -39,7 +40,8 @@ REST_DRAWS: Final = 8
 class Comparison:
     """Joints (N, J, 3) by precision on the same N crops, mm about each crop's centre; truth_mm is NaN where unknown.
 
-    found_error_mm (M, J) and is_found (M,) are of all M labelled frames, by each precision's own way; empty without labels.
+    found_error_mm (M, J), expected_error_mm (M, J) and is_found (M,) are of all M labelled frames, by each precision's own way; empty
+    without labels. Where no hand was found, 0 is expected.
     """
 
     dataset: str
@@ -50,6 +52,7 @@ class Comparison:
     frames: list[int]
     pictures: Pictures  # of all frames, hands or not
     found_error_mm: dict[str, Float64] = field(default_factory=dict)
+    expected_error_mm: dict[str, Float64] = field(default_factory=dict)
     is_found: dict[str, Bool] = field(default_factory=dict)
     rest_jitter_mm: dict[str, float] = field(default_factory=dict)
 
@@ -93,8 +96,7 @@ def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[s
     kept: list[tuple[Shot, Float32]] = []
     pictures: list[Pictures] = []
     centres: dict[str, Float32 | None] = dict.fromkeys(bodies.engines)
-    errors: dict[str, list[Float64]] = {name: [] for name in bodies.engines}
-    found: dict[str, list[bool]] = {name: [] for name in bodies.engines}
+    judged: dict[str, list[tuple[Float64, Float64, bool]]] = {name: [] for name in bodies.engines}
     total = len(footage)
     with track_progress(f"compare on {footage.name}", total, "frames") as advance:
         for done, shot in enumerate(footage, start=1):
@@ -111,16 +113,16 @@ def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[s
                 if name == "fp32" and seen is not None:
                     kept.append((shot, seen.view.centre_mm))
                 if shot.truth_mm is not None:
-                    error_mm, is_found = found_errors_mm(seen.xyz_camera_mm if seen else None, shot.truth_mm)
-                    errors[name].append(error_mm)
-                    found[name].append(is_found)
+                    judged[name].append(_judged(seen, shot.truth_mm))
             advance(done, f"{len(kept)} hands")
     if not kept:
         raise DatasetError(f"data {footage.name!r}: no hand was found on {total} frames; name data with hands in reach")
     comparison = _on_same_crops(footage.name, kept, join_pictures(pictures), bodies)
     if footage.has_truth:
-        comparison.found_error_mm = {name: np.array(values) for name, values in errors.items()}
-        comparison.is_found = {name: np.array(values, dtype=bool) for name, values in found.items()}
+        for name, frames in judged.items():
+            error, expected, found = zip(*frames, strict=True)
+            comparison.found_error_mm[name], comparison.expected_error_mm[name] = np.array(error), np.array(expected)
+            comparison.is_found[name] = np.array(found, dtype=bool)
     comparison.rest_jitter_mm = measure_rest_jitter([(shot.frame, centre) for shot, centre in kept], bodies)
     return comparison
 
@@ -153,6 +155,13 @@ def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], bodies: Bodies) 
         xyz_mm = _infer(engines.hand, depth[:, None]).reshape(len(shown), REST_DRAWS, -1, 3) * half_mm
         jitter[name] = float(np.sqrt((xyz_mm.std(axis=1) ** 2).sum(axis=-1).mean()))
     return jitter
+
+
+def _judged(seen: Look | None, truth_mm: Float32) -> tuple[Float64, Float64, bool]:
+    """Joint errors (J,) and expected errors (J,) in mm, and whether the hand that was seen is the true one."""
+    error_mm, is_found = found_errors_mm(seen.xyz_camera_mm if seen else None, truth_mm)
+    expected_mm = np.zeros(len(error_mm)) if seen is None else seen.expected_error_mm.astype(np.float64)
+    return error_mm, expected_mm, is_found
 
 
 def _noisy_crop(frame: DepthFrame, centre_mm: Float32, bodies: Bodies, random: np.random.Generator) -> Float32:

@@ -81,6 +81,14 @@ def explain(gate: Gate) -> str:
     )
 
 
+def explain_fp32(mean_mm: float | None, is_poor: bool | None, dataset: str) -> str:
+    """What FP32 itself is worth, in a line."""
+    if mean_mm is None:
+        return f"fp32 itself: not known, {dataset} has no labels; name labelled data, such as synthetic:val"
+    verdict = ", POOR: what the gate says of INT8 is worth no more than that" if is_poor else ""
+    return f"fp32 itself: {mean_mm:.1f} mm from the truth in the mean{verdict}"
+
+
 def explain_palms(gate: Gate) -> str:
     """The verdict on a palm graph in a line."""
     verdict = "passed" if gate.passed else "FAILED"

@@ -14,6 +14,7 @@ from .contact_sheet import shade
 
 COLOURS: Final = {"fp32": "#777777", "fp16": "#3b7dd8", "int8": "#d8613b"}
 OTHER: Final = "#b89b3b"
+TRUE_WITHIN: Final = 0.2  # an expected error is called true where the mean error is this near to it
 
 
 def draw_by_joint(means_mm: Mapping[str, Mapping[str, float]], title: str) -> bytes:
@@ -48,6 +49,25 @@ def draw_layers(names: Sequence[str], costs_mm: Sequence[float], is_float: Seque
     )
     axes.invert_yaxis()
     axes.set_xlabel("mm from FP32, mean over joints, this layer alone in INT8; dashed: nothing in INT8")
+    return _png(figure)
+
+
+def draw_reliability(deciles: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes:
+    """True mean error against expected mean error of each group, by precision; on the line they are equal, in the band within TRUE_WITHIN."""
+    figure = Figure(figsize=(5.2, 4.6), layout="constrained")
+    axes = figure.subplots()
+    ends = [value for groups in deciles.values() for group in groups for value in group.values() if value > 0]
+    line = np.geomspace(0.8 * min(ends), 1.25 * max(ends), 50) if ends else np.ones(1)
+    axes.fill_between(line, (1 - TRUE_WITHIN) * line, (1 + TRUE_WITHIN) * line, color="#eeeeee")
+    axes.plot(line, line, color="#aaaaaa", linewidth=1)
+    for precision, groups in deciles.items():
+        expected, true = ([group[key] for group in groups] for key in ("expected_mm", "true_mm"))
+        axes.plot(expected, true, "o-", markersize=4, linewidth=1, label=precision, color=COLOURS.get(precision, OTHER))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("expected error, mm")
+    axes.set_ylabel("true error, mm")
+    axes.legend(fontsize=8)
     return _png(figure)
 
 

@@ -38,12 +38,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class QuantisedGraph:
-    """An INT8 graph, the ranges that it was made with, and how much of its work is in INT8."""
+    """An INT8 graph, the ranges that it was made with, how much of its work is in INT8, and how many layers have fitted weights."""
 
     content: bytes
     thresholds: dict[str, float]
     float_layers: tuple[str, ...]
     int8_share: float
+    fitted_layers: int
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _quantise(
     fitted = fit_layers(model, thresholds, samples_of(chosen, graph))
     content = quantise_graph(model, thresholds, float_layers, fitted).SerializeToString(deterministic=True)
     share = int8_share(list_layers(model), float_layers)
-    return QuantisedGraph(content, thresholds, tuple(sorted(float_layers)), share)
+    return QuantisedGraph(content, thresholds, tuple(sorted(float_layers)), share, len(fitted.keys() - float_layers))
 
 
 def _is_input(model: ModelProto, name: str, inputs: set[str]) -> bool:
@@ -176,6 +177,7 @@ def _record(
         thresholds=hand.thresholds,
         float_layers=hand.float_layers,
         int8_share=hand.int8_share,
+        fitted_layers=hand.fitted_layers,
         sensitivity=sensitivity,
         palm=PalmRecord(len(chosen.pictures), palm.thresholds, palm.float_layers, palm.int8_share) if palm else None,
     )

@@ -79,6 +79,7 @@ class CalibrationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     thresholds: dict[str, float]  # of every activation that any assignment could quantise
     float_layers: tuple[str, ...]
     int8_share: float
+    fitted_layers: int = 0  # the others in INT8 have their weights rounded
     sensitivity: Sensitivity | None = None
     palm: PalmRecord | None = None
 

@@ -19,7 +19,7 @@ from handmap.golden import read_golden
 
 from .calibration_set import is_set, read_set
 from .compare import PLAIN, Bodies, Comparison, compare_footage, compare_held_out, open_precisions
-from .figures import away_mm, judge, precision_figures, statistics, worst_frames
+from .figures import away_mm, fp32_worth, judge, precision_figures, statistics, worst_frames
 from .footage import FirstShots, open_footage
 from .palms import PalmComparison, compare_palms, judge_palms, palm_figures
 from .record import RECORD, CalibrationRecord, read_record
@@ -82,6 +82,7 @@ def make_figures(
     figures: dict[str, Any] = {
         "dataset": comparison.dataset,
         "crops": len(comparison.crops),
+        **fp32_worth(comparison),
         "precisions": {name: precision_figures(comparison, name, bundle) for name in precisions},
         "gates": {name: msgspec.to_builtins(judge(comparison, name)) for name in precisions if name != "fp32"},
         "provenance": _provenance(bundle, record),

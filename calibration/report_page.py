@@ -10,11 +10,11 @@ from handmap.bundle import Bundle, Gate
 from handmap.search import MOST_PALMS
 
 from .compare import PLAIN, Comparison
-from .figures import worst_frames
-from .gate import explain, explain_palms
+from .figures import BAD_JOINT_MM, worst_frames
+from .gate import explain, explain_fp32, explain_palms
 from .page import heading, page, paragraph, picture, table
 from .palms import NEAR_MM, SAME_DEPTH, SAME_LATERAL_MM
-from .plots import draw_by_joint, draw_coverage, draw_frames, draw_layers, draw_scales
+from .plots import draw_by_joint, draw_coverage, draw_frames, draw_layers, draw_reliability, draw_scales
 from .record import CalibrationRecord
 
 STATISTICS = ("mean", "p50", "p95", "max")
@@ -25,6 +25,7 @@ def render(bundle: Bundle, record: CalibrationRecord | None, comparison: Compari
     parts = [
         *_verdict(record, figures),
         *_precisions(figures),
+        *_reliability(figures),
         *_joints(figures),
         *_distances(figures),
         *_worst(bundle, comparison),
@@ -36,16 +37,26 @@ def render(bundle: Bundle, record: CalibrationRecord | None, comparison: Compari
     return page(f"INT8 accuracy of {bundle.path.name}", parts)
 
 
-def _verdict(record: CalibrationRecord | None, figures: dict[str, Any]) -> Iterator[str]:
+def banners(figures: dict[str, Any]) -> Iterator[str]:
+    """What is said first: what FP32 is worth, in red where that is little, and the verdicts, which are green only beside a good FP32."""
+    is_poor = figures["is_fp32_poor"]
+    worth = explain_fp32(figures["fp32_mean_mm"], is_poor, figures["dataset"])
+    yield paragraph(worth, "failed" if is_poor else "")
     for name in ("int8", PLAIN):
         if name in figures["gates"]:
             gate = msgspec.convert(figures["gates"][name], Gate)
-            yield paragraph(f"{name}: {explain(gate)}", "passed" if gate.passed else "failed")
+            kind = "failed" if not gate.passed else "" if is_poor else "passed"
+            yield paragraph(f"{name}: {explain(gate)}", kind)
+
+
+def _verdict(record: CalibrationRecord | None, figures: dict[str, Any]) -> Iterator[str]:
+    yield from banners(figures)
     if record is None:
         return
     yield paragraph(
         f"{record.int8_share:.1%} of the multiply-adds are in INT8 on a body of {record.body}; ranges by {record.method} on "
-        f"{record.frames} crops; in float: {', '.join(record.float_layers) or 'no layer'}."
+        f"{record.frames} crops; the weights of {record.fitted_layers} layers fitted to them; in float: "
+        f"{', '.join(record.float_layers) or 'no layer'}."
     )
     if not record.float_layers:
         yield paragraph("This is the plain result: all layers in INT8, none needed to stay in float.")
@@ -83,6 +94,27 @@ def _precisions(figures: dict[str, Any]) -> Iterator[str]:
                 f"A missed hand counts 125 mm. On the {both['frames']} frames where INT8 and FP32 both find the hand, INT8's error is "
                 f"{both['mean']:+.3f} mm off FP32's in the mean and {both['p95']:+.3f} mm at p95."
             )
+
+
+def _reliability(figures: dict[str, Any]) -> Iterator[str]:
+    found = {name: one["reliability"] for name, one in figures["precisions"].items() if "reliability" in one}
+    if not found:
+        return
+    yield heading("Whether expected errors are true")
+    yield paragraph(
+        "Joints of the hands that were found, in ten groups of equal count by the error that was expected of them. AUROC: how well the expected "
+        f"error tells joints that are more than {BAD_JOINT_MM:.0f} mm off from the others (0.5: not at all, 1: always)."
+    )
+    deciles = {name: one["expected_error_deciles"] for name, one in found.items()}
+    yield picture(draw_reliability(deciles), "true error against expected error by decile")
+    yield table(("precision", "AUROC"), {name: [one["auroc_joint_20mm"]] for name, one in found.items()})
+    columns = [f"{name} {which}" for name in found for which in ("expected, mm", "true, mm")]
+    groups = range(len(next(iter(deciles.values()))))
+    rows = {
+        str(group + 1): [one[group][key] for one in deciles.values() for key in ("expected_mm", "true_mm")]
+        for group in groups
+    }
+    yield table(("decile", *columns), rows)
 
 
 def _joints(figures: dict[str, Any]) -> Iterator[str]:

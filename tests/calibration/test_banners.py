@@ -1,0 +1,139 @@
+"""What the report says beside the gate: what FP32 itself is worth, and whether expected errors are true."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from calibration.commands import calibrate
+from calibration.compare import Comparison
+from calibration.figures import POOR_MM, fp32_worth, reliability
+from calibration.gate import explain_fp32, judge_labelled
+from calibration.pictures import join_pictures
+from calibration.plots import draw_reliability
+from calibration.quantise import Recipe, quantise_bundle
+from calibration.report import report_bundle
+from calibration.report_page import banners
+from handmap.arrays import Float64
+from handmap.datasets import LabelledFrame
+from handmap.recording import open_recording
+from handmap.recording_writer import RecordingWriter
+from handmap.values import Handedness
+from tests.calibration.conftest import LENS, write_disc
+
+FRAMES = 12
+
+
+def comparison_of(error_mm: Float64, expected_mm: Float64) -> Comparison:
+    """A comparison of FP32 alone with these errors (M, J); hands that are 125 mm off throughout were not found."""
+    blank = np.zeros((0, 21, 3), np.float32)
+    found = {"fp32": ~(error_mm == 125.0).all(axis=1)}
+    distances = np.zeros(0)
+    return Comparison(
+        "d", blank, {"fp32": blank}, blank, distances, [], join_pictures([]),
+        found_error_mm={"fp32": error_mm}, expected_error_mm={"fp32": expected_mm}, is_found=found,
+    )  # fmt: skip
+
+
+def figures_of(mean_mm: float | None, int8_is_off_mm: float) -> dict[str, object]:
+    error_mm = np.full((50, 21), mean_mm or 0.0)
+    found = np.ones(50, bool)
+    gate = judge_labelled((error_mm + int8_is_off_mm, error_mm), (found, found), "d")
+    worth = fp32_worth(comparison_of(error_mm, error_mm)) if mean_mm is not None else fp32_worth(unlabelled())
+    return {"dataset": "d", **worth, "gates": {"int8": msgspec.to_builtins(gate)}}
+
+
+def unlabelled() -> Comparison:
+    blank = np.zeros((0, 21, 3), np.float32)
+    return Comparison("d", blank, {"fp32": blank}, blank, np.zeros(0), [], join_pictures([]))
+
+
+@pytest.mark.parametrize(
+    ("mean_mm", "int8_is_off_mm", "kinds"),
+    [
+        (POOR_MM - 0.1, 0.0, ["", "passed"]),
+        (POOR_MM - 0.1, 0.6, ["", "failed"]),
+        (POOR_MM, 0.0, ["failed", ""]),
+        (79.7, 0.0, ["failed", ""]),
+        (79.7, 0.6, ["failed", "failed"]),
+        (None, 0.0, ["", "passed"]),
+    ],
+)
+def test_nothing_is_green_beside_a_poor_fp32(mean_mm: float | None, int8_is_off_mm: float, kinds: list[str]) -> None:
+    shown = list(banners(figures_of(mean_mm, int8_is_off_mm)))
+
+    assert [text.split('class="')[1].split('"')[0] if "class=" in text else "" for text in shown] == kinds
+    assert shown[0].split(">")[1].startswith("fp32 itself: ") and "int8: gate " in shown[1]
+
+
+def test_what_fp32_is_worth_is_said_in_mm_or_not_known() -> None:
+    poor = fp32_worth(comparison_of(np.full((4, 21), 79.7), np.ones((4, 21))))
+
+    assert poor == {"fp32_mean_mm": 79.7, "is_fp32_poor": True}
+    assert fp32_worth(unlabelled()) == {"fp32_mean_mm": None, "is_fp32_poor": None}
+    assert fp32_worth(comparison_of(np.full((4, 21), np.nan), np.ones((4, 21))))["is_fp32_poor"] is True
+    assert explain_fp32(79.7, True, "d").startswith("fp32 itself: 79.7 mm from the truth in the mean, POOR")
+    assert explain_fp32(7.2, False, "d") == "fp32 itself: 7.2 mm from the truth in the mean"
+    assert "d has no labels" in explain_fp32(None, None, "d")
+
+
+def test_expected_errors_are_judged_on_hands_that_were_found() -> None:
+    random = np.random.default_rng(0)
+    expected_mm = random.uniform(2, 40, (100, 21))
+    error_mm = expected_mm.copy()
+    error_mm[:10] = 125.0  # not found
+
+    found = reliability(comparison_of(error_mm, expected_mm), "fp32")
+
+    deciles = found["expected_error_deciles"]
+    assert found["auroc_joint_20mm"] == 1.0
+    assert isinstance(deciles, list) and len(deciles) == 10
+    assert all(one["expected_mm"] == pytest.approx(one["true_mm"]) for one in deciles)
+
+
+def test_the_reliability_plot_shows_every_precision_in_its_colour(tmp_path: Path) -> None:
+    groups = [{"expected_mm": 2.0 * (index + 1), "true_mm": 3.0 * (index + 1)} for index in range(10)]
+
+    for names in (["fp32"], ["fp32", "int8"]):
+        (tmp_path / f"{len(names)}.png").write_bytes(draw_reliability(dict.fromkeys(names, groups)))
+
+    orange = np.array([0xD8, 0x61, 0x3B])
+    one, two = (np.asarray(Image.open(tmp_path / f"{count}.png"))[..., :3] for count in (1, 2))
+    assert not (one == orange).all(axis=-1).any()
+    assert (two == orange).all(axis=-1).any()
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording with labels that a network without training is far from."""
+    folder = tmp_path_factory.mktemp("labelled")
+    write_disc(folder / "plain", 7, FRAMES)
+    spread = np.linspace(-40, 40, 21)
+    with RecordingWriter(folder / "labelled", LENS, 1.0) as writer:
+        for frame in open_recording(folder / "plain"):
+            z_mm = float(np.median(frame.depth[frame.depth > 0]))
+            xyz_mm = np.stack([spread, -spread, np.full(21, z_mm)], axis=1).astype(np.float32)
+            writer.write_labelled(LabelledFrame(frame, xyz_mm, np.ones(21, bool), Handedness.RIGHT))
+    return folder / "labelled"
+
+
+def test_an_untrained_network_is_called_poor_everywhere(
+    bundle_path: Path, set_path: Path, labelled: Path, tmp_path: Path
+) -> None:
+    quantise_bundle(bundle_path, set_path, Recipe("mse", "fp32", frozenset()), None, tmp_path / "b")
+
+    outcome = report_bundle(tmp_path / "b", str(labelled), FRAMES, "right", tmp_path / "b")
+    arguments = ["report", "--bundle", f"{tmp_path}/b", "--data", str(labelled), "--out", f"{tmp_path}/c"]
+    printed = CliRunner().invoke(calibrate, arguments, catch_exceptions=False)
+
+    figures = msgspec.json.decode((tmp_path / "b" / "report.json").read_bytes())
+    page = (tmp_path / "b" / "report.html").read_text()
+    assert figures["fp32_mean_mm"] > POOR_MM and figures["is_fp32_poor"] is True
+    assert outcome.figures["fp32_mean_mm"] == figures["fp32_mean_mm"]
+    assert '<p class="failed">fp32 itself: ' in page
+    assert "POOR" in printed.output
+    assert "Whether expected errors are true" in page
+    assert set(figures["precisions"]["int8"]["reliability"]) == {"auroc_joint_20mm", "expected_error_deciles"}
