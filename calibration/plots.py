@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from handmap.arrays import Float32, Float64
 from handmap.joints import BONES, HAND21
@@ -63,8 +64,11 @@ def draw_reliability(deciles: Mapping[str, Sequence[Mapping[str, float]]]) -> by
     for precision, groups in deciles.items():
         expected, true = ([group[key] for group in groups] for key in ("expected_mm", "true_mm"))
         axes.plot(expected, true, "o-", markersize=4, linewidth=1, label=precision, color=COLOURS.get(precision, OTHER))
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
+        scale("log")
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("expected error, mm")
     axes.set_ylabel("true error, mm")
     axes.legend(fontsize=8)
