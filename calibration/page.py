@@ -7,7 +7,7 @@ from typing import Final
 
 STYLE: Final = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;border-bottom:1px solid #ddd;text-align:right}"
+    "table{border-collapse:collapse;margin:1em 0;display:block;overflow-x:auto}td,th{padding:.2em .8em;border-bottom:1px solid #ddd;text-align:right}"
     "td:first-child,th:first-child{text-align:left}img{max-width:100%}code{font-size:13px;overflow-wrap:anywhere}"
     ".passed{background:#dff3e0;padding:.6em}.failed{background:#f9dcd6;padding:.6em}"
 )
