@@ -7,7 +7,7 @@ import numpy as np
 from handmap.arrays import Float64
 from handmap.bundle import Bundle, Gate
 from handmap.joints import BONES, HAND21
-from handmap.reliability import auroc, expected_error_bins
+from handmap.reliability import reliability
 
 from .compare import Comparison
 from .gate import differences, judge_labelled, judge_unlabelled
@@ -15,7 +15,6 @@ from .gate import differences, judge_labelled, judge_unlabelled
 BANDS_MM: Final = ((0, 300), (300, 450), (450, 600), (600, 800), (800, 10000))
 WORST: Final = 20
 POOR_MM: Final = 15.0  # from this mean error on, a network is not worth quantising; the shipped one is half as far off
-BAD_JOINT_MM: Final = 20.0
 
 
 def away_mm(comparison: Comparison, precision: str) -> Float64:
@@ -43,19 +42,17 @@ def fp32_worth(comparison: Comparison) -> dict[str, float | bool | None]:
     if error_mm is None:
         return {"fp32_mean_mm": None, "is_fp32_poor": None}
     mean_mm = float(error_mm.mean())
+    # Not >=: a mean that is no number is poor too.
     return {"fp32_mean_mm": round(mean_mm, 4), "is_fp32_poor": not mean_mm < POOR_MM}
 
 
-def reliability(comparison: Comparison, precision: str) -> dict[str, object]:
-    """Whether expected errors are true, over the joints of hands that were found: deciles, and how well they tell bad joints."""
+def found_reliability(comparison: Comparison, precision: str) -> dict[str, object]:
+    """Whether expected errors are true, over the joints of the hands that were found."""
     found = comparison.is_found[precision]
-    expected, error = (
+    expected_mm, error_mm = (
         values[precision][found].ravel() for values in (comparison.expected_error_mm, comparison.found_error_mm)
     )
-    return {
-        "auroc_joint_20mm": auroc(expected, error > BAD_JOINT_MM),
-        "expected_error_deciles": expected_error_bins(expected, error),
-    }
+    return reliability(expected_mm, error_mm)
 
 
 def statistics(error_mm: Float64) -> dict[str, float]:
@@ -87,7 +84,7 @@ def precision_figures(comparison: Comparison, precision: str, bundle: Bundle) ->
         error = comparison.found_error_mm[precision]
         figures["error_mm"] = statistics(error)
         figures["error_by_joint_mm"] = {name: statistics(error[:, index]) for index, name in enumerate(names)}
-        figures["reliability"] = reliability(comparison, precision)
+        figures["reliability"] = found_reliability(comparison, precision)
         figures["found"] = float(comparison.is_found[precision].mean())
         both = comparison.is_found[precision] & comparison.is_found["fp32"]
         mean_mm, p95_mm = differences(error[both], comparison.found_error_mm["fp32"][both])

@@ -7,10 +7,11 @@ import msgspec
 import numpy as np
 
 from handmap.bundle import Bundle, Gate
+from handmap.reliability import BAD_JOINT_MM
 from handmap.search import MOST_PALMS
 
 from .compare import PLAIN, Comparison
-from .figures import BAD_JOINT_MM, worst_frames
+from .figures import worst_frames
 from .gate import explain, explain_fp32, explain_palms
 from .page import heading, page, paragraph, picture, table
 from .palms import NEAR_MM, SAME_DEPTH, SAME_LATERAL_MM

@@ -11,8 +11,8 @@ from handmap.datasets import KindFrame, LabelledFrame
 from handmap.engine import Engines
 from handmap.follow import FollowSettings
 from handmap.look import look
-from handmap.reliability import auroc, expected_error_bins
-from handmap.scores import BAD_JOINT_MM, found_errors_mm, joint_errors_mm, present
+from handmap.reliability import auroc, reliability
+from handmap.scores import found_errors_mm, joint_errors_mm, present
 from handmap.search import map_palms, search
 from handmap.timing import StageClock
 from handmap.track import cube_centre
@@ -74,9 +74,8 @@ def kind_summary(results: list[Result]) -> dict[str, object]:
     return {
         **(_hand_figures(hands) if hands else {}),
         "published_without_hand": _published(empty),
-        "auroc_joint_20mm": auroc(expected, errors > BAD_JOINT_MM),
+        **reliability(expected, errors),
         "auroc_hand": auroc(confidence, np.arange(len(confidence)) < len(hands)),
-        "expected_error_deciles": expected_error_bins(expected, errors),
         "frames": len(results),
         "by_kind": {kind: _figures([result for result in results if result.kind == kind]) for kind in kinds},
     }

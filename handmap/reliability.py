@@ -5,6 +5,15 @@ import numpy as np
 from handmap.arrays import Bool, Float64
 
 BINS = 10
+BAD_JOINT_MM = 20.0  # a joint that is farther off should have been doubted
+
+
+def reliability(expected_mm: Float64, error_mm: Float64) -> dict[str, object]:
+    """Whether the expected errors of joints (N,) are true: how well they tell joints that are BAD_JOINT_MM off, and both by deciles."""
+    return {
+        "auroc_joint_20mm": auroc(expected_mm, error_mm > BAD_JOINT_MM),
+        "expected_error_deciles": expected_error_bins(expected_mm, error_mm),
+    }
 
 
 def auroc(score: Float64, is_positive: Bool) -> float | None:

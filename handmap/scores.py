@@ -11,14 +11,13 @@ from handmap.engine import Engines
 from handmap.follow import FollowSettings, follow
 from handmap.look import look
 from handmap.progress import track_progress
-from handmap.reliability import auroc, expected_error_bins
+from handmap.reliability import reliability
 from handmap.timing import StageClock
 from handmap.track import NO_TRACKS, cube_centre
 from handmap.values import DepthFrame, Handedness, HandPose, View
 
 MISSED_MM = 125.0  # half a cube: the error of every joint of a hand that was not found
 WITHIN_MM = (20, 30, 40)
-BAD_JOINT_MM = 20.0  # a joint that is farther off should have been doubted
 FRAME_NS = 33_333_333  # between the presentations of a still frame: 30 a second
 
 
@@ -102,8 +101,7 @@ def summary(errors: FrameErrors, joint_names: tuple[str, ...]) -> dict[str, obje
         **{f"within_{limit}mm": float((worst <= limit).mean()) for limit in WITHIN_MM},
         "found": float(errors.is_found.mean()),
         "frames": len(error),
-        "auroc_joint_20mm": auroc(found_expected, found_error > BAD_JOINT_MM),
-        "expected_error_deciles": expected_error_bins(found_expected, found_error),
+        **reliability(found_expected, found_error),
     }
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from calibration.commands import calibrate
 from calibration.compare import Comparison
-from calibration.figures import POOR_MM, fp32_worth, reliability
+from calibration.figures import POOR_MM, found_reliability, fp32_worth
 from calibration.gate import explain_fp32, judge_labelled
 from calibration.pictures import join_pictures
 from calibration.plots import draw_reliability
@@ -86,7 +86,7 @@ def test_expected_errors_are_judged_on_hands_that_were_found() -> None:
     error_mm = expected_mm.copy()
     error_mm[:10] = 125.0  # not found
 
-    found = reliability(comparison_of(error_mm, expected_mm), "fp32")
+    found = found_reliability(comparison_of(error_mm, expected_mm), "fp32")
 
     deciles = found["expected_error_deciles"]
     assert found["auroc_joint_20mm"] == 1.0
