@@ -18,8 +18,8 @@ from handmap.graph_view import expose
 from handmap.progress import track_progress
 
 from .layers import Layer, list_layers
+from .ranges import LEVELS
 
-LEVELS: Final = 127
 MOST_SAMPLES: Final = 192
 PATCHES: Final = 64  # of each sample and layer at most, at random places
 DAMPING: Final = 0.01  # of the mean square of the inputs, as in GPTQ: what the patches do not tell stays as it was
@@ -78,9 +78,8 @@ def fit_layer(weight: Float64, bias: Float64, moments: Moments, kind: type[np.fl
     left = exact + np.linalg.solve(damped, (exact @ moments.lost).T).T
     largest = np.abs(left[:, :-1]).max(axis=1)
     steps = np.where(largest > 0, largest / LEVELS, 1.0).astype(kind)
-    passing = np.linalg.cholesky(
-        np.linalg.inv(damped)
-    ).T  # upper: row d says how an error at d is made up for behind it
+    # Upper triangular: row d says how an error at d is made up for by the inputs after it.
+    passing = np.linalg.cholesky(np.linalg.inv(damped)).T
     wide = steps.astype(np.float64)
     levels = np.zeros(weight.reshape(len(weight), -1).shape)
     for column in range(levels.shape[1]):
@@ -146,8 +145,7 @@ def cut_patches(values: Float32, one: _Convolution, random: np.random.Generator)
     sample = np.repeat(np.arange(len(values)), each)
     row = random.integers(0, rows, len(sample)) * one.strides[0]
     column = random.integers(0, columns, len(sample)) * one.strides[1]
-    windows = np.lib.stride_tricks.sliding_window_view(
-        padded, (height, width), axis=(2, 3)
-    )  # (N, I, R, C, height, width)
+    # (N, I, R, C, height, width)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))
     patches = windows[sample, :, row, column].reshape(len(sample), -1)
     return np.concatenate([patches, np.ones((len(patches), 1), np.float32)], axis=1)

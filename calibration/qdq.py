@@ -18,8 +18,8 @@ from handmap.graph_view import GraphView, residual_inputs, view_graph, weight_ax
 
 from .fit import QuantisedWeight
 from .layers import Layer, list_layers
+from .ranges import LEVELS
 
-LEVELS: Final = 127  # symmetric: -127 ... 127
 HALF_SCALE_OPSET: Final = 19
 SHARERS: Final = ("Add",)  # what reads the INT8 copy of a quantised tensor too, so that no float copy of it is kept
 

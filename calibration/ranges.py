@@ -17,7 +17,7 @@ from handmap.graph_view import expose
 from handmap.progress import track_progress
 
 BINS: Final = 2048
-LEVELS: Final = 127
+LEVELS: Final = 127  # symmetric: -127 ... 127
 PERCENTILE: Final = 99.99
 ORDINARY: Final = 0.9  # share of the filled bins whose counts are taken as they are by entropy
 STARTS: Final = 128  # the narrowest range that entropy and mse try, in bins
