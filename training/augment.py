@@ -19,6 +19,7 @@ from .sample_cache import RenderedHands
 from .synthetic import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM, EMPTY
 
 BACKGROUND = 1.0
+SCALE_LIMIT_SIGMAS = 2.5
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +63,7 @@ def draw_warps(config: AugmentConfig, key: tuple[int, int], indices: NDArray[np.
     limit_mm = config.jitter_limit_mm
     return Warps(
         angle_rad=np.deg2rad(config.rotation_deg) * (2 * uniforms[:, 1] - 1),
-        scale=np.exp(config.scale_sigma * np.clip(normals[:, 3], -2.5, 2.5)),
+        scale=np.exp(config.scale_sigma * np.clip(normals[:, 3], -SCALE_LIMIT_SIGMAS, SCALE_LIMIT_SIGMAS)),
         centre_mm=np.clip(normals[:, :3] * sigma_mm[:, None], -limit_mm, limit_mm),
         noise_mm=config.depth_noise_mm * uniforms[:, 2],
         noise_seed=(uniforms[:, 3] * 2**53).astype(np.uint64),

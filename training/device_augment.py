@@ -13,12 +13,11 @@ from torch import Tensor
 
 from handmap.values import CROP_PX
 
-from .augment import BACKGROUND, AugmentConfig, Warps
+from .augment import BACKGROUND, SCALE_LIMIT_SIGMAS, AugmentConfig
 from .canvas import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM
 from .drawing import NOTHING
 
 CELLS = CANVAS_PX * CANVAS_PX
-SCALE_LIMIT_SIGMAS = 2.5
 
 
 class PackedPool(NamedTuple):
@@ -43,12 +42,6 @@ class DeviceSamples(NamedTuple):
     depth: Tensor
     is_hand: Tensor
     joints: Tensor
-
-
-def move_warps(warps: Warps, device: torch.device) -> DeviceWarps:
-    """Warps that were drawn on the host, without the seed of their noise."""
-    drawn = (warps.angle_rad, warps.scale, warps.centre_mm, warps.noise_mm)
-    return DeviceWarps(*(torch.from_numpy(values).float().to(device) for values in drawn))
 
 
 def draw_device_warps(config: AugmentConfig, count: int, generator: torch.Generator) -> DeviceWarps:

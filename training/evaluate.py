@@ -1,6 +1,5 @@
 """Scores a bundle on a labelled data set, by the very steps of the daemon."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Literal, cast
 
@@ -11,7 +10,7 @@ from handmap.datasets import KindDataset, open_dataset
 from handmap.engine import Engines
 from handmap.engines import EngineConfig, open_engines
 from handmap.errors import DatasetError
-from handmap.follow import FollowSettings, TrackingConfig, follow_settings
+from handmap.follow import TrackingConfig, follow_settings
 from handmap.kind_scores import kind_summary, score_frames
 from handmap.progress import track_progress
 from handmap.scores import measure, summary
@@ -65,12 +64,11 @@ def _evaluate_kinds(
     defaults = config.defaults or "run"
     tells_side = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
     hand: Literal["any", "right"] = "any" if tells_side else "right"
-    settings: FollowSettings = follow_settings(bundle, TrackingConfig(hand=hand, expects_hand=defaults == "found"))
+    settings = follow_settings(bundle, TrackingConfig(hand=hand, expects_hand=defaults == "found"))
     total = min(dataset.count_frames(), config.most or dataset.count_frames())
     results = []
     with track_progress("score", total, "frames") as advance:
-        frames = islice(dataset.kind_frames(), total)
-        for result in score_frames(frames, engines, settings, PRESENTATIONS[defaults]):
+        for result in score_frames(dataset.kind_frames(total), engines, settings, PRESENTATIONS[defaults]):
             results.append(result)
             advance(len(results), result.kind)
     return {**kind_summary(results), "defaults": defaults, "hand": hand}

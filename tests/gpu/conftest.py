@@ -14,3 +14,12 @@ def cupy() -> ModuleType:
         return gpu.open_gpu()
     except DependencyError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def torch(cupy: ModuleType) -> ModuleType:
+    """torch on a GPU, or a skip that says what is missing."""
+    module = pytest.importorskip("torch")
+    if not module.cuda.is_available():
+        pytest.skip("torch finds no GPU that it can use")
+    return module  # type: ignore[no-any-return]  # importorskip gives Any

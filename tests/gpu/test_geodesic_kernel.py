@@ -12,14 +12,6 @@ pytestmark = pytest.mark.gpu
 CLOSE = 1e-5
 
 
-@pytest.fixture(scope="module")
-def torch(cupy: ModuleType) -> ModuleType:
-    module = pytest.importorskip("torch")
-    if not module.cuda.is_available():
-        pytest.skip("torch finds no GPU that it can use")
-    return module  # type: ignore[no-any-return]  # importorskip gives Any
-
-
 def test_it_ends_where_fast_marching_does(torch: ModuleType) -> None:
     from training.device_guidance import iterate_closeness
     from training.geodesic_kernel import kernel_closeness

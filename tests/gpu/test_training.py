@@ -16,16 +16,9 @@ CLOSE = 1e-5
 MOST_DIFFERING = 2e-5  # of all pixels: places are rounded in float32, and a GPU fuses multiplication and addition
 
 
-@pytest.fixture(scope="module")
-def torch(cupy: ModuleType) -> ModuleType:
-    module = pytest.importorskip("torch")
-    if not module.cuda.is_available():
-        pytest.skip("torch finds no GPU that it can use")
-    return module  # type: ignore[no-any-return]  # importorskip gives Any
-
-
 def test_a_batch_is_what_the_cpu_makes_of_the_same_warps(torch: ModuleType) -> None:
-    from training.device_augment import DeviceSamples, PackedPool, augment_on_device, move_warps
+    from tests.training.host_warps import move_warps
+    from training.device_augment import DeviceSamples, PackedPool, augment_on_device
     from training.device_guidance import make_device_maps, reduce_on_device
     from training.drawing import CELLS, pack_canvas
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.host_warps import move_warps
 from training.augment import AugmentConfig, augment, draw_warps
 from training.canvas import CANVAS_PX
 from training.device_augment import (
@@ -11,7 +12,6 @@ from training.device_augment import (
     PackedPool,
     augment_on_device,
     draw_device_warps,
-    move_warps,
 )
 from training.drawing import CELLS, pack_canvas
 from training.sample_cache import RenderedHands
