@@ -16,6 +16,8 @@ VERBS = {
     "train-side",
     "evaluate",
     "synthesize",
+    "draw-guidance",
+    "draw-scenes",
     "export",
     "build-engine",
     "calibrate",
@@ -67,7 +69,13 @@ def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"handmap"}
     assert "handmap/py.typed" in names
-    assert "handmap/training/assets/hand.npz" in names
+    for data in (
+        "kernels/crop.cu",
+        "training/assets/hand.npz",
+        "training/assets/synthetic_hard.json",
+        "training/kernels/geodesic.cu",
+    ):
+        assert f"handmap/{data}" in names
     assert "handmap/runtime/daemon.py" in names
 
 
