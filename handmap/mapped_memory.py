@@ -49,7 +49,7 @@ def choose_library() -> tuple[str, str]:
     """Which library maps memory here, PYCUDA or CUPY, and why."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns before it raises, and says both times the same
+            warnings.simplefilter("ignore")  # it warns before it raises, and both say the same
             import pycuda.driver
     except ImportError as error:  # not installed, or built for a driver that is not here
         return CUPY, f"PyCUDA cannot be imported: {error}"

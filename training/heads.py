@@ -51,7 +51,7 @@ class FullyConnectedHead(nn.Module):
 
 
 class VotingHead(nn.Module):
-    """Down to 8x8 and back to 16x16, where each cell votes for each joint by an offset from its own centre; a softmax weighs the votes.
+    """Down to 8x8 and back to 16x16, where each cell votes for each joint by an offset from its own centre; a softmax weights the votes.
 
     Published relatives: A2J (Xiong et al., ICCV 2019) and AWR (Huang et al., AAAI 2020).
     """
@@ -86,7 +86,7 @@ class VotingHead(nn.Module):
 
 
 def spread_of(estimate: Estimate) -> Tensor | None:
-    """The weighed standard deviation (N, 21, 3) of the votes about their mean, in half cube sides; None of a head that takes none."""
+    """The weighted standard deviation (N, 21, 3) of the votes about their mean, in half cube sides; None of a head that takes none."""
     if estimate.votes is None:
         return None
     away = (estimate.votes.xyz - estimate.joints.unsqueeze(3)) * SPREAD_PARTS  # (N, J, 3, 256)

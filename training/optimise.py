@@ -71,7 +71,7 @@ class Trainee(nn.Module):
         return Losses(pose + self.map_weight * map_loss, pose, map_loss)
 
     def _vote_loss(self, votes: Votes, wanted: Tensor, has_hand: Tensor) -> Tensor:
-        """The weighed mean of the loss of every single vote."""
+        """The weighted mean of the loss of every single vote."""
         each = functional.smooth_l1_loss(
             votes.xyz, wanted.unsqueeze(3).expand_as(votes.xyz), beta=self.pose_knee, reduction="none"
         )

@@ -1,4 +1,4 @@
-"""One labelded picture of every switch of the synthetic scenes: shapes, poses, views, what is about the hand, cameras, faults."""
+"""One labelled picture of every switch of the synthetic scenes: shapes, poses, views, what is about the hand, cameras, faults."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

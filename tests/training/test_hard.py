@@ -174,7 +174,7 @@ def test_evaluate_by_kind_on_a_bundle_without_palms_or_side(bundle: Bundle) -> N
     assert figures["frames"] == 20
 
 
-def test_expecting_a_hand_publishes_where_the_daemon_would_not_less(bundle: Bundle) -> None:
+def test_expecting_a_hand_publishes_no_less_than_the_daemon_does(bundle: Bundle) -> None:
     run = evaluate_bundle(bundle.path, "synthetic:hard", EvaluationConfig(most=20, defaults="run"))
     found = evaluate_bundle(bundle.path, "synthetic:hard", EvaluationConfig(most=20, defaults="found"))
 
