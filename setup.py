@@ -7,5 +7,9 @@ PARTS = ("training", "export", "calibration", "runtime", "clients", "flash")
 setup(
     packages=["handmap", *(f"handmap.{part}" for part in PARTS)],
     package_dir={"handmap": "handmap", **{f"handmap.{part}": part for part in PARTS}},
-    package_data={"handmap": ["py.typed", "kernels/*"], "handmap.training": ["assets/*", "kernels/*"], "handmap.flash": ["data/*"]},
+    package_data={
+        "handmap": ["py.typed", "kernels/*"],
+        "handmap.training": ["assets/*", "kernels/*"],
+        "handmap.flash": ["data/*"],
+    },
 )
