@@ -58,7 +58,7 @@ def fit_joint_doubt(hands: KnownLooks) -> JointDoubt:
     columns = [hands.log_spread, hands.landed, hands.peak]
     columns += [np.broadcast_to(one.mean(axis=1, keepdims=True), one.shape) for one in (hands.log_spread, hands.peak)]
     features = np.stack([column.ravel() for column in columns], axis=1).astype(np.float64)
-    _, weights = _regress(features, hands.error_mm.ravel() > FAR_MM)
+    _, weights = regress(features, hands.error_mm.ravel() > FAR_MM)
     weights = np.round(weights, 4)
     doubt, expected_mm = _fit_rising(features @ weights, hands.error_mm.ravel())
     return JointDoubt(doubt, expected_mm, *(float(weight) for weight in weights))
@@ -68,11 +68,11 @@ def _fit_presence(looks: KnownLooks, is_hand: Bool, outputs: set[str]) -> Presen
     peak, spread = looks.peak.mean(axis=1), looks.log_spread.mean(axis=1)
     features = np.stack([peak, spread, np.minimum(np.abs(looks.side), SIDE_LIMIT)], axis=1).astype(np.float64)
     features *= ["guidance" in outputs, "spread" in outputs, "side" in outputs]  # what is constant gets no weight
-    bias, weights = _regress(features, is_hand)
+    bias, weights = regress(features, is_hand)
     return Presence(round(bias, 4), *(round(float(weight), 4) for weight in weights))
 
 
-def _regress(features: Float64, is_so: Bool) -> tuple[float, Float64]:
+def regress(features: Float64, is_so: Bool) -> tuple[float, Float64]:
     """Bias and weights (F,) of a logistic regression on features (N, F), by Newton's method; a constant feature gets the weight 0."""
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale < 1e-9, np.inf, scale)

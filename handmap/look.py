@@ -39,14 +39,13 @@ class LookSettings(Protocol):
 class Look:
     """What one look into a cube gave: joints (J, 3) and their expected errors (J,), camera frame, mm.
 
-    peak is the mean of the guidance maps' peaks, confidence the probability that the cube shows a hand; both are 0 for an
-    empty cube. right is the logit of its being a right hand, whichever way the view was mirrored; 0 where the model does not say.
+    confidence is the probability that the cube shows a hand, 0 for an empty cube. right is the logit of its being a right hand,
+    whichever way the view was mirrored; 0 where the model does not say.
     """
 
     xyz_camera_mm: Float32
     expected_error_mm: Float32
     view: View
-    peak: float
     confidence: float
     right: float
     is_empty: bool
@@ -158,6 +157,5 @@ def normalised_joints(output: EngineOutput, count: int) -> list[JointsNormalised
 def _decoded(xp: ArrayModule, view: View, answer: JointsNormalised, is_empty: bool, table: ConfidenceTable) -> Look:
     signals = read_signals(xp, answer, view.cube_mm)
     confidence = 0.0 if is_empty else hand_probability(signals, table)
-    peak = 0.0 if is_empty else signals.hand_peak
     right = -answer.side if view.is_mirrored else answer.side
-    return Look(decode(xp, answer, view), expected_errors_mm(signals, table), view, peak, confidence, right, is_empty)
+    return Look(decode(xp, answer, view), expected_errors_mm(signals, table), view, confidence, right, is_empty)

@@ -6,7 +6,7 @@ import numpy as np
 
 from handmap.arrays import Float32
 from handmap.engine import Engines
-from handmap.evidence import START_EVIDENCE, evidence
+from handmap.evidence import START_EVIDENCE, SURE_EVIDENCE, evidence
 from handmap.locate import locate
 from handmap.look import Clock, Look, LookSettings, look, look_again
 from handmap.palm_view import PalmMap, read_palms, shrink
@@ -15,8 +15,8 @@ from handmap.values import DepthFrame, Handedness, View
 RECENTRING_PASSES = 2
 SPARE_CANDIDATES = 2  # kept beside as many as there are hands to find, until the last look decides
 MOST_PALMS = 4
-ERROR_PER_PEAK_MM = 200.0  # 20 mm of expected error weigh as much as 0.1 of peak; chosen on 700 frames of synthetic:val
 SAME_HAND_MM = 80.0
+ONE_PLACE_MM = 25.0  # candidates nearer than this are one: the better of them is kept
 
 
 class SearchSettings(LookSettings, Protocol):
@@ -36,8 +36,6 @@ class SearchSettings(LookSettings, Protocol):
     def min_confidence(self) -> float: ...
     @property
     def expects_hand(self) -> bool: ...
-    @property
-    def tells_side(self) -> bool: ...
 
 
 def search(
@@ -51,18 +49,19 @@ def search(
 ) -> list[Look]:
     """Hands found anew, the surest first, none of them where one is tracked already.
 
-    The palm graph's places (`map_palms`) are looked into first; geometry, which takes longer, is asked where they do not show
-    enough hands and the caller can wait for it.
+    The palm graph's places (`map_palms`) are looked into first; geometry, which takes longer, is asked where they do not surely
+    show enough hands and the caller can wait for it.
     """
     with clock.stage("locate"):
         places = [] if palms is None else _reported(palms, engines.least_score, settings)
-    candidates = judge(frame, _apart(places, taken_mm), engines, settings, clock)
+    candidates = judge(frame, _apart(places, taken_mm), palms, engines, settings, clock)
     found = _choose(candidates, taken_mm, palms, settings)
-    if len(found) + len(taken_mm) >= settings.max_hands or not asks_geometry:
+    are_sure = all(evidence(one, palms) >= SURE_EVIDENCE for one in found)
+    if (are_sure and len(found) + len(taken_mm) >= settings.max_hands) or not asks_geometry:
         return found
     with clock.stage("locate"):
         ends = propose_ends(frame, settings)
-    candidates += judge(frame, _apart(ends, taken_mm), engines, settings, clock)
+    candidates += judge(frame, _apart(ends, taken_mm), palms, engines, settings, clock)
     return _choose(candidates, taken_mm, palms, settings)
 
 
@@ -75,9 +74,14 @@ def map_palms(frame: DepthFrame, engines: Engines, settings: SearchSettings) -> 
 
 
 def judge(
-    frame: DepthFrame, centres: list[Float32], engines: Engines, settings: SearchSettings, clock: Clock
+    frame: DepthFrame,
+    centres: list[Float32],
+    palms: PalmMap | None,
+    engines: Engines,
+    settings: SearchSettings,
+    clock: Clock,
 ) -> list[Look]:
-    """The looks at the best of these places, re-centred as everything that is followed.
+    """The looks at the best of these places, each at a hand of its own, re-centred as everything that is followed.
 
     Each place is judged by a second look, centred on what the first one saw, since an end of a body lies half a hand off its
     middle.
@@ -88,7 +92,12 @@ def judge(
     views = [View(centre, settings.cube_mm, is_mirrored) for centre in centres]
     first = [seen for seen in look(frame, views, engines.hand, settings, clock) if not seen.is_empty]
     judged = look_again(frame, [turned(seen, settings) for seen in first], engines.hand, settings, clock)
-    best = sorted(judged, key=surest_first)[: settings.max_hands + SPARE_CANDIDATES]
+    best: list[Look] = []
+    for seen in sorted(judged, key=lambda one: -evidence(one, palms)):
+        if len(best) < settings.max_hands + SPARE_CANDIDATES and is_apart(
+            seen.centre_mm, [one.centre_mm for one in best], ONE_PLACE_MM
+        ):
+            best.append(seen)
     for _ in range(RECENTRING_PASSES):
         best = look_again(frame, [turned(seen, settings) for seen in best], engines.hand, settings, clock)
     return best
@@ -99,10 +108,10 @@ def _choose(
 ) -> list[Look]:
     """As many of the candidates as there are hands to find, the surest first, each a hand of its own."""
     found: list[Look] = []
-    for seen in sorted(candidates, key=surest_first):
+    for seen in sorted(candidates, key=lambda one: -evidence(one, palms)):
         others = [*taken_mm, *(other.centre_mm for other in found)]
-        is_sure = palms is None or settings.expects_hand or evidence(seen, palms, settings.tells_side) >= START_EVIDENCE
-        is_wanted = len(others) < settings.max_hands and is_sure and is_hand(seen, settings)
+        is_sure = settings.expects_hand or evidence(seen, palms) >= START_EVIDENCE
+        is_wanted = len(others) < settings.max_hands and is_sure and is_hand(seen, settings, settings.min_confidence)
         if is_wanted and is_apart(seen.centre_mm, others):
             found.append(seen)
     return found
@@ -127,22 +136,17 @@ def turned(seen: Look, settings: SearchSettings) -> Look:
     return seen.with_side(is_left=seen.right < 0)
 
 
-def is_hand(seen: Look, settings: SearchSettings) -> bool:
-    """Whether a look shows a hand that may be published: sure enough, and inside the range."""
+def is_hand(seen: Look, settings: SearchSettings, least: float) -> bool:
+    """Whether a look shows a hand that may be published: as probable as that, and inside the range."""
     z_mm = float(seen.centre_mm[2])
     is_in_range = settings.range_mm[0] - settings.cube_mm / 2 < z_mm < settings.range_mm[1] + settings.cube_mm / 2
-    return is_in_range and not seen.is_empty and seen.confidence >= settings.min_confidence
-
-
-def surest_first(seen: Look) -> float:
-    """A key that puts looks that surely show a hand first: high peaks and, where these are about equal, joints that landed well."""
-    return float(seen.expected_error_mm.mean()) / ERROR_PER_PEAK_MM - seen.peak
+    return is_in_range and not seen.is_empty and seen.confidence >= least
 
 
 def _apart(places_mm: list[Float32], others_mm: list[Float32]) -> list[Float32]:
     return [place for place in places_mm if is_apart(place, others_mm)]
 
 
-def is_apart(centre_mm: Float32, others_mm: list[Float32]) -> bool:
+def is_apart(centre_mm: Float32, others_mm: list[Float32], least_mm: float = SAME_HAND_MM) -> bool:
     """Whether a place is no other hand's."""
-    return all(float(np.linalg.norm(centre_mm - other)) > SAME_HAND_MM for other in others_mm)
+    return all(float(np.linalg.norm(centre_mm - other)) > least_mm for other in others_mm)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from handmap.arrays import Float32
 from handmap.confidence import (
     ConfidenceTable,
     JointDoubt,
@@ -19,8 +20,8 @@ TABLE = ConfidenceTable((0.2, 0.8), (40.0, 4.0))
 NOTHING = np.zeros(5, np.float32)
 
 
-def signals(**told: object) -> Signals:
-    return Signals(NOTHING, NOTHING, NOTHING, 0.0)._replace(**told)
+def signals(landed: Float32 = NOTHING, peak: Float32 = NOTHING) -> Signals:
+    return Signals(NOTHING, landed, peak, 0.0)
 
 
 def test_the_value_is_read_in_the_cell_where_the_joint_landed() -> None:

@@ -40,7 +40,8 @@ def test_any_body_goes_with_any_head(layout: Layout, head: HeadKind, depth: torc
 
 def test_joints_are_the_mean_of_the_votes_and_the_spread_their_deviation(depth: torch.Tensor) -> None:
     network = HandMap(SHIPPED).eval()
-    torch.nn.init.normal_(network.head.score.weight)
+    assert isinstance(network.head, VotingHead)
+    nn.init.normal_(network.head.score.weight)
 
     outputs = network(depth)
     votes = network.head.estimate(network.describe(depth).embedding).votes
@@ -55,8 +56,8 @@ def test_joints_are_the_mean_of_the_votes_and_the_spread_their_deviation(depth: 
 
 def test_a_vote_without_offset_is_the_middle_of_its_cell() -> None:
     head = VotingHead(32).eval()
-    for layer in (head.offset.weight, head.offset.bias, head.score.weight, head.score.bias):
-        nn.init.zeros_(layer)
+    for weights in (*head.offset.parameters(), *head.score.parameters()):
+        nn.init.zeros_(weights)
 
     estimate = head.estimate(torch.randn(1, 64, 16, 16))
 
