@@ -82,7 +82,7 @@ class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
         for name, weight in wanted.items():
             if weight and name not in outputs:
                 raise ValueError(
-                    f"confidence.presence: weighs {name!r} by {weight}, which the network does not give; set it to 0"
+                    f"confidence.presence: gives {name!r} the weight {weight}, and the network has no such output; set it to 0"
                 )
 
 

@@ -77,7 +77,7 @@ def regress(features: Float64, is_so: Bool) -> tuple[float, Float64]:
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale < 1e-9, np.inf, scale)
     rows = np.column_stack([np.ones(len(features)), (features - mean) / scale])
-    fit = np.zeros(rows.shape[1])
+    fit: Float64 = np.zeros(rows.shape[1])
     for _ in range(NEWTON_STEPS):
         chance = 1 / (1 + np.exp(-np.clip(rows @ fit, -30, 30)))
         slope = rows.T @ (is_so - chance) - RIDGE * fit

@@ -26,10 +26,11 @@ def evidence(seen: Look, palms: PalmMap | None) -> float:
     From the probability by the hand network's own signals, and the palm graph's where the hand is; a bundle without a palm graph
     says nothing there. The error to expect of the joints was tried as a third: it gets no weight.
     """
-    by_palms = 0.0 if palms is None else _log_odds(palms.score_at(seen.centre_mm))
-    return BIAS + HAND_WEIGHT * _log_odds(seen.confidence) + PALMS_WEIGHT * by_palms
+    by_palms = 0.0 if palms is None else log_odds(palms.score_at(seen.centre_mm))
+    return BIAS + HAND_WEIGHT * log_odds(seen.confidence) + PALMS_WEIGHT * by_palms
 
 
-def _log_odds(chance: float) -> float:
+def log_odds(chance: float) -> float:
+    """The log odds of a probability, of which nothing is surer than LEAST_CHANCE."""
     bounded = min(max(chance, LEAST_CHANCE), 1 - LEAST_CHANCE)
     return math.log(bounded / (1 - bounded))

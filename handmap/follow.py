@@ -115,7 +115,11 @@ def follow(
     """Poses of the hands in this frame, and the tracks to hand to the next call; no hand is an empty list."""
     views = [_view(track, frame, settings) for track in tracks.active]
     looks = recentred(frame, look(frame, views, engines.hand, settings, clock), engines.hand, settings, clock)
-    pairs = [Followed(track, seen) for track, seen in zip(tracks.active, looks, strict=True) if _is_still_there(seen, settings)]
+    pairs = [
+        Followed(track, seen)
+        for track, seen in zip(tracks.active, looks, strict=True)
+        if _is_still_there(seen, settings)
+    ]
     kept = [_continued(one, frame) for one in _one_hand_each(pairs, frame)]
     next_id = tracks.next_id
     palms = None
@@ -123,7 +127,7 @@ def follow(
         with clock.stage("locate"):
             palms = map_palms(frame, engines, settings)
     if palms is not None and not settings.expects_hand:  # asked for what is missing, it also speaks of what is not
-        kept = [_weighed(one, palms, settings) for one in kept]
+        kept = [_weighted(one, palms) for one in kept]
         kept = [one for one in kept if one.track.evidence >= KEEP_EVIDENCE]
     hidden = _hidden(tracks, kept, frame)
     if len(kept) < settings.max_hands:
@@ -168,7 +172,7 @@ def _is_asked(kept: list[Followed], frame: DepthFrame, settings: FollowSettings)
     return is_due and not settings.expects_hand
 
 
-def _weighed(one: Followed, palms: PalmMap, settings: FollowSettings) -> Followed:
+def _weighted(one: Followed, palms: PalmMap) -> Followed:
     found = evidence(one.seen, palms)
     mean = one.track.evidence + EVIDENCE_SHARE * (found - one.track.evidence)
     return replace(one, track=replace(one.track, evidence=mean))

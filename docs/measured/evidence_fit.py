@@ -19,7 +19,7 @@ from handmap.confidence_fit import regress
 from handmap.datasets import KindFrame, open_dataset
 from handmap.engine import Engines
 from handmap.engines import EngineConfig, open_engines
-from handmap.evidence import LEAST_CHANCE, evidence
+from handmap.evidence import evidence, log_odds
 from handmap.follow import FollowSettings, TrackingConfig, follow_settings
 from handmap.look import Look
 from handmap.palm_view import PalmMap, read_palms
@@ -53,7 +53,7 @@ def gather(frames: list[KindFrame], engines: Engines, settings: FollowSettings) 
                 if HAND_MM < away_mm < OTHER_MM:
                     continue
                 score = 0.5 if palms is None else palms.score_at(seen.centre_mm)
-                rows.append([_log_odds(seen.confidence), _log_odds(score), float(seen.expected_error_mm.mean())])
+                rows.append([log_odds(seen.confidence), log_odds(score), float(seen.expected_error_mm.mean())])
                 hands.append(away_mm <= HAND_MM)
                 sums.append(evidence(seen, palms))
                 numbers.append(number)
@@ -111,11 +111,6 @@ def main(bundle_path: Path, frames: int, data: str) -> None:
             indent=1,
         )
     )
-
-
-def _log_odds(chance: float) -> float:
-    bounded = min(max(chance, LEAST_CHANCE), 1 - LEAST_CHANCE)
-    return math.log(bounded / (1 - bounded))
 
 
 if __name__ == "__main__":

@@ -97,8 +97,8 @@ def follow_two_hands(engines: Engines, settings: FollowSettings) -> list[Story]:
             tracks, clock = NO_TRACKS, StageClock()
             for shown in render_sequence(kind, number, kind.frames):
                 poses, tracks = follow(shown.frame, tracks, engines, settings, clock)
-                pairs = pair_hands(TrackedFrame(shown.hands, tuple(poses)))
-                for hand in shown.hands:
+                pairs = pair_hands(TrackedFrame(shown.truth, tuple(poses)))
+                for hand in shown.truth:
                     if (pose := pairs.get(hand.hand_id)) is not None:
                         key = (kind.name, number, hand.hand_id, pose.track_id)
                         parts.setdefault(key, []).append((pose, hand.xyz_camera_mm))

@@ -107,5 +107,5 @@ def test_what_the_network_does_not_give_cannot_be_weighed() -> None:
         by_votes.refuse_missing({"joints"})
     with pytest.raises(ValueError, match="no joint_doubt"):
         TABLE.refuse_missing({"joints", "spread"})
-    with pytest.raises(ValueError, match=r"'side' by 1\.0"):
+    with pytest.raises(ValueError, match=r"'side' the weight 1\.0"):
         by_side.refuse_missing({"joints"})
