@@ -81,7 +81,7 @@ def find_hand(frame: DepthFrame, centre_mm: Float32 | None, engines: Engines, se
         view = View(centre_mm, settings.cube_mm, settings.handedness is Handedness.LEFT)
         first = look(frame, [view], engines.hand, settings, clock)
         (seen,) = recentred(frame, first, engines.hand, settings, clock)
-        if is_hand(seen, settings, settings.min_confidence):
+        if is_hand(seen, settings):
             return seen
     palms = map_palms(frame, engines, settings)
     return next(iter(search(frame, [], palms, engines, settings, clock)), None)

@@ -12,7 +12,7 @@ from handmap.palm_view import PalmMap
 # What starts a track where a hand need not be there: of the frames of `synthetic:tune` without a hand one in a hundred reaches it.
 START_EVIDENCE: Final = 1.0
 # Of a track's mean: what keeps it, and what leaves no doubt.
-KEEP_EVIDENCE: Final = -2.0
+KEEP_EVIDENCE: Final = 0.0
 SURE_EVIDENCE: Final = 3.0
 BIAS: Final = -1.75
 HAND_WEIGHT: Final = 0.88

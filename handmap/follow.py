@@ -30,7 +30,6 @@ from handmap.values import DepthFrame, Handedness, HandPose, View
 ONE_HAND_MM = 45.0  # two tracks whose hands are nearer than this follow the same one
 GEOMETRY_EVERY = 4  # frames: a hand that the palm graph does not see waits so long, and an empty room costs little
 JUDGE_EVERY = 15  # frames: how often the palm graph is asked about hands while none is missing or in doubt
-KEEP_CONFIDENCE = 0.05  # less than this, and the hand is gone from where it was
 EVIDENCE_SHARE = 0.25  # of what is found now in the mean of late
 LOST_S = 0.2  # a hand found again so soon where it was heading is the same one: it flickered
 HIDDEN_S = 0.8  # so long a hand that went behind another keeps its track
@@ -50,7 +49,7 @@ class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         False  # true: a hand is always in sight, so that what may be one is published; false: only what surely is one
     )
     min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = (
-        0.3  # what is less probably a hand is not taken for a new one
+        0.3  # what is less probably a hand is not taken for one
     )
 
     def __post_init__(self) -> None:
@@ -115,11 +114,7 @@ def follow(
     """Poses of the hands in this frame, and the tracks to hand to the next call; no hand is an empty list."""
     views = [_view(track, frame, settings) for track in tracks.active]
     looks = recentred(frame, look(frame, views, engines.hand, settings, clock), engines.hand, settings, clock)
-    pairs = [
-        Followed(track, seen)
-        for track, seen in zip(tracks.active, looks, strict=True)
-        if _is_still_there(seen, settings)
-    ]
+    pairs = [Followed(track, seen) for track, seen in zip(tracks.active, looks, strict=True) if is_hand(seen, settings)]
     kept = [_continued(one, frame) for one in _one_hand_each(pairs, frame)]
     next_id = tracks.next_id
     palms = None
@@ -159,11 +154,6 @@ def _view(track: Track, frame: DepthFrame, settings: FollowSettings) -> View:
 
 def _side(track: Track, settings: FollowSettings) -> Handedness:
     return track.handedness if settings.handedness is Handedness.UNKNOWN else settings.handedness
-
-
-def _is_still_there(seen: Look, settings: FollowSettings) -> bool:
-    """Whether a tracked hand is seen: one bad look does not end a track, its evidence does."""
-    return is_hand(seen, settings, min(settings.min_confidence, KEEP_CONFIDENCE))
 
 
 def _is_asked(kept: list[Followed], frame: DepthFrame, settings: FollowSettings) -> bool:

@@ -111,7 +111,7 @@ def _choose(
     for seen in sorted(candidates, key=lambda one: -evidence(one, palms)):
         others = [*taken_mm, *(other.centre_mm for other in found)]
         is_sure = settings.expects_hand or evidence(seen, palms) >= START_EVIDENCE
-        is_wanted = len(others) < settings.max_hands and is_sure and is_hand(seen, settings, settings.min_confidence)
+        is_wanted = len(others) < settings.max_hands and is_sure and is_hand(seen, settings)
         if is_wanted and is_apart(seen.centre_mm, others):
             found.append(seen)
     return found
@@ -136,11 +136,11 @@ def turned(seen: Look, settings: SearchSettings) -> Look:
     return seen.with_side(is_left=seen.right < 0)
 
 
-def is_hand(seen: Look, settings: SearchSettings, least: float) -> bool:
-    """Whether a look shows a hand that may be published: as probable as that, and inside the range."""
+def is_hand(seen: Look, settings: SearchSettings) -> bool:
+    """Whether a look shows a hand that may be published: sure enough, and inside the range."""
     z_mm = float(seen.centre_mm[2])
     is_in_range = settings.range_mm[0] - settings.cube_mm / 2 < z_mm < settings.range_mm[1] + settings.cube_mm / 2
-    return is_in_range and not seen.is_empty and seen.confidence >= least
+    return is_in_range and not seen.is_empty and seen.confidence >= settings.min_confidence
 
 
 def _apart(places_mm: list[Float32], others_mm: list[Float32]) -> list[Float32]:

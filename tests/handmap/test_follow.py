@@ -360,22 +360,6 @@ def test_a_spread_that_is_none_is_an_engine_failure(spread: float) -> None:
         follow_scenes(Unsteady(), settings(), [scene((0, 0, 500, 50))])
 
 
-@pytest.mark.parametrize(("peak", "hands"), [(0.2, 1), (0.01, 0)])
-def test_one_bad_look_does_not_end_a_track_and_one_at_what_is_no_hand_does(peak: float, hands: int) -> None:
-    class Doubted(CentroidEngine):
-        def infer(self, depth: Array) -> EngineOutput:
-            output = super().infer(depth)
-            return replace(output, guidance=np.full_like(output.guidance, peak))
-
-    frames = [scene((0, 0, 500, 50), number=n, capture_ns=n * 33_000_000) for n in range(2)]
-    how = replace(settings(), expects_hand=True)  # from 0.5 on a hand is new
-    first, _, tracks = step(frames[0], NO_TRACKS, CentroidEngine(), how)
-
-    later, _, _ = step(frames[1], tracks, Doubted(), how)
-
-    assert (len(first), len(later)) == (1, hands)
-
-
 def test_joints_beyond_all_reason_are_an_engine_failure() -> None:
     class Wild(CentroidEngine):
         def infer(self, depth: Array) -> EngineOutput:
