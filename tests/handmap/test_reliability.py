@@ -26,7 +26,7 @@ def test_auroc_of_a_perfect_a_reversed_and_a_constant_score() -> None:
 
 @pytest.mark.parametrize("is_positive", [[True, True], [False, False], []])
 def test_auroc_of_one_class_is_none(is_positive: list[bool]) -> None:
-    assert auroc(np.arange(float(len(is_positive))), np.array(is_positive, bool)) is None
+    assert auroc(np.arange(len(is_positive), dtype=np.float64), np.array(is_positive, bool)) is None
 
 
 def test_bins_rise_by_what_was_expected_and_hold_all() -> None:
