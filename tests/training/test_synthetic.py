@@ -190,7 +190,7 @@ def test_occluded_joints_are_not_visible() -> None:
 
 
 def test_unknown_set_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(DatasetError, match="calib, val"):
+    with pytest.raises(DatasetError, match="calib, hard, tune, val"):
         open_synthetic("tset")
 
 
