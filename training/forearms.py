@@ -1,4 +1,4 @@
-"""Forearms without a hand in sight: it lies beyond the cube, or is hidden in a pocket, behind a thing, in a long sleeve."""
+"""Forearms without a hand in sight: beyond the cube, in a pocket, behind a thing, in a long sleeve, or lost to the sensor."""
 
 import math
 from functools import cache
@@ -18,6 +18,7 @@ from .solids import ball, box
 
 CUBE_MM = 250.0  # no joint of an arm's hand lies in this
 ARM_WEIGHT = 0.5  # of the forearm's bone in a vertex that belongs to the arm
+SLEEVED_SHARE = 0.5
 HAND_MM = 110.0  # about a hand's half length, with room
 
 
@@ -63,6 +64,35 @@ def draw_hidden_hand(z_mm: Float32, centre: Float64, lens: Float64, random: np.r
         line = straight(wrist + 0.6 * arm, end, 9)
         radii = np.linspace(thick + random.uniform(5, 22), thick, 9)[:, None] * random.uniform((0.75, 1), (1, 1.1))
         draw_meshes(z_mm, (tube(line, radii, random.uniform(3, 16), random),), np.eye(3), np.zeros(3), lens)
+
+
+def draw_stump(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
+    """A forearm, at times sleeved, whose hand the sensor has lost: no depth in a box about the hand, the wrist cut off with it."""
+    shape, hand, rotation = _draw_arm(random)
+    arm = rotation @ (hand.rotations[FOREARM] @ shape.anchors_mm[ELBOW])
+    wrist = centre - random.uniform(0.05, 0.5) * arm + random.normal(0, (20, 20, 10))
+    beyond = -arm / np.linalg.norm(arm)
+    drawn = np.zeros_like(z_mm)
+    skin_mm = skin_of(load_hand_asset(), shape, hand, rotation, wrist)
+    draw_mesh(drawn, np.zeros(z_mm.shape, np.bool_), skin_mm, arm_triangles(), lens)
+    if random.uniform() < SLEEVED_SHARE:
+        line = straight(wrist + arm, wrist + random.uniform(-0.2, 0.3) * arm, 9)
+        radii = np.linspace(random.uniform(50, 75), random.uniform(34, 55), 9)[:, None] * random.uniform(
+            (0.75, 1), (1, 1.1)
+        )
+        draw_meshes(drawn, (tube(line, radii, random.uniform(3, 16), random),), np.eye(3), np.zeros(3), lens)
+    half = random.uniform(90, 140)
+    _empty_box(drawn, wrist + (half - random.uniform(-10, 70)) * beyond, half, lens)
+    is_nearer = (drawn > 0) & ((z_mm == 0) | (drawn < z_mm))
+    z_mm[is_nearer] = drawn[is_nearer]
+
+
+def _empty_box(z_mm: Float32, middle: Float64, half_mm: float, lens: Float64) -> None:
+    """Takes the depth of what lies inside a cube with sides along the camera's axes."""
+    rows, columns = np.indices(z_mm.shape)
+    x_mm = (columns - lens[2]) / lens[0] * z_mm - middle[0]
+    y_mm = (rows - lens[3]) / lens[1] * z_mm - middle[1]
+    z_mm[(np.maximum(np.abs(x_mm), np.abs(y_mm)) < half_mm) & (np.abs(z_mm - middle[2]) < half_mm)] = 0
 
 
 def _draw_arm(random: np.random.Generator) -> tuple[HandShape, PosedHand, Float64]:

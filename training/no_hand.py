@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from handmap.arrays import Bool, Float32, Float64
 
 from .canvas import CANVAS_MM, print_canvas
-from .forearms import draw_forearm, draw_hidden_hand
+from .forearms import draw_forearm, draw_hidden_hand, draw_stump
 from .people import draw_person
 from .render import draw_ellipsoid, draw_plane
 from .scene import HEIGHT_PX, WIDTH_PX, draw_lens
@@ -150,10 +150,11 @@ def _part(spot: str) -> Draw:
 
 # What is drawn, and how often: what was published as a hand most comes most.
 SCENES: tuple[tuple[Draw, float], ...] = (
-    (draw_limb, 0.09), (draw_bodies, 0.06), (draw_head, 0.03), (draw_furniture, 0.05),
-    (_part("shoulder"), 0.11), (_part("upper_arm"), 0.12), (_part("elbow"), 0.10), (_part("head"), 0.05),
-    (_part("chest"), 0.02), (_part("knee"), 0.05), (_part("foot"), 0.04),
-    (draw_forearm, 0.08), (draw_hidden_hand, 0.08), (draw_held, 0.05), (draw_chair, 0.04), (draw_table, 0.02), (draw_room, 0.01),
+    (draw_limb, 0.08), (draw_bodies, 0.06), (draw_head, 0.03), (draw_furniture, 0.04),
+    (_part("shoulder"), 0.09), (_part("upper_arm"), 0.10), (_part("elbow"), 0.08), (_part("head"), 0.05),
+    (_part("chest"), 0.02), (_part("knee"), 0.04), (_part("foot"), 0.04),
+    (draw_forearm, 0.06), (draw_hidden_hand, 0.09), (draw_stump, 0.07),
+    (draw_held, 0.08), (draw_chair, 0.04), (draw_table, 0.02), (draw_room, 0.01),
 )  # fmt: skip
 SHARES = np.array([share for _, share in SCENES])
 

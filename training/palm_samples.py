@@ -19,7 +19,7 @@ from .palm_scene import UNIT_MM, PalmSample, render_palm_sample
 
 SHARD_SAMPLES = 1024
 MOST_HANDS = 2
-TRAIN_DOMAIN, VALIDATION_DOMAIN = 62, 63  # new numbers with every change of what is rendered
+TRAIN_DOMAIN, VALIDATION_DOMAIN = 64, 65  # new numbers with every change of what is rendered
 
 
 class PalmSamples(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from handmap.arrays import Bool, Float32, Float64, Uint16
 from handmap.intrinsics import Intrinsics, project
 
-from .forearms import draw_hidden_hand
+from .forearms import draw_hidden_hand, draw_stump
 from .hand_model import ELBOW, FOREARM, HandAsset, load_hand_asset
 from .no_hand import draw_bodies, draw_furniture, draw_head, draw_limb, wear
 from .people import draw_person
@@ -44,7 +44,7 @@ RANGE_MM = (200.0, 1000.0)  # where hands are put
 BEADS = 8
 SEEN_FLESH_MM = 35.0  # a joint whose first surface is no farther before it than this is seen
 PARTS = ("shoulder", "upper_arm", "elbow", "head", "knee", "foot")  # of people, that come as close as a hand
-THINGS = (draw_limb, draw_bodies, draw_head, draw_hidden_hand, draw_held, draw_chair, draw_table)
+THINGS = (draw_limb, draw_bodies, draw_head, draw_hidden_hand, draw_stump, draw_held, draw_chair, draw_table)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ class Placement:
 
 
 WHOLE = Placement(border_share=0.0, cut_share=0.0, sleeve_share=0.0)
+PLAIN = Placement(border_share=0.08, cut_share=0.25, sleeve_share=0.12)
 TRAINING = Placement(
     border_share=0.12, cut_share=0.25, sleeve_share=0.2, watch_share=0.1, company_share=0.15, edge_on_share=0.12,
     pointing_away_share=0.1, nearest_mm=200.0, farthest_mm=1000.0, is_log_depth=True,

@@ -4,7 +4,9 @@ No crop jitter, rotation or scaling here: `augment` does that on the canvas, so 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +17,24 @@ from handmap.joints import JOINT_COUNT
 from .canvas import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM, EMPTY, print_canvas
 from .hand_model import HandAsset, HandShape, load_hand_asset, shape_hand, train_coefficients
 from .no_hand import render_no_hand
-from .poses import sample_any_pose
-from .scene import HEIGHT_PX, TRAINING, WIDTH_PX, Scene, Window, centre_of, draw_scene, render_scene
-from .sensor import Sensor, draw_any_sensor, sense
+from .poses import sample_any_pose, sample_pose
+from .scene import HEIGHT_PX, PLAIN, TRAINING, WIDTH_PX, Scene, Window, centre_of, draw_scene, render_scene
+from .sensor import Sensor, draw_any_sensor, draw_sensor, sense
 from .shape_variation import draw_variation, vary_shape
 
 __all__ = ["CANVAS_MM", "CANVAS_PX", "CANVAS_UNIT_MM", "EMPTY", "SampleBatch", "render_samples"]
 
+DrawSensor: TypeAlias = Callable[[np.random.Generator, float, int, int], Sensor]  # of depth unit in mm, height, width
+
 SEED_DOMAIN = (
-    61  # streams of their own: 3, 4 are validation and calibration, 5 motion, 25, 26 palms, 41 two hands, 43 smoothing
+    66  # streams of their own: 3, 4 are validation and calibration, 5 motion, 25, 26 palms, 41 two hands, 43 smoothing
 )
 DEPTH_UNITS_MM = (1.0, 0.125)  # what RealSense cameras deliver
 NEAR_CLUTTER_MM = 60.0
 NO_HAND_SHARE = 0.18
 LEAST_HAND_CELLS = 300  # of the canvas; a fist seen end on has about 1500
 SCENE_ATTEMPTS = 8
+PLAIN_SHARE = 0.4  # of hands: a scanned shape in a common pose before a plain sensor, as most hands are
 VARIED_SHARE = 0.7  # of hands: shapes beyond the base mesh
 VARIED_SIZE = 0.6  # how much of its base shape, mostly its size, such a hand keeps: the scales bring their own
 SALT_SHARE, SALT = 0.08, (0.002, 0.015)  # of samples, and of their pixels
@@ -66,11 +71,17 @@ def _render_sample(seed: int) -> tuple[NDArray[np.int16], Bool, Float64]:
     if random.uniform() < NO_HAND_SHARE:
         return *render_no_hand(random), np.full((JOINT_COUNT, 3), np.nan)
     asset = load_hand_asset()
-    shape = draw_shape(asset, random)
-    _, hand = sample_any_pose(asset, shape.anchors_mm, random)
+    if random.uniform() < PLAIN_SHARE:
+        shape = shape_hand(asset, train_coefficients(asset, random))
+        _, hand = sample_pose(asset, shape.anchors_mm, random)
+        placement, draw_its_sensor = PLAIN, draw_sensor
+    else:
+        shape = draw_shape(asset, random)
+        _, hand = sample_any_pose(asset, shape.anchors_mm, random)
+        placement, draw_its_sensor = TRAINING, draw_faulty_sensor
     for _ in range(SCENE_ATTEMPTS):
-        scene = draw_scene(asset, shape, hand, TRAINING, random)
-        canvas, is_hand = _see(asset, scene, random)
+        scene = draw_scene(asset, shape, hand, placement, random)
+        canvas, is_hand = _see(asset, scene, draw_its_sensor, random)
         if is_hand.sum() >= LEAST_HAND_CELLS:  # else clutter or the sensor's least distance hides the hand
             break
     return canvas, is_hand, scene.joints_mm - centre_of(scene.joints_mm)
@@ -95,13 +106,15 @@ def draw_faulty_sensor(random: np.random.Generator, depth_unit_mm: float, height
     )
 
 
-def _see(asset: HandAsset, scene: Scene, random: np.random.Generator) -> tuple[NDArray[np.int16], Bool]:
+def _see(
+    asset: HandAsset, scene: Scene, draw_its_sensor: DrawSensor, random: np.random.Generator
+) -> tuple[NDArray[np.int16], Bool]:
     """Canvas and mask of what a random sensor sees of the scene."""
     centre = centre_of(scene.joints_mm)
     window = _window(scene, centre)
     z_mm, drawn = render_scene(asset, scene, window)
     unit_mm = DEPTH_UNITS_MM[int(random.integers(len(DEPTH_UNITS_MM)))]
-    raw, mask = sense(z_mm, drawn, scene.lens.fx_px, draw_faulty_sensor(random, unit_mm, window.height, window.width))
+    raw, mask = sense(z_mm, drawn, scene.lens.fx_px, draw_its_sensor(random, unit_mm, window.height, window.width))
     lens = scene.lens
     offsets = np.array([lens.fx_px, lens.fy_px, lens.cx_px - window.left, lens.cy_px - window.top])
     return print_canvas(raw, mask, unit_mm, offsets, centre)
