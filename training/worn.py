@@ -79,6 +79,8 @@ def _forearm(shape: HandShape) -> _Forearm:
     places, sections = [], []
     for place in np.arange(SECTION_MM / 2, length_mm - SECTION_MM / 2, SECTION_MM):
         flat = points[np.abs(points[:, 2] - place) < SECTION_MM / 2 + 5, :2]
+        if not len(flat):  # between two rows of a large hand's mesh
+            continue
         low, high = flat.min(axis=0), flat.max(axis=0)
         places.append(place)
         sections.append([*(low + high) / 2, *(high - low) / 2])
