@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
@@ -141,7 +142,9 @@ class ShardMaker:
     def check(self) -> None:
         """Raises DatasetError with the maker's own sentence where it has failed."""
         if self._errors.poll():
-            raise DatasetError(str(self._errors.recv()))
+            with suppress(EOFError):  # it died without a word
+                raise DatasetError(str(self._errors.recv()))
+            self._process.join()
         if self._process.exitcode is not None:
             raise DatasetError(
                 f"the process that renders samples ended with code {self._process.exitcode}; start the training again"
