@@ -23,6 +23,7 @@ from handmap.graph_view import attribute, expose
 from handmap.values import CROP_PX
 
 from .from_onnx import GivenGraph
+from .half_weights import share_weights
 from .simplify import check, simplify
 from .to_onnx import TrainedProgram, flat, to_onnx
 
@@ -58,6 +59,7 @@ def to_half(trained: Source, full: ModelProto, crops: Float32, half_cube_mm: flo
         try:
             model = make()
             simplified = simplify(model, trained.path)
+            share_weights(simplified, full)
             refuse(simplified, f"{trained.path} in FP16")
             refuse_stray_casts(simplified)
             found = run_graph(simplified.SerializeToString(), crops, ("joints",))["joints"]

@@ -20,6 +20,7 @@ from handmap.recording import open_recording
 from handmap.tensors import Tensor, Tensors
 
 from .half import half_of_graph, refuse_stray_casts
+from .half_weights import share_weights
 from .simplify import simplify
 from .to_onnx import flat, program_to_onnx, read_program
 
@@ -64,6 +65,7 @@ def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
     models, half_apart = {"fp32": model}, None
     if has_half:
         half = simplify(half_of_graph(model, checkpoint), checkpoint)
+        share_weights(half, model)
         refuse(half, f"{checkpoint} in FP16")
         refuse_stray_casts(half)
         half_apart = float(np.abs(_answers(half, pictures) - found).max())
