@@ -9,14 +9,14 @@ from typing import Final
 from handmap.look import Look
 from handmap.palm_view import PalmMap
 
-# What starts a track where a hand need not be there: of the frames of `synthetic:tune` without a hand one in a hundred reaches it.
-START_EVIDENCE: Final = 1.0
+# What starts a track where a hand need not be there: none of 300 frames of `synthetic:tune` without a hand reaches it.
+START_EVIDENCE: Final = 0.5
 # Of a track's mean: what keeps it, and what leaves no doubt.
 KEEP_EVIDENCE: Final = 0.0
 SURE_EVIDENCE: Final = 3.0
-BIAS: Final = -1.75
-HAND_WEIGHT: Final = 0.88
-PALMS_WEIGHT: Final = 2.24
+BIAS: Final = -1.05
+HAND_WEIGHT: Final = 0.75
+PALMS_WEIGHT: Final = 2.0
 LEAST_CHANCE: Final = 1e-3
 
 
