@@ -296,3 +296,19 @@ def test_what_the_palm_graph_never_sees_is_dropped_though_no_hand_is_missing() -
 
     assert seen[0] == 1 and seen[-1] == 0
     assert sum(seen) < JUDGE_EVERY, "a new track is asked about in every frame until it is sure"
+
+
+@pytest.mark.parametrize(("beside_mm", "is_valid"), [(0, True), (50, True), (65, False)])
+def test_a_hand_is_valid_while_half_of_its_joints_lie_in_the_image(beside_mm: float, is_valid: bool) -> None:
+    class Beside(CentroidEngine):
+        """Says that the hand lies to the right of what is seen of it."""
+
+        def infer(self, depth: Array) -> EngineOutput:
+            output = super().infer(depth)
+            return replace(output, joints=output.joints + np.array([beside_mm / 125, 0, 0], np.float32))
+
+    # Half a metre away the image ends at 337 mm.
+    ((pose,),) = follow_scenes(Beside(), settings(), [scene((280, 0, 500, 50))])
+
+    assert pose.is_valid == is_valid
+    assert cube_centre(pose.xyz_camera_mm)[0] == pytest.approx(280 + beside_mm, abs=5)
