@@ -15,7 +15,6 @@ class Layer:
 
     name: str
     node: str  # name of its node
-    op: str
     input: str  # the activation tensor that it reads
     weight: str
     macs: int
@@ -30,7 +29,7 @@ def list_layers(model: ModelProto) -> list[Layer]:
         name if names.count(name) == 1 else f"{name}@{node.name}" for name, node in zip(names, found, strict=True)
     ]
     return [
-        Layer(name, node.name, node.op_type, node.input[0], node.input[1], _count_macs(view, node))
+        Layer(name, node.name, node.input[0], node.input[1], _count_macs(view, node))
         for name, node in zip(unique, found, strict=True)
     ]
 

@@ -42,7 +42,7 @@ from .engine_store import check_room, locked, read_timing, sweep_half_written, s
 
 LAYERS_FILE: Final = "layers.json"
 OLDEST: Final = (10, 3)
-NO_DEVICE: Final = DeviceFacts("none", 0, (8, 6), "none")  # what the plan aims at then
+NO_DEVICE: Final = DeviceFacts("none", 0, (8, 6))  # what the plan aims at then
 
 
 @dataclass(frozen=True)

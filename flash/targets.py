@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from handmap.errors import ConfigError
-
 
 @dataclass(frozen=True)
 class Target:
@@ -57,13 +55,3 @@ TARGETS: Final = {
         Target("debian12-amd64", "debian12", "3.11", "amd64", 36, EVERYWHERE, (), "replay.yaml"),
     )
 }
-
-
-def find_target(name: str) -> Target:
-    """The target of that name.
-
-    Raises ConfigError where there is none.
-    """
-    if name not in TARGETS:
-        raise ConfigError(f"deb: found target {name!r}; name one of {', '.join(TARGETS)}")
-    return TARGETS[name]

@@ -24,7 +24,6 @@ class DeviceFacts:
     name: str
     sm_count: int
     compute_capability: tuple[int, int]
-    driver_version: str  # the CUDA version that the driver supports, such as 12.6
 
 
 def read_device_facts(device: int = 0, library: str = LIBRARY) -> DeviceFacts:
@@ -39,18 +38,15 @@ def read_device_facts(device: int = 0, library: str = LIBRARY) -> DeviceFacts:
             f"GPU: the CUDA driver cannot be loaded ({error}); install NVIDIA's driver, on a Jetson: run on the board itself, "
             "not in a container without --runtime nvidia"
         ) from error
-    handle, version = ctypes.c_int(), ctypes.c_int()
+    handle = ctypes.c_int()
     _call(driver, "cuInit", 0)
     _call(driver, "cuDeviceGet", ctypes.byref(handle), device)
-    _call(driver, "cuDriverGetVersion", ctypes.byref(version))
     name = ctypes.create_string_buffer(_NAME_BYTES)
     _call(driver, "cuDeviceGetName", name, _NAME_BYTES, handle)
     sm_count, major, minor = (
         _attribute(driver, which, handle) for which in (_SM_COUNT, _CAPABILITY_MAJOR, _CAPABILITY_MINOR)
     )
-    # The driver writes 12060 for 12.6.
-    shown = f"{version.value // 1000}.{version.value % 1000 // 10}"
-    return DeviceFacts(name.value.decode(errors="replace"), sm_count, (major, minor), shown)
+    return DeviceFacts(name.value.decode(errors="replace"), sm_count, (major, minor))
 
 
 def _attribute(driver: ctypes.CDLL, which: int, handle: ctypes.c_int) -> int:

@@ -13,7 +13,6 @@ HandmapError
     Transient          a camera, engine or socket that may come back: back off and try again
         CameraLost
         EngineFailed
-        NetworkUnavailable
     NoAnswer           a daemon that was asked and does not answer
     PacketError        bytes on the wire that are not a packet of ours
 
@@ -77,10 +76,6 @@ class CameraLost(Transient):
 
 class EngineFailed(Transient):
     """The engine raised or gave values that are not finite."""
-
-
-class NetworkUnavailable(Transient):
-    """A packet could not be handed to the network."""
 
 
 class NoAnswer(HandmapError):

@@ -13,6 +13,7 @@ from handmap.confidence import ConfidenceTable
 from handmap.engine import Engines
 from handmap.errors import ConfigError
 from handmap.evidence import KEEP_EVIDENCE, SURE_EVIDENCE, evidence
+from handmap.intrinsics import project
 from handmap.look import Clock, Look, look, recentred
 from handmap.palm_view import PalmMap
 from handmap.search import is_hand, map_palms, search
@@ -212,6 +213,14 @@ def _came_back(seen: Look, hidden: list[Track], frame: DepthFrame) -> Track | No
     return min(near, key=lambda pair: pair[0])[1] if near else None
 
 
+def _is_in_image(seen: Look, frame: DepthFrame) -> bool:
+    """Whether at least half of the joints lie before the camera and inside its image: the others are guessed."""
+    lens, in_front = frame.intrinsics, seen.xyz_camera_mm[seen.xyz_camera_mm[:, 2] > 0]
+    u, v = project(np, in_front, lens).T
+    inside = (u >= -0.5) & (u < lens.width_px - 0.5) & (v >= -0.5) & (v < lens.height_px - 0.5)
+    return 2 * int(inside.sum()) >= len(seen.xyz_camera_mm)
+
+
 def _pose(one: Followed, is_tracked: bool, frame: DepthFrame, settings: FollowSettings) -> HandPose:
     track, seen = one.track, one.seen
     is_told = settings.handedness is Handedness.UNKNOWN
@@ -223,7 +232,7 @@ def _pose(one: Followed, is_tracked: bool, frame: DepthFrame, settings: FollowSe
         # What the configuration states is not observed.
         handedness_confidence=abs(math.tanh(track.right / 2)) if is_told else 0.0,
         confidence=seen.confidence,
-        is_valid=True,
+        is_valid=_is_in_image(seen, frame),
         is_tracked=is_tracked,
         is_extrapolated=False,
         frame_number=frame.frame_number,

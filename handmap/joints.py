@@ -21,6 +21,3 @@ FINGERTIPS: Final = tuple(HAND21.index(f"{finger}_tip") for finger in FINGERS)
 # Parent of each joint; -1 for the wrist, which is the root. Twenty bones.
 PARENTS: Final = (-1, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
 BONES: Final = tuple((parent, child) for child, parent in enumerate(PARENTS) if parent >= 0)
-
-# hand21 joint i is joint HANDS17[i] of the Hands17 annotation (wrist, five knuckles, then three a finger).
-HANDS17: Final = (0, 1, 6, 7, 8, 2, 9, 10, 11, 3, 12, 13, 14, 4, 15, 16, 17, 5, 18, 19, 20)

@@ -122,6 +122,6 @@ class HandFlags(IntFlag):
     """What is known of one hand."""
 
     NONE = 0
-    VALID = 1  # the joints may be used
+    VALID = 1  # at least half of the joints lie inside the image
     TRACKED = 2  # followed from the frame before, not found anew
     EXTRAPOLATED = 4  # moved forward in time to the publish time

@@ -1,7 +1,7 @@
-"""Real depth frames for checks, where a folder of them lies beside the checkout; they never enter the repository.
+"""Real depth frames for checks: three lie in the repository, HANDMAP_REAL_DEPTH names a folder of further ones.
 
 `python -m tests.real_depth OUT.png` draws what the tracker makes of each, `python -m tests.real_depth OUT.png --without-hand`
-what it publishes of each once its hand is taken out, and counts it; HANDMAP_REAL_DEPTH names another folder.
+what it publishes of each once its hand is taken out, and counts it.
 """
 
 import argparse
@@ -26,7 +26,9 @@ from tests.depth_sheet import Panel, draw_sheet
 from tests.emptied_depth import Shown, emptied, replaced_by_behind, show
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = Path(os.environ.get("HANDMAP_REAL_DEPTH") or ROOT.parent / "shared" / "data" / "real-depth")
+OWN = ROOT / "tests" / "data" / "real_depth"
+FURTHER = os.environ.get("HANDMAP_REAL_DEPTH")
+FOLDERS = (OWN, Path(FURTHER)) if FURTHER else (OWN,)
 BUNDLE = ROOT / "models" / "handmap-hand21"
 SR305 = Intrinsics(640, 480, 476.007, 476.007, 313.683, 242.755)
 NYU = Intrinsics(640, 480, 588.036865, 587.075073, 320.0, 240.0)
@@ -66,25 +68,33 @@ EMPTYING = {"no depth": emptied, "depth behind": replaced_by_behind}
 
 
 def real_frames() -> Iterator[tuple[str, DepthFrame]]:
-    """Name and frame of every real depth image there is."""
-    for path in sorted((FOLDER / "sr305").glob("*.png")):
-        yield f"sr305/{path.stem}", DepthFrame(np.array(Image.open(path)).astype(np.uint16), 0.125, SR305, 0, 0)
-    for path in sorted((FOLDER / "nyu").glob("*.png")):
+    """Name and frame of every real depth image there is, once."""
+    for name, path in _images("sr305"):
+        yield name, DepthFrame(np.array(Image.open(path)).astype(np.uint16), 0.125, SR305, 0, 0)
+    for name, path in _images("nyu"):
         pixels = np.array(Image.open(path)).astype(np.uint16)
-        yield f"nyu/{path.stem}", DepthFrame(pixels[..., 1] * 256 + pixels[..., 2], 1.0, NYU, 0, 0)
-    for path in sorted((FOLDER / "hands17").glob("*.png")):
-        yield f"hands17/{path.stem}", DepthFrame(np.array(Image.open(path)).astype(np.uint16), 1.0, HANDS17, 0, 0)
+        yield name, DepthFrame(pixels[..., 1] * 256 + pixels[..., 2], 1.0, NYU, 0, 0)
+    for name, path in _images("hands17"):
+        yield name, DepthFrame(np.array(Image.open(path)).astype(np.uint16), 1.0, HANDS17, 0, 0)
+
+
+def _images(camera: str) -> list[tuple[str, Path]]:
+    """Name and path of a camera's images in all folders."""
+    found = {f"{camera}/{path.stem}": path for folder in FOLDERS for path in (folder / camera).glob("*.png")}
+    return sorted(found.items())
 
 
 def finger_tips() -> dict[str, dict[str, tuple[float, float]]]:
     """Finger tips (u, v) by frame and finger, marked by eye to about 3 px."""
-    marks: dict[str, dict[str, tuple[float, float]]] = json.loads((FOLDER / "sr305" / "fingertips.json").read_text())
+    marks: dict[str, dict[str, tuple[float, float]]] = {}
+    for folder in FOLDERS:
+        marks |= json.loads((folder / "sr305" / "fingertips.json").read_text())["frames"]
     return marks
 
 
 def nyu_joints_mm() -> Float32:
     """The labelled positions (10, 3) of NYU_JOINTS in the NYU frame, camera frame, mm."""
-    path = FOLDER / "nyu" / "depth_1_0000001.uvd.txt"
+    path = FOLDERS[-1] / "nyu" / "depth_1_0000001.uvd.txt"
     labels: Float32 = np.loadtxt(path, dtype=np.float32).reshape(-1, 3)[: len(NYU_JOINTS)]
     joints: Float32 = unproject(np, labels[:, :2], labels[:, 2], NYU).astype(np.float32)
     return joints
@@ -164,8 +174,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.out is None and not arguments.without_hand:
         parser.error("the sheet to draw is missing; name it: python -m tests.real_depth OUT.png")
-    if not FOLDER.is_dir():
-        parser.error(f"no real depth frames at {FOLDER}; name their folder in HANDMAP_REAL_DEPTH")
+    if not FOLDERS[-1].is_dir():
+        parser.error(f"no folder {FURTHER!r}; name one of real depth frames in HANDMAP_REAL_DEPTH, or none")
     return arguments
 
 

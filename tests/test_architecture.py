@@ -13,7 +13,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "pycuda": {"handmap/mapped_memory.py"},
     "tensorrt": {"handmap/engine_tensorrt.py", "export/to_engine.py"},
     "tensorrt_rtx": {"export/to_engine.py"},
-    "onnxruntime": {"handmap/engine_onnx.py", "calibration/qdq.py"},
+    "onnxruntime": {"handmap/engine_onnx.py"},
     "onnx": {"handmap/graph_lint.py", "handmap/graph_view.py", "export", "calibration"},
     "onnxsim": {"export"},
     "onnxconverter_common": {"export/half.py"},
@@ -71,6 +71,13 @@ def test_imports_stay_home(path: Path) -> None:
     for library, homes in HOMES.items():
         at_home = name in homes or name.split("/")[0] in homes
         assert library not in roots or at_home, f"{library} belongs in {sorted(homes)}, not in {name}"
+
+
+@pytest.mark.parametrize(("library", "home"), [(name, home) for name in HOMES for home in sorted(HOMES[name])])
+def test_a_home_is_lived_in(library: str, home: str) -> None:
+    files = [path for path in SOURCES if name_of(path) == home or name_of(path).startswith(f"{home}/")]
+
+    assert any(library in imported_roots(path) for path in files), f"nothing in {home} imports {library}"
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=name_of)

@@ -13,14 +13,14 @@ import torch
 from handmap.atomic import write_file
 from handmap.errors import ConfigError, ModelError
 
-FORMAT = 1
+FORMAT = 2  # 1 called best_error by the name of best_error_mm, in mm or not
 LAST, BEST = "last.pt", "best.pt"
 NETWORK = "network."
 
 
 class Checkpoint(NamedTuple):
-    """Where a run is: weights and optimiser as state dicts, the validation error in mm of the best weights so far, and the
-    wall time that it has taken.
+    """Where a run is: weights and optimiser as state dicts, the validation error of the best weights so far in the measure of its own
+    loop (mm for the hand network), and the wall time that it has taken.
     """
 
     network: dict[str, Any]
@@ -29,7 +29,7 @@ class Checkpoint(NamedTuple):
     step: int
     samples: int
     smoothed: dict[str, float]
-    best_error_mm: float
+    best_error: float
     identity: dict[str, object]
     elapsed_s: float = 0.0
 
@@ -78,6 +78,8 @@ def _is_plain(content: Any) -> bool:
 
 def _as_checkpoint(path: Path, content: Any) -> Checkpoint:
     found = content.pop("format", None) if isinstance(content, dict) else None
+    if found == 1:
+        return Checkpoint(best_error=content.pop("best_error_mm"), **content)
     if found != FORMAT:
         raise ModelError(
             f"checkpoint {str(path)!r} has format {found!r}, wanted {FORMAT}; train again, or use the version that wrote it"

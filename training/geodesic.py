@@ -9,8 +9,6 @@ from handmap.arrays import Bool, Float32, Float64
 
 from .compiled import IntArray, compiled
 
-UNREACHED = np.inf
-
 
 def march_distance(domain: Bool, row: int, column: int) -> Float64:
     """Geodesic distance (H, W) in pixels from one pixel to every other pixel of domain (H, W); inf where none leads.

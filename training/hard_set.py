@@ -15,6 +15,7 @@ from handmap.joints import HAND21
 from .hand_model import HandAsset, HandShape, held_out_coefficients, shape_hand
 from .hard_empty import EMPTY_KINDS, show_empty
 from .hard_hands import HAND_KINDS, PLAIN_HAND, DrawShape, HandKind, show_hand, stage_hand
+from .seed_domains import SeedDomain
 from .shape_variation import draw_outer_variation, vary_shape
 from .synthetic import VARIED_SIZE, draw_shape
 
@@ -39,7 +40,7 @@ class HardSet:
     name: str
     kinds: tuple[str, ...]  # of the frames of one turn
     turns: int
-    seed_domain: int
+    seed_domain: SeedDomain
     draw_shape: DrawShape
     joint_names: tuple[str, ...] = HAND21
 
@@ -108,6 +109,6 @@ def _numbered(shown: KindFrame, index: int) -> KindFrame:
 _TUNE_HANDS = (*HAND_KINDS, PLAIN, PLAIN, PLAIN, PLAIN) * 2  # 28 of 40: 70 %
 _TUNE_EMPTY = (*EMPTY_KINDS, "shoulder", "sleeved_upper_arm")  # 12
 HARD_SETS = {
-    "hard": HardSet("synthetic:hard", (*HAND_KINDS, *EMPTY_KINDS), 200, 71, draw_outer_shape),
-    "tune": HardSet("synthetic:tune", (*_TUNE_HANDS, *_TUNE_EMPTY), 50, 72, draw_shape),
+    "hard": HardSet("synthetic:hard", (*HAND_KINDS, *EMPTY_KINDS), 200, SeedDomain.HARD, draw_outer_shape),
+    "tune": HardSet("synthetic:tune", (*_TUNE_HANDS, *_TUNE_EMPTY), 50, SeedDomain.TUNE, draw_shape),
 }

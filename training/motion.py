@@ -15,9 +15,9 @@ from .hand_model import FOREARM, HandAsset, HandShape, load_hand_asset, pose_han
 from .observe import observe
 from .poses import Kind, counting, curled, fist, open_hand, pinching, pointing, sample_kind
 from .scene import HEIGHT_PX, WIDTH_PX, Scene, skin_of, turn_x, turn_y, turn_z
+from .seed_domains import SeedDomain
 from .sensor import Sensor
 
-SEED_DOMAIN = 5
 LENS = Intrinsics(WIDTH_PX, HEIGHT_PX, 475.0, 475.0, 320.0, 240.0)
 GESTURES: tuple[Kind, ...] = (open_hand, fist, open_hand, pinching, pointing, curled, open_hand, counting)
 GESTURE_S = 0.85  # from one gesture to the next
@@ -48,7 +48,7 @@ def synthesize_frames(seed: int, frames: int, fps: float) -> Iterator[LabelledFr
     Depth is 640x480 in millimetres; capture times start at 0 and are 1 / fps apart. The same seed gives the same bytes.
     """
     asset = load_hand_asset()
-    random = np.random.default_rng([SEED_DOMAIN, seed])
+    random = np.random.default_rng([SeedDomain.MOTION, seed])
     motion = _draw_motion(asset, frames / fps, random)
     for number in range(frames):
         scene = _scene(asset, motion, number / frames, frames / fps)

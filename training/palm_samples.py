@@ -19,7 +19,6 @@ from .palm_scene import UNIT_MM, PalmSample, render_palm_sample
 
 SHARD_SAMPLES = 1024
 MOST_HANDS = 2
-TRAIN_DOMAIN, VALIDATION_DOMAIN = 64, 65  # new numbers with every change of what is rendered
 
 
 class PalmSamples(NamedTuple):
@@ -37,7 +36,7 @@ def load_samples(folder: Path, domain: int, count: int) -> PalmSamples:
     Raises DatasetError where the disk is full.
     """
     shards = -(-count // SHARD_SAMPLES)
-    paths = [folder / f"palms-{domain}-{shard:04d}.npz" for shard in range(shards)]
+    paths = [folder / f"palms-{domain:d}-{shard:04d}.npz" for shard in range(shards)]
     missing = [shard for shard, path in enumerate(paths) if not path.exists()]
     if missing:
         with track_progress("render", shards, "shards", shards - len(missing)) as advance:

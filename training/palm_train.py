@@ -15,7 +15,7 @@ from handmap.progress import track_progress
 from .checkpoint import BEST, read_checkpoint, read_weights
 from .palm_network import PalmNetwork
 from .palm_program import write_palm_program
-from .palm_samples import TRAIN_DOMAIN, VALIDATION_DOMAIN, PalmSamples, load_samples
+from .palm_samples import PalmSamples, load_samples
 from .palm_score import PalmScore, score_palms
 from .palm_targets import PalmTargets, make_targets, palm_loss
 from .program import describe_start
@@ -31,6 +31,7 @@ from .resumable import (
     take_step,
     write_checkpoints,
 )
+from .seed_domains import SeedDomain
 from .train_config import Count, Fraction, NotNegative, Share, Weight
 
 SIZE_RANGE = (0.88, 1.14)  # pictures are scaled by this: hands of other sizes
@@ -85,8 +86,8 @@ def train_palm(config: PalmTrainConfig) -> Path:
     """Trains until the budget is spent and writes `palm.pt2` from the best averaged weights. Gives its path."""
     torch.set_num_threads(config.threads)
     config.out.mkdir(parents=True, exist_ok=True)
-    samples = load_samples(config.cache, TRAIN_DOMAIN, config.rendered)
-    validation = load_samples(config.cache, VALIDATION_DOMAIN, config.validation_samples)
+    samples = load_samples(config.cache, SeedDomain.PALM_TRAINING, config.rendered)
+    validation = load_samples(config.cache, SeedDomain.PALM_VALIDATION, config.validation_samples)
     learner = begin(_first_network(config), config)
     _loop(learner, samples, validation, config)
     learner.average.load_state_dict(read_checkpoint(config.out / BEST).average)

@@ -65,7 +65,7 @@ def restore(folder: Path, learner: Learner[NetworkT], identity: dict[str, object
     learner.network.load_state_dict(saved.network)
     learner.average.load_state_dict(saved.average)
     learner.optimiser.load_state_dict(saved.optimiser)
-    return RunState(saved.step, dict(saved.smoothed), saved.best_error_mm, saved.elapsed_s)
+    return RunState(saved.step, dict(saved.smoothed), saved.best_error, saved.elapsed_s)
 
 
 def take_step(
@@ -92,7 +92,7 @@ def take_snapshot(
         step=state.step,
         samples=state.step * config.batch_samples,
         smoothed=state.smoothed,
-        best_error_mm=state.best_error,
+        best_error=state.best_error,
         identity=identity,
         elapsed_s=state.elapsed_s,
     )

@@ -19,6 +19,7 @@ from .hand_model import HandAsset, HandShape, load_hand_asset, shape_hand, train
 from .no_hand import render_no_hand
 from .poses import sample_any_pose, sample_pose
 from .scene import HEIGHT_PX, PLAIN, TRAINING, WIDTH_PX, Scene, Window, centre_of, draw_scene, render_scene
+from .seed_domains import SeedDomain
 from .sensor import Sensor, draw_any_sensor, draw_sensor, sense
 from .shape_variation import draw_variation, vary_shape
 
@@ -26,9 +27,6 @@ __all__ = ["CANVAS_MM", "CANVAS_PX", "CANVAS_UNIT_MM", "EMPTY", "SampleBatch", "
 
 DrawSensor: TypeAlias = Callable[[np.random.Generator, float, int, int], Sensor]  # of depth unit in mm, height, width
 
-SEED_DOMAIN = (
-    66  # streams of their own: 3, 4 are validation and calibration, 5 motion, 25, 26 palms, 41 two hands, 43 smoothing
-)
 DEPTH_UNITS_MM = (1.0, 0.125)  # what RealSense cameras deliver
 NEAR_CLUTTER_MM = 60.0
 NO_HAND_SHARE = 0.18
@@ -67,7 +65,7 @@ def render_samples(first_seed: int, count: int) -> SampleBatch:
 
 
 def _render_sample(seed: int) -> tuple[NDArray[np.int16], Bool, Float64]:
-    random = np.random.default_rng([SEED_DOMAIN, seed])
+    random = np.random.default_rng([SeedDomain.TRAINING, seed])
     if random.uniform() < NO_HAND_SHARE:
         return *render_no_hand(random), np.full((JOINT_COUNT, 3), np.nan)
     asset = load_hand_asset()

@@ -21,6 +21,7 @@ from .hard_set import HARD_SETS
 from .observe import observe
 from .poses import sample_pose
 from .scene import HEIGHT_PX, WHOLE, WIDTH_PX, Scene, draw_scene
+from .seed_domains import SeedDomain
 from .sensor import draw_sensor
 
 DEPTH_UNIT_MM = 1.0
@@ -34,7 +35,7 @@ class SyntheticSet:
 
     name: str
     frames: int
-    seed_domain: int
+    seed_domain: SeedDomain
     draw_coefficients: Callable[[HandAsset, np.random.Generator], Float64]
     joint_names: tuple[str, ...] = HAND21
 
@@ -62,8 +63,8 @@ class SyntheticSet:
 
 
 SETS = {
-    "val": SyntheticSet("synthetic:val", 2000, 3, held_out_coefficients),
-    "calib": SyntheticSet("synthetic:calib", 512, 4, train_coefficients),
+    "val": SyntheticSet("synthetic:val", 2000, SeedDomain.VALIDATION, held_out_coefficients),
+    "calib": SyntheticSet("synthetic:calib", 512, SeedDomain.CALIBRATION, train_coefficients),
 }
 
 

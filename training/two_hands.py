@@ -16,6 +16,7 @@ from handmap.values import DepthFrame, Handedness, TimestampSource
 from .hand_model import load_hand_asset
 from .render import draw_mesh
 from .scene import FOCALS_PX, HEIGHT_PX, WIDTH_PX
+from .seed_domains import SeedDomain
 from .sensor import draw_sensor, sense
 from .two_hands_motion import SeenHand, place_at
 from .two_hands_scenes import (
@@ -30,7 +31,6 @@ from .two_hands_scenes import (
     make_one_hand,
 )
 
-SEED_DOMAIN = 41  # keeps these streams apart from those of training, validation and calibration
 FRAME_NS = 33_333_333
 DEPTH_UNITS_MM = (1.0, 0.125)
 SEEN_FLESH_MM = (
@@ -71,7 +71,7 @@ SCENES = (
 def render_sequence(kind: SceneKind, number: int, frames: int) -> Iterator[TwoHandFrame]:
     """The frames of sequence `number` of a scene."""
     asset = load_hand_asset()
-    random = np.random.default_rng([SEED_DOMAIN, [one.name for one in SCENES].index(kind.name), number])
+    random = np.random.default_rng([SeedDomain.TWO_HANDS, [one.name for one in SCENES].index(kind.name), number])
     # The widest lens where hands come as near as 300 mm side by side.
     focal = FOCALS_PX[0 if kind.name == "near-far" else int(random.integers(2))] * random.uniform(0.97, 1.03)
     lens = Intrinsics(WIDTH_PX, HEIGHT_PX, focal, focal, *random.uniform((312, 233), (328, 247)))

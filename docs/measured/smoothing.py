@@ -34,6 +34,7 @@ from training.motion import LENS
 from training.observe import observe
 from training.poses import open_hand, sample_kind
 from training.scene import HEIGHT_PX, WIDTH_PX, Scene, centre_of, skin_of, turn_x, turn_y
+from training.seed_domains import SeedDomain
 from training.sensor import draw_sensor
 from training.two_hands import SCENES, render_sequence
 
@@ -44,7 +45,6 @@ FPS = 30
 FRAME_NS = round(1e9 / FPS)
 SWING_MM, SLOW_SWING_MM, FAST_MM_S = 120.0, 60.0, 200.0
 NEAR_TOP = 0.7  # of the highest speed: where lag is read
-SEED_DOMAIN = 43
 MIN_CUTOFFS_HZ = (0.2, 0.5, 1.0)
 BETAS = (0.016, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3)
 DERIVATIVE_CUTOFFS_HZ = (2.0, 3.0, 4.0, 5.0)
@@ -61,7 +61,7 @@ class Story(NamedTuple):
 def swing(speed_mm_s: float, seed: int) -> Iterator[LabelledFrame]:
     """A hand that swings from side to side, in the middle at this speed; at 0 it rests."""
     asset = load_hand_asset()
-    random = np.random.default_rng([SEED_DOMAIN, seed])
+    random = np.random.default_rng([SeedDomain.SMOOTHING, seed])
     shape = shape_hand(asset, held_out_coefficients(asset, random))
     _, hand = sample_kind(asset, shape.anchors_mm, open_hand, random)
     rotation = turn_x(random.uniform(-0.3, 0.5)) @ turn_y(random.uniform(-0.5, 0.5))

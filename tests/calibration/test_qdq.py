@@ -157,6 +157,15 @@ def test_a_half_body_gets_half_scales_at_opset_19(graph: ModelProto, depth: Floa
     assert np.abs(joints - wanted).mean() < 0.02
 
 
+def test_no_float_copy_of_a_weight_stays_behind(graph: ModelProto, thresholds: dict[str, float]) -> None:
+    quantised = quantise_graph(graph, thresholds, frozenset({"pose.2"}), {})
+
+    read = {name for node in quantised.graph.node for name in node.input}
+    stored = {tensor.name for tensor in quantised.graph.initializer}
+    assert stored <= read
+    assert "pose.2.weight" in stored and "stem.0.weight" not in stored
+
+
 def test_two_runs_give_the_same_bytes(graph: ModelProto, depth: Float32, thresholds: dict[str, float]) -> None:
     again = choose_thresholds(collect_histograms(graph, quantisable_tensors(graph), depth), "minmax")
 

@@ -1,6 +1,7 @@
 """Bundles with an INT8 graph: what is written, what the gate says of it, and who may then use it."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from calibration.calibration_set import SetManifest, read_set
 from calibration.commands import calibrate
 from calibration.gate import judge_labelled, judge_unlabelled
 from calibration.quantise import Recipe, quantise_bundle
-from calibration.record import RECORD, Distance, Sensitivity, read_record
+from calibration.record import RECORD, Distance, Sensitivity, read_record, work_key
 from calibration.report import report_bundle
 from handmap.arrays import Float64
 from handmap.bundle import Gate, encode_manifest, read_bundle
@@ -165,6 +167,24 @@ def test_a_graph_that_is_off_the_golden_samples_gets_no_report(int8_path: Path, 
 
 
 def test_an_unfinished_sensitivity_file_is_not_followed(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+    key = work_key(read_bundle(bundle_path), read_set(set_path), PLAIN.method, PLAIN.body)
+    (tmp_path / "s.json").write_bytes(msgspec.json.encode(Sensitivity(key, 8, 1.0, Distance(0.0, 0.0))))
+
+    with pytest.raises(ConfigError, match="it is unfinished; run the same"):
+        quantise_bundle(bundle_path, set_path, PLAIN, tmp_path / "s.json", tmp_path / "out")
+
+
+def test_a_set_of_another_cube_is_not_calibrated_with(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+    shutil.copytree(set_path, tmp_path / "set")
+    manifest = msgspec.json.decode((set_path / "set.json").read_bytes(), type=SetManifest)
+    other = msgspec.json.encode(msgspec.structs.replace(manifest, cube_mm=manifest.cube_mm + 10))
+    (tmp_path / "set" / "set.json").write_bytes(other)
+
+    with pytest.raises(ConfigError, match=r"its cube is 260\.0 mm, the bundle's 250\.0 mm"):
+        quantise_bundle(bundle_path, tmp_path / "set", PLAIN, None, tmp_path / "out")
+
+
+def test_a_sensitivity_file_of_other_work_is_not_followed(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     (tmp_path / "s.json").write_bytes(msgspec.json.encode(Sensitivity("other", 8, 1.0, Distance(0.0, 0.0))))
 
     with pytest.raises(ConfigError, match="another bundle, set, method or body"):

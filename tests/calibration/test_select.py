@@ -144,6 +144,40 @@ def test_twins_and_empty_crops_are_dropped() -> None:
     assert spread.dropped == {"twin": 1, "empty": 1}
 
 
+@pytest.mark.parametrize(("away_mm", "kept"), [(0.9, 1), (1.1, 2)])
+def test_crops_are_twins_up_to_a_millimetre_in_the_mean(away_mm: float, kept: int) -> None:
+    random = np.random.default_rng(0)
+    one = candidate(random, {"distance": 4})
+    other = dataclasses.replace(one, depth=(one.depth - np.float32(away_mm / 125)).astype(np.float32))
+
+    spread = spread_out([one, other], 10, 250.0, random)
+
+    assert len(spread.chosen) == kept
+    assert spread.dropped["twin"] == 2 - kept
+
+
+@pytest.mark.parametrize(("filled", "kept"), [(163, 0), (164, 1)])
+def test_a_crop_is_empty_where_less_than_a_hundredth_is_filled(filled: int, kept: int) -> None:
+    random = np.random.default_rng(0)
+    depth = np.ones(128 * 128, np.float32)
+    depth[:filled] = 0
+    one = dataclasses.replace(candidate(random, {"distance": 4}), depth=depth.reshape(128, 128))
+
+    spread = spread_out([one], 10, 250.0, random)
+
+    assert (len(spread.chosen), spread.dropped["empty"]) == (kept, 1 - kept)
+
+
+def test_each_candidate_is_chosen_once_and_no_more_than_wanted() -> None:
+    random = np.random.default_rng(0)
+    ones = [candidate(random, {"distance": index % 3}) for index in range(12)]
+
+    all_of_them, some = (spread_out(ones, wanted, 250.0, random).chosen for wanted in (100, 6))
+
+    assert len({id(one) for one in all_of_them}) == len(all_of_them) >= 10
+    assert len(some) == 6 and set(coverage(some)["distance"].values()) == {2}
+
+
 def test_rare_bins_are_filled_before_common_ones() -> None:
     random = np.random.default_rng(0)
     common = [candidate(random, {"distance": 4, "angle": index % 8}) for index in range(90)]

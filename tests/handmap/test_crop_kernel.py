@@ -15,7 +15,6 @@ from handmap.crop_kernel import FACTS, FOLDER, HAND, OPTIONS, SOURCE, KernelFact
 from handmap.locate import locate
 from handmap.recording import open_recording
 from handmap.values import DepthFrame, View
-from tests.real_depth import FOLDER as REAL_DEPTH
 from tests.real_depth import real_frames
 from tests.support.depth_frames import Scene, scenes, two_hands
 from tests.support.host_kernel import HostKernel
@@ -69,7 +68,6 @@ def test_every_pixel_of_random_scenes_is_the_reference_s(kernel: HostKernel, blo
 
 
 @needs_compiler
-@pytest.mark.skipif(not REAL_DEPTH.is_dir(), reason=f"no real depth frames at {REAL_DEPTH}")
 def test_every_pixel_of_real_frames_is_the_reference_s(kernel: HostKernel) -> None:
     for number, (_, frame) in enumerate(real_frames()):
         assert assert_same(kernel, Scene(frame, tuple(views_of(frame, number))), number, 1024) > 0

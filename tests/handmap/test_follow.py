@@ -1,81 +1,17 @@
 """The per-frame step on drawn scenes, with an engine that answers from the pixels of its crop."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from handmap.arrays import Array, Float32, Int32, Uint16
-from handmap.confidence import ConfidenceTable
-from handmap.crop import crop_hand
+from handmap.arrays import Array, Float32
 from handmap.engine import Engine, EngineOutput, Engines
 from handmap.errors import EngineFailed
 from handmap.follow import JUDGE_EVERY, FollowSettings, follow
-from handmap.intrinsics import Intrinsics
-from handmap.joints import JOINT_COUNT
-from handmap.tensors import Tensors
 from handmap.track import NO_TRACKS, PALM_MM, SIZE_FRAMES, Track, Tracks, cube_centre, scaled_cube_mm
-from handmap.values import GUIDANCE_PX, DepthFrame, Handedness, HandPose, View
-
-LENS = Intrinsics(640, 480, 475.0, 475.0, 319.5, 239.5)
-CUBE_MM = 250.0
-TABLE = ConfidenceTable((0.0, 1.0), (60.0, 5.0), (0.0, 1.0), (0.0, 1.0))
-
-
-class NoClock:
-    def stage(self, name: str) -> AbstractContextManager[None]:
-        return nullcontext()
-
-
-class CentroidEngine:
-    """Puts all joints on a small square around the middle of what its crop shows; is sure of small things only.
-
-    A hand fills part of a cube, a torso fills all of it: that is enough of a judge for these scenes.
-    """
-
-    precision = "fp32"
-    tensors = Tensors((), ())
-
-    def __init__(self, batch: int = 1) -> None:
-        self.batch = batch
-        self.calls = 0
-        self.answer_nan = False
-
-    def infer(self, depth: Array) -> EngineOutput:
-        assert depth.shape == (self.batch, 1, 128, 128)
-        self.calls += 1
-        joints = np.zeros((self.batch, JOINT_COUNT, 3), np.float32)
-        guidance = np.zeros((self.batch, JOINT_COUNT, GUIDANCE_PX, GUIDANCE_PX), np.float32)
-        for index, image in enumerate(depth[:, 0]):
-            rows, columns = np.nonzero(image < 1)
-            if len(rows):
-                corner = np.array([columns.mean(), rows.mean()]) / 64 - 1
-                joints[index, :, :2] = corner
-                joints[index, 0, :2] -= 0.1
-                joints[index, 1, :2] += 0.1
-                joints[index, :, 2] = np.median(image[rows, columns])
-                guidance[index] = 1.0 if len(rows) < 128 * 128 * 0.6 else 0.0
-        if self.answer_nan:
-            joints[:] = np.nan
-        return EngineOutput(joints, guidance)
-
-    def close(self) -> None:
-        pass
-
-
-def settings(max_hands: int = 1, handedness: Handedness = Handedness.RIGHT) -> FollowSettings:
-    return FollowSettings(np, CUBE_MM, (220.0, 280.0), TABLE, handedness, max_hands, (150.0, 1000.0), 5, 0.5)
-
-
-def scene(*balls: tuple[float, float, float, float], number: int = 0, capture_ns: int = 0) -> DepthFrame:
-    depth: Uint16 = np.zeros((480, 640), np.uint16)
-    v, u = np.mgrid[:480, :640]
-    for x, y, z, radius in sorted(balls, key=lambda ball: -ball[2]):
-        disc = (u - LENS.cx_px - x / z * 475) ** 2 + (v - LENS.cy_px - y / z * 475) ** 2 < (radius / z * 475) ** 2
-        depth[disc] = int(z)
-    return DepthFrame(depth, 1.0, LENS, number, capture_ns)
+from handmap.values import DepthFrame, Handedness, HandPose
+from tests.support.drawn_scenes import DOUBTFUL, CentroidEngine, NoClock, PalmsAt, ViewsEngine, scene, settings
 
 
 def step(
@@ -270,27 +206,6 @@ def test_the_cube_grows_with_the_hand_once_its_size_is_known() -> None:
     assert scaled_cube_mm(replace(large, palm_mm=2 * PALM_MM), 250.0, (220.0, 280.0)) == 280.0
 
 
-class PalmsAt:
-    """A palm engine that reports one place in the small picture, whatever that shows."""
-
-    precision = "fp32"
-    tensors = Tensors((), ())
-
-    def __init__(self, row: int, column: int, size: float) -> None:
-        self.calls = 0
-        self.answer = np.full((3, 24, 32), -9, np.float32)
-        self.answer[:, row, column] = (5, size, 0)
-        self.answer[1] = size
-
-    def infer(self, depth_small: Array) -> Float32:
-        assert depth_small.shape == (96, 128)
-        self.calls += 1
-        return self.answer
-
-    def close(self) -> None:
-        pass
-
-
 def test_the_palm_graph_says_where_to_look_and_is_asked_only_until_the_hand_is_sure() -> None:
     palms = PalmsAt(11, 16, 95 * 100 / 32 / 500)
     engines = Engines(CentroidEngine(), palms, 0.3)
@@ -300,16 +215,6 @@ def test_the_palm_graph_says_where_to_look_and_is_asked_only_until_the_hand_is_s
 
     assert [len(poses) for poses in seen] == [1] * 5
     assert palms.calls == 2
-
-
-class ViewsEngine(CentroidEngine):
-    """Crops by itself, as an engine on a GPU does."""
-
-    def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
-        depth = np.ones((self.batch, 1, 128, 128), np.float32)
-        for place, view in enumerate(views):
-            depth[place, 0] = crop_hand(np, frame, *view).depth
-        return self.infer(depth), (depth < 1).sum(axis=(1, 2, 3)).astype(np.int32)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4])
@@ -331,8 +236,7 @@ def test_what_the_palm_graph_does_not_see_is_a_hand_only_where_one_is_expected(
 ) -> None:
     palms = PalmsAt(11, 16, 95 * 100 / 32 / 500)
     palms.answer[0, 11, 16] = score
-    doubtful = ConfidenceTable((0.0, 1.0), (60.0, 5.0), (0.0, 1.0), (0.0, 0.8))
-    how = replace(settings(), confidence=doubtful, expects_hand=expects_hand)
+    how = replace(settings(), confidence=DOUBTFUL, expects_hand=expects_hand)
 
     (poses,) = follow_scenes(CentroidEngine(), how, [scene((0, 0, 500, 50))], Engines(CentroidEngine(), palms, 0.9))
 
@@ -380,8 +284,7 @@ def test_a_hand_that_flickered_is_not_called_tracked_from_the_frame_before() -> 
 
 def test_what_the_palm_graph_never_sees_is_dropped_though_no_hand_is_missing() -> None:
     palms = PalmsAt(11, 16, 95 * 100 / 32 / 500)
-    doubtful = ConfidenceTable((0.0, 1.0), (60.0, 5.0), (0.0, 1.0), (0.0, 0.8))
-    how = replace(settings(), confidence=doubtful)
+    how = replace(settings(), confidence=DOUBTFUL)
     frames = [scene((0, 0, 500, 50), number=n, capture_ns=n * 33_000_000) for n in range(60)]
     engines = Engines(CentroidEngine(), palms, 0.3)
 
@@ -393,3 +296,19 @@ def test_what_the_palm_graph_never_sees_is_dropped_though_no_hand_is_missing() -
 
     assert seen[0] == 1 and seen[-1] == 0
     assert sum(seen) < JUDGE_EVERY, "a new track is asked about in every frame until it is sure"
+
+
+@pytest.mark.parametrize(("beside_mm", "is_valid"), [(0, True), (50, True), (65, False)])
+def test_a_hand_is_valid_while_half_of_its_joints_lie_in_the_image(beside_mm: float, is_valid: bool) -> None:
+    class Beside(CentroidEngine):
+        """Says that the hand lies to the right of what is seen of it."""
+
+        def infer(self, depth: Array) -> EngineOutput:
+            output = super().infer(depth)
+            return replace(output, joints=output.joints + np.array([beside_mm / 125, 0, 0], np.float32))
+
+    # Half a metre away the image ends at 337 mm.
+    ((pose,),) = follow_scenes(Beside(), settings(), [scene((280, 0, 500, 50))])
+
+    assert pose.is_valid == is_valid
+    assert cube_centre(pose.xyz_camera_mm)[0] == pytest.approx(280 + beside_mm, abs=5)

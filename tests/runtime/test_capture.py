@@ -95,6 +95,34 @@ def test_the_end_wakes_whoever_waits() -> None:
     assert time.monotonic() - start_s < 2
 
 
+class SlowCamera(ListCamera):
+    """Takes a moment before it answers, so that whoever waits for it waits already."""
+
+    def wait_frame(self, timeout_s: float) -> DepthFrame | None:
+        time.sleep(0.1)
+        return super().wait_frame(timeout_s)
+
+
+def test_a_frame_wakes_whoever_waits_for_it() -> None:
+    with Capture(SlowCamera(frames(1))) as capture:
+        start_s = time.monotonic()
+        frame = capture.wait_newest(20)
+        waited_s = time.monotonic() - start_s
+
+    assert frame is not None
+    assert waited_s < 10
+
+
+def test_a_failure_wakes_whoever_waits() -> None:
+    with Capture(SlowCamera([], CameraLost("unplugged"))) as capture:
+        start_s = time.monotonic()
+        with pytest.raises(CameraLost, match="unplugged"):
+            capture.wait_newest(20)
+        waited_s = time.monotonic() - start_s
+
+    assert waited_s < 10
+
+
 def aged(number: int, age_s: float) -> DepthFrame:
     return replace(blob_frame(number, has_hand=False), capture_ns=time.monotonic_ns() - round(age_s * 1e9))
 

@@ -10,7 +10,7 @@ from handmap.errors import EngineFailed
 from handmap.values import View
 from runtime.faulty import FaultyCamera, faulty_engines
 from runtime.faulty_schedule import Fault, FaultKind, FaultSchedule
-from tests.handmap.test_follow import CentroidEngine, ViewsEngine, scene
+from tests.support.drawn_scenes import CentroidEngine, ViewsEngine, scene
 
 FRAME = scene((0, 0, 500, 50))
 VIEWS = (View(np.array([0, 0, 500], np.float32), 250.0, False),)

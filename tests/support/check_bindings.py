@@ -49,7 +49,7 @@ def run_code(trt: ModuleType) -> dict[str, Any]:
     monitor = open_monitor(trt, lambda done, note: shown.append((done, note)), Notifier(None))
     monitor.phase_start("Building", None, 4)
     goes_on = monitor.step_complete("Building", 1)
-    backend = Backend(trt, f"tensorrt {trt.__version__}", DeviceFacts("Orin", 8, (8, 7), "12.6"), True)
+    backend = Backend(trt, f"tensorrt {trt.__version__}", DeviceFacts("Orin", 8, (8, 7)), True)
     return {
         "log_lines": log.take_lines() == [f"{severity}: line" for severity in KEPT_SEVERITIES],
         "one_log": log is tensorrt_log(trt) and isinstance(log, trt.ILogger),

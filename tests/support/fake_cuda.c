@@ -14,11 +14,6 @@ int cuDeviceGet(int *device, int ordinal) {
     return ordinal == 0 ? answer("cuDeviceGet") : 101;
 }
 
-int cuDriverGetVersion(int *version) {
-    *version = 12060;
-    return answer("cuDriverGetVersion");
-}
-
 int cuDeviceGetName(char *name, int length, int device) {
     if (device != 41) return 101;
     strncpy(name, "Orin", (size_t)length);

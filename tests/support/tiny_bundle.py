@@ -3,6 +3,7 @@ seconds.
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,22 +65,34 @@ def blob_centre_mm(number: int) -> Float32:
 
 def blob_frame(number: int, has_hand: bool = True) -> DepthFrame:
     """A frame with a hand-sized lens of depth in it, or with nothing."""
-    depth = np.zeros((CAMERA.height_px, CAMERA.width_px), np.uint16)
     if has_hand:
-        x, y, z = blob_centre_mm(number)
-        v, u = np.mgrid[: CAMERA.height_px, : CAMERA.width_px]
-        off_x = (u - CAMERA.cx_px) * z / CAMERA.fx_px - x
-        off_y = (v - CAMERA.cy_px) * z / CAMERA.fy_px - y
-        inside = 1 - (off_x / 45) ** 2 - (off_y / 80) ** 2
-        depth[inside > 0] = (z - 20 * np.sqrt(inside[inside > 0])).astype(np.uint16)
+        return blob_frame_at(number, blob_centre_mm(number))
+    depth = np.zeros((CAMERA.height_px, CAMERA.width_px), np.uint16)
     return DepthFrame(depth, 1.0, CAMERA, number, round(number * 1e9 / FPS))
+
+
+def blob_frame_at(number: int, centre_mm: Float32, lens: Intrinsics = CAMERA) -> DepthFrame:
+    """A frame with the blob at centre_mm (3,) in the camera frame, mm."""
+    x, y, z = centre_mm
+    depth = np.zeros((lens.height_px, lens.width_px), np.uint16)
+    v, u = np.mgrid[: lens.height_px, : lens.width_px]
+    off_x = (u - lens.cx_px) * z / lens.fx_px - x
+    off_y = (v - lens.cy_px) * z / lens.fy_px - y
+    inside = 1 - (off_x / 45) ** 2 - (off_y / 80) ** 2
+    depth[inside > 0] = (z - 20 * np.sqrt(inside[inside > 0])).astype(np.uint16)
+    return DepthFrame(depth, 1.0, lens, number, round(number * 1e9 / FPS))
 
 
 def write_blob_recording(path: Path, frames: int = 30, empty_from: int | None = None) -> Path:
     """A recording of the moving blob; from frame empty_from on there is nothing to see."""
-    with RecordingWriter(path, CAMERA, 1.0) as writer:
-        for number in range(frames):
-            writer.write(blob_frame(number, empty_from is None or number < empty_from))
+    return write_frames(path, [blob_frame(n, empty_from is None or n < empty_from) for n in range(frames)])
+
+
+def write_frames(path: Path, frames: Sequence[DepthFrame]) -> Path:
+    """A recording of these frames, all of one camera."""
+    with RecordingWriter(path, frames[0].intrinsics, 1.0) as writer:
+        for frame in frames:
+            writer.write(frame)
     return path
 
 

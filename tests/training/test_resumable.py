@@ -104,7 +104,19 @@ def test_the_best_is_on_disk_before_the_last_speaks_of_it(tmp_path: Path) -> Non
     with pytest.raises(ModelError, match=r"last\.pt' cannot be written"):
         keep(tmp_path, start(1), RunState(2, {}, 11.0), is_best=True)
 
-    assert read_checkpoint(tmp_path / BEST).best_error_mm == 11.0
+    assert read_checkpoint(tmp_path / BEST).best_error == 11.0
+
+
+def test_a_checkpoint_from_when_every_error_was_called_mm_reads(tmp_path: Path) -> None:
+    keep(tmp_path, start(1), RunState(2, {}, -0.93), is_best=True)
+    new = torch.load(tmp_path / BEST, weights_only=True)
+    old = {name: value for name, value in new.items() if name != "best_error"}
+    torch.save({**old, "format": 1, "best_error_mm": new["best_error"]}, tmp_path / LAST)
+
+    found = read_checkpoint(tmp_path / LAST)
+
+    assert found.best_error == -0.93
+    assert_same(found._asdict(), read_checkpoint(tmp_path / BEST)._asdict(), "checkpoint")
 
 
 def test_a_worse_one_leaves_the_best_as_it_is(tmp_path: Path) -> None:
