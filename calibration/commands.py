@@ -10,7 +10,7 @@ BUNDLE = click.option("--bundle", "bundle_path", type=click.Path(path_type=Path)
 
 @click.group("calibrate")
 def calibrate() -> None:
-    """Turn a bundle's network into INT8, and say in millimetres what that costs."""
+    """Quantize a bundle to INT8, and say what it costs in mm."""
 
 
 @calibrate.command("select")
@@ -27,7 +27,10 @@ def select(
     bundle_path: Path, recordings: tuple[str, ...], datasets: tuple[str, ...], held_out: tuple[str, ...], out: Path,
     frames: int, seed: int, hand: str, force: bool,
 ) -> None:  # fmt: skip
-    """Choose network inputs that show as much as possible from recordings."""
+    """Choose calibration crops from recordings.
+
+    As varied as possible: distance, place in the image, angle, fingers.
+    """
     from .select import Request, select_set
 
     side = cast(Literal["right", "left"], hand)
@@ -74,7 +77,10 @@ def quantise(
     mixed: Path | None,
     out: Path,
 ) -> None:
-    """Write a bundle with INT8 graphs: of the hand graph, and of the palm graph where the set has pictures for it."""
+    """Write a bundle with INT8 graphs.
+
+    Of the hand graph, and of the palm graph where the set has pictures for it.
+    """
     from .quantise import Body, Recipe, quantise_bundle
     from .ranges import Method
 
@@ -113,7 +119,10 @@ def quantise(
 def sensitivity(
     bundle_path: Path, set_path: Path, method: str, body: str, crops: int, most_mm: float, out: Path
 ) -> None:  # fmt: skip
-    """Rank layers by what they cost in INT8, and find which to leave in float."""
+    """Rank layers by their cost in INT8.
+
+    Finds which ones to leave in float.
+    """
     from .quantise import Body
     from .ranges import Method
     from .sensitivity import Search, find_sensitivity
@@ -142,7 +151,10 @@ def sensitivity(
 def report(
     context: click.Context, bundle_path: Path, data: str, frames: int, hand: str, out: Path, as_json: bool
 ) -> None:
-    """Compare FP32, FP16 and INT8, and let the gates decide; exit code 1 if an INT8 graph fails its own."""
+    """Compare FP32, FP16 and INT8; decide by the gates.
+
+    Exit code 1 if an INT8 graph fails its gate.
+    """
     import json
 
     from .gate import explain, explain_fp32, explain_palms

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 def export(
     checkpoint: Path, out: Path, samples: Path, palm: Path | None, model_facts: Path | None, precisions: str
 ) -> None:
-    """Turn a trained program into a bundle, after proving that the graphs agree."""
+    """Turn a trained program into a bundle.
+
+    The bundle is written only if its graphs give the same joints as the program.
+    """
     from .to_bundle import export_bundle
 
     report = export_bundle(checkpoint, out, samples, model_facts, has_half="fp16" in precisions, palm_checkpoint=palm)
@@ -86,7 +89,10 @@ def build_engine(
     bundle: Path | None, precision: str | None, batch: int | None, cache_dir: Path | None, workspace_mb: int | None,
     use_ungated_int8: bool, config: Path | None, backend: str, is_needed: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Turn a bundle into a TensorRT engine for this device, unless the cache holds it."""
+    """Build this device's TensorRT engine from a bundle.
+
+    Does nothing if the cache already holds it.
+    """
     from handmap.engine_cache import BuilderOptions, engine_cache_dir
 
     from . import to_engine

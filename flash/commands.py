@@ -22,7 +22,10 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--revision", type=click.IntRange(min=1), default=1, show_default=True, help="Of the package.")
 @JSON
 def deb(name: str, out: Path, checkout: Path, cache: Path | None, revision: int, as_json: bool) -> None:
-    """Make the .deb of this checkout for one system; it installs without a network."""
+    """Build a Debian package of this checkout for one system.
+
+    All wheels are inside: it installs without a network.
+    """
     from .deb import build_deb
 
     built = build_deb(TARGETS[name], checkout.resolve(), out, cache or checkout / ".cache" / "wheels", revision)
@@ -47,7 +50,10 @@ def deb(name: str, out: Path, checkout: Path, cache: Path | None, revision: int,
 def flash_overlay(
     tree: Path, package: Path | None, config: Path | None, extra_debs: Path | None, dry_run: bool, is_removal: bool, as_json: bool
 ) -> None:  # fmt: skip
-    """Put the service into the image of TREE (Linux_for_Tegra) before it is flashed. Fetches nothing."""
+    """Put the service into a Jetson image before flashing.
+
+    TREE is the Linux_for_Tegra folder. Nothing is fetched from a network.
+    """
     from . import overlay
     from .preflight import Request, examine
 
