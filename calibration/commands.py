@@ -15,14 +15,14 @@ def calibrate() -> None:
 
 @calibrate.command("select")
 @BUNDLE
-@click.option("--recording", "recordings", multiple=True, help="Recording to select from; give it again for more.")
+@click.option("--recording", "recordings", multiple=True, help="Recording to select from; may be repeated.")
 @click.option("--data", "datasets", multiple=True, help="Data set to select from by name, such as synthetic:calib.")
 @click.option("--held-out", multiple=True, help="Recording kept for the gate; one in five is chosen if none is named.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the set into.")
 @click.option("--frames", type=click.IntRange(1), default=512, show_default=True, help="Crops in the set.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
-@click.option("--force", is_flag=True, help="Write a set that would be refused; the report will say so.")
+@click.option("--force", is_flag=True, help="Write a set that would be refused; the report says so.")
 def select(
     bundle_path: Path, recordings: tuple[str, ...], datasets: tuple[str, ...], held_out: tuple[str, ...], out: Path,
     frames: int, seed: int, hand: str, force: bool,
@@ -51,7 +51,7 @@ BODY = click.option(
     type=click.Choice(["fp32", "fp16"]),
     default="fp32",
     show_default=True,
-    help="What stays in float is in this.",
+    help="Precision of what stays in float.",
 )
 SET = click.option("--set", "set_path", type=click.Path(path_type=Path), required=True, help="Calibration set.")
 
@@ -61,8 +61,8 @@ SET = click.option("--set", "set_path", type=click.Path(path_type=Path), require
 @SET
 @METHOD
 @BODY
-@click.option("--float-layer", "float_layers", multiple=True, help="Layer to leave in float; give it again for more.")
-@click.option("--palm-float-layer", "palm_float_layers", multiple=True, help="The same, of the palm graph.")
+@click.option("--float-layer", "float_layers", multiple=True, help="Layer to leave in float; may be repeated.")
+@click.option("--palm-float-layer", "palm_float_layers", multiple=True, help="The same for the palm graph.")
 @click.option(
     "--mixed", type=click.Path(path_type=Path), help="Sensitivity file: leave in float what its search found."
 )
@@ -105,16 +105,16 @@ def quantise(
 @SET
 @METHOD
 @BODY
-@click.option("--crops", type=click.IntRange(8), default=256, show_default=True, help="Crops of the set to try on.")
+@click.option("--crops", type=click.IntRange(8), default=256, show_default=True, help="Crops of the set to measure on.")
 @click.option(
     "--most-mm",
     type=click.FloatRange(0, min_open=True),
     default=1.0,
     show_default=True,
-    help="How far joints may move from FP32's in the mean; layers go to float until they move by less than 0.8 of it.",
+    help="Mean distance that joints may move from FP32's, mm; layers go to float until it is below 0.8 of that.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="JSON file; the same command goes on with it."
+    "--out", type=click.Path(path_type=Path), required=True, help="JSON file; running the command again continues it."
 )
 def sensitivity(
     bundle_path: Path, set_path: Path, method: str, body: str, crops: int, most_mm: float, out: Path
@@ -142,7 +142,7 @@ def sensitivity(
 @BUNDLE
 @click.option("--data", required=True, help="Data set by name, recording, or calibration set (its held-out crops).")
 @click.option(
-    "--frames", type=click.IntRange(1), default=2000, show_default=True, help="Look at the first N frames at most."
+    "--frames", type=click.IntRange(1), default=2000, show_default=True, help="Score the first N frames at most."
 )
 @click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")

@@ -16,7 +16,7 @@ BIND = click.option("--bind", default="", help="Address to receive on; default: 
 @click.command()
 @PORT
 @BIND
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a line, joints in metres.")
+@click.option("--json", "is_json", is_flag=True, help="One JSON object per line, joints in meters.")
 @click.option("--count", type=click.IntRange(min=1), help="Exit after this many packets.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Exit after this many seconds.")
 def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: float | None) -> None:
@@ -41,7 +41,10 @@ def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: floa
 @PORT
 @BIND
 @click.option(
-    "--web-host", default="127.0.0.1", show_default=True, help="Address to serve the page on; 0.0.0.0 lets others look."
+    "--web-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to serve the page on; 0.0.0.0 lets other machines see it.",
 )
 @click.option("--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Exit after this many seconds.")

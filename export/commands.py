@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--checkpoint", type=click.Path(path_type=Path), required=True, help="Trained program (.pt2), or a graph (.onnx)."
+    "--checkpoint", type=click.Path(path_type=Path), required=True, help="Trained program (.pt2) or ONNX graph."
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; replaced whole if it exists."
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     "--samples",
     type=click.Path(path_type=Path),
     required=True,
-    help="Recording to compare the graphs on; golden samples too.",
+    help="Recording to compare the graphs on; golden samples come from it.",
 )
 @click.option("--palm", type=click.Path(path_type=Path), help="Trained palm program (.pt2): finds hands in a frame.")
-@click.option("--model-facts", type=click.Path(path_type=Path), help="YAML of facts for a program that carries none.")
+@click.option(
+    "--model-facts", type=click.Path(path_type=Path), help="YAML with the facts of a model that carries none."
+)
 @click.option(
     "--precisions",
     type=click.Choice(["fp32", "fp32,fp16"]),
@@ -62,7 +64,7 @@ def export(
 @click.command()
 @click.option("--bundle", type=click.Path(path_type=Path), help="Folder that `handmap export` wrote.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: fp16.")
-@click.option("--batch", type=click.IntRange(1, 64), help="Hands a call: max_hands. Default: 1.")
+@click.option("--batch", type=click.IntRange(1, 64), help="Hands per inference, the daemon's max_hands. Default: 1.")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Default: the service's cache, else the user's.")
 @click.option(
     "--workspace-mb",
@@ -74,7 +76,7 @@ def export(
     "--config",
     "config",
     type=click.Path(path_type=Path),
-    help="In place of all above: the daemon's configuration; builds what the daemon will open.",
+    help="The daemon's configuration, instead of all options above: builds what the daemon will open.",
 )
 @click.option(
     "--backend",

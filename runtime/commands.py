@@ -53,8 +53,8 @@ def run(config: Path, validate: bool) -> None:
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), help="The daemon's configuration, for its port.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Of the daemon's telemetry; default: 9400.")
+@click.option("--config", type=click.Path(path_type=Path), help="The daemon's configuration, to read its port from.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The daemon's telemetry port; default: 9400.")
 @JSON
 def status(config: Path | None, port: int | None, as_json: bool) -> None:
     """Show what the daemon on this machine is doing.
@@ -71,8 +71,12 @@ def status(config: Path | None, port: int | None, as_json: bool) -> None:
 
 @click.command()
 @CONFIG
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Name of the recording; must not exist.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long; else until Ctrl-C or the end.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Recording to write; must not exist yet.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop after this many seconds; default: at Ctrl-C or the end.",
+)
 @JSON
 def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> None:
     """Record the depth camera as a ROS 2 bag."""
@@ -100,7 +104,7 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
     "--config", type=click.Path(path_type=Path), help="The daemon's configuration; default: /etc/handmap/config.yaml."
 )
 @click.option(
-    "--image", type=click.Path(path_type=Path), help="Root file system that does not run, to look at instead."
+    "--image", type=click.Path(path_type=Path), help="Root file system to examine instead of the running one."
 )
 @JSON
 def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
@@ -140,9 +144,11 @@ def check(bundle: Path, as_json: bool) -> None:
 
 @click.command()
 @BUNDLE
-@click.option("--recording", type=click.Path(path_type=Path), help="Default: demo_recording beside the bundle.")
+@click.option(
+    "--recording", type=click.Path(path_type=Path), help="Recording to run; default: demo_recording beside the bundle."
+)
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the engine.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @JSON
 def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as_json: bool) -> None:
     """Time every stage, and all of them, over a recording."""

@@ -25,7 +25,7 @@ def _config_option(example: str) -> Callable[[Verb], Verb]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of checkpoints and result; the configuration's `out` if not given.",
+    help="Folder of checkpoints and result; default: the configuration's `out`.",
 )
 def train(config_path: Path, out: Path | None) -> None:
     """Train the hand network on synthetic hands.
@@ -80,18 +80,18 @@ def train_side(config_path: Path) -> None:
 @click.command("evaluate")
 @click.option("--bundle", "bundle_path", type=click.Path(path_type=Path), required=True, help="Bundle to score.")
 @click.option("--data", help="Data set by name, such as synthetic:val.")
-@click.option("--sequence", help="Sequences to follow hands through, by name: two-hands.")
+@click.option("--sequence", help="Sequences to track hands through, by name: two-hands.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
-@click.option("--frames", type=click.IntRange(1), help="Of --data: score the first N frames only.")
+@click.option("--frames", type=click.IntRange(1), help="With --data: score the first N frames only.")
 @click.option(
     "--defaults",
     type=click.Choice(["found", "run"]),
-    help="Of --data: found expects a hand in every frame and shows each once; run takes the daemon's own defaults and shows "
-    "each frame five times in a row, since a hand that is in doubt may take a few frames to be taken for one. "
+    help="With --data: found expects a hand in every frame and shows each once; run takes the daemon's own defaults and shows "
+    "each frame five times in a row, since a doubtful hand may need a few frames to be accepted. "
     "[default: run for sets with frames without a hand, such as synthetic:hard, else found]",
 )
-@click.option("--quick", is_flag=True, help="Of --sequence: one short sequence of each scene.")
+@click.option("--quick", is_flag=True, help="With --sequence: one short sequence of each scene.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     bundle_path: Path,
@@ -104,7 +104,7 @@ def evaluate(
     quick: bool,
     as_json: bool,
 ) -> None:
-    """Score a bundle on a labelled data set or on sequences.
+    """Score a bundle on a labeled data set or on sequences.
 
     Hands are found and cropped the way the daemon does it.
     """
@@ -161,11 +161,11 @@ def draw_guidance(out: Path, seed: int, joint: str) -> None:
 @click.command("draw-scenes")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG to write.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
-@click.option("--of-each", type=click.IntRange(1, 20), default=1, show_default=True, help="Tiles of every switch.")
+@click.option("--of-each", type=click.IntRange(1, 20), default=1, show_default=True, help="Tiles of each kind.")
 def draw_scenes(out: Path, seed: int, of_each: int) -> None:
     """Draw a sheet of the depth images that training sees.
 
-    One labelled tile for each kind of shape, pose, view, camera and fault.
+    One labeled tile for each kind of shape, pose, view, camera and fault.
     """
     from .plots import draw_scene_sheet
 
