@@ -4,7 +4,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup lint test test-all bench soak kernels test-gpu test-system test-image clean
+.PHONY: demo setup lint test test-all docs bench soak kernels test-gpu test-system test-image clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -77,8 +77,18 @@ kernels: .venv/ready .cache/kernel-compilers/kernel_compilers.txt
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(@D) -r $<
 	cp $< $@
 
+# The documentation as a site; a warning, such as a link that leads nowhere, fails.
+docs: .venv-docs/ready
+	rm -rf site reference
+	.venv-docs/bin/sphinx-build -q -E -W --keep-going -c docs -d .cache/doctrees . site
+
+.venv-docs/ready: pyproject.toml setup.py
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -e .[docs]
+	touch $@
+
 bench: .venv/ready
 	.venv/bin/handmap bench --bundle models/handmap-hand21 --json
 
 clean:
-	rm -rf .venv .venv-demo .venv-3.10 .venv-3.12 build dist *.egg-info
+	rm -rf .venv .venv-demo .venv-docs .venv-3.10 .venv-3.12 build dist site *.egg-info

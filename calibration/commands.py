@@ -10,24 +10,27 @@ BUNDLE = click.option("--bundle", "bundle_path", type=click.Path(path_type=Path)
 
 @click.group("calibrate")
 def calibrate() -> None:
-    """Turn a bundle's network into INT8, and say in millimetres what that costs."""
+    """Quantize a bundle to INT8, and say what it costs in mm."""
 
 
 @calibrate.command("select")
 @BUNDLE
-@click.option("--recording", "recordings", multiple=True, help="Recording to select from; give it again for more.")
+@click.option("--recording", "recordings", multiple=True, help="Recording to select from; may be repeated.")
 @click.option("--data", "datasets", multiple=True, help="Data set to select from by name, such as synthetic:calib.")
 @click.option("--held-out", multiple=True, help="Recording kept for the gate; one in five is chosen if none is named.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the set into.")
 @click.option("--frames", type=click.IntRange(1), default=512, show_default=True, help="Crops in the set.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
-@click.option("--force", is_flag=True, help="Write a set that would be refused; the report will say so.")
+@click.option("--force", is_flag=True, help="Write a set that would be refused; the report says so.")
 def select(
     bundle_path: Path, recordings: tuple[str, ...], datasets: tuple[str, ...], held_out: tuple[str, ...], out: Path,
     frames: int, seed: int, hand: str, force: bool,
 ) -> None:  # fmt: skip
-    """Choose network inputs that show as much as possible from recordings."""
+    """Choose calibration crops from recordings.
+
+    As varied as possible: distance, place in the image, angle, fingers.
+    """
     from .select import Request, select_set
 
     side = cast(Literal["right", "left"], hand)
@@ -48,7 +51,7 @@ BODY = click.option(
     type=click.Choice(["fp32", "fp16"]),
     default="fp32",
     show_default=True,
-    help="What stays in float is in this.",
+    help="Precision of what stays in float.",
 )
 SET = click.option("--set", "set_path", type=click.Path(path_type=Path), required=True, help="Calibration set.")
 
@@ -58,8 +61,8 @@ SET = click.option("--set", "set_path", type=click.Path(path_type=Path), require
 @SET
 @METHOD
 @BODY
-@click.option("--float-layer", "float_layers", multiple=True, help="Layer to leave in float; give it again for more.")
-@click.option("--palm-float-layer", "palm_float_layers", multiple=True, help="The same, of the palm graph.")
+@click.option("--float-layer", "float_layers", multiple=True, help="Layer to leave in float; may be repeated.")
+@click.option("--palm-float-layer", "palm_float_layers", multiple=True, help="The same for the palm graph.")
 @click.option(
     "--mixed", type=click.Path(path_type=Path), help="Sensitivity file: leave in float what its search found."
 )
@@ -74,7 +77,10 @@ def quantise(
     mixed: Path | None,
     out: Path,
 ) -> None:
-    """Write a bundle with INT8 graphs: of the hand graph, and of the palm graph where the set has pictures for it."""
+    """Write a bundle with INT8 graphs.
+
+    Of the hand graph, and of the palm graph where the set has pictures for it.
+    """
     from .quantise import Body, Recipe, quantise_bundle
     from .ranges import Method
 
@@ -99,21 +105,24 @@ def quantise(
 @SET
 @METHOD
 @BODY
-@click.option("--crops", type=click.IntRange(8), default=256, show_default=True, help="Crops of the set to try on.")
+@click.option("--crops", type=click.IntRange(8), default=256, show_default=True, help="Crops of the set to measure on.")
 @click.option(
     "--most-mm",
     type=click.FloatRange(0, min_open=True),
     default=1.0,
     show_default=True,
-    help="How far joints may move from FP32's in the mean; layers go to float until they move by less than 0.8 of it.",
+    help="Mean distance that joints may move from FP32's, mm; layers go to float until it is below 0.8 of that.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="JSON file; the same command goes on with it."
+    "--out", type=click.Path(path_type=Path), required=True, help="JSON file; running the command again continues it."
 )
 def sensitivity(
     bundle_path: Path, set_path: Path, method: str, body: str, crops: int, most_mm: float, out: Path
 ) -> None:  # fmt: skip
-    """Rank layers by what they cost in INT8, and find which to leave in float."""
+    """Rank layers by their cost in INT8.
+
+    Finds which ones to leave in float.
+    """
     from .quantise import Body
     from .ranges import Method
     from .sensitivity import Search, find_sensitivity
@@ -133,7 +142,7 @@ def sensitivity(
 @BUNDLE
 @click.option("--data", required=True, help="Data set by name, recording, or calibration set (its held-out crops).")
 @click.option(
-    "--frames", type=click.IntRange(1), default=2000, show_default=True, help="Look at the first N frames at most."
+    "--frames", type=click.IntRange(1), default=2000, show_default=True, help="Score the first N frames at most."
 )
 @click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
@@ -142,7 +151,10 @@ def sensitivity(
 def report(
     context: click.Context, bundle_path: Path, data: str, frames: int, hand: str, out: Path, as_json: bool
 ) -> None:
-    """Compare FP32, FP16 and INT8, and let the gates decide; exit code 1 if an INT8 graph fails its own."""
+    """Compare FP32, FP16 and INT8; decide by the gates.
+
+    Exit code 1 if an INT8 graph fails its gate.
+    """
     import json
 
     from .gate import explain, explain_fp32, explain_palms

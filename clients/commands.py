@@ -16,11 +16,11 @@ BIND = click.option("--bind", default="", help="Address to receive on; default: 
 @click.command()
 @PORT
 @BIND
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a line, joints in metres.")
-@click.option("--count", type=click.IntRange(min=1), help="Leave after so many packets.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Leave after so long.")
+@click.option("--json", "is_json", is_flag=True, help="One JSON object per line, joints in meters.")
+@click.option("--count", type=click.IntRange(min=1), help="Exit after this many packets.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Exit after this many seconds.")
 def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: float | None) -> None:
-    """Print the packets that arrive, and at the end what was lost."""
+    """Print arriving packets and, at the end, what was lost."""
     from .listen import TextLines, as_json, summary
     from .listen import listen as listen_on
     from .receive import open_receiver
@@ -41,12 +41,15 @@ def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: floa
 @PORT
 @BIND
 @click.option(
-    "--web-host", default="127.0.0.1", show_default=True, help="Address to serve the page on; 0.0.0.0 lets others look."
+    "--web-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to serve the page on; 0.0.0.0 lets other machines see it.",
 )
 @click.option("--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Leave after so long.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Exit after this many seconds.")
 def view(port: int, bind: str, web_host: str, web_port: int, seconds: float | None) -> None:
-    """Show the hand in a browser."""
+    """Show the tracked hands in a browser."""
     from .receive import open_receiver
     from .view import View
 

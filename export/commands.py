@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--checkpoint", type=click.Path(path_type=Path), required=True, help="Trained program (.pt2), or a graph (.onnx)."
+    "--checkpoint", type=click.Path(path_type=Path), required=True, help="Trained program (.pt2) or ONNX graph."
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; replaced whole if it exists."
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     "--samples",
     type=click.Path(path_type=Path),
     required=True,
-    help="Recording to compare the graphs on; golden samples too.",
+    help="Recording to compare the graphs on; golden samples come from it.",
 )
 @click.option("--palm", type=click.Path(path_type=Path), help="Trained palm program (.pt2): finds hands in a frame.")
-@click.option("--model-facts", type=click.Path(path_type=Path), help="YAML of facts for a program that carries none.")
+@click.option(
+    "--model-facts", type=click.Path(path_type=Path), help="YAML with the facts of a model that carries none."
+)
 @click.option(
     "--precisions",
     type=click.Choice(["fp32", "fp32,fp16"]),
@@ -37,7 +39,10 @@ if TYPE_CHECKING:
 def export(
     checkpoint: Path, out: Path, samples: Path, palm: Path | None, model_facts: Path | None, precisions: str
 ) -> None:
-    """Turn a trained program into a bundle, after proving that the graphs agree."""
+    """Turn a trained program into a bundle.
+
+    The bundle is written only if its graphs give the same joints as the program.
+    """
     from .to_bundle import export_bundle
 
     report = export_bundle(checkpoint, out, samples, model_facts, has_half="fp16" in precisions, palm_checkpoint=palm)
@@ -59,7 +64,7 @@ def export(
 @click.command()
 @click.option("--bundle", type=click.Path(path_type=Path), help="Folder that `handmap export` wrote.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: fp16.")
-@click.option("--batch", type=click.IntRange(1, 64), help="Hands a call: max_hands. Default: 1.")
+@click.option("--batch", type=click.IntRange(1, 64), help="Hands per inference, the daemon's max_hands. Default: 1.")
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Default: the service's cache, else the user's.")
 @click.option(
     "--workspace-mb",
@@ -71,7 +76,7 @@ def export(
     "--config",
     "config",
     type=click.Path(path_type=Path),
-    help="In place of all above: the daemon's configuration; builds what the daemon will open.",
+    help="The daemon's configuration, instead of all options above: builds what the daemon will open.",
 )
 @click.option(
     "--backend",
@@ -86,7 +91,10 @@ def build_engine(
     bundle: Path | None, precision: str | None, batch: int | None, cache_dir: Path | None, workspace_mb: int | None,
     use_ungated_int8: bool, config: Path | None, backend: str, is_needed: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Turn a bundle into a TensorRT engine for this device, unless the cache holds it."""
+    """Build this device's TensorRT engine from a bundle.
+
+    Does nothing if the cache already holds it.
+    """
     from handmap.engine_cache import BuilderOptions, engine_cache_dir
 
     from . import to_engine

@@ -15,14 +15,19 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command()
-@click.option("--target", "name", type=click.Choice(list(TARGETS)), required=True, help="The system to make it for.")
+@click.option(
+    "--target", "name", type=click.Choice(list(TARGETS)), required=True, help="System to build the package for."
+)
 @click.option("--out", type=FOLDER, default=Path("dist"), show_default=True, help="Folder for the package.")
-@click.option("--checkout", type=FOLDER, default=Path(), help="Of this project; default: the current folder.")
-@click.option("--cache", type=FOLDER, help="For wheels; default: .cache/wheels of the checkout.")
-@click.option("--revision", type=click.IntRange(min=1), default=1, show_default=True, help="Of the package.")
+@click.option("--checkout", type=FOLDER, default=Path(), help="Checkout of this project; default: the current folder.")
+@click.option("--cache", type=FOLDER, help="Folder for wheels; default: .cache/wheels of the checkout.")
+@click.option("--revision", type=click.IntRange(min=1), default=1, show_default=True, help="Revision of the package.")
 @JSON
 def deb(name: str, out: Path, checkout: Path, cache: Path | None, revision: int, as_json: bool) -> None:
-    """Make the .deb of this checkout for one system; it installs without a network."""
+    """Build a Debian package of this checkout for one system.
+
+    All wheels are inside: it installs without a network.
+    """
     from .deb import build_deb
 
     built = build_deb(TARGETS[name], checkout.resolve(), out, cache or checkout / ".cache" / "wheels", revision)
@@ -36,18 +41,23 @@ def deb(name: str, out: Path, checkout: Path, cache: Path | None, revision: int,
 
 @click.command("flash-overlay")
 @click.argument("tree", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option("--deb", "package", type=click.Path(path_type=Path, dir_okay=False), help="That `handmap deb` made.")
 @click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="The daemon's, as the board shall have it."
+    "--deb", "package", type=click.Path(path_type=Path, dir_okay=False), help="Package that `handmap deb` built."
 )
-@click.option("--extra-debs", type=FOLDER, help="Packages that you fetched: CUDA, TensorRT, what the image lacks.")
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="The daemon's configuration on the board."
+)
+@click.option("--extra-debs", type=FOLDER, help="Folder of packages that the image lacks: CUDA, TensorRT.")
 @click.option("--dry-run", is_flag=True, help="Check everything and change nothing.")
 @click.option("--remove", "is_removal", is_flag=True, help="Take out all that was put in.")
 @JSON
 def flash_overlay(
     tree: Path, package: Path | None, config: Path | None, extra_debs: Path | None, dry_run: bool, is_removal: bool, as_json: bool
 ) -> None:  # fmt: skip
-    """Put the service into the image of TREE (Linux_for_Tegra) before it is flashed. Fetches nothing."""
+    """Put the service into a Jetson image before flashing.
+
+    TREE is the Linux_for_Tegra folder. Nothing is fetched from a network.
+    """
     from . import overlay
     from .preflight import Request, examine
 

@@ -58,11 +58,11 @@ class Verbs(click.Group):
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="handmap")
 def cli() -> None:
-    """21 metric hand joints from a depth camera: train, export, quantise, run."""
+    """21 metric hand joints from a depth camera: train, export, quantize, run."""
 
 
 def main() -> None:
-    """Runs the verb; a fault of configuration exits 78, one that may pass 75, any other of ours 1."""
+    """Runs the verb; exits with 78 if the configuration is wrong, 75 if trying again may help, 1 for any other of our errors."""
     try:
         cli.main(prog_name="handmap", standalone_mode=True)
     except Fatal as error:

@@ -28,9 +28,12 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 
 @click.command()
 @CONFIG
-@click.option("--validate", is_flag=True, help="Check all that can be checked without opening the camera, and leave.")
+@click.option("--validate", is_flag=True, help="Check all that needs no camera, then exit.")
 def run(config: Path, validate: bool) -> None:
-    """Track hands and publish joints until the recording ends or SIGTERM comes; read F again on SIGHUP."""
+    """Track hands and publish their joints over UDP.
+
+    Runs until the recording ends or SIGTERM arrives; SIGHUP reads the configuration again.
+    """
     from handmap.config import read_config
 
     from .daemon import Daemon
@@ -50,11 +53,14 @@ def run(config: Path, validate: bool) -> None:
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), help="The daemon's configuration, for its port.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Of the daemon's telemetry; default: 9400.")
+@click.option("--config", type=click.Path(path_type=Path), help="The daemon's configuration, to read its port from.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The daemon's telemetry port; default: 9400.")
 @JSON
 def status(config: Path | None, port: int | None, as_json: bool) -> None:
-    """Ask the daemon on this machine what it does; exit code 1 when none answers."""
+    """Show what the daemon on this machine is doing.
+
+    Exit code 1 if none answers.
+    """
     import msgspec
 
     from .status import as_text, ask_daemon, status_port
@@ -65,11 +71,15 @@ def status(config: Path | None, port: int | None, as_json: bool) -> None:
 
 @click.command()
 @CONFIG
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Name of the recording; must not exist.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long; else until Ctrl-C or the end.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Recording to write; must not exist yet.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop after this many seconds; default: at Ctrl-C or the end.",
+)
 @JSON
 def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> None:
-    """Write what the camera gives as a ROS 2 bag."""
+    """Record the depth camera as a ROS 2 bag."""
     from handmap.config import read_config
 
     from .camera import open_camera
@@ -94,11 +104,14 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
     "--config", type=click.Path(path_type=Path), help="The daemon's configuration; default: /etc/handmap/config.yaml."
 )
 @click.option(
-    "--image", type=click.Path(path_type=Path), help="Root file system that does not run, to look at instead."
+    "--image", type=click.Path(path_type=Path), help="Root file system to examine instead of the running one."
 )
 @JSON
 def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
-    """Look for whatever keeps the daemon from its work, and say how to mend it; exit code 1 if there is anything."""
+    """Find what keeps the daemon from working, and how to fix it.
+
+    Exit code 1 if a check failed.
+    """
     from .doctor import as_text, examine, open_machine
     from .doctor_patient import Patient
 
@@ -111,7 +124,7 @@ def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
 @BUNDLE
 @JSON
 def check(bundle: Path, as_json: bool) -> None:
-    """Say whether a bundle is whole and its engines compute what they should."""
+    """Check a bundle: hashes, tensors and golden samples."""
     from dataclasses import asdict
 
     from handmap.bundle import read_bundle
@@ -131,12 +144,14 @@ def check(bundle: Path, as_json: bool) -> None:
 
 @click.command()
 @BUNDLE
-@click.option("--recording", type=click.Path(path_type=Path), help="Default: demo_recording beside the bundle.")
+@click.option(
+    "--recording", type=click.Path(path_type=Path), help="Recording to run; default: demo_recording beside the bundle."
+)
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the engine.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @JSON
 def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as_json: bool) -> None:
-    """Measure each stage and the whole path over a recording."""
+    """Time every stage, and all of them, over a recording."""
     from handmap.bundle import read_bundle
     from handmap.engines import EngineConfig, open_engines
     from handmap.follow import TrackingConfig

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+GREETING = sorted(ROOT.glob("*.md"))
+DOCUMENTS = sorted([*GREETING, *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#]+)[^)]*\)")
 VERB = re.compile(r"`handmap ([a-z-]+)[ `]")
+TARGET = re.compile(r"\bmake ([a-z][a-z0-9-]*)`")
 CONFIG = re.compile(r"configs/[a-z0-9_]+\.yaml")
 
 
@@ -32,6 +34,21 @@ def test_the_readme_names_only_verbs_that_exist() -> None:
     known = {entry.name for entry in entry_points(group="handmap.commands")}
 
     assert set(VERB.findall((ROOT / "README.md").read_text())) <= known
+
+
+@pytest.mark.parametrize("path", GREETING, ids=lambda path: path.name)
+def test_lines_that_greet_a_reader_fit_120_columns(path: Path) -> None:
+    too_long = [line for line in path.read_text().splitlines() if len(line) > 120 and not line.startswith("|")]
+
+    assert too_long == []
+
+
+def test_make_targets_that_are_named_exist() -> None:
+    rules = re.findall(r"(?m)^([a-z0-9-]+):", (ROOT / "Makefile").read_text())
+    named = {target for path in GREETING for target in TARGET.findall(path.read_text())}
+
+    assert {"docs", "lint", "setup", "test"} <= named
+    assert named <= set(rules)
 
 
 def test_every_command_for_a_board_is_run_by_a_test_or_marked() -> None:

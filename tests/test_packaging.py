@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from handmap import __version__
+
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = {
     "train",
@@ -77,6 +79,14 @@ def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
     ):
         assert f"handmap/{data}" in names
     assert "handmap/runtime/daemon.py" in names
+
+
+def test_the_version_has_one_home_and_needs_no_tag(wheel: Path) -> None:
+    """The clone that the wheel is built from may or may not have tags: nothing asks for them."""
+    project = (ROOT / "pyproject.toml").read_text()
+
+    assert 'dynamic = ["version"]' in project
+    assert wheel.name == f"handmap_edge-{__version__}-py3-none-any.whl"
 
 
 def test_help_lists_every_verb(command: Path, tmp_path: Path) -> None:

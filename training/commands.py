@@ -25,10 +25,12 @@ def _config_option(example: str) -> Callable[[Verb], Verb]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of checkpoints and result; the configuration's `out` if not given.",
+    help="Folder of checkpoints and result; default: the configuration's `out`.",
 )
 def train(config_path: Path, out: Path | None) -> None:
-    """Train a network on synthetic hands; resumes from the last checkpoint of its folder.
+    """Train the hand network on synthetic hands.
+
+    Resumes from the last checkpoint of its folder.
 
     Several GPUs: torchrun --nproc-per-node N -m handmap train --config F
     """
@@ -48,7 +50,10 @@ def train(config_path: Path, out: Path | None) -> None:
 @click.command("train-palm")
 @_config_option("configs/train_palm.yaml")
 def train_palm(config_path: Path) -> None:
-    """Train the palm network, which finds hands in a whole frame; resumes from the last checkpoint of its folder."""
+    """Train the palm network, which finds hands in a frame.
+
+    Resumes from the last checkpoint of its folder.
+    """
     from handmap.config import read_config
 
     from .palm_train import PalmTrainConfig
@@ -60,7 +65,10 @@ def train_palm(config_path: Path) -> None:
 @click.command("train-side")
 @_config_option("configs/train_side.yaml")
 def train_side(config_path: Path) -> None:
-    """Teach a trained hand network to tell left from right hands; its joints stay as they are."""
+    """Teach a trained hand network to tell left from right.
+
+    Its joints stay as they are.
+    """
     from handmap.config import read_config
 
     from .side import SideTrainConfig
@@ -72,18 +80,18 @@ def train_side(config_path: Path) -> None:
 @click.command("evaluate")
 @click.option("--bundle", "bundle_path", type=click.Path(path_type=Path), required=True, help="Bundle to score.")
 @click.option("--data", help="Data set by name, such as synthetic:val.")
-@click.option("--sequence", help="Sequences to follow hands through, by name: two-hands.")
+@click.option("--sequence", help="Sequences to track hands through, by name: two-hands.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
-@click.option("--frames", type=click.IntRange(1), help="Of --data: score the first N frames only.")
+@click.option("--frames", type=click.IntRange(1), help="With --data: score the first N frames only.")
 @click.option(
     "--defaults",
     type=click.Choice(["found", "run"]),
-    help="Of --data: found expects a hand in every frame and shows each once; run takes the daemon's own defaults and shows "
-    "each frame five times in a row, since a hand that is in doubt may take a few frames to be taken for one. "
+    help="With --data: found expects a hand in every frame and shows each once; run takes the daemon's own defaults and shows "
+    "each frame five times in a row, since a doubtful hand may need a few frames to be accepted. "
     "[default: run for sets with frames without a hand, such as synthetic:hard, else found]",
 )
-@click.option("--quick", is_flag=True, help="Of --sequence: one short sequence of each scene.")
+@click.option("--quick", is_flag=True, help="With --sequence: one short sequence of each scene.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     bundle_path: Path,
@@ -96,7 +104,10 @@ def evaluate(
     quick: bool,
     as_json: bool,
 ) -> None:
-    """Score a bundle on a labelled data set, or on sequences, found and cropped the way the daemon does it."""
+    """Score a bundle on a labeled data set or on sequences.
+
+    Hands are found and cropped the way the daemon does it.
+    """
     import json
 
     from .evaluate import EvaluationConfig, evaluate_bundle, evaluation_table
@@ -119,7 +130,10 @@ def evaluate(
 @click.option("--fps", type=click.FloatRange(1, 240), default=30.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 def synthesize(out: Path, seconds: float, fps: float, seed: int) -> None:
-    """Write a recording of a synthetic hand in smooth motion, with its true joints, that any ROS 2 tool opens."""
+    """Write a recording of a synthetic hand in smooth motion.
+
+    A ROS 2 bag with the true joints beside the depth.
+    """
     from .synthesize import write_recording
 
     frames = write_recording(out, seed, seconds, fps)
@@ -137,7 +151,7 @@ def synthesize(out: Path, seconds: float, fps: float, seed: int) -> None:
 @click.option("--seed", type=click.IntRange(0), default=11, show_default=True, help="Which synthetic hand.")
 @click.option("--joint", default="index_tip", show_default=True)
 def draw_guidance(out: Path, seed: int, joint: str) -> None:
-    """Draw every kind of guidance map of one joint of a synthetic hand, side by side."""
+    """Draw every kind of guidance map of one joint."""
     from .plots import draw_guidance_maps
 
     draw_guidance_maps(out, seed, joint)
@@ -147,9 +161,12 @@ def draw_guidance(out: Path, seed: int, joint: str) -> None:
 @click.command("draw-scenes")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG to write.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
-@click.option("--of-each", type=click.IntRange(1, 20), default=1, show_default=True, help="Tiles of every switch.")
+@click.option("--of-each", type=click.IntRange(1, 20), default=1, show_default=True, help="Tiles of each kind.")
 def draw_scenes(out: Path, seed: int, of_each: int) -> None:
-    """Draw a labelled depth image of every kind of shape, pose, view, camera and fault that training sees."""
+    """Draw a sheet of the depth images that training sees.
+
+    One labeled tile for each kind of shape, pose, view, camera and fault.
+    """
     from .plots import draw_scene_sheet
 
     count = draw_scene_sheet(out, seed, of_each)

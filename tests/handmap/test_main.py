@@ -1,10 +1,13 @@
-"""The command itself: what it says where a verb needs a library that is not installed."""
+"""The command itself: its help, and what it says where a verb needs a library that is not installed."""
 
 import subprocess
 import sys
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from handmap.__main__ import cli
 from tests.support.processes import ROOT
 
 
@@ -35,3 +38,24 @@ def test_missing_library_is_one_sentence_with_the_extra_to_install(
     assert done.returncode == 78
     assert done.stderr.count("\n") == 1, done.stderr
     assert f"handmap-edge[{extra}]" in done.stderr
+
+
+def groups_in(group: click.Group, name: str = "handmap") -> dict[str, click.Group]:
+    """The group and all groups below it, by the words that call them."""
+    context = click.Context(group)
+    found = {name: group}
+    for verb in group.list_commands(context):
+        command = group.get_command(context, verb)
+        if isinstance(command, click.Group):
+            found |= groups_in(command, f"{name} {verb}")
+    return found
+
+
+def test_help_shows_every_verb_in_one_whole_line_of_80_columns() -> None:
+    assert isinstance(cli, click.Group)
+    for name, group in groups_in(cli).items():
+        shown = CliRunner().invoke(group, ["--help"], terminal_width=80).stdout
+        lines = shown[shown.index("Commands:") :].splitlines()[1:]
+
+        assert len(lines) == len(group.list_commands(click.Context(group))), name
+        assert [line for line in lines if line.endswith("...") or len(line) > 80] == [], name
