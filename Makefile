@@ -4,7 +4,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup lint test test-all docs bench soak kernels test-gpu test-system test-image clean
+.PHONY: demo setup lint test test-all docs bench soak mutants kernels test-gpu test-system test-image clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -52,6 +52,11 @@ test-3.%: .venv-3.%/ready
 SOAK_MINUTES ?= 60
 soak: .venv/ready
 	.venv/bin/python -m docs.measured.soak $(SOAK_MINUTES) docs/measured
+
+# How many small changes of the tracker and the daemon the tests notice; hours. Score and survivors into docs/measured.
+MUTANTS ?= 300
+mutants: .venv/ready
+	.venv/bin/python -m tests.mutants --sample $(MUTANTS) --seed 1 --out docs/measured/mutants.json
 
 # On a machine with an NVIDIA card, in a Python that has CuPy: prints what it skips and why, and the crop's microseconds.
 GPU_PYTHON ?= .venv/bin/python

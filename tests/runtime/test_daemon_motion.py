@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 from handmap.arrays import Float32
 from handmap.bundle import Bundle
 from handmap.config import read_config
+from handmap.datasets import LabelledFrame
 from handmap.packet import Packet
 from handmap.packet_fields import HandFlags, MessageType
 from handmap.smooth import SmoothingConfig
@@ -92,6 +94,12 @@ class OneAfterTheOther:
 
     def __iter__(self) -> Iterator[DepthFrame]:
         return iter(self._frames)
+
+    def endless(self) -> Iterator[DepthFrame]:
+        return cycle(self._frames)
+
+    def labelled(self) -> Iterator[LabelledFrame]:
+        return iter(())
 
 
 @pytest.mark.parametrize(("focal_px", "ids"), [(475.0, {1}), (500.0, {1, 2})])
