@@ -82,7 +82,7 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
     """Record the depth camera as a ROS 2 bag."""
     from handmap.config import read_config
 
-    from .camera import open_camera
+    from .camera_opening import open_camera
     from .record import record as record_frames
     from .settings import Settings
 

@@ -20,7 +20,8 @@ from handmap.timing import StageClock
 from handmap.track import NO_TRACKS, Tracks
 from handmap.values import DepthFrame
 
-from .camera import Camera, LateCamera, camera_opener, fault_schedule, is_real_time
+from .camera import Camera
+from .camera_opening import LateCamera, camera_opener, fault_schedule, is_real_time
 from .capture import Capture
 from .engine_opening import CacheWatch, EngineAwaited, open_or_await
 from .faulty import FaultySender, faulty_engines

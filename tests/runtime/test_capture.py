@@ -9,7 +9,8 @@ import pytest
 
 from handmap.errors import CameraLost
 from handmap.values import DepthFrame
-from runtime.camera import Camera, LateCamera
+from runtime.camera import Camera
+from runtime.camera_opening import LateCamera
 from runtime.capture import Capture
 from runtime.state import Counts
 from tests.support.tiny_bundle import CAMERA, blob_frame
