@@ -17,7 +17,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "onnx": {"handmap/graph_lint.py", "handmap/graph_view.py", "export", "calibration"},
     "onnxsim": {"export"},
     "onnxconverter_common": {"export/half.py"},
-    "rosbags": {"handmap/recording.py", "handmap/recording_writer.py"},
+    "rosbags": {"handmap/bag_topics.py", "handmap/recording.py", "handmap/recording_writer.py"},
     "PIL": {"handmap/images.py"},
     "rich": {"handmap/progress.py"},
     "pyrealsense2": {"runtime/realsense.py"},
