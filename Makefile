@@ -73,7 +73,7 @@ test-system: .venv/ready
 test-image: .venv/ready .venv-3.10/ready .venv-3.12/ready
 	.ci/system image
 
-# The crop kernel for the boards' GPUs; needs no GPU. Run it after every change of handmap/kernels/crop.cu.
+# The crop kernel for the boards' GPUs; needs no GPU. Run it after every change of handmap/engines/kernels/crop.cu.
 kernels: .venv/ready .cache/kernel-compilers/kernel_compilers.txt
 	.venv/bin/python -m export.compile_kernels .cache/kernel-compilers
 

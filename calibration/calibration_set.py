@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from handmap.arrays import Float32
-from handmap.atomic import new_folder
-from handmap.errors import DatasetError
+from handmap.files.atomic import new_folder
+from handmap.types.arrays import Float32
+from handmap.types.errors import DatasetError
 
 from .pictures import Pictures, join_pictures
 

@@ -7,17 +7,17 @@ from typing import Final
 
 import numpy as np
 
-from handmap.arrays import Float32
-from handmap.crop import crop_hand, normalise_points
-from handmap.engine import Engines
-from handmap.follow import FollowSettings
-from handmap.joints import FINGERTIPS, JOINT_COUNT, KNUCKLES, MIDDLE_MCP, WRIST
-from handmap.look import Look, look, recentred
-from handmap.progress import track_progress
-from handmap.search import is_hand, map_palms, search
-from handmap.timing import StageClock
-from handmap.track import cube_centre
-from handmap.values import DepthFrame, Handedness, View
+from handmap.engines.engine import Engines
+from handmap.geometry.crop import crop_hand, normalise_points
+from handmap.system.progress import track_progress
+from handmap.system.timing import StageClock
+from handmap.tracking.follow import FollowSettings
+from handmap.tracking.look import Look, look, recentred
+from handmap.tracking.search import is_hand, map_palms, search
+from handmap.tracking.track import cube_centre
+from handmap.types.arrays import Float32
+from handmap.types.joints import FINGERTIPS, JOINT_COUNT, KNUCKLES, MIDDLE_MCP, WRIST
+from handmap.types.values import DepthFrame, Handedness, View
 
 from .footage import Footage, Shot
 from .pictures import Pictures, picture_of

@@ -9,19 +9,19 @@ from typing import Final, cast
 
 import numpy as np
 
-from handmap.arrays import Bool, Float32, Float64
-from handmap.bundle import Bundle
-from handmap.crop import crop_hand, normalise_points
-from handmap.engine import Engine, Engines
-from handmap.engine_onnx import open_onnx_engine
-from handmap.engines import EngineConfig, open_engines
-from handmap.errors import DatasetError
-from handmap.follow import FollowSettings
-from handmap.look import Look
-from handmap.progress import track_progress
-from handmap.scores import found_errors_mm
-from handmap.track import cube_centre
-from handmap.values import DepthFrame, Handedness
+from handmap.bundle.manifest import Bundle
+from handmap.engines.engine import Engine, Engines
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.engines.onnx_engine import open_onnx_engine
+from handmap.geometry.crop import crop_hand, normalise_points
+from handmap.metrics.scores import found_errors_mm
+from handmap.system.progress import track_progress
+from handmap.tracking.follow import FollowSettings
+from handmap.tracking.look import Look
+from handmap.tracking.track import cube_centre
+from handmap.types.arrays import Bool, Float32, Float64
+from handmap.types.errors import DatasetError
+from handmap.types.values import DepthFrame, Handedness
 
 from .calibration_set import CalibrationSet
 from .candidates import find_hand, frame_sha256

@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from handmap.arrays import Float32, Uint8
-from handmap.images import encode_png
+from handmap.files.images import encode_png
+from handmap.types.arrays import Float32, Uint8
 
 TILE_PX: Final = 64
 COLUMNS: Final = 24

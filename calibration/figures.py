@@ -4,10 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from handmap.arrays import Float64
-from handmap.bundle import Bundle, Gate
-from handmap.joints import BONES, HAND21
-from handmap.reliability import reliability
+from handmap.bundle.manifest import Bundle, Gate
+from handmap.metrics.reliability import reliability
+from handmap.types.arrays import Float64
+from handmap.types.joints import BONES, HAND21
 
 from .compare import Comparison
 from .gate import differences, judge_labelled, judge_unlabelled

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from handmap.arrays import Float32, Float64
-from handmap.engine_onnx import run_batches
-from handmap.graph_view import expose
-from handmap.progress import track_progress
+from handmap.bundle.graph_view import expose
+from handmap.engines.onnx_engine import run_batches
+from handmap.system.progress import track_progress
+from handmap.types.arrays import Float32, Float64
 
 from .layers import Layer, list_layers
 from .ranges import LEVELS

@@ -6,11 +6,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from handmap.arrays import Float32
-from handmap.datasets import LabelledFrame, open_dataset
-from handmap.errors import RecordingError
-from handmap.recording import Recording, open_recording
-from handmap.values import DepthFrame
+from handmap.recording.datasets import LabelledFrame, open_dataset
+from handmap.recording.reader import Recording, open_recording
+from handmap.types.arrays import Float32
+from handmap.types.errors import RecordingError
+from handmap.types.values import DepthFrame
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from handmap.arrays import Bool, Float64
-from handmap.bundle import Gate
+from handmap.bundle.manifest import Gate
+from handmap.types.arrays import Bool, Float64
 
 # Beyond what FP32 itself is off; `found` is a share of all frames.
 LABELLED_LIMITS: Final = {"mean": 0.5, "p95": 1.5, "found": 0.01}

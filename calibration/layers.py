@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import ModelProto, NodeProto
 
-from handmap.graph_view import WEIGHTED, GraphView, view_graph
+from handmap.bundle.graph_view import WEIGHTED, GraphView, view_graph
 
 
 @dataclass(frozen=True)

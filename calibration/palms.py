@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from handmap.arrays import Bool, Float32, Float64
-from handmap.bundle import PRECISIONS, Bundle, Gate
-from handmap.engine_onnx import open_onnx_palm_engine
-from handmap.palm_view import read_palms
-from handmap.search import MOST_PALMS
+from handmap.bundle.manifest import PRECISIONS, Bundle, Gate
+from handmap.engines.onnx_engine import open_onnx_palm_engine
+from handmap.tracking.palm_view import read_palms
+from handmap.tracking.search import MOST_PALMS
+from handmap.types.arrays import Bool, Float32, Float64
 
 from .gate import LOST_MM, judge_labelled_palms, judge_unlabelled_palms
 from .pictures import Pictures

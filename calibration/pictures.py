@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handmap.arrays import Float32
-from handmap.intrinsics import Intrinsics
-from handmap.palm_view import SMALL_COLUMNS, SMALL_ROWS, shrink
-from handmap.track import cube_centre
+from handmap.tracking.palm_view import SMALL_COLUMNS, SMALL_ROWS, shrink
+from handmap.tracking.track import cube_centre
+from handmap.types.arrays import Float32
+from handmap.types.intrinsics import Intrinsics
 
 from .footage import Shot
 

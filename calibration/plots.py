@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from handmap.arrays import Float32, Float64
-from handmap.joints import BONES, HAND21
+from handmap.types.arrays import Float32, Float64
+from handmap.types.joints import BONES, HAND21
 
 from .contact_sheet import shade
 

@@ -12,9 +12,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from handmap.errors import ModelError
-from handmap.graph_lint import refuse
-from handmap.graph_view import GraphView, residual_inputs, view_graph, weight_axis
+from handmap.bundle.graph_lint import refuse
+from handmap.bundle.graph_view import GraphView, residual_inputs, view_graph, weight_axis
+from handmap.types.errors import ModelError
 
 from .fit import QuantisedWeight
 from .layers import Layer, list_layers

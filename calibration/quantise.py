@@ -8,11 +8,11 @@ from typing import Final, Literal, TypeAlias
 import onnx
 from onnx import ModelProto
 
-from handmap.arrays import Float32
-from handmap.bundle import Bundle, read_bundle
-from handmap.bundle_writer import describe_file, read_files, with_precisions, with_records, write_bundle
-from handmap.errors import ConfigError
-from handmap.palm_view import MOST
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.bundle.writer import describe_file, read_files, with_precisions, with_records, write_bundle
+from handmap.tracking.palm_view import MOST
+from handmap.types.arrays import Float32
+from handmap.types.errors import ConfigError
 
 from .calibration_set import CalibrationSet, read_set
 from .fit import fit_layers

@@ -10,11 +10,11 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from onnx import ModelProto
 
-from handmap.arrays import Array, Float32, Float64
-from handmap.engine_onnx import run_batches
-from handmap.errors import ModelError
-from handmap.graph_view import expose
-from handmap.progress import track_progress
+from handmap.bundle.graph_view import expose
+from handmap.engines.onnx_engine import run_batches
+from handmap.system.progress import track_progress
+from handmap.types.arrays import Array, Float32, Float64
+from handmap.types.errors import ModelError
 
 BINS: Final = 2048
 LEVELS: Final = 127  # symmetric: -127 ... 127

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from handmap.bundle import Bundle
-from handmap.errors import ConfigError
+from handmap.bundle.manifest import Bundle
+from handmap.types.errors import ConfigError
 
 from .calibration_set import CalibrationSet, Source
 

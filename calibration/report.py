@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 import onnx
 
-from handmap.bundle import Accuracy, Bundle, Gate, read_bundle
-from handmap.bundle_writer import read_files, with_precisions, with_records, write_bundle
-from handmap.engine_onnx import onnxruntime_version, run_graph
-from handmap.engines import check_golden
-from handmap.follow import TrackingConfig, follow_settings
-from handmap.golden import read_golden
-from handmap.graph_steps import has_float_steps
+from handmap.bundle.golden import read_golden
+from handmap.bundle.graph_steps import has_float_steps
+from handmap.bundle.manifest import Accuracy, Bundle, Gate, read_bundle
+from handmap.bundle.writer import read_files, with_precisions, with_records, write_bundle
+from handmap.engines.factory import check_golden
+from handmap.engines.onnx_engine import onnxruntime_version, run_graph
+from handmap.tracking.follow import TrackingConfig, follow_settings
 
 from .calibration_set import is_set, read_set
 from .compare import PLAIN, Bodies, Comparison, compare_footage, compare_held_out, open_precisions

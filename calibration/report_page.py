@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from handmap.bundle import Bundle, Gate
-from handmap.reliability import BAD_JOINT_MM
-from handmap.search import MOST_PALMS
+from handmap.bundle.manifest import Bundle, Gate
+from handmap.metrics.reliability import BAD_JOINT_MM
+from handmap.tracking.search import MOST_PALMS
 
 from .compare import PLAIN, Comparison
 from .figures import worst_frames

@@ -7,12 +7,12 @@ from typing import Final, Literal
 
 import numpy as np
 
-from handmap.arrays import Float32
-from handmap.bundle import Bundle, read_bundle
-from handmap.engines import EngineConfig, open_engines
-from handmap.errors import ConfigError, DatasetError
-from handmap.follow import TrackingConfig, follow_settings
-from handmap.joints import HAND21
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.tracking.follow import TrackingConfig, follow_settings
+from handmap.types.arrays import Float32
+from handmap.types.errors import ConfigError, DatasetError
+from handmap.types.joints import HAND21
 
 from .calibration_set import FORMAT, Crops, Item, Samples, SetManifest, Source, write_set
 from .candidates import Candidate, Found, find_candidates

@@ -13,12 +13,12 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
-from handmap.arrays import Float32, Float64
-from handmap.atomic import write_file
-from handmap.bundle import Bundle, read_bundle
-from handmap.engine_onnx import run_graph
-from handmap.errors import ConfigError
-from handmap.progress import Advance, track_progress
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.engines.onnx_engine import run_graph
+from handmap.files.atomic import write_file
+from handmap.system.progress import Advance, track_progress
+from handmap.types.arrays import Float32, Float64
+from handmap.types.errors import ConfigError
 
 from .calibration_set import CalibrationSet, Crops, read_set
 from .fit import QuantisedWeight, fit_layers

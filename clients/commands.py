@@ -5,7 +5,7 @@ import time
 
 import click
 
-from handmap.packet_fields import DEFAULT_PORT
+from handmap.protocol.fields import DEFAULT_PORT
 
 PORT = click.option(
     "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="UDP port to receive on."

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from handmap.errors import EXIT_CONFIG, HandmapError
-from handmap.packet_fields import DEFAULT_PORT, HandFlags, MessageType
+from handmap.protocol.fields import DEFAULT_PORT, HandFlags, MessageType
+from handmap.types.errors import EXIT_CONFIG, HandmapError
 
 from .listen import describe, summary
 from .receive import Received, Receiver, open_receiver

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from handmap.joints import WRIST
-from handmap.packet import PacketHand
-from handmap.packet_fields import DaemonState, HandFlags, MessageType
+from handmap.protocol.fields import DaemonState, HandFlags, MessageType
+from handmap.protocol.packet import PacketHand
+from handmap.types.joints import WRIST
 
 from .receive import Received, Receiver, StreamCounts
 

@@ -5,9 +5,9 @@ import socket
 import time
 from dataclasses import dataclass
 
-from handmap.errors import ConfigError, PacketError
-from handmap.packet import Packet, decode
-from handmap.packet_fields import MAX_PACKET_BYTES, ClockId, MessageType
+from handmap.protocol.fields import MAX_PACKET_BYTES, ClockId, MessageType
+from handmap.protocol.packet import Packet, decode
+from handmap.types.errors import ConfigError, PacketError
 
 U32 = 1 << 32
 HALF = 1 << 31

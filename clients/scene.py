@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handmap.arrays import Float32, Uint8
-from handmap.joints import BONES
-from handmap.packet import PacketHand
-from handmap.packet_fields import HandFlags, MessageType
+from handmap.protocol.fields import HandFlags, MessageType
+from handmap.protocol.packet import PacketHand
+from handmap.types.arrays import Float32, Uint8
+from handmap.types.joints import BONES
 
 from .receive import Received, StreamCounts
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import viser
 
-from handmap.errors import ConfigError
-from handmap.packet_fields import MAX_HANDS, MessageType
+from handmap.protocol.fields import MAX_HANDS, MessageType
+from handmap.types.errors import ConfigError
 
 from .receive import Receiver
 from .scene import HandShape, Readout, shape_of

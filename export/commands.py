@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from handmap.errors import ConfigError
+from handmap.types.errors import ConfigError
 
 if TYPE_CHECKING:
     from .to_engine import BuildRequest, BuildResult
@@ -95,7 +95,7 @@ def build_engine(
 
     Does nothing if the cache already holds it.
     """
-    from handmap.engine_cache import BuilderOptions, engine_cache_dir
+    from handmap.engines.cache import BuilderOptions, engine_cache_dir
 
     from . import to_engine
     from .engine_request import configured_request

@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from handmap.atomic import write_file
-from handmap.crop_kernel import FACTS, FOLDER, OPTIONS, SOURCE, Cubin, KernelFacts
+from handmap.engines.crop_kernel import FACTS, FOLDER, OPTIONS, SOURCE, Cubin, KernelFacts
+from handmap.files.atomic import write_file
 
 from .nvrtc import Nvrtc
 

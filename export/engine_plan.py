@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
-from handmap.cuda_driver import DeviceFacts
-from handmap.engine_cache import BuilderOptions
-from handmap.errors import BuildError, ModelError
-from handmap.tensorrt_log import TensorrtLog, tensorrt_log
-from handmap.tensors import Tensors
+from handmap.bundle.tensors import Tensors
+from handmap.engines.cache import BuilderOptions
+from handmap.engines.cuda_driver import DeviceFacts
+from handmap.engines.tensorrt_log import TensorrtLog, tensorrt_log
+from handmap.types.errors import BuildError, ModelError
 
 MIB: Final = 1 << 20
 MOST_SHOWN: Final = 6

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-from handmap.notify import Notifier
-from handmap.progress import Advance
+from handmap.system.notify import Notifier
+from handmap.system.progress import Advance
 
 PERCENT: Final = 100
 # A service that builds at its start may take this long to the next step; one tactic takes seconds, even on a small board.

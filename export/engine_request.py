@@ -4,10 +4,10 @@ from pathlib import Path
 
 import msgspec
 
-from handmap.config import read_config
-from handmap.engine_cache import BuilderOptions, engine_cache_dir
-from handmap.engines import EngineConfig
-from handmap.follow import TrackingConfig
+from handmap.engines.cache import BuilderOptions, engine_cache_dir
+from handmap.engines.factory import EngineConfig
+from handmap.system.config import read_config
+from handmap.tracking.follow import TrackingConfig
 
 from .to_engine import BuildRequest
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from handmap.atomic import write_file
-from handmap.engine_cache import ENGINE_FILE, Platform, key_name, list_sidecars
-from handmap.errors import BuildError
+from handmap.engines.cache import ENGINE_FILE, Platform, key_name, list_sidecars
+from handmap.files.atomic import write_file
+from handmap.types.errors import BuildError
 
 LOCK_FILE: Final = "build.lock"
 LOCK_POLL_S: Final = 0.2

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from handmap.arrays import Float32
-from handmap.config import read_config
-from handmap.engine_onnx import run_graph
-from handmap.errors import ModelError
-from handmap.model_facts import ModelFacts
-from handmap.tensors import HAND_OUTPUTS
+from handmap.bundle.model_facts import ModelFacts
+from handmap.bundle.tensors import HAND_OUTPUTS
+from handmap.engines.onnx_engine import run_graph
+from handmap.system.config import read_config
+from handmap.types.arrays import Float32
+from handmap.types.errors import ModelError
 
 from .simplify import check
 

@@ -15,12 +15,12 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto
 from onnxconverter_common import float16
 
-from handmap.arrays import Float32
-from handmap.engine_onnx import run_graph
-from handmap.errors import EngineFailed, ModelError
-from handmap.graph_lint import refuse
-from handmap.graph_view import attribute, expose
-from handmap.values import CROP_PX
+from handmap.bundle.graph_lint import refuse
+from handmap.bundle.graph_view import attribute, expose
+from handmap.engines.onnx_engine import run_graph
+from handmap.types.arrays import Float32
+from handmap.types.errors import EngineFailed, ModelError
+from handmap.types.values import CROP_PX
 
 from .from_onnx import GivenGraph
 from .half_weights import share_weights

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 
-from handmap.arrays import Float32
+from handmap.types.arrays import Float32
 
 LAYERS = ("Conv", "Gemm")
 LARGEST = float(np.finfo(np.float16).max)

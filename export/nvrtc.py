@@ -7,7 +7,7 @@ import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 
-from handmap.errors import DependencyError, Fatal
+from handmap.types.errors import DependencyError, Fatal
 
 _SUCCESS = 0
 

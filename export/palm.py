@@ -8,16 +8,16 @@ import numpy as np
 import onnx
 import torch
 
-from handmap.arrays import Float32
-from handmap.bundle import PalmGraph
-from handmap.bundle_writer import describe_file
-from handmap.engine_onnx import PALM_INPUT, PALM_OUTPUT, run_batches
-from handmap.errors import ModelError, RecordingError
-from handmap.graph_lint import refuse
-from handmap.model_facts import PalmFacts
-from handmap.palm_view import PALM_COLUMNS, PALM_ROWS, SMALL_COLUMNS, SMALL_ROWS, shrink
-from handmap.recording import open_recording
-from handmap.tensors import Tensor, Tensors
+from handmap.bundle.graph_lint import refuse
+from handmap.bundle.manifest import PalmGraph
+from handmap.bundle.model_facts import PalmFacts
+from handmap.bundle.tensors import Tensor, Tensors
+from handmap.bundle.writer import describe_file
+from handmap.engines.onnx_engine import PALM_INPUT, PALM_OUTPUT, run_batches
+from handmap.recording.reader import open_recording
+from handmap.tracking.palm_view import PALM_COLUMNS, PALM_ROWS, SMALL_COLUMNS, SMALL_ROWS, shrink
+from handmap.types.arrays import Float32
+from handmap.types.errors import ModelError, RecordingError
 
 from .half import half_of_graph, refuse_stray_casts
 from .half_weights import share_weights

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from handmap.arrays import Float32
-from handmap.crop import crop_hand
-from handmap.errors import RecordingError
-from handmap.locate import locate
-from handmap.recording import open_recording
+from handmap.geometry.crop import crop_hand
+from handmap.recording.reader import open_recording
+from handmap.tracking.locate import locate
+from handmap.types.arrays import Float32
+from handmap.types.errors import RecordingError
 
 RANGE_MM = (150.0, 1000.0)
 PROPOSALS = 3

@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 import onnxsim
 
-from handmap.errors import ModelError
+from handmap.types.errors import ModelError
 
 
 def simplify(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:

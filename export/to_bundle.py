@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 
 from handmap import __version__
-from handmap.arrays import Float32
-from handmap.bundle import FORMAT, GOLDEN, Graph, Graphs, MadeFrom, Manifest
-from handmap.bundle_writer import describe_file, write_bundle
-from handmap.engine_onnx import onnxruntime_version, run_graph
-from handmap.errors import ModelError
-from handmap.graph_lint import refuse
-from handmap.tensors import Tensor, Tensors
+from handmap.bundle.graph_lint import refuse
+from handmap.bundle.manifest import FORMAT, GOLDEN, Graph, Graphs, MadeFrom, Manifest
+from handmap.bundle.tensors import Tensor, Tensors
+from handmap.bundle.writer import describe_file, write_bundle
+from handmap.engines.onnx_engine import onnxruntime_version, run_graph
+from handmap.types.arrays import Float32
+from handmap.types.errors import ModelError
 
 from .from_onnx import GivenGraph, load_graph, run_as_written
 from .half import HalfGraph, Source, to_half

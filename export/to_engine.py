@@ -13,11 +13,10 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from handmap.atomic import new_folder
-from handmap.board import read_l4t_release
-from handmap.bundle import Bundle, read_bundle
-from handmap.cuda_driver import DeviceFacts, read_device_facts
-from handmap.engine_cache import (
+from handmap.bundle.golden import read_golden
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.bundle.tensors import fix_batch
+from handmap.engines.cache import (
     ENGINE_FILE,
     SIDECAR_FILE,
     BuilderOptions,
@@ -29,12 +28,13 @@ from handmap.engine_cache import (
     find_engine,
     tensorrt_build,
 )
-from handmap.engines import check_golden, refuse_ungated
-from handmap.errors import BuildError, DependencyError, EngineUnusable
-from handmap.golden import read_golden
-from handmap.notify import Notifier, open_notifier
-from handmap.progress import track_progress
-from handmap.tensors import fix_batch
+from handmap.engines.cuda_driver import DeviceFacts, read_device_facts
+from handmap.engines.factory import check_golden, refuse_ungated
+from handmap.files.atomic import new_folder
+from handmap.system.board import read_l4t_release
+from handmap.system.notify import Notifier, open_notifier
+from handmap.system.progress import track_progress
+from handmap.types.errors import BuildError, DependencyError, EngineUnusable
 
 from .engine_plan import Backend, Plan, Source, build_plan, describe_layers
 from .engine_progress import PERCENT, open_monitor, waiting_for_another
@@ -126,7 +126,7 @@ def replay_golden(
     """
     if backend.device is None:
         return None, "not replayed: built without a device"
-    from handmap.engine_tensorrt import open_tensorrt_engine  # CuPy is loaded only where there is a device
+    from handmap.engines.tensorrt_engine import open_tensorrt_engine  # CuPy is loaded only where there is a device
 
     golden = read_golden(bundle)
     engine = open_tensorrt_engine(engine_file, request.batch, request.precision, backend.trt)

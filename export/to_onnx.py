@@ -13,12 +13,12 @@ import numpy as np
 import onnx
 import torch
 
-from handmap.arrays import Float32
-from handmap.config import read_config
-from handmap.errors import ModelError
-from handmap.model_facts import FACTS_FILE, ModelFacts, decode_facts
-from handmap.tensors import HAND_OUTPUTS, hand_output_shapes
-from handmap.values import CROP_PX
+from handmap.bundle.model_facts import FACTS_FILE, ModelFacts, decode_facts
+from handmap.bundle.tensors import HAND_OUTPUTS, hand_output_shapes
+from handmap.system.config import read_config
+from handmap.types.arrays import Float32
+from handmap.types.errors import ModelError
+from handmap.types.values import CROP_PX
 
 OPSET = 18
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from handmap.errors import ConfigError
+from handmap.types.errors import ConfigError
 
 from .targets import TARGETS
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from handmap.errors import ConfigError, DependencyError
+from handmap.types.errors import ConfigError, DependencyError
 
 from .targets import Target
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handmap import __version__
-from handmap.atomic import write_file
-from handmap.errors import ConfigError, DependencyError
+from handmap.files.atomic import write_file
+from handmap.types.errors import ConfigError, DependencyError
 
 from .contents import PACKAGE, Stamp, ask_git, complaint, fill
 from .control import write_control

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from handmap.errors import ConfigError, DependencyError
+from handmap.types.errors import ConfigError, DependencyError
 
 POLICY: Final = "usr/sbin/policy-rc.d"
 # All mounts die with the namespace, whatever ends us. An empty /run tells maintainer scripts that no systemd runs; onnxruntime aborts without /sys.

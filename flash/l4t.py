@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from handmap.board import (
+from handmap.system.board import (
     JETPACKS,
     NO_BOARD,
     RELEASE_FILE,
@@ -14,7 +14,7 @@ from handmap.board import (
     read_l4t_release,
     show_version,
 )
-from handmap.errors import ConfigError
+from handmap.types.errors import ConfigError
 
 INITRD_FLASH: Final = "sudo ./tools/kernel_flash/l4t_initrd_flash.sh"
 NVME: Final = "--external-device nvme0n1p1 -c tools/kernel_flash/flash_l4t_external.xml"

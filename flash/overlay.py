@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from handmap.atomic import write_file
-from handmap.errors import ConfigError
+from handmap.files.atomic import write_file
+from handmap.types.errors import ConfigError
 
 from .contents import CONFIG, PACKAGE, PREFIX, SHARE, TARGET, UNIT
 from .inside import need_root, run_inside

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from handmap.errors import ConfigError, DependencyError
+from handmap.types.errors import ConfigError, DependencyError
 
 from .wheels import sha256_of
 

@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from handmap.board import RELEASE_FILE
-from handmap.config import read_config
-from handmap.engines import EngineConfig
-from handmap.errors import ConfigError
+from handmap.engines.factory import EngineConfig
+from handmap.system.board import RELEASE_FILE
+from handmap.system.config import read_config
+from handmap.types.errors import ConfigError
 
 from .contents import CONFIG, PACKAGE, SHARE
 from .inside import POLICY

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from handmap.errors import ConfigError, DependencyError
+from handmap.types.errors import ConfigError, DependencyError
 
 from .targets import Target
 

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points, requires
 import click
 
 from handmap import __version__
-from handmap.errors import EXIT_CONFIG, DependencyError, Fatal, HandmapError, Transient
+from handmap.types.errors import EXIT_CONFIG, DependencyError, Fatal, HandmapError, Transient
 
 GROUP = "handmap.commands"
 PACKAGE = "handmap-edge"

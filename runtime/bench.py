@@ -7,18 +7,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from handmap.bundle import Bundle
-from handmap.engine import Engines
-from handmap.errors import RecordingError
-from handmap.follow import TrackingConfig, follow, follow_settings
-from handmap.notify import Notifier
-from handmap.packet_fields import Precision
-from handmap.timing import StageClock, StageSummary
-from handmap.track import NO_TRACKS
+from handmap.bundle.manifest import Bundle
+from handmap.engines.engine import Engines
+from handmap.protocol.fields import Precision
+from handmap.system.notify import Notifier
+from handmap.system.timing import StageClock, StageSummary
+from handmap.tracking.follow import TrackingConfig, follow, follow_settings
+from handmap.tracking.track import NO_TRACKS
+from handmap.types.errors import RecordingError
 
+from .cameras.replay import open_replay
 from .capture import Capture
 from .publish import Publisher, open_publisher
-from .replay import open_replay
 from .settings import PublishConfig, ReplayConfig, TargetConfig
 from .state import DaemonStatus
 

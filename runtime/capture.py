@@ -5,10 +5,10 @@ import time
 from types import TracebackType
 from typing import Final
 
-from handmap.errors import CameraLost
-from handmap.values import DepthFrame
+from handmap.types.errors import CameraLost
+from handmap.types.values import DepthFrame
 
-from .camera import Camera
+from .cameras.camera import Camera
 from .state import Counts
 
 POLL_S: Final = 0.2  # longest wait inside the camera before the thread looks whether it shall stop

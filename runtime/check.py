@@ -4,9 +4,9 @@ network does.
 
 from dataclasses import dataclass
 
-from handmap.bundle import Bundle
-from handmap.engines import EngineConfig, check_golden, open_engines
-from handmap.golden import Golden, read_golden
+from handmap.bundle.golden import Golden, read_golden
+from handmap.bundle.manifest import Bundle
+from handmap.engines.factory import EngineConfig, check_golden, open_engines
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handmap.errors import ConfigError
+from handmap.types.errors import ConfigError
 
 if TYPE_CHECKING:
     from .bench import BenchReport
@@ -34,7 +34,7 @@ def run(config: Path, validate: bool) -> None:
 
     Runs until the recording ends or SIGTERM arrives; SIGHUP reads the configuration again.
     """
-    from handmap.config import read_config
+    from handmap.system.config import read_config
 
     from .daemon import Daemon
     from .logs import start_logging
@@ -80,9 +80,9 @@ def status(config: Path | None, port: int | None, as_json: bool) -> None:
 @JSON
 def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> None:
     """Record the depth camera as a ROS 2 bag."""
-    from handmap.config import read_config
+    from handmap.system.config import read_config
 
-    from .camera_opening import open_camera
+    from .cameras.opening import open_camera
     from .record import record as record_frames
     from .settings import Settings
 
@@ -112,8 +112,8 @@ def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
 
     Exit code 1 if a check failed.
     """
-    from .doctor import as_text, examine, open_machine
-    from .doctor_patient import Patient
+    from .doctor.patient import Patient
+    from .doctor.report import as_text, examine, open_machine
 
     report = examine(Patient(open_machine(image), config))
     click.echo(json.dumps(report.as_json()) if as_json else as_text(report))
@@ -127,7 +127,7 @@ def check(bundle: Path, as_json: bool) -> None:
     """Check a bundle: hashes, tensors and golden samples."""
     from dataclasses import asdict
 
-    from handmap.bundle import read_bundle
+    from handmap.bundle.manifest import read_bundle
 
     from .check import check as check_bundle
 
@@ -152,9 +152,9 @@ def check(bundle: Path, as_json: bool) -> None:
 @JSON
 def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as_json: bool) -> None:
     """Time every stage, and all of them, over a recording."""
-    from handmap.bundle import read_bundle
-    from handmap.engines import EngineConfig, open_engines
-    from handmap.follow import TrackingConfig
+    from handmap.bundle.manifest import read_bundle
+    from handmap.engines.factory import EngineConfig, open_engines
+    from handmap.tracking.follow import TrackingConfig
 
     from .bench import bench as measure
 

@@ -9,22 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from handmap.bundle import Bundle, read_bundle
-from handmap.engine import Engines
-from handmap.errors import BundleError, CameraLost, EngineFailed, Fatal, Transient
-from handmap.follow import FollowSettings, follow, follow_settings
-from handmap.notify import Notifier, open_notifier
-from handmap.packet_fields import DaemonState, Precision
-from handmap.smooth import NO_FILTERS, extrapolate, smooth
-from handmap.timing import StageClock
-from handmap.track import NO_TRACKS, Tracks
-from handmap.values import DepthFrame
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.engines.engine import Engines
+from handmap.protocol.fields import DaemonState, Precision
+from handmap.system.notify import Notifier, open_notifier
+from handmap.system.timing import StageClock
+from handmap.tracking.follow import FollowSettings, follow, follow_settings
+from handmap.tracking.smooth import NO_FILTERS, extrapolate, smooth
+from handmap.tracking.track import NO_TRACKS, Tracks
+from handmap.types.errors import BundleError, CameraLost, EngineFailed, Fatal, Transient
+from handmap.types.values import DepthFrame
 
-from .camera import Camera
-from .camera_opening import LateCamera, camera_opener, fault_schedule, is_real_time
+from .cameras.camera import Camera
+from .cameras.opening import LateCamera, camera_opener, fault_schedule, is_real_time
 from .capture import Capture
 from .engine_opening import CacheWatch, EngineAwaited, open_or_await
-from .faulty import FaultySender, faulty_engines
+from .faults.injection import FaultySender, faulty_engines
 from .heartbeat import Heartbeat
 from .oversight import Oversight
 from .publish import Publisher, Sender, open_publisher

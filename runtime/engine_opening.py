@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 
-from handmap.bundle import Bundle
-from handmap.engine import Engines
-from handmap.engine_cache import engine_cache_dir
-from handmap.engines import EngineConfig, check_golden, open_engines
-from handmap.errors import DependencyError, EngineFailed, EngineUnusable
-from handmap.golden import read_golden
+from handmap.bundle.golden import read_golden
+from handmap.bundle.manifest import Bundle
+from handmap.engines.cache import engine_cache_dir
+from handmap.engines.engine import Engines
+from handmap.engines.factory import EngineConfig, check_golden, open_engines
+from handmap.types.errors import DependencyError, EngineFailed, EngineUnusable
 
 LOG = logging.getLogger("handmap.daemon")
 

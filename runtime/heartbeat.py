@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import Final
 
-from handmap.notify import Notifier
+from handmap.system.notify import Notifier
 
 from .publish import Publisher
 from .state import DaemonStatus

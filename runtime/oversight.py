@@ -4,8 +4,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from handmap.notify import Notifier
-from handmap.timing import StageClock
+from handmap.system.notify import Notifier
+from handmap.system.timing import StageClock
 
 from .logs import start_logging
 from .publish import Publisher, WrapSender, open_targets

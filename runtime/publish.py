@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 
-from handmap.errors import ConfigError
-from handmap.packet import Packet, encode, hand_from_pose
-from handmap.packet_fields import NO_BUNDLE, MessageType, Precision
-from handmap.values import DepthFrame, HandPose
+from handmap.protocol.fields import NO_BUNDLE, MessageType, Precision
+from handmap.protocol.packet import Packet, encode, hand_from_pose
+from handmap.types.errors import ConfigError
+from handmap.types.values import DepthFrame, HandPose
 
 from .settings import PublishConfig, TargetConfig
 from .state import DaemonStatus

@@ -3,10 +3,10 @@
 import time
 from pathlib import Path
 
-from handmap.recording_writer import RecordingWriter
-from handmap.values import DepthFrame
+from handmap.recording.writer import RecordingWriter
+from handmap.types.values import DepthFrame
 
-from .camera import Camera
+from .cameras.camera import Camera
 from .supervise import StopFlag
 
 WAIT_S = 0.2

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect as types
 
-from handmap.atomic import write_file
+from handmap.files.atomic import write_file
 
 from .reload import LIVE
 from .settings import Settings

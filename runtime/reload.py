@@ -12,13 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from handmap.bundle import Bundle, read_bundle
-from handmap.config import read_config
-from handmap.engines import refuse_ungated
-from handmap.errors import Fatal, HandmapError
-from handmap.follow import follow_settings
-from handmap.notify import Notifier
-from handmap.recording import open_recording
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.engines.factory import refuse_ungated
+from handmap.recording.reader import open_recording
+from handmap.system.config import read_config
+from handmap.system.notify import Notifier
+from handmap.tracking.follow import follow_settings
+from handmap.types.errors import Fatal, HandmapError
 
 from .publish import open_publisher
 from .settings import CameraConfig, FaultyConfig, RealSenseConfig, ReplayConfig, Settings

@@ -5,13 +5,13 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from handmap.engines import EngineConfig
-from handmap.follow import TrackingConfig
-from handmap.packet_fields import DEFAULT_PORT
-from handmap.png_folder import PngFolderConfig
-from handmap.smooth import SmoothingConfig
+from handmap.engines.factory import EngineConfig
+from handmap.protocol.fields import DEFAULT_PORT
+from handmap.recording.png_folder import PngFolderConfig
+from handmap.tracking.follow import TrackingConfig
+from handmap.tracking.smooth import SmoothingConfig
 
-from .faulty_schedule import Fault
+from .faults.schedule import Fault
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 

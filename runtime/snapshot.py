@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from handmap import __version__
-from handmap.timing import StageClock, StageHistogram
+from handmap.system.timing import StageClock, StageHistogram
 
 from .publish import Target
 from .reload import Reload

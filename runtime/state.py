@@ -3,9 +3,9 @@
 import logging
 from dataclasses import dataclass
 
-from handmap.notify import Notifier
-from handmap.packet_fields import DaemonState
-from handmap.values import DepthFrame
+from handmap.protocol.fields import DaemonState
+from handmap.system.notify import Notifier
+from handmap.types.values import DepthFrame
 
 LOG = logging.getLogger("handmap.state")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from handmap.timing import StageClock, StageSummary
+from handmap.system.timing import StageClock, StageSummary
 
 from .state import Counts
 

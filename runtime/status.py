@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from handmap.config import read_config
-from handmap.errors import ConfigError, NoAnswer
+from handmap.system.config import read_config
+from handmap.types.errors import ConfigError, NoAnswer
 
 from .settings import Settings, TelemetryConfig
 from .snapshot import Snapshot

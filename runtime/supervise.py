@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from handmap.errors import Transient
+from handmap.types.errors import Transient
 
 LOG = logging.getLogger("handmap.supervise")
 

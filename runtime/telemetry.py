@@ -20,8 +20,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from handmap.packet_fields import DaemonState
-from handmap.timing import BUCKETS_MS, StageHistogram
+from handmap.protocol.fields import DaemonState
+from handmap.system.timing import BUCKETS_MS, StageHistogram
 
 from .snapshot import AGE, Snapshot, Sources, TargetFacts, stage_histograms, take_snapshot
 

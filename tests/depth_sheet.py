@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from handmap.arrays import Float32
-from handmap.intrinsics import project
-from handmap.joints import BONES
-from handmap.values import DepthFrame, HandPose
+from handmap.types.arrays import Float32
+from handmap.types.intrinsics import project
+from handmap.types.joints import BONES
+from handmap.types.values import DepthFrame, HandPose
 
 COLUMNS = 5
 DEEPEST_MM = 1200.0  # what lies farther is drawn as nothing

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from handmap.engine import Engines
-from handmap.follow import FollowSettings, follow
-from handmap.intrinsics import unproject
-from handmap.timing import StageClock
-from handmap.track import NO_TRACKS
-from handmap.values import DepthFrame, HandPose
+from handmap.engines.engine import Engines
+from handmap.system.timing import StageClock
+from handmap.tracking.follow import FollowSettings, follow
+from handmap.tracking.track import NO_TRACKS
+from handmap.types.intrinsics import unproject
+from handmap.types.values import DepthFrame, HandPose
 
 CUBE_MM = 250.0
 SHADOW_PX = 16  # so far beside a hand nothing is measured for its sake: a camera and its projector stand apart

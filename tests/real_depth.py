@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from handmap.arrays import Float32
-from handmap.bundle import read_bundle
-from handmap.engines import EngineConfig, open_engines
-from handmap.follow import TrackingConfig, follow, follow_settings
-from handmap.intrinsics import Intrinsics, unproject
-from handmap.timing import StageClock
-from handmap.track import NO_TRACKS
-from handmap.values import DepthFrame, HandPose
+from handmap.bundle.manifest import read_bundle
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.system.timing import StageClock
+from handmap.tracking.follow import TrackingConfig, follow, follow_settings
+from handmap.tracking.track import NO_TRACKS
+from handmap.types.arrays import Float32
+from handmap.types.intrinsics import Intrinsics, unproject
+from handmap.types.values import DepthFrame, HandPose
 from tests.depth_sheet import Panel, draw_sheet
 from tests.emptied_depth import Shown, emptied, replaced_by_behind, show
 

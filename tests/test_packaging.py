@@ -72,10 +72,10 @@ def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"handmap"}
     assert "handmap/py.typed" in names
     for data in (
-        "kernels/crop.cu",
-        "training/assets/hand.npz",
-        "training/assets/synthetic_hard.json",
-        "training/kernels/geodesic.cu",
+        "engines/kernels/crop.cu",
+        "training/hand/assets/hand.npz",
+        "training/datasets/assets/synthetic_hard.json",
+        "training/network/kernels/geodesic.cu",
     ):
         assert f"handmap/{data}" in names
     assert "handmap/runtime/daemon.py" in names

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from handmap.errors import EXIT_CONFIG, Fatal, HandmapError
+from handmap.types.errors import EXIT_CONFIG, Fatal, HandmapError
 
 
 def main() -> None:
@@ -26,10 +26,10 @@ def main() -> None:
 def _train(config_path: Path, out: Path | None) -> None:
     import msgspec
 
-    from handmap.config import read_config
+    from handmap.system.config import read_config
 
-    from .train import train
-    from .train_config import TrainConfig
+    from .trainer.train import train
+    from .trainer.train_config import TrainConfig
 
     config = read_config(config_path, TrainConfig)
     if out is not None:

@@ -36,10 +36,10 @@ def train(config_path: Path, out: Path | None) -> None:
     """
     import msgspec
 
-    from handmap.config import read_config
+    from handmap.system.config import read_config
 
-    from .train import train as train_network
-    from .train_config import TrainConfig
+    from .trainer.train import train as train_network
+    from .trainer.train_config import TrainConfig
 
     config = read_config(config_path, TrainConfig)
     if out is not None:
@@ -54,10 +54,10 @@ def train_palm(config_path: Path) -> None:
 
     Resumes from the last checkpoint of its folder.
     """
-    from handmap.config import read_config
+    from handmap.system.config import read_config
 
-    from .palm_train import PalmTrainConfig
-    from .palm_train import train_palm as train_network
+    from .trainer.palm_train import PalmTrainConfig
+    from .trainer.palm_train import train_palm as train_network
 
     click.echo(str(train_network(read_config(config_path, PalmTrainConfig))))
 
@@ -69,10 +69,10 @@ def train_side(config_path: Path) -> None:
 
     Its joints stay as they are.
     """
-    from handmap.config import read_config
+    from handmap.system.config import read_config
 
-    from .side import SideTrainConfig
-    from .side import train_side as train_branch
+    from .trainer.side import SideTrainConfig
+    from .trainer.side import train_side as train_branch
 
     click.echo(str(train_branch(read_config(config_path, SideTrainConfig))))
 
@@ -110,8 +110,8 @@ def evaluate(
     """
     import json
 
-    from .evaluate import EvaluationConfig, evaluate_bundle, evaluation_table
-    from .evaluate_sequence import evaluate_sequence, sequence_table
+    from .evaluation.evaluate import EvaluationConfig, evaluate_bundle, evaluation_table
+    from .evaluation.evaluate_sequence import evaluate_sequence, sequence_table
 
     if data is not None and sequence is None and not quick:
         config = EvaluationConfig(precision, threads, frames, defaults)
@@ -134,7 +134,7 @@ def synthesize(out: Path, seconds: float, fps: float, seed: int) -> None:
 
     A ROS 2 bag with the true joints beside the depth.
     """
-    from .synthesize import write_recording
+    from .synthesis.synthesize import write_recording
 
     frames = write_recording(out, seed, seconds, fps)
     click.echo(f"wrote {out}: {frames} frames at {fps:g} fps, seed {seed}")

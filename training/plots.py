@@ -7,18 +7,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from handmap.arrays import Array, Float32
-from handmap.errors import ConfigError
-from handmap.intrinsics import project
-from handmap.joints import HAND21
+from handmap.types.arrays import Array, Float32
+from handmap.types.errors import ConfigError
+from handmap.types.intrinsics import project
+from handmap.types.joints import HAND21
 
-from .augment import AugmentConfig, Samples, augment, draw_warps
-from .guidance import HandCells, make_maps, reduce_to_cells, signed_silhouette_distance, voxel_offset_maps
-from .network import GuidanceKind
-from .sample_cache import RenderedHands
-from .scene import centre_of
-from .scene_sheet import Tile, draw_tiles
-from .synthetic import render_samples
+from .network.guidance import HandCells, make_maps, reduce_to_cells, signed_silhouette_distance, voxel_offset_maps
+from .network.network import GuidanceKind
+from .samples.augment import AugmentConfig, Samples, augment, draw_warps
+from .samples.sample_cache import RenderedHands
+from .synthesis.scene import centre_of
+from .synthesis.scene_sheet import Tile, draw_tiles
+from .synthesis.synthetic import render_samples
 
 CUBE_MM = 250.0
 STILL = AugmentConfig(rotation_deg=0, scale_sigma=0, near_jitter_mm=0, far_jitter_mm=0, depth_noise_mm=0)

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from handmap.crop import crop_hand
+from handmap.geometry.crop import crop_hand
 from tests.support.depth_frames import two_hands
 
 RUNS = 500

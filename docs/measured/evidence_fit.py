@@ -1,4 +1,4 @@
-"""The weights of `handmap.evidence`, fitted to looks at a data set of kinds, and what each threshold would start.
+"""The weights of `handmap.tracking.evidence`, fitted to looks at a data set of kinds, and what each threshold would start.
 
 `.venv/bin/python -m docs.measured.evidence_fit BUNDLE [FRAMES] [--data synthetic:tune]`: candidates are found as the run time finds
 them when two hands of either side may be there; one within 60 mm of a true hand is a hand, one farther than 120 mm from all is none.
@@ -13,20 +13,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handmap.arrays import Bool, Float64
-from handmap.bundle import read_bundle
-from handmap.confidence_fit import regress
-from handmap.datasets import KindFrame, open_dataset
-from handmap.engine import Engines
-from handmap.engines import EngineConfig, open_engines
-from handmap.evidence import evidence, log_odds
-from handmap.follow import FollowSettings, TrackingConfig, follow_settings
-from handmap.look import Look
-from handmap.palm_view import PalmMap, read_palms
-from handmap.progress import track_progress
-from handmap.search import MOST_PALMS, judge, map_palms, propose_ends
-from handmap.timing import StageClock
-from handmap.track import cube_centre
+from handmap.bundle.confidence_fit import regress
+from handmap.bundle.manifest import read_bundle
+from handmap.engines.engine import Engines
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.recording.datasets import KindFrame, open_dataset
+from handmap.system.progress import track_progress
+from handmap.system.timing import StageClock
+from handmap.tracking.evidence import evidence, log_odds
+from handmap.tracking.follow import FollowSettings, TrackingConfig, follow_settings
+from handmap.tracking.look import Look
+from handmap.tracking.palm_view import PalmMap, read_palms
+from handmap.tracking.search import MOST_PALMS, judge, map_palms, propose_ends
+from handmap.tracking.track import cube_centre
+from handmap.types.arrays import Bool, Float64
 
 HAND_MM, OTHER_MM = 60.0, 120.0
 THRESHOLDS = np.arange(-4, 4.5, 0.5)

@@ -16,9 +16,9 @@ import numpy as np
 from calibration.calibration_set import read_set
 from calibration.compare import PLAIN
 from calibration.record import read_record
-from handmap.arrays import Float32
-from handmap.bundle import Bundle, read_bundle
-from handmap.engine_onnx import OnnxEngine, open_onnx_engine, run_graph
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.engines.onnx_engine import OnnxEngine, open_onnx_engine, run_graph
+from handmap.types.arrays import Float32
 
 ROUNDS = 60
 CROPS = 128

@@ -65,10 +65,10 @@ def measure(bundle: Path, calibration_set: Path, out: Path) -> None:
     from calibration.qdq import quantise_graph
     from calibration.quantise import Recipe, find_thresholds, load_body
     from calibration.ranges import METHODS
-    from handmap.bundle import read_bundle
-    from handmap.engine_onnx import run_graph
-    from handmap.engines import EngineConfig, open_engines
-    from handmap.follow import TrackingConfig, follow_settings
+    from handmap.bundle.manifest import read_bundle
+    from handmap.engines.factory import EngineConfig, open_engines
+    from handmap.engines.onnx_engine import run_graph
+    from handmap.tracking.follow import TrackingConfig, follow_settings
 
     opened, chosen = read_bundle(bundle), read_set(calibration_set)
     engines = open_engines(opened, EngineConfig(), batch=1)

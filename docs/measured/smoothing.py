@@ -17,26 +17,27 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from handmap.arrays import Float32, Float64
-from handmap.bundle import read_bundle
-from handmap.datasets import LabelledFrame
-from handmap.engine import Engines
-from handmap.engines import EngineConfig, open_engines
-from handmap.follow import FollowSettings, TrackingConfig, follow, follow_settings
-from handmap.recording import open_recording
-from handmap.smooth import NO_FILTERS, SmoothingConfig, smooth
-from handmap.timing import StageClock
-from handmap.track import NO_TRACKS
-from handmap.tracked import TrackedFrame, pair_hands
-from handmap.values import HandPose
-from training.hand_model import held_out_coefficients, load_hand_asset, shape_hand
-from training.motion import LENS
-from training.observe import observe
-from training.poses import open_hand, sample_kind
-from training.scene import HEIGHT_PX, WIDTH_PX, Scene, centre_of, skin_of, turn_x, turn_y
+from handmap.bundle.manifest import read_bundle
+from handmap.engines.engine import Engines
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.metrics.tracked import TrackedFrame, pair_hands
+from handmap.recording.datasets import LabelledFrame
+from handmap.recording.reader import open_recording
+from handmap.system.timing import StageClock
+from handmap.tracking.follow import FollowSettings, TrackingConfig, follow, follow_settings
+from handmap.tracking.smooth import NO_FILTERS, SmoothingConfig, smooth
+from handmap.tracking.track import NO_TRACKS
+from handmap.types.arrays import Float32, Float64
+from handmap.types.values import HandPose
+from training.datasets.two_hands import SCENES, render_sequence
+from training.hand.hand_model import held_out_coefficients, load_hand_asset, shape_hand
+from training.hand.poses import open_hand, sample_kind
+from training.hand.rotations import turn_x, turn_y
 from training.seed_domains import SeedDomain
-from training.sensor import draw_sensor
-from training.two_hands import SCENES, render_sequence
+from training.synthesis.motion import LENS
+from training.synthesis.observe import observe
+from training.synthesis.scene import HEIGHT_PX, WIDTH_PX, Scene, centre_of, skin_of
+from training.synthesis.sensor import draw_sensor
 
 DEMO = Path(__file__).resolve().parents[2] / "models/demo_recording"
 SPEEDS_MM_S = (0, 10, 50, 100, 200, 500, 1000, 2000)  # the highest of a swing; 0 is a hand at rest

@@ -21,9 +21,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from clients.receive import open_receiver
-from handmap.arrays import Float64
-from handmap.packet_fields import MessageType
-from training.synthesize import write_recording
+from handmap.protocol.fields import MessageType
+from handmap.types.arrays import Float64
+from training.synthesis.synthesize import write_recording
 
 ROOT = Path(__file__).resolve().parents[2]
 FPS = 60.0

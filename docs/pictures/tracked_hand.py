@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from handmap.arrays import Float32, Uint8
-from handmap.bundle import read_bundle
-from handmap.engines import EngineConfig, open_engines
-from handmap.follow import TrackingConfig, follow, follow_settings
-from handmap.intrinsics import project
-from handmap.joints import BONES, FINGERS, HAND21
-from handmap.recording import open_recording
-from handmap.smooth import NO_FILTERS, SmoothingConfig, smooth
-from handmap.timing import StageClock
-from handmap.track import NO_TRACKS
-from handmap.values import DepthFrame, HandPose
+from handmap.bundle.manifest import read_bundle
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.recording.reader import open_recording
+from handmap.system.timing import StageClock
+from handmap.tracking.follow import TrackingConfig, follow, follow_settings
+from handmap.tracking.smooth import NO_FILTERS, SmoothingConfig, smooth
+from handmap.tracking.track import NO_TRACKS
+from handmap.types.arrays import Float32, Uint8
+from handmap.types.intrinsics import project
+from handmap.types.joints import BONES, FINGERS, HAND21
+from handmap.types.values import DepthFrame, HandPose
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs/pictures/tracked_hand.webp"

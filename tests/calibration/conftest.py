@@ -9,9 +9,9 @@ import pytest
 from calibration.report import report_bundle
 from calibration.select import Request, select_set
 from export.to_bundle import export_bundle
-from handmap.intrinsics import Intrinsics
-from handmap.recording_writer import RecordingWriter
-from handmap.values import DepthFrame
+from handmap.recording.writer import RecordingWriter
+from handmap.types.intrinsics import Intrinsics
+from handmap.types.values import DepthFrame
 from tests.calibration.networks import disc_depth, save_residual_program
 from tests.calibration.palms import learn_discs, save_palm_program
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from handmap.arrays import Bool, Float32
-from handmap.intrinsics import Intrinsics
-from handmap.palm_view import SPAN_CELLS, SPAN_MM, shrink
-from handmap.values import DepthFrame
+from handmap.tracking.palm_view import SPAN_CELLS, SPAN_MM, shrink
+from handmap.types.arrays import Bool, Float32
+from handmap.types.intrinsics import Intrinsics
+from handmap.types.values import DepthFrame
 from tests.calibration.networks import disc_depth
-from training.palm_network import PalmNetwork
-from training.palm_program import write_palm_program
-from training.palm_score import PalmScore
-from training.palm_targets import make_targets, palm_loss
+from training.network.palm_network import PalmNetwork
+from training.trainer.palm_program import write_palm_program
+from training.trainer.palm_score import PalmScore
+from training.trainer.palm_targets import make_targets, palm_loss
 
 LENS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
 PICTURES, STEPS, BATCH = 64, 70, 8

@@ -17,11 +17,11 @@ from calibration.plots import draw_reliability
 from calibration.quantise import Recipe, quantise_bundle
 from calibration.report import report_bundle
 from calibration.report_page import banners
-from handmap.arrays import Float64
-from handmap.datasets import LabelledFrame
-from handmap.recording import open_recording
-from handmap.recording_writer import RecordingWriter
-from handmap.values import Handedness
+from handmap.recording.datasets import LabelledFrame
+from handmap.recording.reader import open_recording
+from handmap.recording.writer import RecordingWriter
+from handmap.types.arrays import Float64
+from handmap.types.values import Handedness
 from tests.calibration.conftest import LENS, write_disc
 
 FRAMES = 12

@@ -12,9 +12,9 @@ from calibration.layers import list_layers
 from calibration.qdq import quantisable_tensors, quantise_graph
 from calibration.ranges import choose_thresholds, collect_histograms
 from export.half import half_of_graph
-from handmap.arrays import Float32, Float64
-from handmap.engine_onnx import run_graph
-from handmap.graph_view import expose
+from handmap.bundle.graph_view import expose
+from handmap.engines.onnx_engine import run_graph
+from handmap.types.arrays import Float32, Float64
 from tests.calibration.networks import residual_graph
 
 CONVOLUTIONS = {"stem.0", "first.0", "second", "short.0", "long.0", "maps"}

@@ -8,11 +8,11 @@ import pytest
 
 from calibration.calibration_set import read_set
 from calibration.quantise import Body, Recipe, quantise_bundle
-from handmap.arrays import Float32
-from handmap.bundle import read_bundle
-from handmap.engine_onnx import open_onnx_engine, run_graph
-from handmap.errors import ModelError
-from handmap.graph_steps import has_float_steps
+from handmap.bundle.graph_steps import has_float_steps
+from handmap.bundle.manifest import read_bundle
+from handmap.engines.onnx_engine import open_onnx_engine, run_graph
+from handmap.types.arrays import Float32
+from handmap.types.errors import ModelError
 
 HALF_CUBE_MM = 125.0
 AGREE_MM = 1.0  # in the mean: fused kernels round elsewhere than the graph as written

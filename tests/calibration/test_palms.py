@@ -14,17 +14,17 @@ from calibration.quantise import Recipe, quantise_bundle
 from calibration.record import read_record
 from calibration.report import report_bundle
 from export.to_bundle import export_bundle
-from handmap.arrays import Float32
-from handmap.bundle import Gate, Precision, read_bundle
-from handmap.bundle_writer import read_files, with_precisions, write_bundle
-from handmap.datasets import LabelledFrame
-from handmap.engines import EngineConfig, open_engines
-from handmap.errors import ConfigError
-from handmap.graph_lint import lint
-from handmap.graph_view import view_graph
-from handmap.recording import open_recording
-from handmap.recording_writer import RecordingWriter
-from handmap.values import Handedness
+from handmap.bundle.graph_lint import lint
+from handmap.bundle.graph_view import view_graph
+from handmap.bundle.manifest import Gate, Precision, read_bundle
+from handmap.bundle.writer import read_files, with_precisions, write_bundle
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.recording.datasets import LabelledFrame
+from handmap.recording.reader import open_recording
+from handmap.recording.writer import RecordingWriter
+from handmap.types.arrays import Float32
+from handmap.types.errors import ConfigError
+from handmap.types.values import Handedness
 from tests.calibration.conftest import LENS, write_disc, write_set_without_pictures
 from tests.calibration.networks import save_residual_program
 from tests.calibration.palms import learn_discs, save_palm_program, spoil_int8

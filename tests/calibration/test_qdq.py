@@ -10,11 +10,11 @@ from calibration.layers import int8_share, list_layers
 from calibration.qdq import quantisable_tensors, quantise_graph, round_kernels, tensors_to_quantise
 from calibration.ranges import METHODS, Histogram, choose_thresholds, collect_histograms
 from export.half import half_of_graph
-from handmap.arrays import Float32, Float64
-from handmap.engine_onnx import run_graph
-from handmap.errors import ModelError
-from handmap.graph_lint import lint
-from handmap.graph_view import view_graph
+from handmap.bundle.graph_lint import lint
+from handmap.bundle.graph_view import view_graph
+from handmap.engines.onnx_engine import run_graph
+from handmap.types.arrays import Float32, Float64
+from handmap.types.errors import ModelError
 from tests.calibration.networks import residual_graph
 
 LAYERS = ["stem.0", "first.0", "second", "short.0", "long.0", "pose.2", "maps"]

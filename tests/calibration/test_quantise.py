@@ -15,11 +15,11 @@ from calibration.gate import judge_labelled, judge_unlabelled
 from calibration.quantise import Recipe, quantise_bundle
 from calibration.record import RECORD, Distance, Sensitivity, read_record, work_key
 from calibration.report import report_bundle
-from handmap.arrays import Float64
-from handmap.bundle import Gate, encode_manifest, read_bundle
-from handmap.engines import EngineConfig, check_golden, open_engines
-from handmap.errors import BundleError, ConfigError, DatasetError
-from handmap.golden import read_golden
+from handmap.bundle.golden import read_golden
+from handmap.bundle.manifest import Gate, encode_manifest, read_bundle
+from handmap.engines.factory import EngineConfig, check_golden, open_engines
+from handmap.types.arrays import Float64
+from handmap.types.errors import BundleError, ConfigError, DatasetError
 from tests.calibration.conftest import write_disc
 
 MIXED = Recipe("mse", "fp16", frozenset({"pose.2"}))

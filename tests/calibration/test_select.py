@@ -12,16 +12,16 @@ from calibration.candidates import Candidate, find_candidates
 from calibration.footage import open_footage
 from calibration.pictures import join_pictures
 from calibration.select import Request, complaints, coverage, select_set, spread_out
-from handmap.bundle import read_bundle
-from handmap.engines import EngineConfig, open_engines
-from handmap.errors import ConfigError, DatasetError
-from handmap.follow import TrackingConfig, follow, follow_settings
-from handmap.palm_view import shrink
-from handmap.recording import open_recording
-from handmap.recording_writer import RecordingWriter
-from handmap.timing import StageClock
-from handmap.track import NO_TRACKS
-from handmap.values import DepthFrame
+from handmap.bundle.manifest import read_bundle
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.recording.reader import open_recording
+from handmap.recording.writer import RecordingWriter
+from handmap.system.timing import StageClock
+from handmap.tracking.follow import TrackingConfig, follow, follow_settings
+from handmap.tracking.palm_view import shrink
+from handmap.tracking.track import NO_TRACKS
+from handmap.types.errors import ConfigError, DatasetError
+from handmap.types.values import DepthFrame
 from tests.calibration.conftest import FRAMES, write_disc, write_set_without_pictures
 from tests.support.realsense import write_sdk_recording
 

@@ -13,8 +13,8 @@ from calibration.qdq import quantisable_tensors
 from calibration.ranges import choose_thresholds, collect_histograms
 from calibration.record import Distance, LayerCost, Sensitivity, read_sensitivity
 from calibration.sensitivity import Bench, Search, find_sensitivity, meets_limits, search_mixed
-from handmap.engine_onnx import run_graph
-from handmap.errors import ConfigError
+from handmap.engines.onnx_engine import run_graph
+from handmap.types.errors import ConfigError
 from tests.calibration.networks import plant_outliers, residual_graph
 
 HALF_CUBE_MM = 125.0

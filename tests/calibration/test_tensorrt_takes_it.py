@@ -10,9 +10,9 @@ import pytest
 from calibration.quantise import Recipe, quantise_bundle
 from export.engine_plan import Source, build_plan
 from export.to_engine import open_backend
-from handmap.bundle import Bundle, read_bundle
-from handmap.engine_cache import BuilderOptions
-from handmap.tensors import fix_batch
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.bundle.tensors import fix_batch
+from handmap.engines.cache import BuilderOptions
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "handmap-hand21"
 pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel, of the extra develop on x86-64")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from clients.receive import Receiver, is_loopback, open_receiver
-from handmap.errors import ConfigError
-from handmap.packet import Packet, encode
-from handmap.packet_fields import DaemonState, MessageType
+from handmap.protocol.fields import DaemonState, MessageType
+from handmap.protocol.packet import Packet, encode
+from handmap.types.errors import ConfigError
 
 PACKET = Packet(MessageType.JOINTS, DaemonState.NO_HAND, 1, 0, 0, 0, 0)
 

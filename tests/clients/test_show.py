@@ -15,11 +15,11 @@ from clients.listen import TextLines, as_json, listen, summary
 from clients.receive import Received, StreamCounts, open_receiver
 from clients.scene import SURE_RGB, UNSURE_RGB, Readout, shape_of
 from clients.view import View, octahedron_sphere
-from handmap.errors import ConfigError
-from handmap.joints import BONES
-from handmap.packet import Packet, PacketHand, encode
-from handmap.packet_fields import DaemonState, HandFlags, MessageType
-from handmap.values import Handedness
+from handmap.protocol.fields import DaemonState, HandFlags, MessageType
+from handmap.protocol.packet import Packet, PacketHand, encode
+from handmap.types.errors import ConfigError
+from handmap.types.joints import BONES
+from handmap.types.values import Handedness
 
 
 def make_hand(error_m: float = 0.008) -> PacketHand:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from handmap.joints import HAND21
-from handmap.recording import open_recording
+from handmap.recording.reader import open_recording
+from handmap.types.joints import HAND21
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

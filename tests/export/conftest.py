@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from handmap.intrinsics import Intrinsics
-from handmap.recording_writer import RecordingWriter
-from handmap.values import DepthFrame
+from handmap.recording.writer import RecordingWriter
+from handmap.types.intrinsics import Intrinsics
+from handmap.types.values import DepthFrame
 from tests.export.programs import SmallNetwork, save_program
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from handmap.bundle import Normalisation
-from handmap.confidence import ConfidenceTable
-from handmap.joints import HAND21, JOINT_COUNT
-from handmap.model_facts import FACTS_FILE, ModelFacts, encode_facts
+from handmap.bundle.confidence import ConfidenceTable
+from handmap.bundle.manifest import Normalisation
+from handmap.bundle.model_facts import FACTS_FILE, ModelFacts, encode_facts
+from handmap.types.joints import HAND21, JOINT_COUNT
 
 FACTS = ModelFacts(
     HAND21, 250.0, (220.0, 280.0), Normalisation(-1.0, 1.0, 1.0), ConfidenceTable((0.0, 1.0), (50.0, 5.0))

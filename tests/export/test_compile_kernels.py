@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from export.compile_kernels import BOARDS, compile_kernels
-from handmap.atomic import new_folder
-from handmap.crop_kernel import FACTS, FOLDER, SOURCE, KernelFacts
-from handmap.errors import DependencyError, Fatal
+from handmap.engines.crop_kernel import FACTS, FOLDER, SOURCE, KernelFacts
+from handmap.files.atomic import new_folder
+from handmap.types.errors import DependencyError, Fatal
 
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = ROOT / "export" / "kernel_compilers.txt"

@@ -4,10 +4,10 @@ import pytest
 
 from export.engine_plan import Source, build_plan
 from export.engine_progress import Phases, open_monitor
-from handmap.engine_cache import BuilderOptions
-from handmap.errors import BuildError
-from handmap.notify import Notifier
-from handmap.tensors import Tensor, Tensors, fix_batch
+from handmap.bundle.tensors import Tensor, Tensors, fix_batch
+from handmap.engines.cache import BuilderOptions
+from handmap.system.notify import Notifier
+from handmap.types.errors import BuildError
 from tests.support.tiny_bundle import TINY
 
 TENSORS = Tensors(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from export.engine_request import configured_request
-from handmap.errors import ConfigError
+from handmap.types.errors import ConfigError
 from tests.support.processes import handmap
 
 

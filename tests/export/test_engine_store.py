@@ -18,8 +18,8 @@ from export.engine_store import (
     timing_file,
     write_timing,
 )
-from handmap.engine_cache import find_engine, hold_engine
-from handmap.errors import BuildError
+from handmap.engines.cache import find_engine, hold_engine
+from handmap.types.errors import BuildError
 from tests.support.stored_engines import KEY, ORIN, store, wanted_in
 
 replace = msgspec.structs.replace

@@ -14,12 +14,12 @@ from export.samples import crops_of_recording
 from export.simplify import simplify
 from export.to_bundle import export_bundle
 from export.to_onnx import TrainedProgram, load_program, to_onnx
-from handmap.arrays import Float32
-from handmap.bundle import read_bundle
-from handmap.engine_onnx import run_graph
-from handmap.engines import EngineConfig, check_golden, open_engines
-from handmap.errors import ModelError
-from handmap.golden import read_golden
+from handmap.bundle.golden import read_golden
+from handmap.bundle.manifest import read_bundle
+from handmap.engines.factory import EngineConfig, check_golden, open_engines
+from handmap.engines.onnx_engine import run_graph
+from handmap.types.arrays import Float32
+from handmap.types.errors import ModelError
 from tests.export.programs import SmallNetwork, save_program
 
 HALF_CUBE_MM = 125.0

@@ -9,12 +9,12 @@ import torch
 
 from export.palm import pictures_of_recording
 from export.to_bundle import export_bundle
-from handmap.bundle import read_bundle
-from handmap.engines import EngineConfig, open_engines
-from handmap.errors import BundleError, ModelError
-from training.palm_network import PalmNetwork
-from training.palm_program import write_palm_program
-from training.palm_score import PalmScore
+from handmap.bundle.manifest import read_bundle
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.types.errors import BundleError, ModelError
+from training.network.palm_network import PalmNetwork
+from training.trainer.palm_program import write_palm_program
+from training.trainer.palm_score import PalmScore
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ import yaml
 from torch import Tensor, nn
 
 from export.to_bundle import export_bundle
-from handmap.bundle import Graphs, read_bundle
-from handmap.engine_onnx import open_onnx_engine
-from handmap.engines import EngineConfig, golden_distance_mm, open_engines
-from handmap.errors import BundleError, ModelError, RecordingError
-from handmap.golden import read_golden
+from handmap.bundle.golden import read_golden
+from handmap.bundle.manifest import Graphs, read_bundle
+from handmap.engines.factory import EngineConfig, golden_distance_mm, open_engines
+from handmap.engines.onnx_engine import open_onnx_engine
+from handmap.types.errors import BundleError, ModelError, RecordingError
 from tests.export.programs import FACTS, SmallNetwork, save_program
 
 

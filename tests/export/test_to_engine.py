@@ -14,14 +14,14 @@ import pytest
 from export.engine_plan import Backend, Source, build_plan
 from export.engine_store import locked, read_timing
 from export.to_engine import BuildRequest, build_engine, is_needed, open_backend
-from handmap.bundle import MANIFEST, Bundle, encode_manifest, read_bundle
-from handmap.bundle_writer import describe_file, with_precisions
-from handmap.engine_cache import ENGINE_FILE, SIDECAR_FILE, BuilderOptions
-from handmap.engine_onnx import open_onnx_engine
-from handmap.engines import check_golden
-from handmap.errors import BuildError, BundleError, ConfigError, DependencyError, ModelError
-from handmap.golden import Golden, read_golden
-from handmap.tensors import Tensor, Tensors, fix_batch
+from handmap.bundle.golden import Golden, read_golden
+from handmap.bundle.manifest import MANIFEST, Bundle, encode_manifest, read_bundle
+from handmap.bundle.tensors import Tensor, Tensors, fix_batch
+from handmap.bundle.writer import describe_file, with_precisions
+from handmap.engines.cache import ENGINE_FILE, SIDECAR_FILE, BuilderOptions
+from handmap.engines.factory import check_golden
+from handmap.engines.onnx_engine import open_onnx_engine
+from handmap.types.errors import BuildError, BundleError, ConfigError, DependencyError, ModelError
 from tests.support.processes import COMMAND, ROOT, handmap
 from tests.support.tiny_bundle import TINY, write_bundle
 

@@ -16,7 +16,7 @@ from flash.commands import deb
 from flash.contents import DATA, FOLDERS
 from flash.deb import build_deb
 from flash.targets import TARGETS
-from handmap.errors import ConfigError, DependencyError
+from handmap.types.errors import ConfigError, DependencyError
 from tests.flash.small_checkout import WHEEL, small_checkout
 
 if shutil.which("dpkg-deb") is None:

@@ -15,7 +15,7 @@ import pytest
 
 from flash.deb import build_deb
 from flash.targets import TARGETS
-from handmap.joints import JOINT_COUNT
+from handmap.types.joints import JOINT_COUNT
 from tests.flash.made_up_tree import RELEASE, small_deb
 from tests.support.processes import handmap
 from tests.system.root_filesystem import ROOT, debian, overlay

@@ -11,7 +11,7 @@ import pytest
 
 from flash.overlay import apply, damaged, read_manifest, remove
 from flash.preflight import Request
-from handmap.errors import ConfigError
+from handmap.types.errors import ConfigError
 from tests.flash.conftest import CONFIG, ON_DEBIAN
 from tests.flash.made_up_tree import RELEASE, small_deb
 from tests.system.container import booted, until

@@ -13,7 +13,7 @@ from flash import overlay
 from flash.overlay import MANIFEST, UNFINISHED, apply, damaged, read_manifest, remove
 from flash.packages import installed_packages, package_states
 from flash.preflight import Request
-from handmap.errors import ConfigError
+from handmap.types.errors import ConfigError
 from tests.flash.made_up_tree import made_up_tree, small_deb
 
 MISSING = [tool for tool in ("dpkg", "dpkg-deb", "systemctl") if shutil.which(tool) is None]

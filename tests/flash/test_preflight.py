@@ -14,8 +14,8 @@ from flash.commands import flash_overlay
 from flash.l4t import Release, read_release
 from flash.preflight import Request, examine
 from flash.targets import TARGETS
-from handmap.board import JETPACKS
-from handmap.errors import ConfigError
+from handmap.system.board import JETPACKS
+from handmap.types.errors import ConfigError
 from tests.flash.made_up_tree import made_up_tree, small_deb
 
 if shutil.which("dpkg-deb") is None:

@@ -7,7 +7,7 @@ import pytest
 
 from flash.targets import TARGETS, Target
 from flash.wheels import fetch_wheels, read_lock
-from handmap.errors import ConfigError, DependencyError
+from handmap.types.errors import ConfigError, DependencyError
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGEST = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of b"abc"

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from handmap.atomic import write_file
-from handmap.crop import crop_hand
-from handmap.crop_kernel import choose_cubin
-from handmap.errors import DependencyError
-from handmap.gpu import FusedCrop, open_gpu, open_stream
-from handmap.mapped_memory import choose_library, open_frame_buffers
-from handmap.values import DepthFrame
+from handmap.engines.crop_kernel import choose_cubin
+from handmap.engines.gpu import FusedCrop, open_gpu, open_stream
+from handmap.engines.mapped_memory import choose_library, open_frame_buffers
+from handmap.files.atomic import write_file
+from handmap.geometry.crop import crop_hand
+from handmap.types.errors import DependencyError
+from handmap.types.values import DepthFrame
 from tests.gpu.parity import cupy_crops, differing_share, fused_crops, on_gpu
 from tests.support.depth_frames import scenes, two_hands
 

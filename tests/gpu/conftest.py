@@ -4,8 +4,8 @@ from types import ModuleType
 
 import pytest
 
-from handmap import gpu
-from handmap.errors import DependencyError
+from handmap.engines import gpu
+from handmap.types.errors import DependencyError
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ from types import ModuleType
 
 import numpy as np
 
-from handmap.arrays import Float32
-from handmap.crop import crop_hand
-from handmap.gpu import FusedCrop
-from handmap.values import DepthFrame, View
+from handmap.engines.gpu import FusedCrop
+from handmap.geometry.crop import crop_hand
+from handmap.types.arrays import Float32
+from handmap.types.values import DepthFrame, View
 from tests.support.depth_frames import Scene
 
 MOST_VIEWS = 3  # that a scene has

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from handmap import gpu
-from handmap.arrays import Float32
-from handmap.engine_device import DeviceEngine
-from handmap.values import CROP_PX, View
+from handmap.engines import gpu
+from handmap.engines.device_engine import DeviceEngine
+from handmap.types.arrays import Float32
+from handmap.types.values import CROP_PX, View
 from tests.gpu.parity import numpy_crops
 from tests.support.depth_frames import Scene, two_hands
 from tests.support.gpu_memory import bytes_in_use

@@ -5,10 +5,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from handmap.confidence import read_signals
-from handmap.decode import decode
-from handmap.locate import locate, pool
-from handmap.values import JointsNormalised, View
+from handmap.bundle.confidence import read_signals
+from handmap.geometry.decode import decode
+from handmap.tracking.locate import locate, pool
+from handmap.types.values import JointsNormalised, View
 from tests.gpu.parity import ALLOWED, cupy_crops, differing_share, on_gpu
 from tests.support.depth_frames import scenes, two_hands
 

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handmap import gpu
-from handmap.arrays import Array
-from handmap.engine import ViewEngine
-from handmap.engine_device import DeviceEngine
-from handmap.errors import DependencyError, EngineFailed
-from handmap.gpu_engine import GpuHandEngine
-from handmap.tensors import Tensor, Tensors
-from handmap.values import CROP_PX
+from handmap.bundle.tensors import Tensor, Tensors
+from handmap.engines import gpu
+from handmap.engines.device_engine import DeviceEngine
+from handmap.engines.engine import ViewEngine
+from handmap.engines.gpu_engine import GpuHandEngine
+from handmap.types.arrays import Array
+from handmap.types.errors import DependencyError, EngineFailed
+from handmap.types.values import CROP_PX
 from tests.gpu.parity import ALLOWED, numpy_crops
 from tests.gpu.replays import BATCH, MOST_GROWTH_BYTES, move_hands, random_depth, replay_growth_bytes, use_fused_crop
 from tests.support.depth_frames import Scene, two_hands

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handmap.gpu import FusedCrop, open_stream
-from handmap.values import DepthFrame
+from handmap.engines.gpu import FusedCrop, open_stream
+from handmap.types.values import DepthFrame
 from tests.gpu.parity import ALLOWED, MOST_VIEWS, differing_share, fused_crops, numpy_crops, on_gpu, run_fused
 from tests.support.depth_frames import scenes, two_hands
 from tests.support.gpu_memory import bytes_in_use

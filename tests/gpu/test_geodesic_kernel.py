@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from tests.training.silhouettes import silhouettes
-from training.geodesic import geodesic_closeness
+from training.network.geodesic import geodesic_closeness
 
 pytestmark = pytest.mark.gpu
 CLOSE = 1e-5
 
 
 def test_it_ends_where_fast_marching_does(torch: ModuleType) -> None:
-    from training.device_guidance import iterate_closeness
-    from training.geodesic_kernel import kernel_closeness
+    from training.network.device_guidance import iterate_closeness
+    from training.network.geodesic_kernel import kernel_closeness
 
     hard = silhouettes(count=256, joints=21)
     wanted = geodesic_closeness(hard.hands, hard.cells)
@@ -25,7 +25,7 @@ def test_it_ends_where_fast_marching_does(torch: ModuleType) -> None:
 
 
 def test_it_waits_for_what_torch_computes_and_torch_for_it(torch: ModuleType) -> None:
-    from training.geodesic_kernel import kernel_closeness
+    from training.network.geodesic_kernel import kernel_closeness
 
     hard = silhouettes(count=64, joints=21)
     wanted = geodesic_closeness(hard.hands, hard.cells).sum()
@@ -42,7 +42,7 @@ def test_it_waits_for_what_torch_computes_and_torch_for_it(torch: ModuleType) ->
 
 
 def test_an_empty_batch_is_an_empty_answer(torch: ModuleType) -> None:
-    from training.geodesic_kernel import kernel_closeness
+    from training.network.geodesic_kernel import kernel_closeness
 
     nothing = torch.zeros(0, 32, 32, dtype=torch.bool, device="cuda")
 

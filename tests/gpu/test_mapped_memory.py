@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handmap.gpu import FusedCrop, open_stream
-from handmap.mapped_memory import choose_library, open_frame_buffers, wrap_camera_frame
-from handmap.values import DepthFrame
+from handmap.engines.gpu import FusedCrop, open_stream
+from handmap.engines.mapped_memory import choose_library, open_frame_buffers, wrap_camera_frame
+from handmap.types.values import DepthFrame
 from tests.gpu.parity import ALLOWED, numpy_crops, run_fused
 from tests.support.depth_frames import two_hands
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handmap import gpu
-from handmap.bundle import Bundle, read_bundle
-from handmap.engine_device import DeviceEngine
-from handmap.engine_tensorrt import TensorrtPlan, deserialise, load_tensorrt, open_tensorrt_engine
-from handmap.engines import TOLERANCE_MM, check_golden
-from handmap.errors import DependencyError, EngineFailed, ModelError
-from handmap.golden import read_golden
-from handmap.tensors import fix_batch
+from handmap.bundle.golden import read_golden
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.bundle.tensors import fix_batch
+from handmap.engines import gpu
+from handmap.engines.device_engine import DeviceEngine
+from handmap.engines.factory import TOLERANCE_MM, check_golden
+from handmap.engines.tensorrt_engine import TensorrtPlan, deserialise, load_tensorrt, open_tensorrt_engine
+from handmap.types.errors import DependencyError, EngineFailed, ModelError
 from tests.gpu.parity import ALLOWED
 from tests.gpu.replays import BATCH, MOST_GROWTH_BYTES, move_hands, random_depth, replay_growth_bytes, use_fused_crop
 

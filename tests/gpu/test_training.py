@@ -6,9 +6,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from handmap.errors import ConfigError
-from training.augment import AugmentConfig, draw_warps
-from training.synthetic import render_samples
+from handmap.types.errors import ConfigError
+from training.samples.augment import AugmentConfig, draw_warps
+from training.synthesis.synthetic import render_samples
 
 pytestmark = pytest.mark.gpu
 COUNT = 64
@@ -18,9 +18,9 @@ MOST_DIFFERING = 2e-5  # of all pixels: places are rounded in float32, and a GPU
 
 def test_a_batch_is_what_the_cpu_makes_of_the_same_warps(torch: ModuleType) -> None:
     from tests.training.host_warps import move_warps
-    from training.device_augment import DeviceSamples, PackedPool, augment_on_device
-    from training.device_guidance import make_device_maps, reduce_on_device
-    from training.drawing import CELLS, pack_canvas
+    from training.network.device_guidance import make_device_maps, reduce_on_device
+    from training.samples.device_augment import DeviceSamples, PackedPool, augment_on_device
+    from training.samples.drawing import CELLS, pack_canvas
 
     drawn = render_samples(3_000_000, COUNT)
     packed = torch.from_numpy(pack_canvas(drawn.canvas, drawn.is_hand).reshape(COUNT, CELLS))
@@ -51,10 +51,10 @@ def test_a_run_learns_and_goes_on_after_its_end(torch: ModuleType, tmp_path: Pat
 
     import msgspec
 
-    from training.checkpoint import LAST, read_checkpoint
-    from training.network import NetworkConfig
-    from training.train import train
-    from training.train_config import PoolConfig, TrainConfig
+    from training.network.network import NetworkConfig
+    from training.trainer.checkpoint import LAST, read_checkpoint
+    from training.trainer.train import train
+    from training.trainer.train_config import PoolConfig, TrainConfig
 
     config = TrainConfig(
         total_samples=25_600, out=tmp_path, stream="pool", device="cuda", batch_samples=64, warmup_samples=640,
@@ -73,7 +73,7 @@ def test_a_run_learns_and_goes_on_after_its_end(torch: ModuleType, tmp_path: Pat
 
 
 def test_a_pool_larger_than_the_card_is_refused(torch: ModuleType) -> None:
-    from training.pool_stream import CanvasPool
+    from training.trainer.pool_stream import CanvasPool
 
     with pytest.raises(ConfigError, match=r"lower pool\.samples"):
         CanvasPool(10_000_000, torch.device("cuda", 0))

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from handmap.arrays import Array
-from handmap.engine import EngineOutput, Engines
-from handmap.follow import FollowSettings, follow
-from handmap.track import NO_TRACKS, Tracks, cube_centre
-from handmap.values import DepthFrame, HandPose
+from handmap.engines.engine import EngineOutput, Engines
+from handmap.tracking.follow import FollowSettings, follow
+from handmap.tracking.track import NO_TRACKS, Tracks, cube_centre
+from handmap.types.arrays import Array
+from handmap.types.values import DepthFrame, HandPose
 from tests.support.drawn_scenes import DOUBTFUL, CentroidEngine, NoClock, PalmsAt, scene, settings
 
 FRAME_NS = 33_333_333

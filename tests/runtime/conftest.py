@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handmap.bundle import Bundle
+from handmap.bundle.manifest import Bundle
 from tests.support.board_tree import Tree, write_board
 from tests.support.tiny_bundle import write_blob_recording, write_bundle
 

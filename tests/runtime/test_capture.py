@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from handmap.errors import CameraLost
-from handmap.values import DepthFrame
-from runtime.camera import Camera
-from runtime.camera_opening import LateCamera
+from handmap.types.errors import CameraLost
+from handmap.types.values import DepthFrame
+from runtime.cameras.camera import Camera
+from runtime.cameras.opening import LateCamera
 from runtime.capture import Capture
 from runtime.state import Counts
 from tests.support.tiny_bundle import CAMERA, blob_frame

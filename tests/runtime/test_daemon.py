@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handmap.bundle import Bundle, read_bundle
-from handmap.config import read_config
-from handmap.engines import open_engines
-from handmap.follow import follow, follow_settings
-from handmap.packet import Packet
-from handmap.packet_fields import DaemonState, HandFlags, MessageType
-from handmap.recording import open_recording
-from handmap.timing import StageClock
-from handmap.track import NO_TRACKS
-from handmap.values import HandPose
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.engines.factory import open_engines
+from handmap.protocol.fields import DaemonState, HandFlags, MessageType
+from handmap.protocol.packet import Packet
+from handmap.recording.reader import open_recording
+from handmap.system.config import read_config
+from handmap.system.timing import StageClock
+from handmap.tracking.follow import follow, follow_settings
+from handmap.tracking.track import NO_TRACKS
+from handmap.types.values import HandPose
+from runtime.cameras.replay import shifted
 from runtime.daemon import Daemon
-from runtime.replay import shifted
 from runtime.settings import ReplayConfig, Settings
 from runtime.supervise import StopFlag
 from tests.support.processes import ROOT, drain, handmap, listening, port_of, receive, started

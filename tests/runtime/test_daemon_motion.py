@@ -9,17 +9,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from handmap.arrays import Float32
-from handmap.bundle import Bundle
-from handmap.config import read_config
-from handmap.datasets import LabelledFrame
-from handmap.packet import Packet
-from handmap.packet_fields import HandFlags, MessageType
-from handmap.smooth import SmoothingConfig
-from handmap.values import DepthFrame
+from handmap.bundle.manifest import Bundle
+from handmap.protocol.fields import HandFlags, MessageType
+from handmap.protocol.packet import Packet
+from handmap.recording.datasets import LabelledFrame
+from handmap.system.config import read_config
+from handmap.tracking.smooth import SmoothingConfig
+from handmap.types.arrays import Float32
+from handmap.types.values import DepthFrame
 from runtime import daemon as daemon_file
+from runtime.cameras.replay import Lockstep, ReplayCamera
 from runtime.daemon import Daemon
-from runtime.replay import Lockstep, ReplayCamera
 from runtime.settings import Settings
 from runtime.supervise import StopFlag
 from tests.support.processes import drain, listening, port_of

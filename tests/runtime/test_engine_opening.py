@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from handmap.bundle import Bundle
-from handmap.config import read_config
-from handmap.engine_cache import BuilderOptions
-from handmap.engine_onnx import OnnxEngine, open_onnx_engine
-from handmap.errors import DependencyError, EngineUnusable
-from handmap.packet import Packet
-from handmap.packet_fields import DaemonState, MessageType
+from handmap.bundle.manifest import Bundle
+from handmap.engines.cache import BuilderOptions
+from handmap.engines.onnx_engine import OnnxEngine, open_onnx_engine
+from handmap.protocol.fields import DaemonState, MessageType
+from handmap.protocol.packet import Packet
+from handmap.system.config import read_config
+from handmap.types.errors import DependencyError, EngineUnusable
 from runtime.daemon import Daemon
 from runtime.engine_opening import CacheWatch
 from runtime.settings import Settings
@@ -29,7 +29,7 @@ STORED = "stored"
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device on which TensorRT finds an engine if the cache has a folder of the name `stored`."""
-    gpu_engine = pytest.importorskip("handmap.gpu_engine")
+    gpu_engine = pytest.importorskip("handmap.engines.gpu_engine")
 
     def open_stored(bundle: Bundle, precision: str, batch: int, _: BuilderOptions, cache_dir: Path) -> OnnxEngine:
         if not (cache_dir / STORED).is_dir():
@@ -120,7 +120,7 @@ def test_without_tensorrt_only_a_fall_back_keeps_the_daemon_up(
     def open_nothing(*_: object) -> OnnxEngine:
         raise DependencyError("TensorRT cannot be imported")
 
-    monkeypatch.setattr("handmap.gpu_engine.open_gpu_engine", open_nothing)
+    monkeypatch.setattr("handmap.engines.gpu_engine.open_gpu_engine", open_nothing)
 
     with running(tmp_path, bundle, recording, "backend: tensorrt, fallback: onnx") as daemon:
         daemon.until(lambda packet: bool(packet.hands) and is_degraded(packet))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from handmap.errors import ConfigError
-from handmap.notify import Notifier
-from handmap.packet import decode
-from handmap.packet_fields import DaemonState, MessageType, Precision
+from handmap.protocol.fields import DaemonState, MessageType, Precision
+from handmap.protocol.packet import decode
+from handmap.system.notify import Notifier
+from handmap.types.errors import ConfigError
 from runtime import publish
 from runtime.publish import open_publisher
 from runtime.settings import PublishConfig, TargetConfig

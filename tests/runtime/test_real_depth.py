@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from handmap.intrinsics import Intrinsics, project
-from handmap.joints import HAND21
-from handmap.track import cube_centre
-from handmap.values import DepthFrame, HandPose
+from handmap.tracking.track import cube_centre
+from handmap.types.intrinsics import Intrinsics, project
+from handmap.types.joints import HAND21
+from handmap.types.values import DepthFrame, HandPose
 from tests.emptied_depth import emptied, in_cube, replaced_by_behind
 from tests.real_depth import (
     HAND_CENTRES_MM,

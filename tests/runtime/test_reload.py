@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from handmap.bundle import GOLDEN, MANIFEST, Bundle, encode_manifest
-from handmap.packet import Packet
-from handmap.packet_fields import DaemonState, MessageType
+from handmap.bundle.manifest import GOLDEN, MANIFEST, Bundle, encode_manifest
+from handmap.protocol.fields import DaemonState, MessageType
+from handmap.protocol.packet import Packet
 from runtime.reload import reopening
 from runtime.settings import LogConfig, PublishConfig, ReplayConfig, Settings, TargetConfig, TelemetryConfig
 from tests.support.processes import handmap, listening, port_of, receive, started

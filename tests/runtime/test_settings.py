@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from handmap.config import read_config
-from handmap.errors import ConfigError
-from handmap.packet_fields import DEFAULT_PORT
+from handmap.protocol.fields import DEFAULT_PORT
+from handmap.system.config import read_config
+from handmap.types.errors import ConfigError
 from runtime.settings import ReplayConfig, Settings
 
 ROOT = Path(__file__).resolve().parents[2]

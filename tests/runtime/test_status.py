@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from handmap.bundle import Bundle
-from handmap.errors import ConfigError, NoAnswer
+from handmap.bundle.manifest import Bundle
+from handmap.types.errors import ConfigError, NoAnswer
 from runtime.status import ask_daemon, status_port
 from tests.support.processes import handmap, started
 from tests.support.running import free_port, wait_for

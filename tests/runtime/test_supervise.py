@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from handmap.errors import CameraLost, ConfigError, Transient
-from handmap.notify import Notifier, open_notifier
-from handmap.packet_fields import DaemonState
-from handmap.timing import StageClock
+from handmap.protocol.fields import DaemonState
+from handmap.system.notify import Notifier, open_notifier
+from handmap.system.timing import StageClock
+from handmap.types.errors import CameraLost, ConfigError, Transient
 from runtime import supervise
 from runtime.heartbeat import Heartbeat
 from runtime.publish import open_publisher

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from handmap.notify import Notifier
-from handmap.packet_fields import DaemonState
-from handmap.timing import BUCKETS_MS, StageClock
+from handmap.protocol.fields import DaemonState
+from handmap.system.notify import Notifier
+from handmap.system.timing import BUCKETS_MS, StageClock
 from runtime import telemetry as telemetry_module
 from runtime.publish import open_publisher
 from runtime.reload import Reload

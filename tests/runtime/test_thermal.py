@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from handmap.bundle import Bundle
-from handmap.packet import Packet
-from handmap.packet_fields import DaemonState, MessageType
+from handmap.bundle.manifest import Bundle
+from handmap.protocol.fields import DaemonState, MessageType
+from handmap.protocol.packet import Packet
 from runtime.settings import ThermalConfig
 from runtime.thermal import Band, ThermalWatch, next_band, read_facts
 from tests.support.processes import listening, port_of, receive, started

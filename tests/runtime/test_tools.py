@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from handmap.bundle import Bundle
-from handmap.recording import open_recording
+from handmap.bundle.manifest import Bundle
+from handmap.recording.reader import open_recording
 from tests.support.processes import handmap, started
 from tests.support.tiny_bundle import CAMERA, write_blob_recording, write_config
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from handmap.bundle import Bundle
-from handmap.config import read_config
-from handmap.packet import Packet, decode
-from handmap.packet_fields import HandFlags, MessageType
+from handmap.bundle.manifest import Bundle
+from handmap.protocol.fields import HandFlags, MessageType
+from handmap.protocol.packet import Packet, decode
+from handmap.system.config import read_config
 from runtime.daemon import Daemon
 from runtime.settings import Settings
 from runtime.supervise import StopFlag

@@ -90,7 +90,7 @@ class Tree:
         engine = engine or say({"needed": False, "why": "engine '/var/cache/x/hand.engine' is whole"})
         self.program(
             f"{VENV}/bin/python",
-            f'case "$*" in\n*tensorrt.__version*) {tensorrt};;\n*is-needed*) {engine};;\n*doctor_sdk*) {sdk or say(SDK)};;\n*) exit 9;;\nesac',
+            f'case "$*" in\n*tensorrt.__version*) {tensorrt};;\n*is-needed*) {engine};;\n*doctor.sdk*) {sdk or say(SDK)};;\n*) exit 9;;\nesac',
         )
 
     def systemctl(self, **facts: str) -> None:

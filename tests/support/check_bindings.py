@@ -14,12 +14,12 @@ from typing import Any
 from export.engine_plan import Backend, Source, build_plan, describe_layers
 from export.engine_progress import open_monitor
 from export.to_engine import OLDEST, version_of
-from handmap.cuda_driver import DeviceFacts
-from handmap.engine_cache import BuilderOptions
-from handmap.errors import HandmapError
-from handmap.notify import Notifier
-from handmap.tensorrt_log import KEPT_SEVERITIES, tensorrt_log
-from handmap.tensors import Tensor, Tensors
+from handmap.bundle.tensors import Tensor, Tensors
+from handmap.engines.cache import BuilderOptions
+from handmap.engines.cuda_driver import DeviceFacts
+from handmap.engines.tensorrt_log import KEPT_SEVERITIES, tensorrt_log
+from handmap.system.notify import Notifier
+from handmap.types.errors import HandmapError
 
 SOURCE = Source("graph 'x'", b"", Tensors((Tensor("depth", "float32", (1, 1, 128, 128)),), ()))
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handmap.arrays import Float32
-from handmap.intrinsics import Intrinsics
-from handmap.values import CROP_PX, DepthFrame, View
+from handmap.types.arrays import Float32
+from handmap.types.intrinsics import Intrinsics
+from handmap.types.values import CROP_PX, DepthFrame, View
 
 LENSES = (
     Intrinsics(320, 240, 237.5, 238.1, 158.9, 121.3),

@@ -1,8 +1,8 @@
 """A board's files as the doctor finds them: running, or as an image."""
 
-from runtime.doctor import Report, examine
-from runtime.doctor_machine import Machine
-from runtime.doctor_patient import Patient
+from runtime.doctor.machine import Machine
+from runtime.doctor.patient import Patient
+from runtime.doctor.report import Report, examine
 from tests.support.board_tree import Tree
 
 

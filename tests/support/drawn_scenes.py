@@ -5,15 +5,15 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
-from handmap.arrays import Array, Float32, Int32, Uint16
-from handmap.confidence import ConfidenceTable
-from handmap.crop import crop_hand
-from handmap.engine import EngineOutput
-from handmap.follow import FollowSettings
-from handmap.intrinsics import Intrinsics
-from handmap.joints import JOINT_COUNT
-from handmap.tensors import Tensors
-from handmap.values import GUIDANCE_PX, DepthFrame, Handedness, View
+from handmap.bundle.confidence import ConfidenceTable
+from handmap.bundle.tensors import Tensors
+from handmap.engines.engine import EngineOutput
+from handmap.geometry.crop import crop_hand
+from handmap.tracking.follow import FollowSettings
+from handmap.types.arrays import Array, Float32, Int32, Uint16
+from handmap.types.intrinsics import Intrinsics
+from handmap.types.joints import JOINT_COUNT
+from handmap.types.values import GUIDANCE_PX, DepthFrame, Handedness, View
 
 LENS = Intrinsics(640, 480, 475.0, 475.0, 319.5, 239.5)
 CUBE_MM = 250.0

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from handmap.arrays import ArrayModule
+from handmap.types.arrays import ArrayModule
 
 
 def bytes_in_use(cupy: ArrayModule) -> tuple[int, int]:

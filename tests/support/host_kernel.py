@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handmap.arrays import Bool, Float32
-from handmap.crop_kernel import HAND, THREADS, hand_parameters
-from handmap.values import CROP_PX, DepthFrame, View
+from handmap.engines.crop_kernel import HAND, THREADS, hand_parameters
+from handmap.types.arrays import Bool, Float32
+from handmap.types.values import CROP_PX, DepthFrame, View
 
 SHIMS = Path(__file__).parent
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from export.to_engine import BuildRequest, build_engine, open_backend
-from handmap.notify import Notifier
+from handmap.system.notify import Notifier
 
 MOST_BUILDS = 200
 

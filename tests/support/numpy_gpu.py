@@ -1,11 +1,11 @@
-"""What `handmap.engine_device` asks of a GPU, on NumPy: work on a stream runs at once, a graph is the list of what was recorded."""
+"""What `handmap.engines.device_engine` asks of a GPU, on NumPy: work on a stream runs at once, a graph is the list of what was recorded."""
 
 from collections.abc import Callable, Sequence
 from types import ModuleType, SimpleNamespace, TracebackType
 
 import numpy as np
 
-from handmap.arrays import Float32
+from handmap.types.arrays import Float32
 
 
 class Graph:

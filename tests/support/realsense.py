@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from handmap.values import DepthFrame
+from handmap.types.values import DepthFrame
 
 
 def sdk() -> ModuleType:

@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from handmap.errors import NoAnswer
+from handmap.types.errors import NoAnswer
 from runtime.snapshot import Snapshot
 from runtime.status import ask_daemon
 

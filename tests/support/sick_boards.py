@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from handmap.bundle import MANIFEST
+from handmap.bundle.manifest import MANIFEST
 from tests.support.board_tree import CAMERA, CONFIG, PACKAGES, SDK, SERIAL, SOCKETS, UID, VENV, Tree, heat, say
 
 Break: TypeAlias = Callable[[Tree], object]

@@ -6,16 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from handmap.engine_cache import (
-    ENGINE_FILE,
-    SIDECAR_FILE,
-    BuilderOptions,
-    EngineKey,
-    Platform,
-    Sidecar,
-    WantedEngine,
-)
-from handmap.tensors import Tensors
+from handmap.bundle.tensors import Tensors
+from handmap.engines.cache import ENGINE_FILE, SIDECAR_FILE, BuilderOptions, EngineKey, Platform, Sidecar, WantedEngine
 
 ORIN = Platform("tensorrt 10.3.0", "Orin", 8, "8.7", "36.4.3")
 KEY = EngineKey("a" * 64, 1, BuilderOptions(), ORIN)

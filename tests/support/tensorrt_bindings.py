@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from handmap.atomic import new_folder
+from handmap.files.atomic import new_folder
 from tests.support.compiled import compile_library
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,8 +19,8 @@ OBJECTS = {
         "inspector": "EngineInspector",
     },
     "export/engine_progress.py": {},
-    "handmap/tensorrt_log.py": {},
-    "handmap/engine_tensorrt.py": {"runtime": "Runtime", "_plan": "ICudaEngine", "_context": "IExecutionContext"},
+    "handmap/engines/tensorrt_log.py": {},
+    "handmap/engines/tensorrt_engine.py": {"runtime": "Runtime", "_plan": "ICudaEngine", "_context": "IExecutionContext"},
 }  # fmt: skip
 RESULTS = {  # the class of what a method gives
     "create_network": "INetworkDefinition", "create_builder_config": "IBuilderConfig",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from handmap.arrays import Float32
-from handmap.bundle import (
+from handmap.bundle.confidence import ConfidenceTable
+from handmap.bundle.manifest import (
     GOLDEN,
     MANIFEST,
     Bundle,
@@ -22,13 +22,13 @@ from handmap.bundle import (
     encode_manifest,
     read_bundle,
 )
-from handmap.confidence import ConfidenceTable
-from handmap.engine_onnx import open_onnx_engine
-from handmap.intrinsics import Intrinsics
-from handmap.joints import HAND21
-from handmap.recording_writer import RecordingWriter
-from handmap.tensors import Tensor, Tensors
-from handmap.values import DepthFrame
+from handmap.bundle.tensors import Tensor, Tensors
+from handmap.engines.onnx_engine import open_onnx_engine
+from handmap.recording.writer import RecordingWriter
+from handmap.types.arrays import Float32
+from handmap.types.intrinsics import Intrinsics
+from handmap.types.joints import HAND21
+from handmap.types.values import DepthFrame
 
 TINY = Path(__file__).parent / "tiny.onnx"
 CAMERA = Intrinsics(640, 480, 475.0, 475.0, 319.5, 239.5)

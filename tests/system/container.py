@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from handmap.packet import Packet, decode
-from handmap.packet_fields import MessageType
+from handmap.protocol.fields import MessageType
+from handmap.protocol.packet import Packet, decode
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """A machine as it is after a boot, with nothing done to it but what installing does."""
 
-from handmap.packet_fields import DaemonState
+from handmap.protocol.fields import DaemonState
 from tests.system.container import Container, has_joints, next_packet, until
 
 PORT = 5656

@@ -4,7 +4,7 @@ import re
 import time
 from pathlib import Path
 
-from handmap.packet_fields import MessageType
+from handmap.protocol.fields import MessageType
 from tests.system.conftest import CONFIG
 from tests.system.container import Container, has_joints, next_packet, until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handmap.errors import EXIT_CONFIG
+from handmap.types.errors import EXIT_CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMD = ROOT / "systemd"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from training.checkpoint import LAST, read_checkpoint
+from training.trainer.checkpoint import LAST, read_checkpoint
 
 
 def assert_same_run(first: Path, second: Path) -> None:

@@ -2,8 +2,8 @@
 
 import torch
 
-from training.augment import Warps
-from training.device_augment import DeviceWarps
+from training.samples.augment import Warps
+from training.samples.device_augment import DeviceWarps
 
 
 def move_warps(warps: Warps, device: torch.device) -> DeviceWarps:

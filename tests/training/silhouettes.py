@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handmap.arrays import Bool, Float64
+from handmap.types.arrays import Bool, Float64
 from training.compiled import IntArray
 
 SIZE = 32

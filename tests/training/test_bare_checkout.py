@@ -14,7 +14,7 @@ SCRIPT = """
 import sys
 for name in {missing!r}:
     sys.modules[name] = None  # an import of it fails
-import training.__main__, training.train
+import training.__main__, training.trainer.train
 ours = [name for name in sys.modules if name.startswith("handmap.") and "site-packages" in str(sys.modules[name].__file__)]
 assert not ours, ours
 training.__main__.main()

@@ -1,0 +1,166 @@
+"""How sure a network is: what its maps and votes say of each joint and of the hand, and what that was found to mean in mm and in odds.
+
+The tables are a fact of the model: fitted where it is trained, carried in the bundle, applied here.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from handmap.types.arrays import Array, ArrayModule, Float32
+from handmap.types.values import JointsNormalised
+
+SIDE_LIMIT = 8.0  # a side that is surer than this says no more of a hand's being there
+
+
+class JointDoubt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How unsure the votes and maps are of a joint, as one number, and the error in mm to expect there.
+
+    The doubt is the sum of these weights times: ln(1 + spread of the joint's votes in mm), the value of its own map where it
+    landed and at that map's peak, and the means of the first and the last over all joints. Both columns rise; between rows
+    linear interpolation, beyond the ends constant.
+    """
+
+    doubt: tuple[float, ...]
+    expected_error_mm: tuple[float, ...]
+    spread: float = 1.0
+    landed: float = 0.0
+    peak: float = 0.0
+    hand_spread: float = 0.0
+    hand_peak: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_columns("doubt", self.doubt, "expected_error_mm", self.expected_error_mm)
+
+
+class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Log odds that a cube shows a hand: bias + weights times the mean of the maps' peaks, the mean over joints of
+    ln(1 + spread in mm), and how sure the network is of the hand's side, |logit| up to SIDE_LIMIT."""
+
+    bias: float
+    peak: float
+    spread: float = 0.0
+    side: float = 0.0
+
+
+class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a look into a cube tells, as fitted on samples that training does not see.
+
+    Of a joint: value of its own map where it landed (rising) and the error in mm to expect there (falling), or `joint_doubt`
+    in its place. Of the hand: mean over joints of their maps' peaks (rising) and the probability that the cube
+    shows a hand at all (rising), or `presence` in their place.
+    """
+
+    guidance: tuple[float, ...] = ()
+    expected_error_mm: tuple[float, ...] = ()
+    hand_peak: tuple[float, ...] = (0.0,)
+    hand_probability: tuple[float, ...] = (1.0,)  # a model without maps takes everything for a hand
+    joint_doubt: JointDoubt | None = None
+    presence: Presence | None = None
+
+    def __post_init__(self) -> None:
+        if self.joint_doubt is None:
+            _check_columns("guidance", self.guidance, "expected_error_mm", self.expected_error_mm)
+        elif self.guidance or self.expected_error_mm:
+            raise ValueError(
+                "confidence table: joint_doubt and guidance both say what error to expect; give one of them"
+            )
+        if self.presence is not None and self.hand_peak != (0.0,):
+            raise ValueError(
+                "confidence table: presence and hand_peak both say whether there is a hand; give one of them"
+            )
+        _check_columns("hand_peak", self.hand_peak, "hand_probability", self.hand_probability)
+
+    def refuse_missing(self, outputs: set[str]) -> None:
+        """Raises ValueError where the network does not give what the tables read, or gives a spread that none of them reads."""
+        if ("spread" in outputs) != (self.joint_doubt is not None):
+            has, lacks = ("joint_doubt", "output 'spread'") if self.joint_doubt else ("output 'spread'", "joint_doubt")
+            raise ValueError(f"confidence: there is {has} and no {lacks}; give both, or neither")
+        wanted = {"spread": self.presence and self.presence.spread, "side": self.presence and self.presence.side}
+        for name, weight in wanted.items():
+            if weight and name not in outputs:
+                raise ValueError(
+                    f"confidence.presence: gives {name!r} the weight {weight}, and the network has no such output; set it to 0"
+                )
+
+
+class Signals(NamedTuple):
+    """What a network says of its own answer, on the host: per joint ln(1 + spread in mm), its map's value where it landed and at its
+    peak, each (J,) and 0 where the network has no votes or maps; side is the logit of a right hand."""
+
+    log_spread: Float32
+    landed: Float32
+    peak: Float32
+    side: float
+
+    @property
+    def hand_peak(self) -> float:
+        """Mean of the maps' peaks: on hands it tells better than where joints landed, since a hidden joint lands low on a high map."""
+        return float(self.peak.mean())
+
+
+def read_signals(xp: ArrayModule, joints: JointsNormalised, cube_mm: float) -> Signals:
+    """The signals of what was seen in a cube of side cube_mm."""
+    count = joints.xyz.shape[0]
+    landed, peak, log_spread = guidance_at_joints(xp, joints), xp.zeros(count), xp.zeros(count)
+    if joints.guidance is not None:
+        peak = joints.guidance.reshape(count, -1).max(axis=1)
+    if joints.spread is not None:
+        spread_mm = xp.sqrt((joints.spread * joints.spread).sum(axis=1)) * np.float32(cube_mm / 2)
+        log_spread = xp.log1p(spread_mm)
+    return Signals(to_host(log_spread), to_host(landed), to_host(peak), joints.side)
+
+
+def guidance_at_joints(xp: ArrayModule, joints: JointsNormalised) -> Array:
+    """The value (J,) of each joint's own guidance map in the cell where the joint landed; 0 outside the map.
+
+    A network that is sure of a joint has put it where its map peaks (1); one that guesses lands low on it.
+    A model without maps gives 0 everywhere: its table then holds the one error that it has.
+    """
+    count = joints.xyz.shape[0]
+    if joints.guidance is None:
+        return xp.zeros(count, xp.float32)
+    size = joints.guidance.shape[-1]
+    cell = xp.floor((joints.xyz[:, :2] + 1) * np.float32(size / 2)).astype(xp.int32)  # (J, 2) column, row
+    inside = ((cell >= 0) & (cell < size)).all(axis=1)
+    column, row = xp.clip(cell, 0, size - 1).T
+    return xp.where(inside, joints.guidance[xp.arange(count), row, column], np.float32(0))
+
+
+def expected_errors_mm(signals: Signals, table: ConfidenceTable) -> Float32:
+    """Expected errors (J,) in mm of the joints."""
+    if table.joint_doubt is None:
+        return np.interp(signals.landed, table.guidance, table.expected_error_mm).astype(np.float32)
+    fit = table.joint_doubt
+    doubt = fit.spread * signals.log_spread + fit.landed * signals.landed + fit.peak * signals.peak
+    doubt = doubt + fit.hand_spread * signals.log_spread.mean() + fit.hand_peak * signals.hand_peak
+    expected_mm: Float32 = np.interp(doubt, fit.doubt, fit.expected_error_mm).astype(np.float32)
+    return expected_mm
+
+
+def hand_probability(signals: Signals, table: ConfidenceTable) -> float:
+    """The probability that the cube shows a hand."""
+    if table.presence is None:
+        return float(np.interp(signals.hand_peak, table.hand_peak, table.hand_probability))
+    fit = table.presence
+    side = min(abs(signals.side), SIDE_LIMIT)
+    log_odds = fit.bias + fit.peak * signals.hand_peak + fit.spread * float(signals.log_spread.mean()) + fit.side * side
+    return float(1 / (1 + np.exp(-log_odds)))
+
+
+def to_host(array: Array) -> Float32:
+    """The array as NumPy float32, brought over where it lies on a GPU."""
+    # CuPy arrays bring themselves over with get(); NumPy's are there already.
+    host: Float32 = array.get() if hasattr(array, "get") else np.asarray(array)
+    return host.astype(np.float32, copy=False)
+
+
+def _check_columns(name: str, values: tuple[float, ...], other: str, others: tuple[float, ...]) -> None:
+    if not values or len(values) != len(others):
+        raise ValueError(
+            f"confidence table: {len(values)} values of {name} and {len(others)} of {other}, wanted as many of each"
+        )
+    if any(later <= earlier for earlier, later in itertools.pairwise(values)):
+        raise ValueError(f"confidence table: {name} must rise")

@@ -1,0 +1,42 @@
+"""The golden samples of a bundle: what its graphs must compute, wherever they run."""
+
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from handmap.bundle.manifest import GOLDEN, Bundle
+from handmap.bundle.tensors import fix_batch
+from handmap.types.arrays import Float32
+from handmap.types.errors import BundleError
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Samples to compare an engine with: depth (N, 1, 128, 128), and the FP32 graph's joints (N, J, 3) for them."""
+
+    depth: Float32
+    joints: Float32
+
+
+def read_golden(bundle: Bundle) -> Golden:
+    """The golden samples of a bundle.
+
+    Raises BundleError if the file holds other arrays than the hand graph's.
+    """
+    path = bundle.path / GOLDEN
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            golden = Golden(arrays["depth"], arrays["joints"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BundleError(
+            f"bundle {str(bundle.path)!r}: {GOLDEN} holds no samples: {error}; export it again"
+        ) from error
+    count = len(golden.depth)
+    wanted = [fix_batch(bundle.hand.tensors, count).inputs[0].shape, (count, len(bundle.hand.joint_names), 3)]
+    if count == 0 or [golden.depth.shape, golden.joints.shape] != wanted:
+        raise BundleError(
+            f"bundle {str(bundle.path)!r}: {GOLDEN} has arrays of shapes {golden.depth.shape} and {golden.joints.shape}, "
+            f"wanted samples of {wanted[0][1:]} and {wanted[1][1:]}; export it again"
+        )
+    return golden

@@ -1,0 +1,218 @@
+"""The bundle: a folder with a manifest, the graphs of one trained model in several precisions, and golden samples.
+
+Whole or absent, never edited. The manifest is these structs, for writers and readers alike; unknown keys are refused.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from handmap.bundle.confidence import ConfidenceTable
+from handmap.bundle.tensors import Tensors
+from handmap.types.errors import BundleError
+
+MANIFEST: Final = "manifest.json"
+GOLDEN: Final = "golden.npz"
+FORMAT: Final = 1
+PRECISIONS: Final = ("fp32", "fp16", "int8")
+
+
+class Normalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Values of the input at the near face and far face of the cube and in the background."""
+
+    near: float
+    far: float
+    background: float
+
+
+class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a precision scored, and on what."""
+
+    dataset: str
+    mean_mm: float
+    frames: int
+
+
+class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a quantised graph may be used, and the figures that decided it."""
+
+    passed: bool
+    kind: str
+    mean_mm: float
+    p95_mm: float
+    limits: dict[str, float]
+    dataset: str
+    frames: int
+    found_drop: float = 0.0  # share of hands found, FP32 less INT8; without labels, of FP32's reports that INT8 has not
+    extra: float = 0.0  # of a palm graph: reports that FP32 has not, as a share of FP32's
+
+
+class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One ONNX file of a graph."""
+
+    file: str
+    sha256: str
+    bytes: int
+    accuracy: Accuracy | None = None
+    gate: Gate | None = None
+
+
+class Graph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One network: its contract and its precisions."""
+
+    tensors: Tensors
+    joint_names: tuple[str, ...]
+    cube_mm: float
+    cube_mm_range: tuple[float, float]
+    normalisation: Normalisation
+    precisions: dict[str, Precision]
+    confidence: ConfidenceTable
+
+    def __post_init__(self) -> None:
+        unknown = set(self.precisions) - set(PRECISIONS)
+        if not self.precisions or unknown:
+            raise ValueError(f"precisions must be some of {PRECISIONS}, found {tuple(self.precisions)}")
+        low, high = self.cube_mm_range
+        if not 0 < low <= self.cube_mm <= high:
+            raise ValueError(f"cube_mm must lie in cube_mm_range, found {self.cube_mm} and {self.cube_mm_range}")
+        joints = {tensor.shape[1:2] for tensor in self.tensors.outputs if tensor.name == "joints"}
+        if joints != {(len(self.joint_names),)}:
+            raise ValueError(f"{len(self.joint_names)} joint names for the output shapes {self.tensors.outputs}")
+        self.confidence.refuse_missing({tensor.name for tensor in self.tensors.outputs})
+
+
+class PalmGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The palm network, which reports hands in a whole frame: its contract, its precisions, and from which score on it means it."""
+
+    tensors: Tensors
+    precisions: dict[str, Precision]
+    least_score: float
+
+    def __post_init__(self) -> None:
+        unknown = set(self.precisions) - set(PRECISIONS)
+        if not self.precisions or unknown:
+            raise ValueError(f"precisions must be some of {PRECISIONS}, found {tuple(self.precisions)}")
+        if not 0 < self.least_score < 1:
+            raise ValueError(f"least_score must lie between 0 and 1, found {self.least_score}")
+
+
+class Graphs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The networks of a bundle by name."""
+
+    hand: Graph
+    palm: PalmGraph | None = None
+
+    def named(self) -> dict[str, Graph | PalmGraph]:
+        """Those that there are."""
+        return {"hand": self.hand} if self.palm is None else {"hand": self.hand, "palm": self.palm}
+
+
+class MadeFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a bundle comes from."""
+
+    checkpoint_sha256: str
+    commit: str
+    tools: dict[str, str]
+    opset: int
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of manifest.json."""
+
+    format: int
+    graphs: Graphs
+    golden_sha256: str
+    made_from: MadeFrom
+    records: dict[str, str] = {}  # sha256 of further files by name: how INT8 was calibrated, what it cost
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files were found to be what its manifest says."""
+
+    path: Path
+    manifest: Manifest
+    id: bytes  # first 8 bytes of the manifest's sha256
+
+    @property
+    def hand(self) -> Graph:
+        """The hand graph."""
+        return self.manifest.graphs.hand
+
+    @property
+    def palm(self) -> PalmGraph | None:
+        """The palm graph, where there is one."""
+        return self.manifest.graphs.palm
+
+    def graph_path(self, graph: str, precision: str) -> Path:
+        """The ONNX file of a graph in a precision.
+
+        Raises BundleError if the bundle has none.
+        """
+        graphs = self.manifest.graphs.named()
+        if graph not in graphs:
+            raise BundleError(
+                f"bundle {str(self.path)!r}: it has no graph {graph!r}, only {', '.join(graphs)}; export it with one"
+            )
+        found = graphs[graph].precisions
+        if precision not in found:
+            raise BundleError(
+                f"bundle {str(self.path)!r}: no {precision} file for graph {graph!r}, it has {', '.join(sorted(found))}; "
+                "ask for one of these, or export again"
+            )
+        return self.path / found[precision].file
+
+
+def read_bundle(path: Path) -> Bundle:
+    """The bundle at `path`, with every file hashed.
+
+    Raises BundleError if anything is missing, cut short or changed.
+    """
+    manifest_path = path / MANIFEST
+    content = _read(path, manifest_path.name)
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise BundleError(
+            f"bundle {str(path)!r}: {MANIFEST} is not a manifest of format {FORMAT}: {error}; export the bundle again"
+        ) from error
+    if manifest.format != FORMAT:
+        raise BundleError(
+            f"bundle {str(path)!r}: found format {manifest.format}, wanted format {FORMAT}; export the bundle again"
+        )
+    for graph in manifest.graphs.named().values():
+        for precision in graph.precisions.values():
+            _check_hash(path, precision.file, precision.sha256)
+    for name, wanted in {GOLDEN: manifest.golden_sha256, **manifest.records}.items():
+        _check_hash(path, name, wanted)
+    return Bundle(path, manifest, hashlib.sha256(content).digest()[:8])
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The bytes of manifest.json, the same for the same manifest."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
+
+
+def _check_hash(folder: Path, name: str, wanted: str) -> None:
+    found = hashlib.sha256(_read(folder, name)).hexdigest()
+    if found != wanted:
+        raise BundleError(
+            f"bundle {str(folder)!r}: {name} has sha256 {found[:16]}..., its manifest wants {wanted[:16]}...; "
+            "it was cut short or changed, copy or export the bundle again"
+        )
+
+
+def _read(folder: Path, name: str) -> bytes:
+    if Path(name).name != name:
+        raise BundleError(
+            f"bundle {str(folder)!r}: file name {name!r} in the manifest leads elsewhere; export the bundle again"
+        )
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"bundle {str(folder)!r}: {name} cannot be read ({error.strerror}); name the folder that `handmap export` wrote"
+        ) from error

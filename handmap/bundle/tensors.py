@@ -1,0 +1,44 @@
+"""Names, types and shapes of a graph's inputs and outputs: what a manifest states and an opened engine must have."""
+
+import msgspec
+
+from handmap.types.values import GUIDANCE_PX
+
+# What a hand graph may give; all but the joints may be missing.
+HAND_OUTPUTS = ("joints", "guidance", "side", "spread")
+
+
+def hand_output_shapes(batch: int, joints: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each output of a hand graph by name."""
+    return {
+        "joints": (batch, joints, 3),
+        "guidance": (batch, joints, GUIDANCE_PX, GUIDANCE_PX),
+        "side": (batch, 1),
+        "spread": (batch, joints, 3),
+    }
+
+
+class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tensor of a graph; a symbolic axis is written as its name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class Tensors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The inputs and outputs of a graph."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+def fix_batch(tensors: Tensors, batch: int) -> Tensors:
+    """The tensors with their first axis, the batch, set to a number."""
+    return Tensors(
+        tuple(_fix(tensor, batch) for tensor in tensors.inputs), tuple(_fix(t, batch) for t in tensors.outputs)
+    )
+
+
+def _fix(tensor: Tensor, batch: int) -> Tensor:
+    return Tensor(tensor.name, tensor.dtype, (batch, *tensor.shape[1:]))

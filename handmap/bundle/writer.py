@@ -1,0 +1,44 @@
+"""Writes bundles: the files and the manifest that names and hashes them, whole or not at all."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from handmap.bundle.manifest import GOLDEN, MANIFEST, Bundle, Manifest, Precision, encode_manifest
+from handmap.files.atomic import new_folder
+
+
+def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Writes the folder `out`, in place of one that stands there; `files` holds all but the manifest, by name."""
+    with new_folder(out) as folder:
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        (folder / MANIFEST).write_bytes(encode_manifest(manifest))
+
+
+def describe_file(name: str, content: bytes) -> Precision:
+    """The manifest's entry for the ONNX file of a precision."""
+    return Precision(name, hashlib.sha256(content).hexdigest(), len(content))
+
+
+def read_files(bundle: Bundle) -> dict[str, bytes]:
+    """Every file of a bundle but its manifest, by name: what a changed copy of it starts from."""
+    graphs = bundle.manifest.graphs.named().values()
+    names = [precision.file for graph in graphs for precision in graph.precisions.values()]
+    return {name: (bundle.path / name).read_bytes() for name in (*names, GOLDEN, *bundle.manifest.records)}
+
+
+def with_precisions(manifest: Manifest, precisions: Mapping[str, Precision], graph: str = "hand") -> Manifest:
+    """The manifest with these precisions of a graph set or replaced."""
+    found = manifest.graphs.named()[graph]
+    changed = msgspec.structs.replace(found, precisions={**found.precisions, **precisions})
+    graphs = msgspec.structs.replace(manifest.graphs, **{graph: changed})
+    return msgspec.structs.replace(manifest, graphs=graphs)
+
+
+def with_records(manifest: Manifest, records: Mapping[str, bytes]) -> Manifest:
+    """The manifest with these record files named and hashed."""
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in records.items()}
+    return msgspec.structs.replace(manifest, records={**manifest.records, **hashes})

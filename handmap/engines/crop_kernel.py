@@ -1,0 +1,113 @@
+"""The fused crop kernel as data: its source, the cubins shipped with it, and the parameters of each hand.
+
+Nothing here needs a GPU; `handmap.engines.gpu` loads and launches it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from handmap.geometry.crop import printing
+from handmap.types.values import CROP_PX, DepthFrame, View
+
+FOLDER: Final = Path(__file__).parent / "kernels"
+SOURCE: Final = "crop.cu"
+FACTS: Final = "crop.json"
+NAME: Final = "crop_hands"
+OPTIONS: Final = ("--std=c++17", "--fmad=false")  # no fused multiply-add, as NumPy
+THREADS: Final = 1024
+SHARED_BYTES: Final = CROP_PX * CROP_PX * 4  # the z-buffer
+
+# struct Hand of the source.
+HAND: Final = np.dtype(
+    [
+        ("window", np.uint64),
+        ("pitch", np.int32),
+        ("rows", np.int32),
+        ("columns", np.int32),
+        ("near", np.uint32),
+        ("far", np.uint32),
+        ("unit_mm", np.float32),
+        ("u_offset", np.float32),
+        ("v_offset", np.float32),
+        ("inverse_fx", np.float32),
+        ("inverse_fy", np.float32),
+        ("centre_mm", np.float32, 3),
+        ("cells_per_mm", np.float32),
+        ("half_cells", np.float32),
+        ("half_cube_mm", np.float32),
+        ("is_mirrored", np.int32),
+    ],
+    align=True,
+)
+
+
+class Cubin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The kernel as compiled for one GPU architecture."""
+
+    file: str
+    sha256: str
+    nvrtc: str
+
+
+class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the shipped cubins were made from; cubins by architecture, as sm_87."""
+
+    source_sha256: str
+    options: tuple[str, ...]
+    cubins: dict[str, Cubin]
+
+
+class Choice(NamedTuple):
+    """The shipped cubin to load, or None and why the source has to be compiled."""
+
+    cubin: Path | None
+    reason: str
+
+
+def choose_cubin(architecture: str, folder: Path = FOLDER) -> Choice:
+    """The cubin in `folder` for this architecture, if it was made from the very source beside it."""
+    try:
+        facts = msgspec.json.decode((folder / FACTS).read_bytes(), type=KernelFacts)
+        source = (folder / SOURCE).read_bytes()
+        found = facts.cubins.get(architecture)
+        content = (folder / found.file).read_bytes() if found else b""
+    except (OSError, msgspec.DecodeError) as error:
+        return Choice(None, f"{FACTS} cannot be used: {error}")
+    if found is None:
+        return Choice(None, f"none is shipped for {architecture}")
+    if facts.options != OPTIONS or facts.source_sha256 != hashlib.sha256(source).hexdigest():
+        return Choice(None, f"{SOURCE} is not what the cubins were made from")
+    if found.sha256 != hashlib.sha256(content).hexdigest():
+        return Choice(None, f"{found.file} is damaged")
+    return Choice(folder / found.file, f"made by NVRTC {found.nvrtc}")
+
+
+def hand_parameters(frame: DepthFrame, depth_address: int, pitch_px: int, views: Sequence[View]) -> NDArray[np.void]:
+    """HAND (len(views),) for a frame whose depth lies at depth_address, pitch_px pixels from row to row.
+
+    A cube that no point can fall into is all zero, as is an unused place in a batch: the kernel writes background.
+    """
+    hands = np.zeros(len(views), HAND)
+    for hand, view in zip(hands, views, strict=True):
+        centre = np.asarray(view.centre_mm, np.float32)
+        how = printing(frame, centre, view.cube_mm, CROP_PX)
+        if how.is_empty:
+            continue
+        hand["window"] = depth_address + (how.top * pitch_px + how.left) * frame.depth.dtype.itemsize
+        hand["pitch"] = pitch_px
+        hand["rows"], hand["columns"] = how.bottom - how.top, how.right - how.left
+        hand["near"], hand["far"] = how.near, how.far
+        hand["unit_mm"] = how.unit_mm
+        hand["u_offset"], hand["v_offset"] = how.u_offset, how.v_offset
+        hand["inverse_fx"], hand["inverse_fy"] = how.inverse_fx, how.inverse_fy
+        hand["centre_mm"] = centre
+        hand["cells_per_mm"], hand["half_cells"] = how.cells_per_mm, how.half_cells
+        hand["half_cube_mm"] = np.float32(view.cube_mm / 2)
+        hand["is_mirrored"] = view.is_mirrored
+    return hands

@@ -1,0 +1,95 @@
+"""What runs a graph, whatever the library behind it: one method, fixed batch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from handmap.bundle.tensors import Tensors
+from handmap.types.arrays import Array, Float32, Int32
+from handmap.types.values import DepthFrame, View
+
+
+@dataclass(frozen=True)
+class EngineOutput:
+    """joints (N, J, 3) float32 in half cube sides; guidance (N, J, 32, 32), side (N, 1) and spread (N, J, 3) float32, or None
+    where the model has none.
+
+    side is the logit of a right hand; spread the standard deviation of the votes for each joint, in half cube sides. The arrays
+    belong to the caller.
+    """
+
+    joints: Array
+    guidance: Array | None
+    side: Array | None = None
+    spread: Array | None = None
+
+    @staticmethod
+    def of(values: Mapping[str, Array]) -> "EngineOutput":
+        """The output tensors of a hand graph by name."""
+        return EngineOutput(values["joints"], values.get("guidance"), values.get("side"), values.get("spread"))
+
+
+class Engine(Protocol):
+    """A hand graph made ready for one batch size on one device."""
+
+    batch: int
+    precision: str
+    tensors: Tensors  # as the library reports them
+
+    def infer(self, depth: Array) -> EngineOutput:
+        """The output for depth (batch, 1, 128, 128) float32 in [-1, 1].
+
+        Raises EngineFailed if the library does.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees what the engine holds; it cannot be used afterwards."""
+        ...
+
+
+@runtime_checkable
+class ViewEngine(Engine, Protocol):
+    """A hand engine that crops on its own device: a frame and views in, joints out."""
+
+    def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
+        """The output for at most `batch` views, and how many pixels of each place's crop show anything (batch,).
+
+        Raises EngineFailed if the library does.
+        """
+        ...
+
+
+class PalmEngine(Protocol):
+    """A palm graph made ready for one frame at a time."""
+
+    precision: str
+    tensors: Tensors
+
+    def infer(self, depth_small: Array) -> Float32:
+        """palms (3, 24, 32) on the host for depth_small (96, 128); see `handmap.tracking.palm_view`.
+
+        Raises EngineFailed if the library does.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees what the engine holds; it cannot be used afterwards."""
+        ...
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The engines of one bundle; least_score is from which score on the palm graph means a hand."""
+
+    hand: Engine
+    palm: PalmEngine | None = None
+    least_score: float = 1.0
+
+    def close(self) -> None:
+        """Closes every engine."""
+        try:
+            self.hand.close()
+        finally:
+            if self.palm is not None:
+                self.palm.close()

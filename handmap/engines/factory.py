@@ -1,0 +1,146 @@
+"""Opens the engines that a configuration asks for; the one place that knows every backend by name."""
+
+import logging
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+import numpy as np
+
+from handmap.bundle.golden import Golden
+from handmap.bundle.manifest import Bundle
+from handmap.bundle.tensors import Tensors, fix_batch
+from handmap.engines.cache import BuilderOptions
+from handmap.engines.engine import Engine, Engines, PalmEngine
+from handmap.types.errors import BundleError, ConfigError
+
+LOG: Final = logging.getLogger("handmap.engines")
+
+
+class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What runs the networks on this device."""
+
+    backend: Literal["onnx", "tensorrt"] = "onnx"  # onnx: ONNX Runtime on the CPU; tensorrt: on the GPU of a board
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"  # as far as the bundle has it
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1  # of an ONNX engine
+    # onnx: what runs while TensorRT or its engine is not there, at a fraction of the rate; null: the daemon waits for the engine
+    fallback: Literal["onnx"] | None = None
+    use_ungated_int8: bool = False  # accepts an int8 graph whose accuracy nobody has measured, or that failed
+    # tensorrt: memory that a layer may ask for while its engine is built, MB; with another value it is another engine
+    workspace_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 512
+    cache_dir: Path | None = None  # of TensorRT engines; by default that of the service, or the user's
+
+
+def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
+    """Engines of the bundle for `batch` hands a call.
+
+    Raises BundleError if the bundle lacks the precision, ConfigError if that is an int8 graph without a passed gate,
+    DependencyError if the backend's library is missing, EngineUnusable if no TensorRT engine was built that can be loaded.
+    """
+    path = bundle.graph_path("hand", config.precision)
+    if config.precision == "int8" and not config.use_ungated_int8:
+        refuse_ungated(bundle)
+    hand = _open_hand(bundle, path, config, batch)
+    try:
+        _refuse_other_tensors(bundle, "hand", hand.tensors, batch, config.precision)
+        return Engines(hand, *_open_palm(bundle, config))
+    except BaseException:
+        hand.close()
+        raise
+
+
+def _open_hand(bundle: Bundle, path: Path, config: EngineConfig, batch: int) -> Engine:
+    # Each backend's library is loaded only where it is chosen.
+    if config.backend == "tensorrt":
+        from handmap.engines.gpu_engine import open_gpu_engine
+
+        options = BuilderOptions(config.workspace_mb)
+        return open_gpu_engine(bundle, config.precision, batch, options, config.cache_dir)
+    from handmap.engines.onnx_engine import open_onnx_engine
+
+    return open_onnx_engine(path, batch, config.threads, config.precision)
+
+
+def _open_palm(bundle: Bundle, config: EngineConfig) -> tuple[PalmEngine, float] | tuple[()]:
+    """The palm engine of the same precision, or of another that may be used; nothing where the bundle has no palm graph.
+
+    An int8 graph without a passed gate is passed over, not refused: the daemon runs as well, and hardly slower, with a better one.
+    Beside TensorRT it is fp32: it runs on the CPU, where nothing else is as quick (0.4 ms against 1.4 in int8).
+    """
+    if bundle.palm is None:
+        return ()
+    wanted = config.precision if config.backend == "onnx" else "fp32"
+    int8 = bundle.palm.precisions.get("int8")
+    has_passed = int8 is not None and int8.gate is not None and int8.gate.passed
+    usable = set(bundle.palm.precisions) - ({"int8"} if not (has_passed or config.use_ungated_int8) else set())
+    precision = next((one for one in (wanted, "fp16", "fp32") if one in usable), "fp32")
+    if wanted == "int8" and int8 is not None and "int8" not in usable:
+        reason = "no gate" if int8.gate is None else "failed its gate"
+        LOG.warning("palm_graph=%s instead_of=int8 reason=%r", precision, reason)
+    path = bundle.graph_path("palm", precision)
+    # The CPU's millisecond for a frame without hands is not worth an engine of its own on a GPU.
+    from handmap.engines.onnx_engine import open_onnx_palm_engine
+
+    palm = open_onnx_palm_engine(path, config.threads, precision)
+    _refuse_other_tensors(bundle, "palm", palm.tensors, 1, precision)
+    return palm, bundle.palm.least_score
+
+
+def _refuse_other_tensors(bundle: Bundle, graph: str, found: Tensors, batch: int, precision: str) -> None:
+    """Raises BundleError where an engine has other tensors than the manifest states, whatever their order."""
+    wanted = fix_batch(bundle.manifest.graphs.named()[graph].tensors, batch)
+    if found.inputs != wanted.inputs or set(found.outputs) != set(wanted.outputs):
+        raise BundleError(
+            f"bundle {str(bundle.path)!r}: the {precision} engine of the {graph} graph has tensors {_shown(found)}, "
+            f"its manifest states {_shown(wanted)}; export the bundle again"
+        )
+
+
+def refuse_ungated(bundle: Bundle) -> None:
+    """Raises ConfigError unless the bundle's int8 graph has passed its gate; says what the gate found and how to pass it."""
+    gate = bundle.hand.precisions["int8"].gate
+    if gate is not None and gate.passed:
+        return
+    found = (
+        "has not been through the accuracy gate"
+        if gate is None
+        else f"failed the accuracy gate (mean {gate.mean_mm:+.2f} mm, p95 {gate.p95_mm:+.2f} mm by {gate.kind} on {gate.dataset})"
+    )
+    raise ConfigError(
+        f"bundle {str(bundle.path)!r}: its int8 graph {found}; pass it with: handmap calibrate report --bundle B --data D --out B, "
+        "or set engine.precision to fp32 or fp16, or accept it with engine.use_ungated_int8: true"
+    )
+
+
+def _shown(tensors: Tensors) -> str:
+    return ", ".join(f"{t.name} {t.dtype} {t.shape}" for t in (*tensors.inputs, *tensors.outputs))
+
+
+def golden_distance_mm(engine: Engine, golden: Golden, cube_mm: float) -> float:
+    """Largest distance in mm of any joint of the golden samples between this engine and the bundle's record."""
+    worst = 0.0
+    for first in range(0, len(golden.depth), engine.batch):
+        depth = golden.depth[first : first + engine.batch]
+        filled = np.concatenate([depth, np.ones((engine.batch - len(depth), *depth.shape[1:]), np.float32)])
+        joints = engine.infer(filled).joints[: len(depth)]
+        away_mm = np.linalg.norm(joints - golden.joints[first : first + len(depth)], axis=-1) * (cube_mm / 2)
+        worst = max(worst, float(away_mm.max()))
+    return worst
+
+
+TOLERANCE_MM = {"fp32": 0.05, "fp16": 2.0, "int8": 12.0}
+
+
+def check_golden(engine: Engine, golden: Golden, bundle: Bundle) -> float:
+    """The golden distance in mm, refused where it is above the precision's tolerance.
+
+    Raises BundleError: the engine does not compute what the bundle's network does.
+    """
+    found_mm = golden_distance_mm(engine, golden, bundle.hand.cube_mm)
+    limit_mm = TOLERANCE_MM[engine.precision]
+    if not found_mm <= limit_mm:
+        raise BundleError(
+            f"bundle {str(bundle.path)!r}: the {engine.precision} engine is {found_mm:.3f} mm off the golden samples, "
+            f"wanted at most {limit_mm} mm; export or build it again"
+        )
+    return found_mm

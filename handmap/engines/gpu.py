@@ -1,0 +1,193 @@
+"""The GPU through CuPy: whether there is one, its streams and page-locked arrays, and the fused crop of all hands.
+
+Home of cupy; import this where a GPU was chosen, and call `open_gpu` first.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+
+from handmap.engines.crop_kernel import (
+    FOLDER,
+    HAND,
+    NAME,
+    OPTIONS,
+    SHARED_BYTES,
+    SOURCE,
+    THREADS,
+    choose_cubin,
+    hand_parameters,
+)
+from handmap.types.arrays import Array, ArrayModule
+from handmap.types.errors import DependencyError, EngineFailed
+from handmap.types.values import CROP_PX, DepthFrame, View
+
+try:
+    import cupy
+except ImportError as _error:
+    cupy, _missing = None, str(_error)
+
+log: Final = logging.getLogger("handmap.gpu")
+
+
+def open_gpu() -> ArrayModule:
+    """CuPy, on a machine with a GPU that it can use.
+
+    Raises DependencyError where there is no CuPy, no driver or no GPU.
+    """
+    if cupy is None:
+        raise DependencyError(
+            f"GPU: CuPy cannot be imported ({_missing}); install the extra of this board, jetpack6 or jetpack7, "
+            "or set engine.backend to onnx"
+        )
+    try:
+        cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise DependencyError(
+            f"GPU: CuPy {cupy.__version__} finds none that it can use ({error}); install NVIDIA's driver, "
+            "or set engine.backend to onnx"
+        ) from error
+    module: ArrayModule = cupy
+    return module
+
+
+def open_stream() -> Any:
+    """A stream that does not wait for the default one."""
+    return cupy.cuda.Stream(non_blocking=True)
+
+
+def pinned_empty(shape: int | tuple[int, ...], dtype: Any) -> Array:
+    """An uninitialised page-locked NumPy array; what is copied from and to it does not stop the host."""
+    count = int(np.prod(shape))
+    memory = cupy.cuda.alloc_pinned_memory(count * np.dtype(dtype).itemsize)
+    return np.ndarray(shape, dtype, buffer=memory)
+
+
+def copy_to_host(array: Array, host: Array, stream: Any) -> None:
+    """Puts a copy of a contiguous CuPy array to a page-locked one of the same size on a stream.
+
+    Of CuPy's own copies none can be recorded: it refuses them while a stream is capturing.
+    """
+    runtime = cupy.cuda.runtime
+    runtime.memcpyAsync(host.ctypes.data, array.data.ptr, array.nbytes, runtime.memcpyDeviceToHost, stream.ptr)
+
+
+@contextmanager
+def cuda_errors(what: str) -> Iterator[None]:
+    """Turns what CUDA and CuPy raise inside into EngineFailed, a sentence about `what`."""
+    failures = (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError, cupy.cuda.memory.OutOfMemoryError)
+    try:
+        yield
+    except failures as error:
+        raise EngineFailed(f"{what}: CUDA failed: {error}; see the kernel's log for NVRM or nvgpu") from error
+
+
+class FusedCrop:
+    """The crops of up to `batch` hands of one frame in one kernel launch, on fixed buffers.
+
+    out (batch, 1, 128, 128) float32 and filled (batch,) int32, how many pixels of each crop are not background, are CuPy
+    arrays that the object shares with its user; places without a view hold background and 0. For each frame: `set_frame`,
+    `set_views`, then `enqueue`, or a launch of a CUDA graph that recorded `enqueue`. What was enqueued must have ended
+    before the next `set_frame`.
+    """
+
+    def __init__(self, batch: int, out: Array | None = None) -> None:
+        """Allocates the buffers, all but `out` where it is given, and loads the kernel.
+
+        Raises DependencyError without a GPU, ValueError where `out` is not as above and contiguous.
+        """
+        gpu = open_gpu()
+        shape = (batch, 1, CROP_PX, CROP_PX)
+        if out is not None and not (out.shape == shape and out.dtype == np.float32 and out.flags.c_contiguous):
+            raise ValueError(f"fused crop: out must be contiguous float32 {shape}, found {out.dtype} {out.shape}")
+        self._kernel = load_crop_kernel()
+        self._uploads = open_stream()
+        self._uploaded: Array | None = None
+        self._frame: DepthFrame | None = None
+        self._depth: Array | None = None  # holds the memory that the parameters point to
+        with cuda_errors("fused crop: allocating its buffers"), self._uploads:
+            self._hands: Array = pinned_empty(batch, HAND)
+            self._hands[:] = np.zeros((), HAND)
+            self._hands_on_gpu = gpu.zeros(self._hands.nbytes, gpu.uint8)
+            self.filled: Array = gpu.zeros(batch, gpu.int32)
+            self.out: Array = gpu.ones(shape, gpu.float32) if out is None else out
+            self._uploads.synchronize()
+
+    def set_frame(self, frame: DepthFrame) -> None:
+        """Takes a frame, forgets the views. NumPy depth is copied to the GPU now; CuPy depth is read where it lies, so what
+        writes it must have ended.
+
+        Raises ValueError where the pixels of a CuPy row are not side by side, EngineFailed if CUDA does.
+        """
+        if isinstance(frame.depth, cupy.ndarray):
+            if frame.depth.strides[1] != frame.depth.itemsize:
+                raise ValueError(
+                    f"fused crop: pixels of a row must be side by side, found strides {frame.depth.strides}"
+                )
+            self._depth = frame.depth
+        else:
+            with cuda_errors("fused crop: copying a frame to the GPU"):
+                if self._uploaded is None or self._uploaded.shape != frame.depth.shape:
+                    self._uploaded = cupy.empty(frame.depth.shape, np.uint16)
+                self._uploaded.set(frame.depth, stream=self._uploads)
+                self._uploads.synchronize()
+            self._depth = self._uploaded
+        self._frame = frame
+        self.set_views(())
+
+    def set_views(self, views: Sequence[View]) -> None:
+        """What to crop from the frame, one view a place in the batch.
+
+        Raises ValueError for more views than places, or before the first frame.
+        """
+        if len(views) > len(self._hands) or self._frame is None or self._depth is None:
+            raise ValueError(
+                f"fused crop: {len(views)} views for {len(self._hands)} places, wanted a frame first and at most as many"
+            )
+        pitch_px = self._depth.strides[0] // self._depth.itemsize
+        self._hands[: len(views)] = hand_parameters(self._frame, self._depth.data.ptr, pitch_px, views)
+        self._hands[len(views) :] = np.zeros((), HAND)
+
+    def enqueue(self, stream: Any) -> None:
+        """Puts the crop on a stream: copies the parameters, launches the kernel; allocates nothing, so it can be recorded.
+
+        Raises EngineFailed if CUDA does.
+        """
+        with cuda_errors("fused crop"), stream:
+            cupy.cuda.runtime.memcpyAsync(
+                self._hands_on_gpu.data.ptr,
+                self._hands.ctypes.data,
+                self._hands.nbytes,
+                cupy.cuda.runtime.memcpyHostToDevice,
+                stream.ptr,
+            )
+            arguments = (self._hands_on_gpu, self.out, self.filled)
+            self._kernel((len(self._hands),), (THREADS,), arguments, shared_mem=SHARED_BYTES)
+
+
+def load_crop_kernel() -> Any:
+    """The crop kernel for the GPU in use: the shipped cubin where one fits, else compiled from its source.
+
+    Raises DependencyError if neither loads.
+    """
+    architecture = f"sm_{cupy.cuda.Device().compute_capability}"
+    choice = choose_cubin(architecture)
+    if choice.cubin is not None:
+        module = cupy.RawModule(path=str(choice.cubin))
+    else:  # CuPy adds -ftz=true: harmless, no value of a crop comes near 1e-38
+        module = cupy.RawModule(code=(FOLDER / SOURCE).read_text(), options=OPTIONS)
+    loaded_from = choice.cubin.name if choice.cubin else SOURCE
+    try:
+        kernel = module.get_function(NAME)
+        kernel.max_dynamic_shared_size_bytes = SHARED_BYTES  # more than the 48 KB that need no asking
+    # CUDA's driver refuses a cubin, or NVRTC is missing (both RuntimeError), or refuses the source.
+    except (RuntimeError, cupy.cuda.compiler.CompileException) as error:
+        raise DependencyError(
+            f"crop kernel: {loaded_from} does not load on {architecture} ({error}); update NVIDIA's driver, "
+            "or set engine.backend to onnx"
+        ) from error
+    log.info("crop kernel loaded_from=%s architecture=%s reason=%r", loaded_from, architecture, choice.reason)
+    return kernel

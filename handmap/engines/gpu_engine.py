@@ -1,0 +1,105 @@
+"""The hand engine of a board: TensorRT behind the fused crop, both as one CUDA graph; found in the cache of engines.
+
+Frames reach the GPU through one page-locked, device-mapped buffer, which the crop reads in place; or the camera has put them there.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+
+from handmap.bundle.manifest import Bundle
+from handmap.engines.cache import (
+    BuilderOptions,
+    StoredEngine,
+    WantedEngine,
+    describe_platform,
+    engine_cache_dir,
+    engine_key,
+    find_engine,
+    hold_engine,
+    tensorrt_build,
+)
+from handmap.engines.cuda_driver import read_device_facts
+from handmap.engines.device_engine import DeviceEngine
+from handmap.engines.engine import EngineOutput
+from handmap.engines.gpu import FusedCrop, cuda_errors
+from handmap.engines.mapped_memory import FrameBuffer, open_frame_buffers
+from handmap.engines.tensorrt_engine import load_tensorrt, open_tensorrt_engine
+from handmap.system.board import read_l4t_release
+from handmap.types.arrays import Array, Int32
+from handmap.types.values import DepthFrame, View
+
+LOG: Final = logging.getLogger("handmap.gpu")
+
+
+class GpuHandEngine:
+    """A device engine that crops by itself; keeps `handmap.engines.engine.ViewEngine`. One thread at a time uses it."""
+
+    def __init__(self, engine: DeviceEngine, crop: FusedCrop, held: IO[bytes] | None = None) -> None:
+        """`crop` writes into the engine's input; `held` keeps the cache from sweeping the engine's file."""
+        self.batch, self.precision, self.tensors = engine.batch, engine.precision, engine.tensors
+        self._engine, self._crop, self._held = engine, crop, held
+        self._frame: DepthFrame | None = None
+        self._buffer: FrameBuffer | None = None
+        engine.set_prelude(crop.enqueue)
+
+    def infer(self, depth: Array) -> EngineOutput:
+        """See `handmap.engines.engine.Engine`."""
+        return self._engine.infer(depth)
+
+    def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
+        """See `handmap.engines.engine.ViewEngine`; a frame is handed to the GPU once, however often it is looked into."""
+        if frame is not self._frame:
+            self._crop.set_frame(self._on_gpu(frame))
+            self._frame = frame
+        self._crop.set_views(views)
+        output = self._engine.replay()
+        with cuda_errors("fused crop: reading what it filled"):
+            filled: Int32 = self._crop.filled.get(stream=self._engine.stream)
+        return output, filled
+
+    def _on_gpu(self, frame: DepthFrame) -> DepthFrame:
+        """The frame where the GPU can read it; one that lies there already is left where it is."""
+        if not isinstance(frame.depth, np.ndarray):
+            return frame
+        if frame.on_gpu is not None:
+            return replace(frame, depth=frame.on_gpu)
+        if self._buffer is None or self._buffer.on_host.shape != frame.depth.shape:
+            (self._buffer,) = open_frame_buffers(frame.depth.shape, 1, LOG)
+        np.copyto(self._buffer.on_host, frame.depth)
+        return replace(frame, depth=self._buffer.on_gpu)
+
+    def close(self) -> None:
+        """Closes the engine and lets the cache have its file."""
+        try:
+            self._engine.close()
+        finally:
+            if self._held is not None:
+                self._held.close()
+
+
+def open_gpu_engine(
+    bundle: Bundle, precision: str, batch: int, options: BuilderOptions, cache_dir: Path | None
+) -> GpuHandEngine:
+    """The engine that `handmap build-engine` built of a bundle for this device with these options.
+
+    Raises EngineUnusable, with its cause and the command to build it, if there is none that may be loaded; DependencyError
+    without driver, TensorRT or CuPy.
+    """
+    device = read_device_facts()
+    trt = load_tensorrt()
+    platform = describe_platform(tensorrt_build(trt), device, read_l4t_release())
+    key = engine_key(bundle, precision, batch, platform, options)
+    wanted = WantedEngine(cache_dir or engine_cache_dir(), bundle.path.resolve(), precision, key)
+    stored: StoredEngine = find_engine(wanted)
+    held = hold_engine(stored)
+    try:
+        engine = open_tensorrt_engine(stored.path, batch, precision, trt)
+        return GpuHandEngine(engine, FusedCrop(batch, engine.input_buffer), held)
+    except BaseException:
+        held.close()
+        raise

@@ -1,0 +1,161 @@
+"""The engine on TensorRT, 10.3 to 11.4 by the same calls; with export/to_engine.py the home of tensorrt.
+
+Streams, buffers and graphs are in handmap/engines/device_engine.py.
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from handmap.bundle.tensors import Tensor, Tensors
+from handmap.engines import gpu
+from handmap.engines.cuda_driver import read_device_facts
+from handmap.engines.device_engine import DeviceEngine
+from handmap.engines.tensorrt_log import tensorrt_log
+from handmap.types.arrays import Array
+from handmap.types.errors import DependencyError, EngineFailed, ModelError
+
+INPUT: Final = "depth"
+# By the name of the trt.DataType: trt.nptype() raises for the types that NumPy lacks.
+DTYPES: Final = {"FLOAT": "float32", "HALF": "float16"}
+
+
+class TensorrtPlan:
+    """A deserialised plan and its execution context for one batch; keeps `handmap.engines.device_engine.DevicePlan`."""
+
+    def __init__(self, trt: ModuleType, engine_file: Path, batch: int) -> None:
+        """Raises EngineFailed if TensorRT refuses the file, ModelError if its tensors are not the contract's."""
+        self._log = tensorrt_log(trt)
+        self._log.take_lines()  # of whoever used the library before
+        # Each lives as long as the next needs it: runtime, plan, context.
+        self._runtime, self._plan = deserialise(trt, engine_file)
+        self._context = self._plan.create_execution_context()
+        if self._context is None:
+            raise EngineFailed(
+                f"engine {str(engine_file)!r}: TensorRT made no execution context{self.said()}; free memory of the GPU"
+            )
+        self._fix_batch(trt, engine_file, batch)
+        self._tensors = self._read_tensors(trt)
+        refuse_other_tensors(self._tensors, batch, engine_file)
+
+    @property
+    def tensors(self) -> Tensors:
+        """See `DevicePlan`."""
+        return self._tensors
+
+    def bind(self, buffers: dict[str, Array]) -> None:
+        """See `DevicePlan`."""
+        for name, buffer in buffers.items():
+            if not self._context.set_tensor_address(name, buffer.data.ptr):
+                raise EngineFailed(
+                    f"hand engine: TensorRT refused the buffer of tensor {name!r}{self.said()}; "
+                    "rebuild with: handmap build-engine"
+                )
+
+    def execute(self, stream: Any) -> None:
+        """See `DevicePlan`."""
+        if not self._context.execute_async_v3(stream.ptr):
+            raise EngineFailed(
+                f"hand engine: TensorRT enqueued no inference{self.said()}; rebuild with: handmap build-engine"
+            )
+
+    def said(self) -> str:
+        """See `DevicePlan`."""
+        return _said(self._log.take_lines())
+
+    def _fix_batch(self, trt: ModuleType, engine_file: Path, batch: int) -> None:
+        """A network with a symbolic batch keeps it in the plan as -1; the context wants the number."""
+        for name in self._names():
+            is_input = self._plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+            shape = tuple(self._plan.get_tensor_shape(name))
+            if is_input and -1 in shape and not self._context.set_input_shape(name, (batch, *shape[1:])):
+                raise ModelError(
+                    f"engine {str(engine_file)!r}: it does not take batch {batch}{self.said()}; "
+                    f"build one with: handmap build-engine --batch {batch}"
+                )
+
+    def _read_tensors(self, trt: ModuleType) -> Tensors:
+        inputs: list[Tensor] = []
+        outputs: list[Tensor] = []
+        for name in self._names():
+            is_input = self._plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+            shape = tuple(int(size) for size in self._context.get_tensor_shape(name))
+            tensor = Tensor(name, dtype_name(self._plan.get_tensor_dtype(name)), shape)
+            (inputs if is_input else outputs).append(tensor)
+        return Tensors(tuple(inputs), tuple(outputs))
+
+    def _names(self) -> list[str]:
+        return [self._plan.get_tensor_name(index) for index in range(self._plan.num_io_tensors)]
+
+
+def open_tensorrt_engine(engine_file: Path, batch: int, precision: str, trt: ModuleType | None = None) -> DeviceEngine:
+    """The engine of a plan that was built on this device, warmed up and recorded. `trt` is by default the module tensorrt.
+
+    Whether the file is whole, and for this TensorRT and GPU, is handmap/engines/cache.py's question, asked before.
+    Raises DependencyError without driver, TensorRT or CuPy, EngineFailed and ModelError as `TensorrtPlan` does.
+    """
+    read_device_facts()  # first: the runtime crashes the process where there is no driver
+    library = load_tensorrt() if trt is None else trt
+    gpu.open_gpu()
+    return DeviceEngine(TensorrtPlan(library, engine_file, batch), gpu, precision)
+
+
+def load_tensorrt() -> ModuleType:
+    """The module tensorrt.
+
+    Raises DependencyError where this Python does not have it.
+    """
+    try:
+        import tensorrt
+    except ImportError as error:
+        raise DependencyError(
+            f"engine: this Python has no TensorRT ({error}); on a Jetson: apt install python3-libnvinfer, and make the "
+            "environment with --system-site-packages (docs/jetson.md)"
+        ) from error
+    module: ModuleType = tensorrt
+    return module
+
+
+def deserialise(trt: ModuleType, engine_file: Path) -> tuple[Any, Any]:
+    """TensorRT's runtime, and the plan that it reads from a file. Ask for the driver first.
+
+    Raises EngineFailed, with TensorRT's own lines, if there is neither.
+    """
+    log = tensorrt_log(trt)
+    try:
+        content = engine_file.read_bytes()
+        runtime = trt.Runtime(log)
+    except (OSError, TypeError) as error:  # TypeError is pybind's for a factory that gives nothing
+        raise EngineFailed(
+            f"engine {str(engine_file)!r}: it cannot be opened ({error}){_said(log.take_lines())}; "
+            "rebuild with: handmap build-engine"
+        ) from error
+    plan = runtime.deserialize_cuda_engine(content)
+    if plan is None:
+        raise EngineFailed(
+            f"engine {str(engine_file)!r}: TensorRT {trt.__version__} cannot load its {len(content)} bytes"
+            f"{_said(log.take_lines())}; rebuild with: handmap build-engine"
+        )
+    return runtime, plan
+
+
+def refuse_other_tensors(found: Tensors, batch: int, engine_file: Path) -> None:
+    """Raises ModelError unless there is one input `depth` and an output `joints`, all float32 with this batch."""
+    tensors = (*found.inputs, *found.outputs)
+    names = [tensor.name for tensor in found.inputs], {tensor.name for tensor in found.outputs}
+    are_float32 = all(tensor.dtype == "float32" and tensor.shape[:1] == (batch,) for tensor in tensors)
+    if names[0] != [INPUT] or "joints" not in names[1] or not are_float32:
+        shown = ", ".join(f"{tensor.name} {tensor.dtype} {tensor.shape}" for tensor in tensors)
+        raise ModelError(
+            f"engine {str(engine_file)!r}: tensors found {shown}, wanted input {INPUT!r} and output 'joints', float32 with "
+            f"batch {batch}; build it again with: handmap build-engine --batch {batch}"
+        )
+
+
+def dtype_name(dtype: Any) -> str:
+    """The NumPy name of a trt.DataType, or TensorRT's own name where it is not in DTYPES."""
+    return DTYPES.get(dtype.name, str(dtype.name))
+
+
+def _said(lines: list[str]) -> str:
+    return f" (TensorRT: {' | '.join(lines)})" if lines else ""

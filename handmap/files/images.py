@@ -1,0 +1,89 @@
+"""Picture files: 16-bit depth PNGs in, 8-bit pictures out. Home of Pillow."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from handmap.types.arrays import Uint8, Uint16
+from handmap.types.errors import RecordingError
+
+
+def read_depth_png(path: Path) -> Uint16:
+    """The (height, width) uint16 values of a greyscale PNG with 16 bits a pixel.
+
+    Raises RecordingError if the file is not one.
+    """
+    return decode_depth_png(_read_bytes(path), str(path))
+
+
+def decode_depth_png(content: bytes, name: str) -> Uint16:
+    """The (height, width) uint16 values of the bytes of a 16-bit PNG; `name` stands in the error.
+
+    Raises RecordingError if the bytes are not one.
+    """
+    with _open(content, name) as image:
+        if image.mode not in ("I;16", "I;16B", "I"):
+            raise RecordingError(
+                f"depth image {name!r}: found pixels of kind {image.mode!r}, wanted 16-bit greyscale; "
+                "for the NYU colour coding set encoding: nyu"
+            )
+        return _values(image, name).astype(np.uint16)
+
+
+def read_colour_png(path: Path) -> Uint8:
+    """The (height, width, 3) uint8 values of an RGB picture.
+
+    Raises RecordingError if the file is not one.
+    """
+    with _open(_read_bytes(path), str(path)) as image:
+        if image.mode != "RGB":
+            raise RecordingError(
+                f"image {str(path)!r}: found pixels of kind {image.mode!r}, wanted 8-bit RGB; for 16-bit depth set "
+                "encoding: depth16"
+            )
+        return _values(image, str(path)).astype(np.uint8)
+
+
+def write_picture(path: Path, pixels: Uint8) -> None:
+    """Writes (height, width) grey or (height, width, 3) RGB uint8 pixels in the format of the file's ending."""
+    Image.fromarray(pixels).save(path)
+
+
+def encode_png(pixels: Uint8) -> bytes:
+    """The bytes of a PNG of (height, width) grey or (height, width, 3) RGB uint8 pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write_depth_png(path: Path, depth: Uint16) -> None:
+    """Writes (height, width) uint16 depth as a 16-bit greyscale PNG."""
+    Image.fromarray(depth).save(path, format="PNG")
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RecordingError(f"image {str(path)!r} cannot be read ({error.strerror}); name an existing file") from error
+
+
+def _open(content: bytes, name: str) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError as error:
+        raise RecordingError(f"image {name!r} is not a picture that can be read; write it as PNG again") from error
+    except Image.DecompressionBombError as error:
+        raise RecordingError(
+            f"image {name!r} is larger than any depth camera's ({error}); name a folder of frames"
+        ) from error
+
+
+def _values(image: Image.Image, name: str) -> Uint16 | Uint8:
+    """The pixels, decoded now: Pillow finds a truncated file only here."""
+    try:
+        return np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: what Pillow raises for a broken PNG chunk
+        raise RecordingError(f"image {name!r} is cut short or damaged ({error}); copy or record it again") from error

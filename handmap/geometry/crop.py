@@ -1,0 +1,161 @@
+"""From a depth frame to the network's view of one hand: an orthographic image of the cube around it, and back.
+
+The cube is axis-aligned in the camera frame. Points inside it are printed along z, the nearest wins by the raw integer
+depth (so neither order nor ties matter), and gaps one pixel wide are closed. The original HandMap lets the last writer win
+and leaves the holes.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from handmap.types.arrays import Array, ArrayModule
+from handmap.types.intrinsics import Intrinsics
+from handmap.types.values import CROP_PX, DepthFrame, HandCrop, View
+
+EMPTY = np.uint32(0xFFFFFFFF)  # deeper than any raw depth, so that minimum and maximum need no mask
+
+
+@dataclass(frozen=True)
+class Printing:
+    """How the points of one cube are printed: where in the image they can be, and the factors that place them.
+
+    The CUDA kernel (kernels/crop.cu) is given the same values, so that host and GPU cannot differ in them. Factors are float32.
+    """
+
+    near: int  # smallest and largest raw depth inside
+    far: int
+    top: int  # rows [top, bottom) and columns [left, right) of the image
+    bottom: int
+    left: int
+    right: int
+    unit_mm: np.float32
+    u_offset: np.float32  # from a column of the window to one about the optical axis
+    v_offset: np.float32
+    inverse_fx: np.float32
+    inverse_fy: np.float32
+    cells_per_mm: np.float32
+    half_cells: np.float32
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no point of any frame can fall into the cube."""
+        return self.near > self.far or self.top >= self.bottom or self.left >= self.right
+
+
+def crop_hand(
+    xp: ArrayModule, frame: DepthFrame, centre_mm: Array, cube_mm: float, is_mirrored: bool = False
+) -> HandCrop:
+    """The crop of the cube with full side cube_mm about centre_mm (3,), camera frame, mm; empty where no point falls."""
+    centre = np.asarray(centre_mm, np.float32)
+    raw = orthographic_raw(xp, frame, centre, cube_mm, CROP_PX)
+    if is_mirrored:
+        raw = raw[:, ::-1]
+    half = np.float32(cube_mm / 2)
+    z = raw.astype(xp.float32) * np.float32(frame.depth_unit_mm)
+    depth = xp.where(raw == EMPTY, np.float32(1), (z - centre[2]) / half)
+    return HandCrop(depth.astype(xp.float32), View(centre, cube_mm, is_mirrored))
+
+
+def orthographic_raw(xp: ArrayModule, frame: DepthFrame, centre_mm: Array, cube_mm: float, size_px: int) -> Array:
+    """Raw depth (size_px, size_px) uint32 of the nearest point in each cell of the cube, EMPTY where there is none."""
+    how = printing(frame, centre_mm, cube_mm, size_px)
+    zbuffer = xp.full(size_px * size_px, EMPTY, dtype=xp.uint32)
+    if how.is_empty:
+        return zbuffer.reshape(size_px, size_px)
+    window = frame.depth[how.top : how.bottom, how.left : how.right]
+    inside = xp.flatnonzero((window >= how.near) & (window <= how.far))
+    raw = window.reshape(-1)[inside]
+    inside, width = inside.astype(xp.int32), np.int32(how.right - how.left)
+    v = inside // width
+    u = inside - v * width  # a third of divmod's time
+    z = raw.astype(xp.float32) * how.unit_mm
+    x = (u.astype(xp.float32) + how.u_offset) * how.inverse_fx * z
+    y = (v.astype(xp.float32) + how.v_offset) * how.inverse_fy * z
+    column = xp.floor((x - centre_mm[0]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
+    row = xp.floor((y - centre_mm[1]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
+    # As unsigned numbers, what is below 0 is beyond size_px.
+    is_kept = (column.view(xp.uint32) < size_px) & (row.view(xp.uint32) < size_px)
+    cell = row * np.int32(size_px) + column
+    xp.minimum.at(zbuffer, cell[is_kept], raw[is_kept].astype(xp.uint32))
+    return close_holes(xp, zbuffer.reshape(size_px, size_px))
+
+
+def printing(frame: DepthFrame, centre_mm: Array, cube_mm: float, size_px: int) -> Printing:
+    """How the cube with full side cube_mm about centre_mm (3,) is printed on size_px x size_px cells."""
+    lens = frame.intrinsics
+    near, far = _raw_range(frame, float(centre_mm[2]), cube_mm / 2)
+    top, bottom, left, right = _window(frame, centre_mm, cube_mm / 2, near)
+    return Printing(
+        near=near,
+        far=far,
+        top=top,
+        bottom=bottom,
+        left=left,
+        right=right,
+        unit_mm=np.float32(frame.depth_unit_mm),
+        u_offset=np.float32(left - lens.cx_px),
+        v_offset=np.float32(top - lens.cy_px),
+        inverse_fx=np.float32(1 / lens.fx_px),
+        inverse_fy=np.float32(1 / lens.fy_px),
+        cells_per_mm=np.float32(size_px / cube_mm),
+        half_cells=np.float32(size_px / 2),
+    )
+
+
+def close_holes(xp: ArrayModule, raw: Array) -> Array:
+    """raw (H, W) uint32 with each empty pixel between two filled ones set to the farther; along rows, then along columns.
+
+    A sensor of 320x240 leaves such gaps beyond 0.45 m, one of 640x480 beyond 0.9 m.
+    """
+    closed = raw.copy()
+    middle = raw[:, 1:-1]
+    closed[:, 1:-1] = xp.where(middle == EMPTY, xp.maximum(raw[:, :-2], raw[:, 2:]), middle)
+    across = closed.copy()
+    middle = across[1:-1]
+    closed[1:-1] = xp.where(middle == EMPTY, xp.maximum(across[:-2], across[2:]), middle)
+    return closed
+
+
+def normalise_points(xp: ArrayModule, xyz_camera_mm: Array, view: View) -> Array:
+    """Points (..., 3) in half cube sides about the view's centre, x negated where it is mirrored."""
+    return (xyz_camera_mm - xp.asarray(view.centre_mm)) * _half_cube_sides(xp, view, inverse=True)
+
+
+def denormalise_points(xp: ArrayModule, xyz: Array, view: View) -> Array:
+    """Points (..., 3) in the camera frame, mm; the inverse of `normalise_points` to within float32 rounding."""
+    return xyz * _half_cube_sides(xp, view, inverse=False) + xp.asarray(view.centre_mm)
+
+
+def _half_cube_sides(xp: ArrayModule, view: View, inverse: bool) -> Array:
+    half = 2 / view.cube_mm if inverse else view.cube_mm / 2
+    return xp.asarray([-half if view.is_mirrored else half, half, half], dtype=xp.float32)
+
+
+def _raw_range(frame: DepthFrame, z_mm: float, half_mm: float) -> tuple[int, int]:
+    """Smallest and largest raw depth strictly inside the cube; 0 means "not measured" and is never inside."""
+    near = math.floor((z_mm - half_mm) / frame.depth_unit_mm) + 1
+    far = math.ceil((z_mm + half_mm) / frame.depth_unit_mm) - 1
+    return max(near, 1), min(far, 65535)
+
+
+def _window(frame: DepthFrame, centre_mm: Array, half_mm: float, near: int) -> tuple[int, int, int, int]:
+    """Rows [top, bottom) and columns [left, right) of the image that the cube can project to."""
+    lens: Intrinsics = frame.intrinsics
+    x, y, z = (float(value) for value in centre_mm)
+    near_mm = near * frame.depth_unit_mm
+    far_mm = max(z + half_mm, near_mm)
+    columns = [
+        edge / depth * lens.fx_px + lens.cx_px for edge in (x - half_mm, x + half_mm) for depth in (near_mm, far_mm)
+    ]
+    rows = [
+        edge / depth * lens.fy_px + lens.cy_px for edge in (y - half_mm, y + half_mm) for depth in (near_mm, far_mm)
+    ]
+    left, right = _clipped(min(columns), max(columns), lens.width_px)
+    top, bottom = _clipped(min(rows), max(rows), lens.height_px)
+    return top, bottom, left, right
+
+
+def _clipped(low: float, high: float, size: int) -> tuple[int, int]:
+    return max(math.floor(min(low, size)), 0), min(math.ceil(max(high, -1)) + 1, size)

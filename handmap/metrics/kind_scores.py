@@ -1,0 +1,148 @@
+"""Scores by kind, frames without a hand among them: what is found and published of still frames, each shown a few times."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from handmap.engines.engine import Engines
+from handmap.metrics.reliability import auroc, reliability
+from handmap.metrics.scores import found_errors_mm, joint_errors_mm, present
+from handmap.recording.datasets import KindFrame, LabelledFrame
+from handmap.system.timing import StageClock
+from handmap.tracking.follow import FollowSettings
+from handmap.tracking.look import look
+from handmap.tracking.search import map_palms, search
+from handmap.tracking.track import cube_centre
+from handmap.types.arrays import Bool, Float64
+from handmap.types.values import DepthFrame, Handedness, HandPose, View
+
+
+@dataclass(frozen=True)
+class HandResult:
+    """One frame with a hand: errors and expected errors (J,) in mm of what was published, the error with the cube put by the label.
+
+    is_side_right is None where no true hand was found; confidence is that of the look into the label's cube.
+    """
+
+    kind: str
+    error_mm: Float64
+    oracle_error_mm: Float64
+    expected_error_mm: Float64
+    is_visible: Bool
+    is_found: bool
+    is_right: bool
+    is_side_right: bool | None
+    confidence: float
+
+
+@dataclass(frozen=True)
+class EmptyResult:
+    """One frame without a hand: the greatest confidence of those published, None if none was; and that of the likeliest place."""
+
+    kind: str
+    published: float | None
+    confidence: float
+
+
+Result = HandResult | EmptyResult
+
+
+def score_frames(
+    frames: Iterable[KindFrame], engines: Engines, settings: FollowSettings, presentations: int
+) -> Iterator[Result]:
+    """The result of each frame alone; nothing is taken from its label."""
+    for shown in frames:
+        poses = present(shown.frame, engines, settings, presentations)
+        if shown.hands:
+            yield _score_hand(shown, poses, engines, settings)
+        else:
+            published = max((pose.confidence for pose in poses), default=None)
+            yield EmptyResult(shown.kind, published, _likeliest(shown.frame, engines, settings))
+
+
+def kind_summary(results: list[Result]) -> dict[str, object]:
+    """The figures of `handmap evaluate --json` for a set that is scored by kind."""
+    kinds = list(dict.fromkeys(result.kind for result in results))
+    hands = [result for result in results if isinstance(result, HandResult)]
+    empty = [result for result in results if isinstance(result, EmptyResult)]
+    found = [hand for hand in hands if hand.is_found]
+    expected = np.array([hand.expected_error_mm for hand in found]).ravel()
+    errors = np.array([hand.error_mm for hand in found]).ravel()
+    confidence = np.array([*(hand.confidence for hand in hands), *(result.confidence for result in empty)])
+    return {
+        **(_hand_figures(hands) if hands else {}),
+        "published_without_hand": _published(empty),
+        **reliability(expected, errors),
+        "auroc_hand": auroc(confidence, np.arange(len(confidence)) < len(hands)),
+        "frames": len(results),
+        "by_kind": {kind: _figures([result for result in results if result.kind == kind]) for kind in kinds},
+    }
+
+
+def _score_hand(shown: KindFrame, poses: list[HandPose], engines: Engines, settings: FollowSettings) -> HandResult:
+    """Against the hand that was published, where there are others; against the frame's own one if none of them was."""
+    own = shown.hands[0]
+    pairs = list(itertools.product(poses, shown.hands))
+    pose, truth = min(pairs, key=_apart_mm) if pairs else (None, own)
+    error_mm, is_found = found_errors_mm(pose.xyz_camera_mm if pose else None, truth.xyz_camera_mm)
+    is_side_right = pose.handedness is truth.handedness if pose is not None and is_found else None
+    expected = pose.expected_error_mm if pose else np.zeros(len(error_mm))
+    oracle_mm, confidence = _look_at(own, engines, settings)
+    return HandResult(
+        shown.kind, error_mm, oracle_mm, np.asarray(expected, np.float64), truth.is_visible, is_found,
+        truth.handedness is Handedness.RIGHT, is_side_right, confidence,
+    )  # fmt: skip
+
+
+def _apart_mm(pair: tuple[HandPose, LabelledFrame]) -> float:
+    pose, truth = pair
+    return float(joint_errors_mm(pose.xyz_camera_mm, truth.xyz_camera_mm).mean())
+
+
+def _look_at(truth: LabelledFrame, engines: Engines, settings: FollowSettings) -> tuple[Float64, float]:
+    """Error (J,) in mm and confidence of a look into the cube that the label puts, mirrored as it says."""
+    view = View(cube_centre(truth.xyz_camera_mm), settings.cube_mm, truth.handedness is Handedness.LEFT)
+    (seen,) = look(truth.frame, [view], engines.hand, settings, StageClock())
+    return joint_errors_mm(seen.xyz_camera_mm, truth.xyz_camera_mm), seen.confidence
+
+
+def _likeliest(frame: DepthFrame, engines: Engines, settings: FollowSettings) -> float:
+    """Confidence of the best place that palms and geometry propose, whatever it takes to be published; 0 where there is none."""
+    asked, clock = replace(settings, expects_hand=True, min_confidence=0.0), StageClock()
+    found = search(frame, [], map_palms(frame, engines, asked), engines, asked, clock)
+    return max((seen.confidence for seen in found), default=0.0)
+
+
+def _figures(results: list[Result]) -> dict[str, object]:
+    """Of one kind."""
+    hands = [result for result in results if isinstance(result, HandResult)]
+    if hands:
+        return {**_hand_figures(hands), "frames": len(hands)}
+    empty = [result for result in results if isinstance(result, EmptyResult)]
+    worst = max((result.published for result in empty if result.published is not None), default=None)
+    return {"published": _published(empty), "worst_confidence": worst, "frames": len(empty)}
+
+
+def _hand_figures(hands: list[HandResult]) -> dict[str, object]:
+    error = np.array([hand.error_mm for hand in hands])
+    is_visible = np.array([hand.is_visible for hand in hands], dtype=bool)
+    return {
+        "found": float(np.mean([hand.is_found for hand in hands])),
+        "mean_mm": float(error.mean()),
+        "visible_mean_mm": float(error[is_visible].mean()) if is_visible.any() else None,
+        "oracle_mean_mm": float(np.mean([hand.oracle_error_mm for hand in hands])),
+        "side_right": _side_share(hands, is_right=True),
+        "side_left": _side_share(hands, is_right=False),
+    }
+
+
+def _side_share(hands: list[HandResult], is_right: bool) -> float | None:
+    """How many of the found hands of one side are told to be of it."""
+    told = [hand.is_side_right for hand in hands if hand.is_right is is_right and hand.is_side_right is not None]
+    return float(np.mean(told)) if told else None
+
+
+def _published(empty: list[EmptyResult]) -> float | None:
+    return float(np.mean([result.published is not None for result in empty])) if empty else None

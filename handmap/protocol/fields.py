@@ -1,0 +1,127 @@
+"""What packet v1 is made of: its tables, sizes and enumerations. packet.py puts them to use; docs/protocol.md is the
+specification.
+"""
+
+import struct
+from enum import IntEnum, IntFlag
+from typing import Annotated, Final, NamedTuple, get_type_hints
+
+from handmap.types.joints import JOINT_COUNT
+
+MAGIC: Final = b"HMAP"
+MAJOR: Final = 0
+MINOR: Final = 1
+DEFAULT_PORT: Final = 5656
+MAX_PACKET_BYTES: Final = 1200  # stays below every sensible MTU, so that no packet is ever fragmented
+NO_BUNDLE: Final = bytes(8)
+
+
+class HeaderLayout(NamedTuple):
+    """The one table of the header: each field in order with its struct code, little-endian, no padding."""
+
+    magic: Annotated[bytes, "4s"]
+    major: Annotated[int, "B"]
+    minor: Annotated[int, "B"]
+    header_bytes: Annotated[int, "H"]
+    message_type: Annotated[int, "B"]
+    hand_count: Annotated[int, "B"]
+    joint_order: Annotated[int, "B"]
+    precision: Annotated[int, "B"]
+    incompatible: Annotated[int, "B"]
+    compatible: Annotated[int, "B"]
+    state: Annotated[int, "B"]
+    frame_of_reference: Annotated[int, "B"]
+    clock: Annotated[int, "B"]
+    timestamp_source: Annotated[int, "B"]
+    hand_bytes: Annotated[int, "H"]
+    stream_id: Annotated[int, "I"]
+    sequence: Annotated[int, "I"]
+    frame_number: Annotated[int, "I"]
+    capture_ns: Annotated[int, "q"]
+    publish_ns: Annotated[int, "q"]
+    bundle_id: Annotated[bytes, "8s"]
+
+
+class HandLayout(NamedTuple):
+    """The one table of what stands before the joints of each hand; 21 x (x, y, z, expected error) float32 follow."""
+
+    track_id: Annotated[int, "I"]
+    handedness: Annotated[int, "B"]
+    flags: Annotated[int, "B"]
+    reserved: Annotated[int, "H"]
+    handedness_confidence: Annotated[float, "f"]
+    confidence: Annotated[float, "f"]
+
+
+def codes(layout: type[HeaderLayout] | type[HandLayout]) -> dict[str, str]:
+    """The struct code of each field of a layout, in order."""
+    return {name: str(hint.__metadata__[0]) for name, hint in get_type_hints(layout, include_extras=True).items()}
+
+
+HEADER: Final = struct.Struct("<" + "".join(codes(HeaderLayout).values()))
+HAND: Final = struct.Struct("<" + "".join(codes(HandLayout).values()))
+CRC: Final = struct.Struct("<I")
+JOINTS_BYTES: Final = JOINT_COUNT * 4 * 4
+HEADER_BYTES: Final = HEADER.size
+HAND_BYTES: Final = HAND.size + JOINTS_BYTES
+CRC_BYTES: Final = CRC.size
+MAX_HANDS: Final = (MAX_PACKET_BYTES - HEADER_BYTES - CRC_BYTES) // HAND_BYTES
+# Bits of `incompatible` that this version can read; an unknown one means "you would misread me".
+KNOWN_INCOMPATIBLE: Final = 0
+
+
+class MessageType(IntEnum):
+    """What a packet says."""
+
+    JOINTS = 1  # one camera frame, with or without hands
+    HEARTBEAT = 2  # once a second whatever happens; carries the state and no hands
+
+
+class DaemonState(IntEnum):
+    """What the daemon is doing, in every packet."""
+
+    STARTING = 0
+    NO_CAMERA = 1
+    NO_HAND = 2
+    TRACKING = 3
+    DEGRADED = 4
+    STOPPING = 5
+
+
+class JointOrder(IntEnum):
+    """The order of the joints of a hand."""
+
+    HAND21 = 1
+
+
+class Precision(IntEnum):
+    """The arithmetic of the engine that found the joints."""
+
+    NONE = 0
+    FP32 = 1
+    FP16 = 2
+    INT8 = 3
+
+
+class ClockId(IntEnum):
+    """The clock that capture and publish times are read from, on the sender."""
+
+    MONOTONIC = 1
+    REALTIME = 2
+    PTP = 3
+
+
+class FrameOfReference(IntEnum):
+    """Where the origin of the joints lies."""
+
+    CAMERA = 0  # the depth camera's optical frame: x right, y down, z away
+    CONFIGURED = 1  # moved by a transform in the daemon's configuration
+
+
+class HandFlags(IntFlag):
+    """What is known of one hand."""
+
+    NONE = 0
+    VALID = 1  # at least half of the joints lie inside the image
+    TRACKED = 2  # followed from the frame before, not found anew
+    EXTRAPOLATED = 4  # moved forward in time to the publish time

@@ -1,0 +1,75 @@
+"""Labelled data sets by name: `synthetic:val`, `nyu:/path`. A part registers an opener in the entry-point group `handmap.recording.datasets`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol, runtime_checkable
+
+from handmap.types.arrays import Bool, Float32
+from handmap.types.errors import DatasetError
+from handmap.types.values import DepthFrame, Handedness
+
+GROUP = "handmap.datasets"
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """A depth frame and the true joints (J, 3) of one hand in the camera frame, mm; is_visible (J,) marks joints the camera sees."""
+
+    frame: DepthFrame
+    xyz_camera_mm: Float32
+    is_visible: Bool
+    handedness: Handedness
+
+
+@dataclass(frozen=True)
+class KindFrame:
+    """A depth frame of one kind and the hands in it: none, or the one that it is about, then others that are there too."""
+
+    kind: str
+    frame: DepthFrame
+    hands: tuple[LabelledFrame, ...]
+
+
+class Dataset(Protocol):
+    """A named sequence of labelled frames, in an order that never changes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def joint_names(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[LabelledFrame]: ...
+
+
+@runtime_checkable
+class KindDataset(Protocol):
+    """A data set that is scored by kind, frames without a hand among them; as a `Dataset` it is those with one, by their first hand."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def joint_names(self) -> tuple[str, ...]: ...
+
+    def kind_frames(self, most: int | None = None) -> Iterator[KindFrame]:
+        """All frames, or the first `most`, in an order that never changes; kinds take turns."""
+        ...
+
+    def count_frames(self) -> int:
+        """How many frames there are, those without a hand too."""
+        ...
+
+
+def open_dataset(name: str) -> Dataset:
+    """The data set called `kind:which`, opened by whatever part registered the kind.
+
+    Raises DatasetError if no part did, or the part refuses `which`.
+    """
+    kind, _, which = name.partition(":")
+    openers = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if kind not in openers:
+        known = ", ".join(sorted(openers)) or "none (is the package installed?)"
+        raise DatasetError(f"data set {name!r}: no installed part opens the kind {kind!r}; known kinds: {known}")
+    opener: Callable[[str], Dataset] = openers[kind].load()
+    return opener(which)

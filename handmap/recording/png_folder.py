@@ -1,0 +1,99 @@
+"""A folder of depth PNGs as a recording: sorted by name, one camera, the intrinsics in `intrinsics.yaml` beside them
+or given.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+import numpy as np
+
+from handmap.files.images import read_colour_png, read_depth_png
+from handmap.recording.datasets import LabelledFrame
+from handmap.system.config import read_config
+from handmap.types.arrays import Uint16
+from handmap.types.errors import ConfigError, RecordingError
+from handmap.types.intrinsics import Intrinsics
+from handmap.types.values import DepthFrame, TimestampSource
+
+INTRINSICS_FILE: Final = "intrinsics.yaml"
+# Bounds that no camera comes near keep out infinity and NaN, which YAML can write.
+Focal = Annotated[float, msgspec.Meta(gt=0, le=100_000)]
+Centre = Annotated[float, msgspec.Meta(ge=-100_000, le=100_000)]
+Unit = Annotated[float, msgspec.Meta(gt=0, le=1000)]
+Rate = Annotated[float, msgspec.Meta(ge=0.001, le=10_000)]
+
+
+class PngFolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the PNGs do not say themselves; encoding nyu means mm = 256 * green + blue."""
+
+    fx_px: Focal  # focal length across
+    fy_px: Focal  # and down
+    cx_px: Centre  # optical centre, from the left
+    cy_px: Centre  # and from the top
+    depth_unit_mm: Unit = 1.0  # of one step of the raw values
+    fps: Rate = 30.0  # frames a second
+    encoding: Literal["depth16", "nyu"] = "depth16"  # nyu: mm = 256 * green + blue
+
+
+class PngFolder:
+    """The frames of a folder, read one by one; iterate as often as you like."""
+
+    def __init__(self, path: Path, config: PngFolderConfig | None) -> None:
+        self.path = path
+        self._files = sorted(path.glob("*.png"))
+        if not self._files:
+            raise RecordingError(
+                f"recording {str(path)!r}: no metadata.yaml of a bag and no *.png in it; name a recording or a "
+                "folder of depth PNGs"
+            )
+        self._config = config or _read_beside(path)
+        self.fps = self._config.fps
+        self.depth_unit_mm = self._config.depth_unit_mm
+        height_px, width_px = self._read(self._files[0]).shape
+        c = self._config
+        self.intrinsics = Intrinsics(width_px, height_px, c.fx_px, c.fy_px, c.cx_px, c.cy_px)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[DepthFrame]:
+        for number, file in enumerate(self._files):
+            depth = self._read(file)
+            wanted = (self.intrinsics.height_px, self.intrinsics.width_px)
+            if depth.shape != wanted:
+                raise RecordingError(
+                    f"depth image {str(file)!r}: found size {depth.shape}, the first one of the folder has {wanted}; "
+                    "keep one size a folder"
+                )
+            capture_ns = round(number * 1e9 / self.fps)
+            yield DepthFrame(depth, self.depth_unit_mm, self.intrinsics, number, capture_ns, TimestampSource.RECORDING)
+
+    def endless(self) -> Iterator[DepthFrame]:
+        """The frames over and over, numbered from 0 each time."""
+        while True:
+            yield from self
+
+    def labelled(self) -> Iterator[LabelledFrame]:
+        """Raises RecordingError: PNGs carry no labels."""
+        raise RecordingError(
+            f"recording {str(self.path)!r}: a folder of PNGs has no joint labels; use a recording that `handmap "
+            "synthesize` wrote"
+        )
+
+    def _read(self, file: Path) -> Uint16:
+        if self._config.encoding == "depth16":
+            return read_depth_png(file)
+        colour = read_colour_png(file).astype(np.uint16)  # (H, W, 3)
+        return colour[..., 1] * np.uint16(256) + colour[..., 2]
+
+
+def _read_beside(path: Path) -> PngFolderConfig:
+    beside = path / INTRINSICS_FILE
+    if not beside.exists():
+        raise ConfigError(
+            f"recording {str(path)!r}: no {INTRINSICS_FILE} beside the PNGs and none given; write one with fx_px, "
+            "fy_px, cx_px, cy_px and depth_unit_mm"
+        )
+    return read_config(beside, PngFolderConfig)

@@ -1,0 +1,174 @@
+"""Writes a recording: a ROS 2 bag (MCAP, zstd) that any ROS 2 tool opens; whole or absent. reader.py reads it back.
+
+Lossless: 16UC1 where a unit is 1 mm, else 32FC1 metres with the unit on a topic of ours. Labels are a point cloud, so
+that any ROS 2 tool shows them.
+"""
+
+import os
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from handmap.files.atomic import new_folder
+from handmap.recording.datasets import LabelledFrame
+from handmap.recording.ros_messages import (
+    CAMERA_INFO,
+    DEPTH_TOPIC,
+    FLOAT64,
+    FRAME_ID,
+    IMAGE,
+    INFO_TOPIC,
+    JOINT_FIELDS,
+    JOINT_STEP_BYTES,
+    JOINTS_TOPIC,
+    POINT_CLOUD,
+    UNIT_TOPIC,
+    metres_from_depth,
+    pack_joints,
+)
+from handmap.types.errors import RecordingError
+from handmap.types.intrinsics import Intrinsics
+from handmap.types.joints import JOINT_COUNT
+from handmap.types.values import DepthFrame
+
+
+class RecordingWriter:
+    """Writes one recording: whole under its name when the `with` block ends well, absent otherwise.
+
+    Frame times become ROS stamps after adding epoch_offset_ns (0 keeps synthetic recordings the same bytes every time).
+    Raises RecordingError if the path is taken or the disk is full.
+    """
+
+    def __init__(self, path: Path, intrinsics: Intrinsics, depth_unit_mm: float, epoch_offset_ns: int = 0) -> None:
+        self._path = path
+        self._intrinsics = intrinsics
+        self._unit_mm = depth_unit_mm
+        self._epoch_offset_ns = epoch_offset_ns
+        self._store = get_typestore(Stores.ROS2_HUMBLE)
+        self._stack = ExitStack()
+        self._connections: dict[str, Connection] = {}
+
+    def __enter__(self) -> "RecordingWriter":
+        if os.path.lexists(self._path):
+            raise RecordingError(
+                f"recording {str(self._path)!r} exists already and is never overwritten; remove it or choose another "
+                "name"
+            )
+        try:
+            self._folder = self._stack.enter_context(new_folder(self._path))
+            # A folder of the final name inside the temporary one: the bag's metadata carries the name of its file.
+            self._writer = Writer(self._folder / self._path.name, version=8, storage_plugin=StoragePlugin.MCAP)
+            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+            self._writer.open()
+        except OSError as error:
+            self._stack.close()
+            raise self._failed(error) from error
+        return self
+
+    def write(self, frame: DepthFrame) -> None:
+        """Adds a frame, whose intrinsics and unit must be those of the recording."""
+        if frame.intrinsics != self._intrinsics or frame.depth_unit_mm != self._unit_mm:
+            raise RecordingError(
+                f"recording {str(self._path)!r}: frame {frame.frame_number} has other intrinsics or another unit; "
+                "begin a new recording"
+            )
+        stamp_ns = frame.capture_ns + self._epoch_offset_ns
+        header = self._header(stamp_ns)
+        height, width = frame.depth.shape
+        if self._unit_mm == 1.0:
+            encoding, values = "16UC1", frame.depth.astype("<u2")
+        else:
+            encoding, values = "32FC1", metres_from_depth(frame.depth, self._unit_mm).astype("<f4")
+            self._put(UNIT_TOPIC, FLOAT64, stamp_ns, data=self._unit_mm)
+        pixels = np.ascontiguousarray(values).view(np.uint8).reshape(-1)
+        self._put(INFO_TOPIC, CAMERA_INFO, stamp_ns, **self._camera_info(header))
+        step = len(pixels) // height
+        self._put(
+            DEPTH_TOPIC,
+            IMAGE,
+            stamp_ns,
+            header=header,
+            height=height,
+            width=width,
+            encoding=encoding,
+            is_bigendian=0,
+            step=step,
+            data=pixels,
+        )
+
+    def write_labelled(self, labelled: LabelledFrame) -> None:
+        """Adds a frame with its joints."""
+        stamp_ns = labelled.frame.capture_ns + self._epoch_offset_ns
+        field = self._store.types["sensor_msgs/msg/PointField"]
+        data = pack_joints(labelled.xyz_camera_mm, labelled.is_visible, labelled.handedness)
+        self._put(
+            JOINTS_TOPIC, POINT_CLOUD, stamp_ns, header=self._header(stamp_ns), height=1, width=JOINT_COUNT,
+            fields=[field(name=name, offset=offset, datatype=kind, count=1) for name, offset, kind in JOINT_FIELDS],
+            is_bigendian=False, point_step=JOINT_STEP_BYTES, row_step=len(data), data=data, is_dense=True,
+        )  # fmt: skip
+        self.write(labelled.frame)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            try:
+                self._finish()
+            except OSError as failure:
+                self._abandon(failure)
+                raise self._failed(failure) from failure
+        else:
+            self._abandon(error)
+
+    def _finish(self) -> None:
+        """Closes the bag, moves it out of its inner folder, makes it durable and gives it its name."""
+        self._writer.close()
+        for file in (self._folder / self._path.name).iterdir():
+            file.rename(self._folder / file.name)
+        (self._folder / self._path.name).rmdir()
+        self._stack.close()
+
+    def _abandon(self, error: BaseException | None) -> None:
+        """Removes what was written; a full disk makes the last flush fail again, which says nothing new."""
+        with suppress(OSError):
+            self._writer.abort()
+        with suppress(OSError):
+            self._stack.__exit__(type(error) if error else None, error, None)
+
+    def _put(self, topic: str, msgtype: str, stamp_ns: int, **fields: Any) -> None:
+        message = self._store.types[msgtype](**fields)
+        try:
+            if topic not in self._connections:
+                self._connections[topic] = self._writer.add_connection(topic, msgtype, typestore=self._store)
+            self._writer.write(self._connections[topic], stamp_ns, self._store.serialize_cdr(message, msgtype))
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _header(self, stamp_ns: int) -> Any:
+        time = self._store.types["builtin_interfaces/msg/Time"](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+        return self._store.types["std_msgs/msg/Header"](stamp=time, frame_id=FRAME_ID)
+
+    def _camera_info(self, header: Any) -> dict[str, Any]:
+        i = self._intrinsics
+        region = self._store.types["sensor_msgs/msg/RegionOfInterest"](
+            x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+        )
+        k = np.array([i.fx_px, 0, i.cx_px, 0, i.fy_px, i.cy_px, 0, 0, 1], np.float64)
+        p = np.array([i.fx_px, 0, i.cx_px, 0, 0, i.fy_px, i.cy_px, 0, 0, 0, 1, 0], np.float64)
+        return {
+            "header": header, "height": i.height_px, "width": i.width_px,
+            "distortion_model": "plumb_bob", "d": np.zeros(5),
+            "k": k, "r": np.eye(3).reshape(-1), "p": p, "binning_x": 0, "binning_y": 0, "roi": region,
+        }  # fmt: skip
+
+    def _failed(self, error: OSError) -> RecordingError:
+        return RecordingError(
+            f"recording {str(self._path)!r} cannot be written ({error.strerror or error}); free space or choose "
+            "another place; nothing was left behind"
+        )

@@ -1,0 +1,109 @@
+"""The One-Euro filter on joints in the camera frame: steady while a hand rests, quick while it moves; and prediction from it.
+
+Casiez, Roussel and Vogel, "1 € Filter", CHI 2012: exponential smoothing whose cutoff rises with the speed. Here the speed of a joint
+is the length of its velocity, so that the result does not depend on how the camera is turned, and the velocity is that of the raw
+joints, as in the authors' later code: from the smoothed ones, as in the paper, it would be too high by what they lag. What is
+filtered is what is published: tracking goes on from the raw joints.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, TypeAlias
+
+import msgspec
+import numpy as np
+
+from handmap.types.arrays import Array, Float32
+from handmap.types.values import HandPose
+
+
+class SmoothingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How joints are smoothed and predicted; the defaults are measured in docs/measured/smoothing.md.
+
+    A higher min_cutoff_hz lags less and rests less steadily; beta adds that many Hz of cutoff per mm/s of a joint's speed. With
+    extrapolate, joints are moved on to the time at which they are published, by at most most_extrapolation_ms.
+    """
+
+    enabled: bool = True  # false: joints go out as the network gave them
+    min_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = (
+        0.5  # of a joint at rest; higher: less lag, more jitter
+    )
+    beta: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.15  # Hz of cutoff for each mm/s of a joint's speed
+    derivative_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = 4.0  # of the speed itself
+    extrapolate: bool = False  # true: joints are moved on to the time at which they are published, and marked so
+    most_extrapolation_ms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 30.0  # and no further than this
+
+    def __post_init__(self) -> None:
+        if self.extrapolate and not self.enabled:
+            raise ValueError(
+                "extrapolate needs the velocity of the smoothed joints, found enabled: false; set enabled: true"
+            )
+
+
+@dataclass(frozen=True)
+class JointFilter:
+    """What is remembered of one track at capture_ns: joints (J, 3) as the network gave them and smoothed, mm, and their smoothed
+    velocities (J, 3) mm/s, all in the camera frame."""
+
+    track_id: int
+    capture_ns: int
+    raw_mm: Float32
+    xyz_camera_mm: Float32
+    velocity_mm_s: Float32
+
+
+Filters: TypeAlias = tuple[JointFilter, ...]
+
+NO_FILTERS: Filters = ()
+
+
+def smooth(poses: Sequence[HandPose], filters: Filters, settings: SmoothingConfig) -> tuple[list[HandPose], Filters]:
+    """The poses with smoothed joints, and the filters to hand to the next call; a track that is not among the poses is forgotten."""
+    if not settings.enabled:
+        return list(poses), NO_FILTERS
+    known = {one.track_id: one for one in filters}
+    after = tuple(_filtered(pose, known.get(pose.track_id), settings) for pose in poses)
+    smoothed = [replace(pose, xyz_camera_mm=one.xyz_camera_mm) for pose, one in zip(poses, after, strict=True)]
+    return smoothed, after
+
+
+def extrapolate(
+    poses: Sequence[HandPose], filters: Filters, publish_ns: int, settings: SmoothingConfig
+) -> list[HandPose]:
+    """The poses moved on to publish_ns (CLOCK_MONOTONIC) and marked as extrapolated; as they are where that is not asked for.
+
+    `filters` are those that `smooth` gave with the poses. capture_ns stays the time of the frame that the poses come from.
+    """
+    if not settings.extrapolate:
+        return list(poses)
+    velocities = {one.track_id: one.velocity_mm_s for one in filters}
+    return [_moved_on(pose, velocities.get(pose.track_id), publish_ns, settings) for pose in poses]
+
+
+def _filtered(pose: HandPose, before: JointFilter | None, settings: SmoothingConfig) -> JointFilter:
+    """The filter after this pose; a new one where there is none, or where the clock stood still or went back."""
+    raw_mm = pose.xyz_camera_mm
+    if before is None or pose.capture_ns <= before.capture_ns:
+        return JointFilter(pose.track_id, pose.capture_ns, raw_mm, raw_mm, np.zeros_like(raw_mm))
+    elapsed_s = (pose.capture_ns - before.capture_ns) / 1e9
+    newest = (raw_mm - before.raw_mm) / np.float32(elapsed_s)
+    share = _new_share(settings.derivative_cutoff_hz, elapsed_s)
+    velocity = before.velocity_mm_s + share * (newest - before.velocity_mm_s)
+    speed_mm_s = np.linalg.norm(velocity, axis=-1, keepdims=True)  # (J, 1)
+    cutoff_hz = settings.min_cutoff_hz + settings.beta * speed_mm_s
+    xyz_mm = before.xyz_camera_mm + _new_share(cutoff_hz, elapsed_s) * (raw_mm - before.xyz_camera_mm)
+    return JointFilter(pose.track_id, pose.capture_ns, raw_mm, xyz_mm.astype(np.float32), velocity.astype(np.float32))
+
+
+def _new_share(cutoff_hz: float | Float32, elapsed_s: float) -> Array:
+    """The weight of the newest value in exponential smoothing, for each cutoff: 1 / (1 + tau / T) with tau = 1 / (2 pi cutoff)."""
+    return 1 / (1 + 1 / (2 * math.pi * cutoff_hz * elapsed_s))
+
+
+def _moved_on(pose: HandPose, velocity_mm_s: Float32 | None, publish_ns: int, settings: SmoothingConfig) -> HandPose:
+    ahead_s = min((publish_ns - pose.capture_ns) / 1e9, settings.most_extrapolation_ms / 1e3)
+    if velocity_mm_s is None or ahead_s <= 0:
+        return pose
+    xyz_mm = (pose.xyz_camera_mm + velocity_mm_s * np.float32(ahead_s)).astype(np.float32)
+    return replace(pose, xyz_camera_mm=xyz_mm, is_extrapolated=True)

@@ -1,0 +1,110 @@
+"""Tracks: what is remembered of a hand from one frame to the next, where it will be looked for, and which hand it is."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from handmap.types.arrays import Float32
+from handmap.types.joints import KNUCKLES, WRIST
+from handmap.types.values import Handedness
+
+MEMORY_S = 0.1  # older motion says nothing of where a hand is now
+TOP_SPEED_MM_S = 4000.0  # a fast wave; anything above it is a jump of the estimate, not of the hand
+NEW_SHARE = 0.6  # weight of the newest displacement in the velocity
+SIDE_LIMIT = 12.0  # a belief never becomes so sure that a second of contrary evidence cannot change it
+SIDE_MEMORY = 0.97  # of the belief kept from frame to frame
+ONE_LOOK_LIMIT = 2.0  # no single look says more than odds of 7 to 1: looks of one pose err together
+SIZE_FRAMES = 60  # over which a hand's size is averaged: one to two seconds
+PALM_MM = 99.2  # from the wrist to the four knuckles, mean of the hand that the model was made with
+
+
+@dataclass(frozen=True)
+class Track:
+    """One hand: its cube centre (3,) and velocity (3,) in the camera frame, mm and mm/s, at the time of its last frame.
+
+    right is the log odds of its being a right hand; palm_mm the mean length of its palm over the frames so far.
+    """
+
+    track_id: int
+    centre_mm: Float32
+    velocity_mm_s: Float32
+    capture_ns: int
+    frames: int
+    right: float = 0.0
+    palm_mm: float = PALM_MM
+    evidence: float = 0.0  # mean of late of what spoke for a hand when the palm graph was asked; at first neither
+
+    @property
+    def handedness(self) -> Handedness:
+        """The likelier hand; a right one where nothing was seen of it."""
+        return Handedness.RIGHT if self.right >= 0 else Handedness.LEFT
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """All hands tracked now, those that were lost a moment ago, and the id that the next new one gets.
+
+    Ids are never used again.
+    """
+
+    active: tuple[Track, ...]
+    next_id: int
+    hidden: tuple[Track, ...] = ()
+    missing: int = 0  # frames in a row in which a hand was missing
+
+
+NO_TRACKS = Tracks((), 1)
+
+
+def cube_centre(xyz_camera_mm: Float32) -> Float32:
+    """The centre (3,) of the bounding box of the joints (J, 3): where the cube of the next frame is put."""
+    low, high = xyz_camera_mm.min(axis=0), xyz_camera_mm.max(axis=0)
+    centre: Float32 = ((low + high) / 2).astype(np.float32)
+    return centre
+
+
+def palm_length_mm(xyz_camera_mm: Float32) -> float:
+    """Mean distance of the four fingers' knuckles from the wrist: the size of a hand, whatever its pose; joints are hand21."""
+    return float(np.linalg.norm(xyz_camera_mm[list(KNUCKLES[1:])] - xyz_camera_mm[WRIST], axis=1).mean())
+
+
+def predicted_centre(track: Track, capture_ns: int) -> Float32:
+    """Where the cube is put in a frame captured at capture_ns: straight on from the last, for at most MEMORY_S."""
+    elapsed_s = min(max((capture_ns - track.capture_ns) / 1e9, 0.0), MEMORY_S)
+    centre: Float32 = (track.centre_mm + track.velocity_mm_s * np.float32(elapsed_s)).astype(np.float32)
+    return centre
+
+
+def start_track(track_id: int, centre_mm: Float32, capture_ns: int) -> Track:
+    """A hand just found, at rest as far as is known."""
+    return Track(track_id, centre_mm, np.zeros(3, np.float32), capture_ns, frames=1)
+
+
+def continue_track(track: Track, centre_mm: Float32, capture_ns: int) -> Track:
+    """The track with the newest centre; the velocity follows it and forgets after a gap or a clock that stood still."""
+    elapsed_s = (capture_ns - track.capture_ns) / 1e9
+    velocity = np.zeros(3, np.float32)
+    if 0 < elapsed_s <= MEMORY_S:
+        newest = (centre_mm - track.centre_mm) / np.float32(elapsed_s)
+        if float(np.linalg.norm(newest)) <= TOP_SPEED_MM_S:
+            velocity = (NEW_SHARE * newest + (1 - NEW_SHARE) * track.velocity_mm_s).astype(np.float32)
+    return replace(track, centre_mm=centre_mm, velocity_mm_s=velocity, capture_ns=capture_ns, frames=track.frames + 1)
+
+
+def observe_hand(track: Track, right: float, xyz_camera_mm: Float32) -> Track:
+    """The track after a look that gave these log odds of a right hand and these joints (J, 3), mm."""
+    newest = min(max(right, -ONE_LOOK_LIMIT), ONE_LOOK_LIMIT)
+    belief = min(max(SIDE_MEMORY * track.right + newest, -SIDE_LIMIT), SIDE_LIMIT)
+    share = 1 / min(track.frames, SIZE_FRAMES)
+    palm_mm = track.palm_mm + share * (palm_length_mm(xyz_camera_mm) - track.palm_mm)
+    return replace(track, right=belief, palm_mm=palm_mm)
+
+
+def scaled_cube_mm(track: Track, cube_mm: float, limits_mm: tuple[float, float]) -> float:
+    """The side of the cube that shows this hand as large as the model's own, within the limits that it was trained for.
+
+    The model's own until the size has been averaged over SIZE_FRAMES frames.
+    """
+    if track.frames < SIZE_FRAMES:
+        return cube_mm
+    return min(max(cube_mm * track.palm_mm / PALM_MM, limits_mm[0]), limits_mm[1])

@@ -1,0 +1,1 @@
+"""Frozen values that every other room speaks in: depth frames, views, poses, joints, intrinsics, array types, errors."""

@@ -1,0 +1,1 @@
+"""Depth cameras: what the daemon asks of one, the RealSense, the replay of a recording, and how the configured one is opened."""

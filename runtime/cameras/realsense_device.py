@@ -1,0 +1,153 @@
+"""Which RealSense device, which of its streams, and its options: what the configuration asks for against what is there.
+
+`rs` is the module pyrealsense2, which `realsense.py` loads.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from handmap.types.errors import CameraLost, ConfigError
+from handmap.types.intrinsics import Intrinsics
+
+from ..settings import RealSenseConfig
+
+
+def choose_device(rs: Any, devices: Sequence[Any], serial: str | None) -> Any:
+    """The device with this serial number or, without one, the only device.
+
+    Raises CameraLost if it is not there, ConfigError if several are and none was named.
+    """
+    found = {serial_of(rs, device): device for device in devices}
+    if serial is None and len(found) > 1:
+        raise ConfigError(
+            f"camera: {len(found)} RealSense cameras are plugged in, with serials {_listed(found)}; name one as camera.serial"
+        )
+    if not found:
+        wanted = "" if serial is None else f" (wanted serial {serial!r})"
+        raise CameraLost(f"camera: no RealSense camera is on USB{wanted}; plug it in, and see `lsusb -d 8086:`")
+    if serial is not None and serial not in found:
+        raise CameraLost(
+            f"camera: no RealSense camera has serial {serial!r}, plugged in are {_listed(found)}; plug it in or correct camera.serial"
+        )
+    return found[serial] if serial is not None else next(iter(found.values()))
+
+
+def serial_of(rs: Any, device: Any) -> str:
+    """The serial number, empty where the device states none."""
+    return _info(device, rs.camera_info.serial_number)
+
+
+def describe(rs: Any, device: Any) -> str:
+    """Model, serial number and firmware in a line."""
+    info = rs.camera_info
+    facts = [_info(device, key) for key in (info.name, info.serial_number, info.firmware_version)]
+    return " ".join(fact for fact in facts if fact) or "RealSense camera"
+
+
+def refuse_slow_link(rs: Any, device: Any) -> None:
+    """Raises CameraLost for a camera that negotiated USB 2, where a bad cable or contact ends: it offers less there."""
+    usb = _info(device, rs.camera_info.usb_type_descriptor)
+    if usb.startswith(("1", "2")):
+        raise CameraLost(
+            f"camera: {describe(rs, device)!r} is connected by USB {usb}, wanted USB 3; plug it in again, into a blue port, with a USB 3 cable"
+        )
+
+
+def choose_profile(rs: Any, sensor: Any, config: RealSenseConfig) -> Any:
+    """The depth stream of the configured size and rate; that of a recording is whatever it holds.
+
+    Raises ConfigError with what the device offers.
+    """
+    offered = {}
+    for profile in sensor.get_stream_profiles():
+        if profile.stream_type() == rs.stream.depth and profile.format() == rs.format.z16:
+            video = profile.as_video_stream_profile()
+            offered[video.width(), video.height(), profile.fps()] = profile
+    if config.playback is not None and len(offered) == 1:
+        return next(iter(offered.values()))
+    wanted = (config.width_px, config.height_px, config.fps)
+    if wanted not in offered:
+        modes = ", ".join(f"{width}x{height} at {fps}" for width, height, fps in sorted(offered)) or "none"
+        raise ConfigError(
+            f"camera: the device has no depth stream of {wanted[0]}x{wanted[1]} at {wanted[2]} frames/s, it has {modes}; "
+            "set camera.width_px, height_px and fps to one of these"
+        )
+    return offered[wanted]
+
+
+def intrinsics_of(rs: Any, profile: Any) -> Intrinsics:
+    """The pinhole intrinsics of a stream.
+
+    Raises ConfigError for a lens with distortion, which the depth image of the D400 and D500 families does not have.
+    """
+    found = profile.as_video_stream_profile().get_intrinsics()
+    if any(found.coeffs):
+        raise ConfigError(
+            f"camera: its depth image is distorted ({found.model}, coefficients {list(found.coeffs)}), wanted a rectified one; "
+            "use a camera of the D400 or D500 family"
+        )
+    return Intrinsics(found.width, found.height, found.fx, found.fy, found.ppx, found.ppy)
+
+
+def unit_mm_of(rs: Any, sensor: Any) -> float:
+    """Millimetres per step of depth; the SDK states metres as float32, whose rounding is taken back."""
+    return round(float(sensor.get_option(rs.option.depth_units)) * 1000, 6)
+
+
+def set_options(rs: Any, sensor: Any, config: RealSenseConfig) -> None:
+    """Sets what the configuration names; the preset comes first because it sets the others too.
+
+    Raises ConfigError with what the device allows.
+    """
+    option = rs.option
+    if config.preset is not None:
+        _set(sensor, option.visual_preset, "preset", _preset(rs, sensor, config.preset))
+    if config.exposure_us is not None:
+        _refuse(sensor, option.exposure, "exposure_us", config.exposure_us)
+        if sensor.supports(option.enable_auto_exposure):
+            sensor.set_option(option.enable_auto_exposure, 0.0)
+        sensor.set_option(option.exposure, config.exposure_us)
+    if config.laser_power is not None:
+        if sensor.supports(option.emitter_enabled):
+            sensor.set_option(option.emitter_enabled, float(config.laser_power > 0))
+        if config.laser_power > 0:
+            _set(sensor, option.laser_power, "laser_power", config.laser_power)
+
+
+def _preset(rs: Any, sensor: Any, name: str) -> float:
+    """The number of a preset by its name in the SDK, as far as the device's range goes."""
+    presets = {str(key): int(value) for key, value in rs.rs400_visual_preset.__members__.items()}
+    if sensor.supports(rs.option.visual_preset):
+        bounds = sensor.get_option_range(rs.option.visual_preset)
+        known = [key for key, value in presets.items() if bounds.min <= value <= bounds.max]
+    else:
+        known = []
+    if name not in known:
+        raise ConfigError(
+            f"camera: the device has no preset {name!r}, it has {', '.join(known) or 'none'}; correct camera.preset"
+        )
+    return float(presets[name])
+
+
+def _set(sensor: Any, option: Any, key: str, value: float) -> None:
+    _refuse(sensor, option, key, value)
+    sensor.set_option(option, value)
+
+
+def _refuse(sensor: Any, option: Any, key: str, value: float) -> None:
+    if not sensor.supports(option):
+        raise ConfigError(f"camera: camera.{key} is {value:g}, but the device has no such option; leave it out")
+    bounds = sensor.get_option_range(option)
+    steps = (value - bounds.min) / bounds.step if bounds.step else 0.0
+    if not bounds.min <= value <= bounds.max or abs(steps - round(steps)) > 1e-3:
+        raise ConfigError(
+            f"camera: camera.{key} is {value:g}, the device has {bounds.min:g} to {bounds.max:g} in steps of {bounds.step:g}; correct it"
+        )
+
+
+def _info(device: Any, key: Any) -> str:
+    return str(device.get_info(key)) if device.supports(key) else ""
+
+
+def _listed(found: dict[str, Any]) -> str:
+    return ", ".join(repr(serial) for serial in sorted(found))

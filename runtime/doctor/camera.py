@@ -1,0 +1,243 @@
+"""Checks of the RealSense camera: on the bus, its link, its rights and power, the kernel's driver, the SDK and its firmware."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from .account import READ, WRITE
+from .machine import NotApplicable
+from .patient import Check, Finding, Patient, failed, ok, warning
+from .usb import MODELS, RECOVERY, VENDOR, UsbCamera, cameras_of, interfaces_of, number, on_usb
+
+USB3_MBIT: Final = 5000
+UDEV_FOLDERS: Final = ("/etc/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
+OUR_RULES: Final = "60-handmap.rules"
+THEIR_RULES: Final = "99-realsense-libusb.rules"
+DRIVER: Final = "uvcvideo"
+LIBUSB: Final = "usbfs"  # what the kernel calls a program that drives the device itself, as the SDK can be built to
+METADATA: Final = "D4XX"  # the kernel's name of the format that carries the camera's own time
+
+
+def check_bus(patient: Patient) -> Finding:
+    """Whether a camera is plugged in, and which one is meant."""
+    patient.need_running()
+    config = patient.need_camera()
+    recovering = on_usb(patient, dict.fromkeys(RECOVERY, "camera in recovery mode"))
+    if recovering:
+        return failed(
+            f"{recovering[0]}: it gives no frames until its firmware is written",
+            "rs-fw-update -r -f Signed_Image_UVC.bin  # from RealSense's firmware page",
+        )
+    found = on_usb(patient, MODELS)
+    if not found:
+        return failed(
+            "no RealSense camera is on USB",
+            f"lsusb -d {VENDOR}:  # after plugging it in again, straight into the board",
+        )
+    if len(found) > 1 and config.serial is None:
+        return failed(
+            f"{len(found)} cameras are plugged in and camera.serial names none: {', '.join(map(str, found))}",
+            f"rs-enumerate-devices -s && {patient.edit_config()}",
+        )
+    return ok(", ".join(map(str, found)))
+
+
+def check_speed(patient: Patient) -> Finding:
+    """Whether the link is USB 3."""
+    slow = {
+        str(camera): speed
+        for camera in cameras_of(patient)
+        if (speed := number(patient, camera.folder / "speed")) < USB3_MBIT
+    }
+    if slow:
+        which = ", ".join(f"{camera} at {speed:g} Mbit/s" for camera, speed in slow.items())
+        return failed(
+            f"{which}, wanted {USB3_MBIT} (USB 3): a bad contact or a USB 2 cable",
+            "lsusb -t  # after plugging it into a blue port, with a USB 3 cable",
+        )
+    return ok(
+        ", ".join(
+            f"{camera.model} at {number(patient, camera.folder / 'speed'):g} Mbit/s" for camera in cameras_of(patient)
+        )
+    )
+
+
+def check_rights(patient: Patient) -> Finding:
+    """Whether the daemon's user may open the camera's USB node."""
+    account = patient.account
+    for camera in cameras_of(patient):
+        numbers = (number(patient, camera.folder / name) for name in ("busnum", "devnum"))
+        node = Path("/dev/bus/usb", *(f"{each:03.0f}" for each in numbers))
+        found = patient.machine.stat(node)
+        if found is None or not account.may(READ | WRITE, found):
+            what = "there is no" if found is None else f"user {account.name!r} may not open"
+            return failed(
+                f"{what} {node}, the node of the {camera}",
+                "sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=usb",
+            )
+    return ok(f"user {account.name!r} may open the camera")
+
+
+def check_rules(patient: Patient) -> Finding:
+    """Whether our udev rules are installed and in force."""
+    patient.need_camera()
+    machine = patient.machine
+    if patient.unit is None and machine.is_running and not on_usb(patient, MODELS):
+        raise NotApplicable("neither our package nor a camera is here")
+    where = _rules(patient, OUR_RULES)
+    if where is not None and machine.link(where) == "/dev/null":
+        return failed(
+            f"{where} is a link to /dev/null, so our rules are masked",
+            f"sudo rm {patient.here(where.parent)}/{where.name} && sudo udevadm control --reload",
+        )
+    if where is not None:
+        return ok(str(where))
+    theirs = _rules(patient, THEIR_RULES)
+    install = patient.install("--reinstall ./handmap.deb" if machine.is_running else "handmap.deb")
+    if theirs is not None:
+        return warning(
+            f"only RealSense's {theirs.name} is there: everybody may write to cameras, and plugging one in starts nothing",
+            install,
+        )
+    return failed(f"no {OUR_RULES}: only root may open a camera, and it may be suspended", install)
+
+
+def check_autosuspend(patient: Patient) -> Finding:
+    """Whether the kernel keeps its hands off the camera's power."""
+    for camera in cameras_of(patient):
+        control = patient.machine.text(camera.folder / "power/control")
+        if control == "auto" and number(patient, camera.folder / "power/autosuspend_delay_ms") >= 0:
+            return warning(
+                f"the {camera} is suspended when nobody reads it, and may not wake up",
+                f"echo on | sudo tee {patient.here(camera.folder)}/power/control",
+            )
+    return ok("the camera is never suspended")
+
+
+def check_kernel(patient: Patient) -> Finding:
+    """Whether the kernel has the driver for UVC cameras, and it holds the camera."""
+    patient.need_camera()
+    machine = patient.machine
+    if not machine.is_running:
+        kernels = machine.entries("/lib/modules")
+        for kernel in kernels:
+            modules = f"{machine.text(kernel / 'modules.builtin') or ''}\n{machine.text(kernel / 'modules.dep') or ''}"
+            if f"/{DRIVER}.ko" in modules:
+                return ok(f"kernel {kernel.name} has {DRIVER}")
+        return failed(
+            f"no kernel of {', '.join(kernel.name for kernel in kernels) or 'this image'} has {DRIVER}",
+            patient.apply_binaries(),
+        )
+    for camera in cameras_of(patient):
+        holders = _holders(patient, camera)
+        if not holders & {DRIVER, LIBUSB}:
+            return failed(
+                f"{DRIVER} does not hold the {camera}, but {', '.join(sorted(holders)) or 'nobody'} does",
+                f"sudo modprobe {DRIVER}  # then plug the camera in again",
+            )
+    return ok(f"{DRIVER} or the SDK itself holds the camera")
+
+
+def check_timestamps(patient: Patient) -> Finding:
+    """Whether frames can carry the time of the camera's own clock, which the kernel has to hand on."""
+    machine = patient.machine
+    for camera in cameras_of(patient):
+        if LIBUSB in _holders(patient, camera):
+            continue  # the SDK reads the camera's time out of the frames' own headers
+        nodes = [
+            node
+            for interface in interfaces_of(patient, camera)
+            for node in machine.entries(interface / "video4linux", "video*")
+        ]
+        hands_on = [node for node in nodes if number(patient, node / "index") > 0]
+        look = "handmap listen --json  # timestamp_source says what the frames have"
+        if not hands_on:
+            return warning(
+                f"the kernel has no metadata node for the {camera}: frames are stamped when they arrive", look
+            )
+        try:
+            answers = [
+                machine.run("v4l2-ctl", f"--device=/dev/{node.name}", "--list-formats-meta") for node in hands_on
+            ]
+        except NotApplicable as error:
+            unknown = f"the kernel has metadata nodes for the {camera}, but of which format cannot be asked: {error}"
+            return Finding("not applicable", unknown, patient.install("v4l-utils"))
+        if any("Permission denied" in answer.err for answer in answers):
+            raise PermissionError(f"the metadata nodes of the {camera} are not for this user")
+        if not any(METADATA in answer.out for answer in answers):
+            return warning(
+                f"the kernel hands on no {METADATA} metadata of the {camera}: frames are stamped when they arrive", look
+            )
+    return ok("by the camera's clock: the kernel hands its time on, or the SDK reads it itself")
+
+
+def check_sdk(patient: Patient) -> Finding:
+    """Whether the daemon's Python loads the RealSense SDK, and that sees the configured camera."""
+    patient.need_running()
+    serial = patient.need_camera().serial
+    cameras = _seen_by_sdk(patient)
+    if isinstance(cameras, str):
+        return failed(cameras, f"sudo apt install libusb-1.0-0 libudev1 && {patient.install_python('pyrealsense2')}")
+    names = ", ".join(camera["name"] for camera in cameras) or "no camera"
+    if serial is not None and serial not in [camera["serial_number"] for camera in cameras]:
+        return failed(
+            f"the SDK sees {names}, wanted serial {serial!r}", f"rs-enumerate-devices -s && {patient.edit_config()}"
+        )
+    return ok(f"the SDK loads, and sees {names}")
+
+
+def check_firmware(patient: Patient) -> Finding:
+    """Whether every camera has the firmware that the SDK wants."""
+    patient.need_running()
+    patient.need_camera()
+    cameras = _seen_by_sdk(patient)
+    if isinstance(cameras, str) or not cameras:
+        raise NotApplicable("the SDK sees no camera")
+    for camera in cameras:
+        has, wants = camera["firmware_version"], camera["recommended_firmware_version"]
+        if _numbers(has) < _numbers(wants):
+            image = f"Signed_Image_UVC_{wants.replace('.', '_')}.bin"
+            return warning(
+                f"{camera['name']} has firmware {has}, the SDK wants {wants}",
+                f"rs-fw-update -s {camera['serial_number']} -f {image}  # from RealSense's firmware page",
+            )
+    return ok(", ".join(camera["firmware_version"] for camera in cameras))
+
+
+def _rules(patient: Patient, name: str) -> Path | None:
+    """The file of rules that udev reads, or the link that masks it."""
+    machine, files = patient.machine, [Path(folder) / name for folder in UDEV_FOLDERS]
+    return next((file for file in files if machine.link(file) is not None or machine.has(file)), None)
+
+
+def _holders(patient: Patient, camera: UsbCamera) -> set[str]:
+    """The drivers of a camera's interfaces."""
+    links = (patient.machine.link(interface / "driver") for interface in interfaces_of(patient, camera))
+    return {Path(link).name for link in links if link is not None}
+
+
+def _seen_by_sdk(patient: Patient) -> list[dict[str, str]] | str:
+    """What `runtime.doctor.sdk` prints, or why it prints nothing."""
+    answer = patient.sdk_answer
+    try:
+        cameras: list[dict[str, str]] = json.loads(answer.out)
+    except ValueError:
+        return answer.err.splitlines()[-1] if answer.err else f"the SDK ended its program with {answer.code}"
+    return cameras
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdigit()]
+
+
+CHECKS: Final = (
+    Check("camera.bus", "a camera is plugged in", check_bus),
+    Check("camera.speed", "its link is USB 3", check_speed),
+    Check("camera.rights", "the daemon may open it", check_rights),
+    Check("camera.udev", "udev rules are installed", check_rules),
+    Check("camera.autosuspend", "it is never suspended", check_autosuspend),
+    Check("camera.kernel", "the kernel drives it", check_kernel),
+    Check("camera.timestamps", "frames carry the camera's time", check_timestamps),
+    Check("camera.sdk", "the SDK sees it", check_sdk),
+    Check("camera.firmware", "its firmware is that of the SDK", check_firmware),
+)

@@ -1,0 +1,165 @@
+"""Checks of what NVIDIA ships: Jetson release, board, TensorRT, CUDA's libraries, and whether they can run the bundle."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from handmap.system.board import JETPACKS, NO_BOARD, RELEASE_FILE, Version, parse_version, show_version
+
+from .machine import Machine, NotApplicable
+from .patient import Check, Finding, Patient, failed, ok, warning
+
+DPKG_STATUS: Final = "/var/lib/dpkg/status"
+DEVICE_TREE: Final = "/proc/device-tree/compatible"
+CHIPS: Final = {"nvidia,tegra234": "Orin", "nvidia,tegra264": "Thor", "nvidia,tegra194": "Xavier"}
+# Runtime and parser belong together; Python's module is a package of its own.
+TENSORRT_PACKAGES: Final = ("libnvinfer{0}", "libnvonnxparsers{0}", "python3-libnvinfer")
+# Highest opset of TensorRT's ONNX parser by version, from the operators.md of onnx-tensorrt.
+OPSETS: Final[tuple[tuple[Version, int], ...]] = (((10, 15), 24), ((10, 0), 20))
+OLDEST: Final = JETPACKS[0].since
+
+
+def check_release(patient: Patient) -> Finding:
+    """Whether this L4T is one that the daemon was made for."""
+    if patient.l4t == NO_BOARD:
+        if patient.machine.is_running and _chip(patient.machine) is None:
+            raise NotApplicable("this is no Jetson")
+        return failed(
+            f"there is no {RELEASE_FILE}, which every L4T root file system carries",
+            "sudo apt install --reinstall nvidia-l4t-core" if patient.machine.is_running
+            else patient.apply_binaries(),
+        )  # fmt: skip
+    if patient.jetpack is not None:
+        return ok(f"L4T {patient.l4t}, of JetPack {patient.jetpack.name}")
+    version = parse_version(patient.l4t)
+    if version and version < OLDEST:
+        return failed(
+            f"L4T {patient.l4t} is too old, wanted {show_version(OLDEST)} or newer",
+            f"cat {patient.here(RELEASE_FILE)}  # then flash JetPack 6.2 or 7.2",
+        )
+    return warning(
+        f"L4T {patient.l4t} is none that we know, so nobody has tried it",
+        f"handmap run --config {patient.here(patient.config)} --validate  # then let it run for a day",
+    )
+
+
+def check_board(patient: Patient) -> Finding:
+    """Whether this JetPack is made for this board."""
+    patient.need_running()
+    patient.need_jetson()
+    chip = _chip(patient.machine)
+    model = patient.machine.text("/proc/device-tree/model") or "unnamed"
+    if chip is None:
+        return warning(
+            f"the board {model!r} has none of the chips {', '.join(CHIPS.values())}", f"tr '\\0' '\\n' < {DEVICE_TREE}"
+        )
+    boards = ("Orin", "Thor") if patient.jetpack is None else patient.jetpack.boards
+    if chip not in boards:
+        return failed(
+            f"{model} ({chip}) with L4T {patient.l4t}, which is made for {' and '.join(boards)}",
+            f"cat {RELEASE_FILE}  # then flash the JetPack of this board",
+        )
+    return ok(f"{model} ({chip})")
+
+
+def check_tensorrt(patient: Patient) -> Finding:
+    """Whether TensorRT's packages are there, of one version, and that of the JetPack."""
+    patient.need_tensorrt()
+    found = installed_tensorrt(patient.machine)
+    if found is None:
+        return failed(
+            "no package libnvinfer10 or libnvinfer11, so no TensorRT",
+            patient.install("libnvinfer10 libnvonnxparsers10 python3-libnvinfer"),
+        )
+    packages = _packages(patient.machine)
+    names = [name.format(found[0]) for name in TENSORRT_PACKAGES]
+    missing = [name for name in names if name not in packages]
+    if missing:
+        return failed(f"TensorRT {show_version(found)} lacks {', '.join(missing)}", patient.install(" ".join(missing)))
+    versions = {packages[name] for name in names}
+    if len(versions) > 1:
+        return failed(
+            f"TensorRT's packages are of different versions: {', '.join(sorted(versions))}",
+            patient.install(" ".join(names)),
+        )
+    jetpack = patient.jetpack
+    if jetpack is not None and found[:2] not in jetpack.tensorrt:
+        wanted = " or ".join(show_version(version) for version in jetpack.tensorrt)
+        return failed(
+            f"TensorRT {show_version(found)}, but JetPack {jetpack.name} comes with {wanted}",
+            patient.install("nvidia-jetpack python3-libnvinfer"),
+        )
+    return ok(f"{names[0]} {packages[names[0]]}, parser and Python module alike")
+
+
+def check_opset(patient: Patient) -> Finding:
+    """Whether TensorRT's parser can read the bundle's graphs."""
+    patient.need_tensorrt()
+    version = installed_tensorrt(patient.machine)
+    if version is None:
+        raise NotApplicable("there is no TensorRT")
+    opset = patient.whole_bundle.manifest.made_from.opset
+    most = next((most for since, most in OPSETS if version >= since), 17)
+    if opset > most:
+        return failed(
+            f"the bundle's graphs are of opset {opset}, TensorRT {show_version(version)} reads up to {most}",
+            "handmap export --checkpoint M.pt2 --samples R --out B  # by a version of ours for this JetPack",
+        )
+    return ok(f"opset {opset}, TensorRT {show_version(version)} reads up to {most}")
+
+
+def check_cuda(patient: Patient) -> Finding:
+    """Whether CuPy finds CUDA's runtime and compiler libraries, of the JetPack's major version."""
+    patient.need_tensorrt()
+    machine = patient.machine
+    installed = machine.entries("/usr/local", "cuda*")
+    folders = [Path("/usr/lib/aarch64-linux-gnu"), *(folder / "lib64" for folder in installed)]
+    folders += [
+        folder / "targets" / target / "lib" for folder in installed for target in ("aarch64-linux", "sbsa-linux")
+    ]
+    majors = {library: _majors(machine, folders, library) for library in ("libcudart", "libnvrtc")}
+    wanted = {12, 13} if patient.jetpack is None else {patient.jetpack.cuda}
+    missing = [library for library, found in majors.items() if not found & wanted]
+    if missing:
+        numbers = " or ".join(str(major) for major in sorted(wanted))
+        seen = ", ".join(f"{library} {sorted(found) or 'none'}" for library, found in majors.items())
+        return failed(f"CUDA {numbers} lacks {' and '.join(missing)} (found {seen})", patient.install("nvidia-jetpack"))
+    return ok(", ".join(f"{library} {max(found & wanted)}" for library, found in majors.items()))
+
+
+def installed_tensorrt(machine: Machine) -> Version | None:
+    """The version of the libnvinfer package that Python's module goes with, else of the newest."""
+    packages = _packages(machine)
+    found = [parse_version(version) for name, version in packages.items() if re.fullmatch(r"libnvinfer\d+", name)]
+    loaded = parse_version(packages.get("python3-libnvinfer", ""))[:1]
+    return max((version for version in found if version[:1] == loaded), default=max(found, default=None))
+
+
+def _majors(machine: Machine, folders: list[Path], library: str) -> set[int]:
+    """The major versions of a shared library in some folders."""
+    files = [file for folder in folders for file in machine.entries(folder, f"{library}.so.[0-9]*")]
+    return {parse_version(file.name.split(".so.")[1])[0] for file in files}
+
+
+def _packages(machine: Machine) -> dict[str, str]:
+    """Versions of what dpkg has installed, by name."""
+    found: dict[str, str] = {}
+    for block in (machine.text(DPKG_STATUS) or "").split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and not line.startswith(" "))
+        if fields.get("Status", "").endswith(" ok installed"):
+            found[fields.get("Package", "")] = fields.get("Version", "")
+    return found
+
+
+def _chip(machine: Machine) -> str | None:
+    names = (machine.text(DEVICE_TREE) or "").split("\0")
+    return next((CHIPS[name] for name in names if name in CHIPS), None)
+
+
+CHECKS: Final = (
+    Check("l4t", "Jetson release known and supported", check_release),
+    Check("board", "board and release belong together", check_board),
+    Check("tensorrt.packages", "TensorRT installed, as JetPack has it", check_tensorrt),
+    Check("tensorrt.opset", "TensorRT can read the bundle", check_opset),
+    Check("cuda.libraries", "CUDA's libraries are there", check_cuda),
+)

@@ -1,0 +1,124 @@
+"""`handmap doctor`: every check on one machine, what each found, and how to mend it."""
+
+import shutil
+import textwrap
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, get_args
+
+from handmap.types.errors import ConfigError, HandmapError
+
+from . import camera, config, gpu, jetpack, service, system
+from .machine import LIVE_ROOT, Machine, NotApplicable
+from .patient import Check, Finding, Patient, Verdict, warning
+
+CHECKS: Final = (
+    *config.CHECKS, *jetpack.CHECKS, *gpu.CHECKS, *camera.CHECKS, *service.CHECKS, *system.CHECKS,
+)  # fmt: skip
+ORDER: Final[tuple[Verdict, ...]] = get_args(Verdict)
+SHOWN: Final[dict[Verdict, str]] = {"failed": "FAILED", "warning": "WARNING", "ok": "ok", "not applicable": "n/a"}
+WIDEST: Final = 120  # columns; longer lines are hard to read
+LEAST_TEXT: Final = 30  # columns beside the names, however narrow the terminal
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found."""
+
+    id: str
+    title: str
+    verdict: Verdict
+    evidence: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All results, and of what machine."""
+
+    machine: str
+    config: str
+    results: tuple[Result, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a check failed, else 0."""
+        return int(any(result.verdict == "failed" for result in self.results))
+
+    def counts(self) -> dict[str, int]:
+        """How many results of each verdict."""
+        found = Counter(result.verdict for result in self.results)
+        return {verdict: found[verdict] for verdict in ORDER}
+
+    def as_json(self) -> dict[str, object]:
+        """The report for machines."""
+        checks = [asdict(result) for result in self.results]
+        return {"machine": self.machine, "config": self.config, "counts": self.counts(), "checks": checks}
+
+
+def open_machine(image: Path | None) -> Machine:
+    """The running machine, or the root file system at `image`.
+
+    Raises ConfigError if that is none.
+    """
+    if image is None:
+        return Machine()
+    root = image.resolve()
+    try:
+        is_one = root != LIVE_ROOT and (root / "etc").is_dir() and (root / "usr").is_dir()
+    except PermissionError as error:
+        raise ConfigError(f"doctor: this user may not look into {str(image)!r}; take one who may, by sudo") from error
+    if not is_one:
+        raise ConfigError(
+            f"doctor: {str(image)!r} is no root file system that does not run (wanted a folder with etc and usr); "
+            "name one with --image, such as Linux_for_Tegra/rootfs, or leave --image out for this machine"
+        )
+    return Machine(root, is_running=False)
+
+
+def examine(patient: Patient, checks: tuple[Check, ...] = CHECKS) -> Report:
+    """The findings of all checks; one that breaks is a failed one."""
+    results = tuple(Result(check.id, check.title, **asdict(_look(check, patient))) for check in checks)
+    machine = str(patient.machine.root) if not patient.machine.is_running else "this machine"
+    return Report(machine, str(patient.config), results)
+
+
+def as_text(report: Report) -> str:
+    """The report for a terminal: problems first, each command on a line of its own, what does not apply by its reason."""
+    width = min(shutil.get_terminal_size((100, 24)).columns, WIDEST)
+    head = max(len(result.id) for result in report.results) + 2
+    lines = [f"{report.machine}, configuration {report.config!r}", ""]
+    silent: dict[str, list[str]] = {}
+    for result in sorted(report.results, key=lambda result: ORDER.index(result.verdict)):
+        if result.verdict == "not applicable" and not result.mend:
+            silent.setdefault(result.evidence, []).append(result.id)
+            continue
+        lines += _hanging(f"{SHOWN[result.verdict]:<9}{result.id:<{head}}", result.evidence, width)
+        lines += [f"{'':<9}> {result.mend}"] if result.mend else []
+    for reason, ids in silent.items():
+        lines += _hanging(f"{SHOWN['not applicable']:<9}", f"{', '.join(ids)}: {reason}", width)
+    return "\n".join([*lines, "", ", ".join(f"{count} {verdict}" for verdict, count in report.counts().items())])
+
+
+def _hanging(start: str, text: str, width: int) -> list[str]:
+    """Lines of at most so many columns, the first with a start and the others below it."""
+    return textwrap.wrap(
+        text, max(width, len(start) + LEAST_TEXT), initial_indent=start, subsequent_indent=" " * len(start),
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _look(check: Check, patient: Patient) -> Finding:
+    try:
+        return check.look(patient)
+    except NotApplicable as reason:
+        return Finding("not applicable", str(reason))
+    except PermissionError as error:
+        where = "" if patient.machine.is_running else f" --image {patient.here('/')}"
+        again = f"sudo handmap doctor{where} --config {patient.here(patient.config)}"
+        return warning(f"this user may not look: {error}", again)
+    except HandmapError as error:
+        return Finding("failed", str(error))
+    except Exception as error:  # noqa: BLE001  whatever breaks one check, the others are wanted the more
+        return Finding("failed", f"the check itself broke: {type(error).__name__}: {error}")

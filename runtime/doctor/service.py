@@ -1,0 +1,217 @@
+"""Checks of the system service: its units, what systemd says of them, the journal, and the rights of its files."""
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+from .account import ENTER, READ, hidden_by, lets_write, read_unit
+from .machine import NotApplicable
+from .patient import ENGINE_SERVICE, SERVICE, VENV, Check, Finding, Patient, failed, ok, warning
+
+SYSTEMD: Final = "/run/systemd/system"
+ETC: Final = Path("/etc/systemd/system")
+BOOT_TARGETS: Final = ("multi-user.target", "graphical.target", "default.target")
+PROPERTIES: Final = ("ActiveState", "SubState", "Result", "ExecMainStatus", "NRestarts", "StatusText")
+WRONG_CONFIG: Final = "78"
+MANY_RESTARTS: Final = 3
+OTHERS_WRITE: Final = 0o022
+STATE: Final = "/var/lib/handmap"  # which the unit lets its process see
+
+
+def check_installed(patient: Patient) -> Finding:
+    """Whether the unit is installed, not masked, and starts at boot."""
+    machine = patient.machine
+    systemctl = "sudo systemctl" if machine.is_running else f"sudo systemctl --root={patient.here('/')}"
+    if machine.link(ETC / SERVICE) == "/dev/null":
+        return failed(f"{SERVICE} is masked", f"{systemctl} unmask {SERVICE}")
+    if patient.unit is None:
+        if not machine.is_running:
+            return failed(f"{SERVICE} is not installed", patient.install("handmap.deb"))
+        if not machine.has(VENV):
+            raise NotApplicable("our package is not installed; the daemon is run by hand")
+        return failed(f"our package is installed, but {SERVICE} is not", patient.install("--reinstall ./handmap.deb"))
+    if not _starts_at_boot(patient, SERVICE):
+        return failed(f"{SERVICE} does not start at boot", f"{systemctl} enable {SERVICE} handmap.target")
+    return ok(f"{SERVICE} is installed and starts at boot")
+
+
+def check_state(patient: Patient) -> Finding:
+    """Whether the daemon runs, and has not been restarted time and again."""
+    facts = _show(patient, SERVICE)
+    state, text = facts["ActiveState"], facts["StatusText"]
+    restart, look = f"sudo systemctl restart {SERVICE}", f"journalctl --unit={SERVICE} --boot --lines=50"
+    if facts["ExecMainStatus"] == WRONG_CONFIG and state != "active":
+        return failed(
+            f"{SERVICE} gave up: its configuration or bundle cannot be used (exit code {WRONG_CONFIG})",
+            f"handmap run --config {patient.here(patient.config)} --validate && {restart}",
+        )
+    if state == "failed":
+        return failed(
+            f"{SERVICE} has failed ({facts['Result']}, exit code {facts['ExecMainStatus']})",
+            f"{look}; sudo systemctl reset-failed {SERVICE}; {restart}",
+        )
+    if state in ("inactive", "deactivating"):
+        return failed(f"{SERVICE} does not run", f"sudo systemctl start {SERVICE}")
+    if state != "active":
+        return warning(f"{SERVICE} is {state} ({facts['SubState']}): {text or 'it has not said why'}", look)
+    if int(facts["NRestarts"] or 0) >= MANY_RESTARTS:
+        return warning(f"{SERVICE} runs ({text}), and systemd has restarted it {facts['NRestarts']} times", look)
+    return ok(f"{SERVICE} runs: {text or 'it has said nothing yet'}")
+
+
+def check_engine_unit(patient: Patient) -> Finding:
+    """Whether the last build of an engine went well, or was not needed."""
+    patient.need_tensorrt()
+    facts = _show(patient, ENGINE_SERVICE)
+    if facts["ActiveState"] == "activating":
+        return warning(
+            f"{ENGINE_SERVICE} is building: {facts['StatusText'] or 'it has said nothing yet'}",
+            f"journalctl --unit={ENGINE_SERVICE} --boot --follow",
+        )
+    if facts["Result"] not in ("success", "exec-condition"):
+        again = f"sudo systemctl reset-failed {ENGINE_SERVICE}; sudo systemctl start {ENGINE_SERVICE}"
+        return failed(
+            f"{ENGINE_SERVICE} has failed ({facts['Result']}, exit code {facts['ExecMainStatus']})",
+            f"journalctl --unit={ENGINE_SERVICE} --boot --lines=50; {again}",
+        )
+    return ok("the last build went well, or none was needed")
+
+
+def check_journal(patient: Patient) -> Finding:
+    """Whether the units have logged errors since boot."""
+    patient.need_running()
+    patient.need_unit()
+    asked = (f"--unit={SERVICE}", f"--unit={ENGINE_SERVICE}", "--boot", "--priority=err")
+    answer = patient.machine.run("journalctl", *asked, "--output=cat", "--lines=200", "--no-pager")
+    if "insufficient permissions" in answer.err or "not seeing messages" in answer.err:
+        raise PermissionError("the journal is not for this user")
+    if answer.code != 0 or "No journal files were found" in answer.err:
+        raise NotApplicable(f"journalctl does not say: {answer.err}")
+    lines = [line for line in answer.out.splitlines() if line and not line.startswith("-- ")]
+    if lines:
+        return warning(f"{len(lines)} errors since boot, the last one: {lines[-1]}", f"journalctl {' '.join(asked)}")
+    return ok("no errors since boot")
+
+
+def check_config_rights(patient: Patient) -> Finding:
+    """Whether the daemon's user may read its configuration, and only its owner may change it."""
+    machine, account = patient.machine, patient.account
+    patient.need_unit()
+    found = machine.stat(patient.config)
+    if found is None:
+        raise NotApplicable(f"there is no {str(patient.config)!r}")
+    closed = _closed_to(patient, patient.config)
+    if closed is not None:
+        return failed(f"user {account.name!r} may not read {str(closed)!r}", f"sudo chmod a+rX {patient.here(closed)}")
+    if found.st_mode & OTHERS_WRITE:
+        return failed(
+            f"{str(patient.config)!r} may be written by others than its owner (mode {found.st_mode & 0o777:o})",
+            f"sudo chmod 644 {patient.here(patient.config)}",
+        )
+    return ok(f"{str(patient.config)!r} is readable for {account.name!r}")
+
+
+def check_bundle_rights(patient: Patient) -> Finding:
+    """Whether the daemon's user may read every file of the bundle."""
+    unit, bundle = patient.need_unit(), patient.whole_bundle
+    hiding = hidden_by(unit, patient.machine.name(bundle.path))
+    if hiding is not None:
+        return failed(
+            f"{SERVICE} does not see {str(bundle.path)!r}, by its {hiding}",
+            f"sudo cp -r {patient.here(bundle.path)} {patient.here(STATE)}/ && {patient.edit_config()}",
+        )
+    for file in (bundle.path, *sorted(bundle.path.iterdir())):
+        closed = _closed_to(patient, file)
+        if closed is not None:
+            is_above = not closed.is_relative_to(bundle.path)
+            mend = f"a+x {patient.here(closed)}" if is_above else f"-R a+rX {patient.here(bundle.path)}"
+            return failed(f"user {patient.account.name!r} may not read {str(closed)!r}", f"sudo chmod {mend}")
+    return ok(f"{str(bundle.path)!r} is readable for {patient.account.name!r}")
+
+
+def check_cache_rights(patient: Patient) -> Finding:
+    """Whether the engine cache is the daemon's alone: an engine is code that it runs."""
+    patient.need_unit()
+    account, folder = patient.account, patient.cache_dir
+    builder, place = read_unit(patient.machine, ENGINE_SERVICE) or {}, patient.machine.name(folder)
+    hiding = hidden_by(builder, place)
+    if hiding is not None:
+        return failed(f"{ENGINE_SERVICE} does not see {str(folder)!r}, by its {hiding}", patient.edit_config())
+    if not patient.machine.has(folder) and patient.valid_settings.engine.cache_dir is None:
+        folder = folder.parent  # which systemd makes
+    found = patient.machine.stat(folder)
+    if found is None:
+        if folder != patient.cache_dir:
+            raise NotApplicable("systemd makes it when the daemon starts")
+        return failed(
+            f"there is no engine cache at {str(folder)!r}",
+            f"sudo install --directory --owner={account.name} --group={account.name} --mode=700 {patient.here(folder)}",
+        )
+    if found.st_uid != account.uid:
+        return failed(
+            f"{str(folder)!r} belongs to user {found.st_uid}, wanted {account.name!r}",
+            f"sudo chown -R {account.name}: {patient.here(folder)}",
+        )
+    if found.st_mode & OTHERS_WRITE:
+        return failed(
+            f"{str(folder)!r} may be written by others (mode {found.st_mode & 0o777:o}), wanted 700",
+            f"sudo chmod 700 {patient.here(folder)}",
+        )
+    if not lets_write(builder, place):
+        drop_ins = patient.here(ETC / f"{ENGINE_SERVICE}.d")
+        lines = f"printf '[Service]\\nReadWritePaths=%s\\n' {shlex.quote(str(place))}"
+        again = f" && sudo systemctl daemon-reload && sudo systemctl restart {ENGINE_SERVICE}"
+        return failed(
+            f"{ENGINE_SERVICE} may not write to {str(folder)!r}, by its ProtectSystem=strict",
+            f"sudo mkdir -p {drop_ins} && {lines} | sudo tee {drop_ins}/cache.conf{again if patient.machine.is_running else ''}",
+        )
+    return ok(f"{str(folder)!r} belongs to {account.name!r}, mode {found.st_mode & 0o777:o}")
+
+
+def _closed_to(patient: Patient, file: Path) -> Path | None:
+    """The first folder on the way, or the file, that the daemon's user may not enter or read."""
+    root = patient.machine.root
+    for folder in reversed(file.parents):
+        is_outside = root not in (folder, *folder.parents)
+        found = None if is_outside else patient.machine.stat(folder)
+        if found is not None and not patient.account.may(ENTER, found):
+            return folder
+    found = patient.machine.stat(file)
+    return file if found is not None and not patient.account.may(READ, found) else None
+
+
+def _starts_at_boot(patient: Patient, unit: str, behind: tuple[str, ...] = ()) -> bool:
+    """Whether links lead from a target of the boot to the unit, over other units or not; those `behind` were looked at."""
+    if unit in BOOT_TARGETS:
+        return True
+    machine = patient.machine
+    # Links made by systemctl lie in /etc, those that packages bring lie beside the units.
+    folders = [
+        folder for place in (ETC, Path("/usr/lib/systemd/system")) for folder in machine.entries(place, "*.wants")
+    ]
+    wanted_by = [folder.name.removesuffix(".wants") for folder in folders if machine.link(folder / unit) is not None]
+    behind = (*behind, unit)
+    return any(_starts_at_boot(patient, other, behind) for other in wanted_by if other not in behind)
+
+
+def _show(patient: Patient, unit: str) -> dict[str, str]:
+    patient.need_running()
+    patient.need_unit()
+    if not patient.machine.has(SYSTEMD):
+        raise NotApplicable("systemd does not run here")
+    answer = patient.machine.run("systemctl", "show", unit, f"--property={','.join(PROPERTIES)}")
+    said = dict(line.split("=", 1) for line in answer.out.splitlines() if "=" in line)
+    if answer.code != 0 or "ActiveState" not in said:
+        raise NotApplicable(f"systemctl does not say: {answer.err or 'no answer'}")
+    return dict.fromkeys(PROPERTIES, "") | said
+
+
+CHECKS: Final = (
+    Check("service.enabled", "the service is installed and starts at boot", check_installed),
+    Check("service.state", "the daemon runs", check_state),
+    Check("service.engine", "the last engine build", check_engine_unit),
+    Check("service.journal", "errors in the journal", check_journal),
+    Check("rights.config", "rights of the configuration", check_config_rights),
+    Check("rights.bundle", "rights of the bundle", check_bundle_rights),
+    Check("rights.cache", "rights of the engine cache", check_cache_rights),
+)

@@ -1,0 +1,164 @@
+"""Checks of the machine itself: power mode, clocks, heat, disk, memory and the time of day."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from ..settings import ThermalConfig
+from ..thermal import read_facts
+from .machine import NotApplicable
+from .patient import Check, Finding, Patient, failed, ok, warning
+
+NVPMODEL: Final = "/etc/nvpmodel.conf"
+CPU: Final = Path("/sys/devices/system/cpu")
+DEVFREQ: Final = Path("/sys/class/devfreq")
+GPU_DEVFREQ: Final = ("*gpu*", "*.ga10b")
+MB: Final = 10**6
+# An engine's build needs thrice its graph, in memory and on disk, and room for what else is written meanwhile.
+GRAPHS_BESIDE: Final = 3
+ROOM_MB: Final = 200
+MEMORY_MB: Final = (300, 1000)  # below: the daemon does not start; below: an engine's build may be killed
+
+
+def check_power_mode(patient: Patient) -> Finding:
+    """Whether the board runs in its fastest power mode."""
+    patient.need_running()
+    patient.need_jetson()
+    answer = patient.machine.run("nvpmodel", "-q")
+    found = re.search(r"NV Power Mode:\s*(\S+)", answer.out)
+    if found is None:
+        return warning(
+            f"nvpmodel does not say which mode is set: {answer.err or answer.out or 'no answer'}", "sudo nvpmodel -q"
+        )
+    modes = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", patient.machine.text(NVPMODEL) or "")
+    fastest = max(modes, key=lambda mode: _speed(mode[1]), default=None)
+    if fastest is not None and _speed(found[1]) < _speed(fastest[1]):
+        return warning(f"power mode {found[1]}, the fastest is {fastest[1]}", f"sudo nvpmodel -m {fastest[0]}")
+    return ok(f"power mode {found[1]}")
+
+
+def check_clocks(patient: Patient) -> Finding:
+    """Whether CPU and GPU may go as fast as they can."""
+    patient.need_running()
+    text = patient.machine.text
+    capped, seen = [], []
+    for policy in patient.machine.entries(CPU / "cpufreq", "policy*"):
+        most, may = (_mhz(text(policy / name), 1e3) for name in ("cpuinfo_max_freq", "scaling_max_freq"))
+        if not most:
+            continue  # of cores that the power mode has switched off
+        seen.append(f"{policy.name} {may:.0f} MHz ({text(policy / 'scaling_governor')})")
+        if may < most:
+            capped.append(f"{policy.name} may go to {may:.0f} of {most:.0f} MHz")
+    for gpu in (found for pattern in GPU_DEVFREQ for found in patient.machine.entries(DEVFREQ, pattern)):
+        rates = [_mhz(rate, 1e6) for rate in (text(gpu / "available_frequencies") or "").split()]
+        may, most = _mhz(text(gpu / "max_freq"), 1e6), max(rates, default=0.0)
+        seen.append(f"{gpu.name} {may:.0f} MHz")
+        if may < most:
+            capped.append(f"GPU {gpu.name} may go to {may:.0f} of {most:.0f} MHz")
+    if capped:
+        return warning(
+            "; ".join(capped), "sudo nvpmodel -q --verbose  # set the fastest mode, then: sudo jetson_clocks"
+        )
+    if not seen:
+        raise NotApplicable("the kernel shows no clocks")
+    return ok(", ".join(seen))
+
+
+def check_temperature(patient: Patient) -> Finding:
+    """Whether the board is cool enough for every frame, and its own throttling has not begun."""
+    patient.need_running()
+    try:
+        config = patient.valid_settings.thermal
+    except NotApplicable:
+        config = ThermalConfig()
+    facts = read_facts(patient.machine.path(config.sysfs), config.zones)
+    if not facts.temperatures_c:
+        raise NotApplicable("no thermal zone can be read")
+    zone, hottest_c = max(facts.temperatures_c.items(), key=lambda item: item[1])
+    where, cool = f"{zone} has {hottest_c:.1f} C", "handmap status  # after cooling it: a fan, a heat sink, shade"
+    slowed = [name for name, is_slowed in facts.throttling.items() if is_slowed]
+    if slowed:
+        return failed(f"{where}, and the board slows down {', '.join(slowed)}", cool)
+    if hottest_c >= config.hot_c:
+        return failed(f"{where}: from {config.hot_c:g} C on every fourth frame is worked on", cool)
+    if hottest_c >= config.warm_c:
+        return warning(f"{where}: from {config.warm_c:g} C on every second frame is worked on", cool)
+    events = ", ".join(f"{count} {name}" for name, count in facts.throttle_events.items() if count)
+    if events:
+        return warning(f"{where}, but since it was started the board has counted throttling: {events}", cool)
+    return ok(where)
+
+
+def check_disk(patient: Patient) -> Finding:
+    """Whether there is room for engines and logs."""
+    patient.need_running()
+    try:
+        folder = patient.cache_dir
+        graphs = sum(precision.bytes for precision in patient.whole_bundle.hand.precisions.values())
+    except NotApplicable:
+        folder, graphs = Path("/var"), 0
+    while not patient.machine.has(folder):
+        folder = folder.parent
+    wanted_mb = ROOM_MB + GRAPHS_BESIDE * graphs / MB
+    answer = patient.machine.run("df", "--block-size=1", "--output=avail", str(patient.machine.path(folder)))
+    free = answer.out.splitlines()[-1:] or [""]
+    if not free[0].strip().isdigit():
+        return warning(
+            f"df does not say how much room {str(folder)!r} has: {answer.err}", f"df -h {patient.here(folder)}"
+        )
+    free_mb = int(free[0]) / MB
+    found = f"{free_mb:.0f} MB are free at {str(folder)!r}"
+    if free_mb < wanted_mb:
+        return failed(
+            f"{found}, wanted {wanted_mb:.0f} for an engine and the logs",
+            "sudo apt clean && sudo journalctl --vacuum-size=50M",
+        )
+    return ok(found)
+
+
+def check_memory(patient: Patient) -> Finding:
+    """Whether there is memory for the daemon and for an engine's build; on a Jetson it is the GPU's too."""
+    patient.need_running()
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", patient.machine.text("/proc/meminfo") or "", re.MULTILINE)
+    if found is None:
+        raise NotApplicable("the kernel does not say how much memory is free")
+    free_mb, free_it = int(found[1]) * 1024 / MB, "sudo systemctl isolate multi-user.target  # ends the desktop"
+    if free_mb < MEMORY_MB[0]:
+        return failed(f"{free_mb:.0f} MB are free, the daemon wants {MEMORY_MB[0]}", free_it)
+    if free_mb < MEMORY_MB[1]:
+        return warning(f"{free_mb:.0f} MB are free, building an engine wants {MEMORY_MB[1]}", free_it)
+    return ok(f"{free_mb:.0f} MB are free")
+
+
+def check_clock(patient: Patient) -> Finding:
+    """Whether the time of day is right; joints do not need it, logs and recordings do."""
+    patient.need_running()
+    answer = patient.machine.run("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    if answer.code != 0:
+        raise NotApplicable(f"timedatectl does not say: {answer.err}")
+    if answer.out != "yes":
+        return warning(
+            "the time of day is not synchronised: times of logs and recordings may be wrong",
+            "sudo timedatectl set-ntp true",
+        )
+    return ok("the time of day is synchronised")
+
+
+def _speed(mode: str) -> float:
+    """Power modes in order: MAXN_SUPER above MAXN above those named by their watts."""
+    watts = re.match(r"(?:MODE_)?(\d+)W", mode)
+    return 2e3 if mode == "MAXN_SUPER" else 1e3 if mode.startswith("MAXN") else float(watts[1]) if watts else 0.0
+
+
+def _mhz(text: str | None, steps_a_mhz: float) -> float:
+    return int(text) / steps_a_mhz if text is not None and text.isdigit() else 0.0
+
+
+CHECKS: Final = (
+    Check("power.mode", "power mode", check_power_mode),
+    Check("power.clocks", "clocks of CPU and GPU", check_clocks),
+    Check("temperature", "heat", check_temperature),
+    Check("disk", "room for engines and logs", check_disk),
+    Check("memory", "free memory", check_memory),
+    Check("clock", "time of day", check_clock),
+)

@@ -1,0 +1,61 @@
+"""RealSense cameras on the USB bus, by what sysfs says of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .machine import NotApplicable
+from .patient import Patient
+
+USB: Final = Path("/sys/bus/usb/devices")
+VENDOR: Final = "8086"
+# Names of librealsense's d400-private.h; systemd/udev/rules.d/60-handmap.rules has the same.
+MODELS: Final = {
+    "0ad3": "D415", "0b07": "D435", "0b3a": "D435i", "0b4b": "D430i", "0b5b": "D405", "0b5c": "D455", "1155": "D421", "abcd": "D457",
+}  # fmt: skip
+RECOVERY: Final = ("0ab3", "0adb", "0adc", "0ade", "0b55", "0add")
+
+
+@dataclass(frozen=True)
+class UsbCamera:
+    """A camera by its folder of sysfs."""
+
+    folder: Path
+    model: str
+    product: str  # idProduct
+
+    def __str__(self) -> str:
+        return f"{self.model} ({VENDOR}:{self.product}) at {self.folder.name}"
+
+
+def on_usb(patient: Patient, models: dict[str, str]) -> list[UsbCamera]:
+    """The devices of these idProducts, with the names that stand beside them."""
+    machine, found = patient.machine, []
+    for folder in machine.entries(USB):
+        product = machine.text(folder / "idProduct")
+        if product in models and machine.text(folder / "idVendor") == VENDOR:
+            found.append(UsbCamera(folder, models[product], product))
+    return found
+
+
+def cameras_of(patient: Patient) -> list[UsbCamera]:
+    """Cameras on the bus; raises NotApplicable without one, which one check alone says."""
+    patient.need_running()
+    patient.need_camera()
+    found = on_usb(patient, MODELS)
+    if not found:
+        raise NotApplicable("no camera is on the bus")
+    return found
+
+
+def interfaces_of(patient: Patient, camera: UsbCamera) -> list[Path]:
+    """The folders of a camera's USB interfaces."""
+    return patient.machine.entries(USB, f"{camera.folder.name}:*")
+
+
+def number(patient: Patient, file: Path) -> float:
+    """The number in a file, 0 where there is none."""
+    try:
+        return float(patient.machine.text(file) or 0)
+    except ValueError:
+        return 0.0

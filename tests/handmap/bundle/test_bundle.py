@@ -1,0 +1,80 @@
+"""What a bundle may not be, though all its hashes fit."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from handmap.bundle.golden import read_golden
+from handmap.bundle.manifest import GOLDEN, MANIFEST, read_bundle
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.types.arrays import Float32
+from handmap.types.errors import BundleError
+from tests.support.tiny_bundle import write_bundle
+
+
+def rewrite(path: Path, change: Callable[[dict], None]) -> None:  # type: ignore[type-arg]  # plain JSON
+    manifest = msgspec.json.decode((path / MANIFEST).read_bytes())
+    change(manifest)
+    (path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda hand: hand.update(precisions={}), "precisions must be"),
+        (lambda hand: hand["precisions"].update(fp64=hand["precisions"].pop("fp32")), "precisions must be"),
+        (lambda hand: hand.update(cube_mm=0), "cube_mm must lie"),
+        (lambda hand: hand["joint_names"].pop(), "20 joint names"),
+        (lambda hand: hand.update(speed=1), "unknown field"),
+        (lambda hand: hand["confidence"]["guidance"].reverse(), "must rise"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(
+    tmp_path: Path,
+    change: Callable[[dict], None],  # type: ignore[type-arg]  # plain JSON
+    said: str,
+) -> None:
+    write_bundle(tmp_path / "tiny")
+    rewrite(tmp_path / "tiny", lambda manifest: change(manifest["graphs"]["hand"]))
+
+    with pytest.raises(BundleError, match=said):
+        read_bundle(tmp_path / "tiny")
+
+
+def archive(**arrays: Float32) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stubs take the names for options
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no archive",
+        archive(depth=np.zeros((2, 1, 128, 128), np.float32)),
+        archive(depth=np.zeros((2, 1, 64, 64), np.float32), joints=np.zeros((2, 21, 3), np.float32)),
+        archive(depth=np.zeros((2, 1, 128, 128), np.float32), joints=np.zeros((3, 21, 3), np.float32)),
+        archive(depth=np.zeros((0, 1, 128, 128), np.float32), joints=np.zeros((0, 21, 3), np.float32)),
+    ],
+)
+def test_golden_samples_of_another_kind_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "tiny"
+    write_bundle(path)
+    (path / GOLDEN).write_bytes(content)
+    rewrite(path, lambda manifest: manifest.update(golden_sha256=hashlib.sha256(content).hexdigest()))
+    bundle = read_bundle(path)
+
+    with pytest.raises(BundleError, match=r"golden\.npz"):
+        read_golden(bundle)
+
+
+def test_a_precision_that_the_bundle_lacks_is_refused_by_its_sentence(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "tiny")
+
+    with pytest.raises(BundleError, match="no int8 file for graph 'hand'"):
+        open_engines(bundle, EngineConfig(precision="int8"), 1)

@@ -1,0 +1,90 @@
+"""Work on a stream: recorded and launched as one, or done anew where that is refused; never left half recorded."""
+
+import logging
+
+import pytest
+
+from handmap.engines.cuda_graph import StreamWork
+from handmap.types.errors import EngineFailed
+from tests.support.numpy_gpu import Stream
+
+
+class Counter:
+    """Work that counts how often it was done, and how often it was asked to be put on the stream."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.asked = 0
+        self.done = 0
+
+    def __call__(self) -> None:
+        self.asked += 1
+        self._stream.do(self._do)
+
+    def _do(self) -> None:
+        self.done += 1
+
+
+def test_a_launch_does_what_was_recorded_without_asking_again() -> None:
+    stream = Stream()
+    counter = Counter(stream)
+    work = StreamWork(stream, counter, "counting")
+    asked, done = counter.asked, counter.done
+
+    work.launch()
+    work.launch()
+
+    assert work.is_graph
+    assert (counter.asked, counter.done) == (asked, done + 2)
+
+
+def test_work_has_run_once_before_it_is_recorded() -> None:
+    stream = Stream()
+    seen: list[bool] = []
+
+    StreamWork(stream, lambda: seen.append(stream.is_capturing), "watching")
+
+    assert seen[:2] == [False, True]
+
+
+def test_what_cannot_be_recorded_is_done_anew_at_every_launch_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    stream = Stream(refuses_graphs=True)
+    counter = Counter(stream)
+    with caplog.at_level(logging.INFO):
+        work = StreamWork(stream, counter, "counting")
+    asked = counter.asked
+
+    work.launch()
+    work.launch()
+
+    assert not work.is_graph and not stream.is_capturing
+    assert counter.asked == asked + 2
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "counting" in record.message and "cudaErrorStreamCaptureInvalidated" in record.message
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, MemoryError, EngineFailed])
+def test_work_that_fails_only_while_recorded_runs_eagerly(kind: type[Exception]) -> None:
+    stream = Stream()
+
+    def enqueue() -> None:
+        if stream.is_capturing:
+            raise kind("not in a graph")
+        stream.do(lambda: None)
+
+    work = StreamWork(stream, enqueue, "shy")
+
+    assert not work.is_graph and not stream.is_capturing
+
+
+def test_work_that_fails_by_itself_is_not_hidden_and_leaves_the_stream_free() -> None:
+    stream = Stream()
+
+    def enqueue() -> None:
+        raise EngineFailed("never works")
+
+    with pytest.raises(EngineFailed, match="never works"):
+        StreamWork(stream, enqueue, "broken")
+
+    assert not stream.is_capturing

@@ -1,0 +1,40 @@
+"""Where there is no GPU, whoever asks for one is told so in a sentence; the rest of handmap/engines/gpu.py is tested on one."""
+
+from importlib.util import find_spec
+
+import pytest
+
+from handmap.engines import gpu
+from handmap.types.errors import DependencyError
+
+
+def has_gpu() -> bool:
+    try:
+        gpu.open_gpu()
+    except DependencyError:
+        return False
+    return True
+
+
+pytestmark = pytest.mark.skipif(has_gpu(), reason="here is a GPU; tests/gpu look at it")
+
+
+@pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy is installed here")
+def test_a_machine_without_cupy_is_told_which_extra_to_install() -> None:
+    with pytest.raises(
+        DependencyError, match=r"CuPy cannot be imported \(No module named 'cupy'\); .* jetpack6 or jetpack7"
+    ):
+        gpu.open_gpu()
+
+
+@pytest.mark.skipif(find_spec("cupy") is None, reason="CuPy is not installed here")
+def test_cupy_without_a_gpu_is_told_what_cuda_said() -> None:
+    with pytest.raises(
+        DependencyError, match=r"CuPy [\d.]+ finds none that it can use \(cudaError\w+: .*\); install NVIDIA's"
+    ):
+        gpu.open_gpu()
+
+
+def test_the_fused_crop_is_refused_before_anything_is_allocated() -> None:
+    with pytest.raises(DependencyError, match=r"^GPU: CuPy"):
+        gpu.FusedCrop(2)

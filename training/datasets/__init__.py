@@ -1,0 +1,1 @@
+"""Fixed sets of synthetic hands: `synthetic:val`, the hard sets, and the two-hand sequences."""

@@ -1,0 +1,1 @@
+"""Scores of a bundle on data sets and sequences, beside the original HandMap."""

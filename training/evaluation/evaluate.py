@@ -1,0 +1,95 @@
+"""Scores a bundle on a labelled data set, by the very steps of the daemon."""
+
+from pathlib import Path
+from typing import Literal, cast
+
+import msgspec
+
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.engines.engine import Engines
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.metrics.kind_scores import kind_summary, score_frames
+from handmap.metrics.scores import measure, summary
+from handmap.recording.datasets import KindDataset, open_dataset
+from handmap.system.progress import track_progress
+from handmap.tracking.follow import TrackingConfig, follow_settings
+from handmap.types.errors import DatasetError
+
+Precision = Literal["fp32", "fp16", "int8"]
+Defaults = Literal["found", "run"]
+# How often a still frame is shown: by the daemon's defaults a hand may take a few frames to be taken for one.
+PRESENTATIONS: dict[Defaults, int] = {"found": 1, "run": 5}
+
+
+class EvaluationConfig(msgspec.Struct, frozen=True):
+    """What to score by; `defaults` is "found" for a set of hands and "run" for one by kinds if it is not given."""
+
+    precision: str = "fp32"
+    threads: int = 1
+    most: int | None = None
+    defaults: Defaults | None = None
+
+
+def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> dict[str, object]:
+    """The figures of `handmap.metrics.scores.summary` for a bundle on the data set called `data`, or of `kind_summary` where it is one by kinds.
+
+    `defaults: found` expects a hand in every frame, as tracking.expects_hand does, and shows each once; `defaults: run` takes the
+    daemon's own defaults and shows each five times. Of a set by kinds, hands may be of either side, if the bundle tells sides.
+    Raises DatasetError if the set's joints are not the bundle's.
+    """
+    bundle = read_bundle(bundle_path)
+    dataset = open_dataset(data)
+    if dataset.joint_names != bundle.hand.joint_names:
+        raise DatasetError(
+            f"data set {data!r}: its {len(dataset.joint_names)} joints {dataset.joint_names} are not the bundle's; "
+            "evaluate on a set with the same joints"
+        )
+    engines = open_engines(
+        bundle, EngineConfig(precision=cast(Precision, config.precision), threads=config.threads), batch=1
+    )
+    try:
+        if isinstance(dataset, KindDataset):
+            return _evaluate_kinds(dataset, bundle, engines, config)
+        defaults = config.defaults or "found"
+        settings = follow_settings(bundle, TrackingConfig(expects_hand=defaults == "found"))
+        errors = measure(dataset, engines, settings, config.most, PRESENTATIONS[defaults])
+        return {**summary(errors, bundle.hand.joint_names), "defaults": defaults}
+    finally:
+        engines.close()
+
+
+def _evaluate_kinds(
+    dataset: KindDataset, bundle: Bundle, engines: Engines, config: EvaluationConfig
+) -> dict[str, object]:
+    defaults = config.defaults or "run"
+    tells_side = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
+    hand: Literal["any", "right"] = "any" if tells_side else "right"
+    settings = follow_settings(bundle, TrackingConfig(hand=hand, expects_hand=defaults == "found"))
+    total = min(dataset.count_frames(), config.most or dataset.count_frames())
+    results = []
+    with track_progress("score", total, "frames") as advance:
+        for result in score_frames(dataset.kind_frames(total), engines, settings, PRESENTATIONS[defaults]):
+            results.append(result)
+            advance(len(results), result.kind)
+    return {**kind_summary(results), "defaults": defaults, "hand": hand}
+
+
+def evaluation_table(figures: dict[str, object]) -> str:
+    """The figures for a person: one a line, then expected errors, joints or kinds."""
+    per_joint = cast(dict[str, float], figures.get("per_joint_mm", {}))
+    deciles = cast(list[dict[str, float]], figures["expected_error_deciles"])
+    by_kind = cast(dict[str, dict[str, object]], figures.get("by_kind", {}))
+    rows = [(name, value) for name, value in figures.items() if not isinstance(value, dict | list)]
+    lines = [f"{name:<24} {_shown(value):>9}" for name, value in rows]
+    lines += ["", "expected mm " + " ".join(f"{one['expected_mm']:6.1f}" for one in deciles)]
+    lines += ["true mm     " + " ".join(f"{one['true_mm']:6.1f}" for one in deciles)]
+    lines += ["", *(f"{name:<20} {value:9.2f} mm" for name, value in per_joint.items())]
+    for kind, values in by_kind.items():
+        lines.append(f"{kind:<26}" + "  ".join(f"{name} {_shown(value)}" for name, value in values.items()))
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "-" if value is None else str(msgspec.to_builtins(value))

@@ -1,0 +1,163 @@
+"""Scores a bundle on sequences of frames by the very steps of the daemon, beside the original HandMap's locator on the same frames."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+import numpy as np
+
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.engines.engine import Engines
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.metrics.track_scores import TrackCounts, score_tracks, sum_counts, track_summary
+from handmap.metrics.tracked import TrackedFrame, TrueHand
+from handmap.system.progress import Advance, track_progress
+from handmap.system.timing import StageClock
+from handmap.tracking.follow import TrackingConfig, follow, follow_settings
+from handmap.tracking.track import NO_TRACKS, cube_centre
+from handmap.types.errors import ConfigError
+from handmap.types.values import Handedness
+
+from ..datasets.two_hands import SCENES, SceneKind, render_sequence
+from .baseline import NO_BASELINE_TRACK, BaselineTrack, baseline_pose, follow_baseline
+
+Precision = Literal["fp32", "fp16", "int8"]
+Figures: TypeAlias = Mapping[str, object]
+
+SEQUENCES = ("two-hands",)
+MOST_HANDS, BASELINE_HANDS = 2, 1
+AT_LEAST = {"detection_rate": 0.98, "handedness_accuracy": 0.98, "ids_kept": 0.95}
+AT_MOST = {"false_hands": 0.01}
+COLUMNS = {  # of the table for a person: key, heading and how it is shown
+    "detection_rate": ("found %", 100), "found_of_all": ("of all %", 100),
+    "found_of_well_seen": ("well seen %", 100), "false_hands": ("false %", 100),
+    "false_hands_per_frame": ("false/frame", 1), "id_switches": ("switches", 1), "ids_kept": ("ids kept %", 100),
+    "crossings": ("crossings", 1), "handedness_accuracy": ("side %", 100), "mean_mm": ("mean mm", 1),
+    "median_mm": ("median mm", 1), "frames_to_loss": ("to loss", 1), "frames_to_entry": ("to entry", 1),
+}  # fmt: skip
+
+
+def evaluate_sequence(
+    bundle_path: Path, sequence: str, precision: str, threads: int, is_quick: bool
+) -> dict[str, object]:
+    """Figures of `handmap.metrics.track_scores.track_summary` over all scenes and for each, the same of the baseline, and the targets.
+
+    The baseline follows one hand, so it is asked for one: any hand that it finds is credited, ids are judged for the hand it had,
+    and its crop is mirrored as the hand it located needs; the side that it publishes is always left, as it assumes.
+    Raises ConfigError for a sequence of another name.
+    """
+    if sequence not in SEQUENCES:
+        raise ConfigError(f"evaluate: no sequence is called {sequence!r}; known: {', '.join(SEQUENCES)}")
+    bundle = read_bundle(bundle_path)
+    engines = open_engines(bundle, EngineConfig(precision=cast(Precision, precision), threads=threads), MOST_HANDS)
+    try:
+        ours, baseline = _run_scenes(bundle, engines, is_quick)
+    finally:
+        engines.close()
+    whole = track_summary(sum_counts(ours.values()))
+    return {
+        **whole,
+        "hand": asked_hand(bundle),
+        "scenes": {name: track_summary(counts) for name, counts in ours.items()},
+        "baseline": {
+            **track_summary(sum_counts(baseline.values())),
+            "scenes": {name: track_summary(counts) for name, counts in baseline.items()},
+        },
+        "targets": _targets(whole),
+    }
+
+
+def sequence_table(figures: Figures) -> str:
+    """The figures for a person: a line for each scene, ours and the baseline's, and the targets below."""
+    baseline = cast(Figures, figures["baseline"])
+    ours_by_scene, theirs_by_scene = cast(Figures, figures["scenes"]), cast(Figures, baseline["scenes"])
+    lines = [" ".join([f"{'':<22}", *(f"{heading:>11}" for heading, _ in COLUMNS.values())])]
+    for name in ours_by_scene:
+        lines.append(_line(name, cast(Figures, ours_by_scene[name])))
+        lines.append(_line("  baseline", cast(Figures, theirs_by_scene[name])))
+    lines += [_line("all scenes", figures), _line("  baseline", baseline), "", f"hand: {figures['hand']}"]
+    for name, target in cast(Mapping[str, Figures], figures["targets"]).items():
+        verdict = "met" if target["is_met"] else "not met"
+        lines.append(f"{name}: {target['bound']} {target['wanted']}, {verdict}")
+    return "\n".join(lines)
+
+
+def _run_scenes(
+    bundle: Bundle, engines: Engines, is_quick: bool
+) -> tuple[dict[str, TrackCounts], dict[str, TrackCounts]]:
+    """Counts of each scene, ours and the baseline's."""
+    ours, baseline = {}, {}
+    total = sum(_size(kind, is_quick)[0] * _size(kind, is_quick)[1] for kind in SCENES)
+    done = 0
+    with track_progress("evaluate", total, "frames") as advance:
+        for kind in SCENES:
+            ours[kind.name], baseline[kind.name] = TrackCounts(), TrackCounts()
+            sequences, frames = _size(kind, is_quick)
+            for number in range(sequences):
+                tell = _teller(advance, done, kind.name)
+                both = _run_sequence(bundle, engines, kind, number, frames, tell)
+                ours[kind.name].add(both[0])
+                baseline[kind.name].add(both[1])
+                done += frames
+    return ours, baseline
+
+
+def _run_sequence(
+    bundle: Bundle, engines: Engines, kind: SceneKind, number: int, frames: int, tell: Callable[[int], None]
+) -> tuple[TrackCounts, TrackCounts]:
+    settings = follow_settings(bundle, TrackingConfig(hand=asked_hand(bundle), max_hands=MOST_HANDS))
+    clock = StageClock()
+    tracks, track = NO_TRACKS, NO_BASELINE_TRACK
+    ours: list[TrackedFrame] = []
+    theirs: list[TrackedFrame] = []
+    for shown in render_sequence(kind, number, frames):
+        poses, tracks = follow(shown.frame, tracks, engines, settings, clock)
+        ours.append(TrackedFrame(shown.truth, tuple(poses)))
+        track = follow_baseline(shown.frame, track)
+        is_left = _nearest_is_left(track, shown.truth)
+        pose = baseline_pose(shown.frame, track, is_left, engines.hand, settings, settings.cube_mm, clock)
+        theirs.append(TrackedFrame(shown.truth, () if pose is None else (pose,)))
+        tell(len(ours))
+    return score_tracks(ours, MOST_HANDS), score_tracks(theirs, BASELINE_HANDS)
+
+
+def asked_hand(bundle: Bundle) -> Literal["any", "right"]:
+    """Hands of either side where the model can tell which they are; else what the daemon takes by default, which the figures state."""
+    return "any" if "side" in {tensor.name for tensor in bundle.hand.tensors.outputs} else "right"
+
+
+def _nearest_is_left(track: BaselineTrack, truth: tuple[TrueHand, ...]) -> bool:
+    """Whether the true hand nearest to where the baseline looks is a left one: told to it, so that its errors are its locator's."""
+    if track.centre_mm is None or not truth:
+        return True
+    away = [float(np.linalg.norm(cube_centre(hand.xyz_camera_mm) - track.centre_mm)) for hand in truth]
+    return truth[int(np.argmin(away))].handedness is Handedness.LEFT
+
+
+def _size(kind: SceneKind, is_quick: bool) -> tuple[int, int]:
+    """Sequences of a scene, and frames of each."""
+    return (1, kind.quick_frames) if is_quick else (kind.sequences, kind.frames)
+
+
+def _teller(advance: Advance, before: int, scene: str) -> Callable[[int], None]:
+    return lambda done: advance(before + done, scene)
+
+
+def _targets(figures: Figures) -> dict[str, dict[str, object]]:
+    """What was asked for, beside whether it is met; a share of nothing is not."""
+    targets: dict[str, dict[str, object]] = {}
+    for bound, limits in (("at least", AT_LEAST), ("at most", AT_MOST)):
+        for name, wanted in limits.items():
+            value = cast("float | None", figures[name])
+            is_met = value is not None and (value >= wanted if bound == "at least" else value <= wanted)
+            targets[name] = {"bound": bound, "wanted": wanted, "is_met": is_met}
+    return targets
+
+
+def _line(name: str, figures: Figures) -> str:
+    shown = [f"{name:<22}"]
+    for key, (_, scale) in COLUMNS.items():
+        value = cast("float | int | None", figures[key])
+        text = "-" if value is None else str(value) if isinstance(value, int) else f"{value * scale:.2f}"
+        shown.append(f"{text:>11}")
+    return " ".join(shown)

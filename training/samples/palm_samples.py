@@ -1,0 +1,82 @@
+"""Samples of the palm graph on disk: shards that are rendered once, each whole or absent, and read into memory together."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handmap.files.atomic import write_file
+from handmap.system.progress import track_progress
+from handmap.tracking.palm_view import SMALL_COLUMNS, SMALL_ROWS, SPAN_CELLS, SPAN_MM, shrink
+from handmap.types.arrays import Bool, Float32
+from handmap.types.errors import DatasetError
+from handmap.types.intrinsics import project
+from handmap.types.values import DepthFrame
+
+from ..synthesis.palm_scene import UNIT_MM, PalmSample, render_palm_sample
+
+SHARD_SAMPLES = 1024
+MOST_HANDS = 2
+
+
+class PalmSamples(NamedTuple):
+    """N samples: pictures (N, 96, 128) float16; hands (N, 2, 3) as column, row in cells of the picture and size, NaN where there is none."""
+
+    pictures: NDArray[np.float16]
+    hands: Float32
+    is_right: Bool  # (N, 2)
+    seen_joints: NDArray[np.int8]  # (N, 2)
+
+
+def load_samples(folder: Path, domain: int, count: int) -> PalmSamples:
+    """The first `count` samples of a domain; what is not on disk yet is rendered first.
+
+    Raises DatasetError where the disk is full.
+    """
+    shards = -(-count // SHARD_SAMPLES)
+    paths = [folder / f"palms-{domain:d}-{shard:04d}.npz" for shard in range(shards)]
+    missing = [shard for shard, path in enumerate(paths) if not path.exists()]
+    if missing:
+        with track_progress("render", shards, "shards", shards - len(missing)) as advance:
+            for done, shard in enumerate(missing, start=shards - len(missing) + 1):
+                _write_shard(paths[shard], domain, shard * SHARD_SAMPLES)
+                advance(done, "")
+    parts = []
+    for path in paths:
+        with np.load(path) as arrays:
+            parts.append([arrays[name] for name in PalmSamples._fields])
+    return PalmSamples(*(np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True)))
+
+
+def as_arrays(sample: PalmSample) -> tuple[Float32, Float32, Bool, NDArray[np.int8]]:
+    """Picture (96, 128), hands (2, 3), is_right (2,) and seen joints (2,) of a rendered sample."""
+    view = shrink(np, DepthFrame(sample.depth, UNIT_MM, sample.lens, 0, 0))
+    hands = np.full((MOST_HANDS, 3), np.nan, np.float32)
+    is_right = np.zeros(MOST_HANDS, bool)
+    seen = np.zeros(MOST_HANDS, np.int8)
+    for index, centre in enumerate(sample.centres_mm):
+        hands[index, :2] = project(np, centre[None], view.lens)[0]
+        hands[index, 2] = view.lens.fx_px * SPAN_MM / SPAN_CELLS / centre[2]
+        is_right[index], seen[index] = sample.is_right[index], sample.seen_joints[index]
+    return view.depth_small, hands, is_right, seen
+
+
+def _write_shard(path: Path, domain: int, first: int) -> None:
+    pictures = np.empty((SHARD_SAMPLES, SMALL_ROWS, SMALL_COLUMNS), np.float16)
+    hands = np.empty((SHARD_SAMPLES, MOST_HANDS, 3), np.float32)
+    is_right = np.empty((SHARD_SAMPLES, MOST_HANDS), bool)
+    seen = np.empty((SHARD_SAMPLES, MOST_HANDS), np.int8)
+    for index in range(SHARD_SAMPLES):
+        pictures[index], hands[index], is_right[index], seen[index] = as_arrays(
+            render_palm_sample(domain, first + index)
+        )
+    buffer = BytesIO()
+    np.savez_compressed(buffer, pictures=pictures, hands=hands, is_right=is_right, seen_joints=seen)
+    try:
+        write_file(path, buffer.getvalue())
+    except OSError as error:
+        raise DatasetError(
+            f"palm samples {str(path)!r} cannot be written: {error.strerror}; free some disk, or name another `cache`"
+        ) from error

@@ -1,0 +1,88 @@
+"""How good a palm network is on rendered frames: hands found, false hands, sides told, distance in mm; by the decoder of the run time."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from handmap.tracking.palm_view import SMALL_COLUMNS, SMALL_ROWS, SPAN_CELLS, SPAN_MM, Palm, read_palms
+from handmap.types.arrays import Float32
+from handmap.types.intrinsics import Intrinsics
+
+from ..network.palm_network import PalmNetwork
+from ..samples.palm_samples import PalmSamples
+from .palm_targets import HIDDEN_JOINTS, SEEN_JOINTS
+
+LEAST_SCORE = 0.15  # proposals are cheap: the hand network judges them
+SCORED_FROM = 0.4  # the scores below are of reports that stand alone
+MOST_PALMS = 4
+NEAR_MM = 90.0  # a report this near a hand's cube centre is of that hand
+BATCH = 64
+# Any lens will do where pictures are compared with pictures: lengths in mm need only one that both sides share.
+LENS = Intrinsics(SMALL_COLUMNS, SMALL_ROWS, 95.0, 95.0, 63.5, 47.5)
+
+
+class PalmScore(NamedTuple):
+    """Shares: of hands found, of pictures with a false hand, of found hands whose side is right; and the median distance in mm."""
+
+    found: float
+    false: float
+    side: float
+    distance_mm: float
+
+    @property
+    def merit(self) -> float:
+        """What chooses the weights: hands found, less pictures with a false one."""
+        return self.found - self.false
+
+    def __str__(self) -> str:
+        return f"found {self.found:.3f}, false {self.false:.3f}, side {self.side:.3f}, {self.distance_mm:.0f} mm"
+
+
+def score_palms(network: PalmNetwork, samples: PalmSamples) -> PalmScore:
+    """The score on all samples; hands of which too little is seen count neither way."""
+    hands = found = right = false = 0
+    distances: list[float] = []
+    for first in range(0, len(samples.pictures), BATCH):
+        pictures = torch.from_numpy(samples.pictures[first : first + BATCH].astype(np.float32))[:, None]
+        with torch.inference_mode():
+            answers = network(pictures)["palms"].float().numpy()
+        for index, answer in enumerate(answers, start=first):
+            reports = read_palms(answer, LENS, SCORED_FROM, MOST_PALMS)
+            true_mm = _centres(samples.hands[index])
+            seen = samples.seen_joints[index]
+            taken: set[int] = set()
+            for hand in np.flatnonzero(seen >= SEEN_JOINTS):
+                hands += 1
+                at, away_mm = _nearest(true_mm[hand], reports, taken)
+                if away_mm <= NEAR_MM:
+                    taken.add(at)
+                    found += 1
+                    distances.append(away_mm)
+                    right += (reports[at].right > 0.5) == samples.is_right[index, hand]
+            doubtful = true_mm[(seen >= HIDDEN_JOINTS) & (seen < SEEN_JOINTS)]
+            others = [report for at, report in enumerate(reports) if at not in taken]
+            false += any(all(_away_mm(report, one) > NEAR_MM for one in doubtful) for report in others)
+    return PalmScore(
+        float(found / max(hands, 1)),
+        float(false / len(samples.pictures)),
+        float(right / max(found, 1)),
+        float(np.median(distances or [np.nan])),
+    )
+
+
+def _centres(hands: Float32) -> Float32:
+    """Centres (2, 3) in mm as LENS would have them, of hands as samples state them."""
+    z = LENS.fx_px * SPAN_MM / SPAN_CELLS / hands[:, 2]
+    x, y = (hands[:, 0] - LENS.cx_px) / LENS.fx_px * z, (hands[:, 1] - LENS.cy_px) / LENS.fy_px * z
+    return np.stack([x, y, z], axis=-1).astype(np.float32)
+
+
+def _nearest(centre_mm: Float32, reports: list[Palm], taken: set[int]) -> tuple[int, float]:
+    away = {at: _away_mm(report, centre_mm) for at, report in enumerate(reports) if at not in taken}
+    at = min(away, key=lambda one: away[one], default=-1)
+    return at, away.get(at, float("inf"))
+
+
+def _away_mm(report: Palm, centre_mm: Float32) -> float:
+    return float(np.linalg.norm(report.centre_mm - centre_mm))

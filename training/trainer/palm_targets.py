@@ -1,0 +1,71 @@
+"""What the palm network should answer, and the loss of what it does: focal where hands are, relative for their size, cross-entropy for their side.
+
+The score's loss is that of CenterNet (Zhou et al. 2019, equation 1): cells near a hand's middle count little as background.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from handmap.tracking.palm_view import PALM_COLUMNS, PALM_ROWS, STRIDE
+from handmap.types.arrays import Bool, Float32
+
+SPREAD_CELLS = 1.0  # of the bump around a hand's middle
+NEAR_CELLS = 1.5  # within this a cell says size and side
+SEEN_JOINTS, HIDDEN_JOINTS = 7, 3  # from so many seen joints on it is a hand; below so many there is none to be seen
+
+
+class PalmTargets(NamedTuple):
+    """For N pictures: bump (N, 24, 32) with 1 at each hand's cell; weight of the score's loss; size and side of the nearest hand, and
+    where these count, all (N, 24, 32)."""
+
+    bump: Tensor
+    weight: Tensor
+    size: Tensor
+    side: Tensor
+    is_near: Tensor
+
+
+def make_targets(hands: Float32, is_right: Bool, seen_joints: NDArray[np.int8]) -> PalmTargets:
+    """Targets of hands (N, 2, 3); a hand of which too little is seen counts neither way."""
+    row, column = np.mgrid[:PALM_ROWS, :PALM_COLUMNS]
+    at = (hands[..., :2] - (STRIDE - 1) / 2) / STRIDE  # (N, 2) column, row in cells of the answer
+    away = np.hypot(
+        np.rint(at[..., 0])[:, :, None, None] - column, np.rint(at[..., 1])[:, :, None, None] - row
+    )  # (N, 2, 24, 32)
+    is_hand = (np.isfinite(hands[..., 0]) & (seen_joints >= SEEN_JOINTS))[:, :, None, None]
+    is_doubtful = (np.isfinite(hands[..., 0]) & (seen_joints >= HIDDEN_JOINTS))[:, :, None, None] & ~is_hand
+    distance = np.where(is_hand, away, np.inf)
+    nearest = distance.argmin(axis=1)  # (N, 24, 32)
+    closest = distance.min(axis=1)
+    bump = np.exp(-(closest**2) / (2 * SPREAD_CELLS**2))
+    weight = ~(is_doubtful & (away < 2 * NEAR_CELLS)).any(axis=1) | (bump == 1)
+    size = np.take_along_axis(np.nan_to_num(hands[..., 2]), nearest.reshape(len(hands), -1), axis=1)
+    side = np.take_along_axis(is_right, nearest.reshape(len(hands), -1), axis=1)
+    shape = closest.shape
+    arrays = (bump, weight, size.reshape(shape), side.reshape(shape), closest <= NEAR_CELLS)
+    return PalmTargets(*(torch.from_numpy(array.astype(np.float32)) for array in arrays))
+
+
+def palm_loss(palms: Tensor, targets: PalmTargets, side_weight: float) -> Tensor:
+    """The scalar loss of answers (N, 3, 24, 32)."""
+    score = palms[:, 0]
+    chance = torch.sigmoid(score)
+    is_middle = targets.bump == 1
+    found = -functional.logsigmoid(score) * (1 - chance) ** 2
+    quiet = -functional.logsigmoid(-score) * chance**2 * (1 - targets.bump) ** 4
+    hands = is_middle.sum().clamp(min=1)
+    score_loss = (torch.where(is_middle, found, quiet) * targets.weight).sum() / hands
+    near = targets.is_near.sum().clamp(min=1)
+    wanted = torch.where(targets.is_near > 0, targets.size, torch.ones_like(targets.size))
+    ratio = palms[:, 1] / wanted
+    off = functional.smooth_l1_loss(ratio, torch.ones_like(ratio), beta=0.05, reduction="none")
+    size_loss = (off * targets.is_near).sum() / near
+    side_loss = (
+        functional.binary_cross_entropy_with_logits(palms[:, 2], targets.side, reduction="none") * targets.is_near
+    ).sum() / near
+    return score_loss + size_loss + side_weight * side_loss

@@ -1,0 +1,124 @@
+"""A trained network as a `torch.export` program (.pt2) that carries its model facts, and the same facts as JSON beside it."""
+
+import hashlib
+import io
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from handmap.bundle.confidence_fit import KnownLooks, fit_confidence
+from handmap.bundle.manifest import Normalisation
+from handmap.bundle.model_facts import FACTS_FILE, ModelFacts, PalmFacts, encode_facts
+from handmap.files.atomic import write_file
+from handmap.types.errors import ModelError
+from handmap.types.joints import HAND21
+from handmap.types.values import CROP_PX
+
+from ..network.network import HandMap, measure_size
+from ..samples.augment import BACKGROUND
+from .checkpoint import Checkpoint
+from .train_config import TrainConfig, identity_of, length_of
+from .validate import ValidationSet, predict
+
+# Deviations of the scale augmentation that count as trained for.
+TRAINED_SIGMAS = 2.0
+
+
+def export_network(
+    network: nn.Module, name: str = "depth", shape: tuple[int, int] = (CROP_PX, CROP_PX)
+) -> torch.export.ExportedProgram:
+    """The network in evaluation mode as a program: one input of that name (N, 1, *shape) with any N, outputs by name."""
+    plain = network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch stubs lack this form
+    # Two, since torch.export takes a batch of one for a constant.
+    shown = torch.ones(2, 1, *shape)
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(plain, (shown,), dynamic_shapes={name: {0: batch}}, strict=False)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # names the folders of the machine that it was made on
+    return program
+
+
+def write_program(
+    path: Path, network: HandMap, validation: ValidationSet, config: TrainConfig, checkpoint: Checkpoint
+) -> None:
+    """Writes program and facts beside each other, each whole or not at all.
+
+    Raises ModelError where they cannot be written.
+    """
+    facts = describe_network(network, predict(network, validation), config, checkpoint)
+    save_program(path, export_network(network), facts)
+
+
+def save_program(path: Path, program: torch.export.ExportedProgram, facts: ModelFacts | PalmFacts) -> None:
+    """Writes a program with its facts inside, and these as JSON beside it.
+
+    Raises ModelError where they cannot be written.
+    """
+    text = encode_facts(facts)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files={FACTS_FILE: text})
+    try:
+        write_file(path.with_suffix(".json"), text.encode())
+        write_file(path, buffer.getvalue())
+    except OSError as error:
+        raise ModelError(
+            f"program {str(path)!r} cannot be written: {error.strerror}; free some disk and start again"
+        ) from error
+
+
+def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, checkpoint: Checkpoint) -> ModelFacts:
+    """What a user of the network must know and cannot see in its tensors."""
+    spread = float(np.exp(TRAINED_SIGMAS * config.augment.scale_sigma))
+    size = measure_size(network)
+    return ModelFacts(
+        joint_names=HAND21,
+        cube_mm=config.cube_mm,
+        cube_mm_range=(round(config.cube_mm / spread, 1), round(config.cube_mm * spread, 1)),
+        normalisation=Normalisation(near=-1.0, far=1.0, background=BACKGROUND),
+        confidence=fit_confidence(looks, output_names(network)),
+        made_from={
+            "config": identity_of(config) | length_of(config),
+            "start": describe_start(config.start_from),
+            "start_share": config.start_share,
+            "commit": commit_of_sources(),
+            "samples": checkpoint.samples,
+            "validation": {
+                "frames": len(looks.error_mm),
+                "mean_mm": round(float(np.nanmean(looks.error_mm)), 3),
+            },
+            "network": {"parameters": size.parameters, "multiply_adds": size.multiply_adds},
+            "tools": tool_versions(),
+        },
+    )
+
+
+@torch.no_grad()
+def output_names(network: nn.Module) -> set[str]:
+    """The names of what a hand network gives."""
+    return set(network.eval()(torch.ones(1, 1, CROP_PX, CROP_PX)))
+
+
+def describe_start(path: Path | None) -> dict[str, str] | None:
+    """The file of weights that a run began with, for its record; None where it began with random ones."""
+    return None if path is None else {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def commit_of_sources() -> str:
+    """The commit of the sources, marked where they differ from it; `unknown` outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of what trained a network."""
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}

@@ -1,0 +1,110 @@
+"""Which samples each training step sees, and their batches made ahead of time by threads.
+
+Round r mixes shards r to r + window - 1, each hand of them once; so a hand is used up to `window` times, each time warped
+anew. Step -> samples depends on the seed alone: a resumed run goes on with exactly the batches it would have seen.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handmap.types.arrays import Bool, Float32
+
+from ..network.guidance import make_maps, reduce_to_cells
+from ..samples.augment import augment, draw_warps
+from ..samples.sample_cache import RenderedHands, read_hands, wait_for_shard
+from .train_config import TrainConfig
+
+BATCHES_AHEAD = 3
+
+
+class TrainingBatch(NamedTuple):
+    """depth (N, 1, 128, 128); joints (N, 21, 3) in half cube sides, NaN where there is no hand; maps (N, K, 32, 32), or None for the baseline."""
+
+    depth: Float32
+    joints: Float32
+    maps: Float32 | None
+
+
+class Share(NamedTuple):
+    """Which part of each batch this process trains on: number `rank` of `processes`."""
+
+    rank: int = 0
+    processes: int = 1
+
+
+def rounds_of(config: TrainConfig) -> int:
+    """Rounds that the whole budget takes."""
+    return -(-config.total_samples // config.round_samples)
+
+
+def make_batch(rendered: RenderedHands, indices: NDArray[np.int64], epoch: int, config: TrainConfig) -> TrainingBatch:
+    """Samples warped under (seed, epoch, index) with the maps of the configured kind, all 0 where there is no hand."""
+    samples = augment(rendered, draw_warps(config.augment, (config.seed, epoch), indices), config.cube_mm)
+    kind = config.network.guidance
+    maps = None
+    if kind is not None:
+        has_hand: Bool = np.all(np.isfinite(samples.joints), axis=(1, 2))
+        cells = reduce_to_cells(samples.depth[has_hand], samples.is_hand[has_hand])
+        hand_maps = make_maps(kind, cells, samples.joints[has_hand])
+        maps = np.zeros((len(has_hand), *hand_maps.shape[1:]), np.float32)
+        maps[has_hand] = hand_maps
+    return TrainingBatch(samples.depth[:, None], samples.joints, maps)
+
+
+class SampleStream:
+    """Batches of a training run by step, read from the cache in `folder`."""
+
+    def __init__(self, folder: Path, config: TrainConfig, share: Share, check: Callable[[], None]) -> None:
+        self._folder = folder
+        self._config = config
+        self._share = share
+        self._check = check
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+
+    def batches(self, first_step: int, end_step: int) -> Iterator[TrainingBatch]:
+        """This process's share of the batches of steps first_step to end_step - 1, in order, made ahead by threads."""
+        threads = self._config.loader_threads
+        pending: deque[Future[TrainingBatch]] = deque()
+        with ThreadPoolExecutor(threads, "loader") as pool:
+            try:
+                for step in range(first_step, end_step):
+                    epoch, picked = self._pick(step)
+                    pending.append(pool.submit(self._load, epoch, picked))
+                    if len(pending) >= BATCHES_AHEAD + threads:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def round_of(self, step: int) -> int:
+        """The round, which is also the first shard, of a step."""
+        return step * self._config.batch_samples // self._config.round_samples
+
+    def _pick(self, step: int) -> tuple[int, NDArray[np.int64]]:
+        """The round of a step and the hands (n,) of it that this process takes, as places in the round's shards."""
+        config = self._config
+        epoch = self.round_of(step)
+        if self._order[0] != epoch:
+            shuffle = np.random.Generator(np.random.Philox(key=(config.seed << 32) | epoch))
+            self._order = (epoch, shuffle.permutation(config.round_samples))
+        start = step * config.batch_samples % config.round_samples
+        return epoch, self._order[1][start : start + config.batch_samples][self._share.rank :: self._share.processes]
+
+    def _load(self, epoch: int, picked: NDArray[np.int64]) -> TrainingBatch:
+        size = self._config.cache.shard_samples
+        picked = np.sort(picked)
+        parts = []
+        for place in np.unique(picked // size):
+            shard = epoch + int(place)
+            wait_for_shard(self._folder, shard, self._check)
+            parts.append(read_hands(self._folder, shard, picked[picked // size == place] % size))
+        hands = RenderedHands(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        return make_batch(hands, epoch * size + picked, epoch, self._config)
