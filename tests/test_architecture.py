@@ -1,12 +1,16 @@
 """The picture of imports that design and decisions state: parts meet only in `handmap`, heavy libraries have homes."""
 
 import ast
+from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from tests.support.one_module import PARTS, held_twice
+
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("training", "export", "calibration", "runtime", "clients", "flash")
 PLOTS = {"training/plots.py", "calibration/plots.py"}
 HOMES = {  # the only files that may import each heavy library; a folder's name stands for all in it
     "cupy": {"handmap/engines/gpu.py", "training/network/geodesic_kernel.py"},
@@ -29,7 +33,19 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "viser": {"clients/view.py"},
     "anny": set(),
 }
-LONGEST_LINES = 260
+ROOMS = {  # what lives in each is in its `__init__`; in `handmap` and `training` a room never imports one that stands after it
+    "handmap": (
+        "types", "files", "system", "bundle", "geometry", "engines", "recording", "tracking", "metrics", "protocol",
+    ),
+    "training": ("hand", "synthesis", "datasets", "network", "samples", "trainer", "evaluation"),
+    "runtime": ("cameras", "doctor", "faults"),
+}  # fmt: skip
+ORDERED = ("handmap", "training")
+OUTSIDE_ROOMS = {  # of the parts whose modules otherwise all have one; compiled.py is what every room of training stands on
+    "handmap": {"__init__.py", "__main__.py", "py.typed"},
+    "training": {"__init__.py", "__main__.py", "commands.py", "compiled.py", "plots.py"},
+}
+LONGEST_LINES = 250
 
 
 def imported_roots(path: Path) -> set[str]:
@@ -62,6 +78,34 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def module_of(path: Path) -> str:
+    """The dotted name of a file in the checkout."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every module of this checkout named by an import anywhere in `path`, lazy ones included."""
+    package = module_of(path.parent)
+    named: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            named.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            named.update(inner if (inner := f"{base}.{alias.name}") in MODULES else base for alias in node.names)
+    return named & set(MODULES)
+
+
+def room_of(module: str) -> str:
+    """The room that a module of a part lies in, or nothing."""
+    part, *rest = module.split(".")
+    return rest[0] if rest and rest[0] in ROOMS.get(part, ()) else ""
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_imports_stay_home(path: Path) -> None:
     name = name_of(path)
@@ -92,3 +136,61 @@ def test_files_stay_small(path: Path) -> None:
     lines = len(path.read_text().splitlines())
 
     assert lines <= LONGEST_LINES, f"{name_of(path)} has {lines} lines; split it by what it does"
+
+
+@pytest.mark.parametrize("part", sorted(ROOMS))
+def test_every_folder_is_a_room_and_says_what_lives_there(part: str) -> None:
+    folders = {path.name for path in (ROOT / part).iterdir() if path.is_dir() and path.name != "__pycache__"}
+    silent = [
+        room
+        for room in ROOMS[part]
+        if not ast.get_docstring(ast.parse((ROOT / part / room / "__init__.py").read_text()))
+    ]
+
+    assert folders == set(ROOMS[part])
+    assert silent == []
+
+
+@pytest.mark.parametrize("part", sorted(OUTSIDE_ROOMS))
+def test_every_module_has_a_room(part: str) -> None:
+    outside = {path.name for path in (ROOT / part).iterdir() if path.is_file()}
+
+    assert outside == OUTSIDE_ROOMS[part]
+
+
+@pytest.mark.parametrize("part", ORDERED)
+def test_no_room_imports_one_below_it(part: str) -> None:
+    order = ("", *ROOMS[part])
+    upwards = [
+        f"{module} imports {other}"
+        for module, path in MODULES.items()
+        for other in imported_modules(path)
+        if module.split(".")[0] == other.split(".")[0] == part
+        and room_of(module)
+        and order.index(room_of(other)) > order.index(room_of(module))
+    ]
+
+    assert upwards == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    TopologicalSorter(
+        {module: imported_modules(path) for module, path in MODULES.items()}
+    ).prepare()  # raises CycleError
+
+
+def test_a_file_that_was_loaded_under_both_of_its_names_is_found_out() -> None:
+    one, other, same = ModuleType("runtime.a"), ModuleType("handmap.runtime.a"), ModuleType("runtime.b")
+    held = {
+        "runtime.a": one,
+        "handmap.runtime.a": other,
+        "runtime.b": same,
+        "handmap.runtime.b": same,
+        "handmap.a": one,
+    }
+
+    assert held_twice(held) == ["runtime.a"]
+
+
+def test_in_tests_both_names_of_a_file_are_one_module() -> None:
+    assert import_module("handmap.runtime.state") is import_module("runtime.state")
