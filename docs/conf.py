@@ -43,7 +43,7 @@ NAVIGATION = {
     "Models": ["docs/bundle", "docs/training", "docs/calibration"],
     "Numbers": ["docs/measured/README"],
     "Library": ["reference/handmap/index"],
-    "Project": ["CONTRIBUTING", "docs/decisions", "CHANGELOG", "SECURITY"],
+    "Project": ["docs/architecture", "CONTRIBUTING", "docs/decisions", "CHANGELOG", "SECURITY"],
 }
 MEASURED = "docs/measured/README"
 

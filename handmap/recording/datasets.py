@@ -1,4 +1,4 @@
-"""Labelled data sets by name: `synthetic:val`, `nyu:/path`. A part registers an opener in the entry-point group `handmap.recording.datasets`."""
+"""Labelled data sets by name: `synthetic:val`, `nyu:/path`. A part registers an opener in the entry-point group `handmap.datasets`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
