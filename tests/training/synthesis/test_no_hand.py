@@ -8,7 +8,7 @@ import pytest
 from handmap.types.arrays import Float32
 from training.hand.hand_model import FIRST_FINGER_BONE, FOREARM, load_hand_asset
 from training.synthesis.canvas import EMPTY
-from training.synthesis.forearms import arm_triangles, draw_hidden_hand
+from training.synthesis.forearms import arm_triangles, draw_hidden_hand, draw_stump
 from training.synthesis.limbs import bent, elbow_of, straight, tube
 from training.synthesis.no_hand import LEAST_CELLS, SCENES, SHARES, Draw, render_no_hand
 from training.synthesis.people import draw_build, make_body
@@ -78,6 +78,17 @@ def test_hidden_hands_differ_and_leave_an_arm_in_sight() -> None:
 
     assert min(areas) > 500
     assert len(set(areas)) == len(areas)
+
+
+def test_a_stump_ends_where_the_sensor_lost_the_hand_and_what_is_behind_stays() -> None:
+    wall_mm = 900.0
+    for seed in range(8):
+        alone = drawn(draw_stump, seed)
+        z_mm = np.full((480, 640), wall_mm, np.float32)
+        draw_stump(z_mm, CENTRE, LENS, np.random.default_rng(seed))
+
+        assert (alone > 0).sum() > 500
+        np.testing.assert_array_equal(z_mm, np.where((alone > 0) & (alone < wall_mm), alone, wall_mm))
 
 
 def test_tube_is_closed_with_normals_out() -> None:

@@ -24,6 +24,7 @@ from training.synthesis.scene import (
     render_scene,
 )
 from training.synthesis.sensor import draw_sensor
+from training.synthesis.worn import draw_clothes
 
 ASSET = load_hand_asset()
 MEAN = shape_hand(ASSET, np.zeros(16))
@@ -92,6 +93,14 @@ def test_what_is_worn_is_drawn_about_the_arm_and_counts_as_arm(placement: Placem
         assert np.all((z_mm > 0) >= (bare_mm > 0))
         more += int((z_mm > 0).sum() - (bare_mm > 0).sum())
     assert more > 100 * COUNT  # pixels
+
+
+def test_a_large_hand_whose_mesh_is_coarse_for_its_sleeve_wears_one() -> None:
+    large = replace(MEAN, vertices_mm=3 * MEAN.vertices_mm, anchors_mm=3 * MEAN.anchors_mm)
+
+    _, worn = draw_clothes(large, 0.0, 1.0, 0.0, np.random.default_rng(1))
+
+    assert len(worn) == 1 and np.isfinite(worn[0].xyz_mm).all()
 
 
 def test_company_is_in_the_cube_and_no_hand_and_leaves_half_of_it() -> None:
