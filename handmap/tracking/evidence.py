@@ -9,7 +9,7 @@ from typing import Final
 from handmap.tracking.look import Look
 from handmap.tracking.palm_view import PalmMap
 
-# What starts a track where a hand need not be there: none of 300 frames of `synthetic:tune` without a hand reaches it.
+# What starts a track where a hand need not be there: 3 of the 600 frames of `synthetic:tune` without one reach it.
 START_EVIDENCE: Final = 0.5
 # Of a track's mean: what keeps it, and what leaves no doubt.
 KEEP_EVIDENCE: Final = 0.0
