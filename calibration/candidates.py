@@ -11,13 +11,12 @@ from handmap.engines.engine import Engines
 from handmap.geometry.crop import crop_hand, normalise_points
 from handmap.system.progress import track_progress
 from handmap.system.timing import StageClock
-from handmap.tracking.follow import FollowSettings
-from handmap.tracking.look import Look, look, recentred
-from handmap.tracking.search import is_hand, map_palms, search
 from handmap.tracking.track import cube_centre
+from handmap.tracking.tracker import TrackerState, track_hands
+from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Float32
 from handmap.types.joints import FINGERTIPS, JOINT_COUNT, KNUCKLES, MIDDLE_MCP, WRIST
-from handmap.types.values import DepthFrame, Handedness, View
+from handmap.types.values import DepthFrame, Handedness, HandPose
 
 from .footage import Footage, Shot
 from .pictures import Pictures, picture_of
@@ -54,37 +53,24 @@ class Found:
     empty: int
 
 
-def find_candidates(footage: Footage, source: int, engines: Engines, settings: FollowSettings, stride: int) -> Found:
-    """One candidate at most from every `stride`-th shot: the crop that the daemon's last look would have gone into."""
+def find_candidates(footage: Footage, source: int, engines: Engines, settings: TrackerSettings, stride: int) -> Found:
+    """One candidate at most from every `stride`-th shot: what the tracker shows the network, at the model's own size."""
     candidates: list[Candidate] = []
     digest, empty = hashlib.sha256(), 0
-    centre_mm: Float32 | None = None
+    clock, state = StageClock(), TrackerState()
     with track_progress(f"select {footage.name}", len(footage), "frames") as advance:
         for index, shot in enumerate(footage):
             frame_digest = frame_sha256(shot.frame)
             digest.update(frame_digest.encode())
             if index % stride:
                 continue
-            seen = find_hand(shot.frame, centre_mm if footage.is_moving else None, engines, settings)
-            centre_mm = cube_centre(seen.xyz_camera_mm) if seen is not None else None
-            found = _candidate(shot, seen, source, frame_digest, settings) if seen is not None else None
+            state = state if footage.is_moving else TrackerState()
+            poses, state = track_hands(shot.frame, state, engines, settings, clock)
+            found = _candidate(shot, poses[0], source, frame_digest, settings) if poses else None
             empty += found is None
             candidates.extend([found] if found is not None else [])
             advance(index + 1, f"{len(candidates)} hands")
     return Found(candidates, digest.hexdigest(), empty)
-
-
-def find_hand(frame: DepthFrame, centre_mm: Float32 | None, engines: Engines, settings: FollowSettings) -> Look | None:
-    """The daemon's last look: about where the hand was and re-centred, else wherever a search finds one; none if there is none."""
-    clock = StageClock()
-    if centre_mm is not None:
-        view = View(centre_mm, settings.cube_mm, settings.handedness is Handedness.LEFT)
-        first = look(frame, [view], engines.hand, settings, clock)
-        (seen,) = recentred(frame, first, engines.hand, settings, clock)
-        if is_hand(seen, settings):
-            return seen
-    palms = map_palms(frame, engines, settings)
-    return next(iter(search(frame, [], palms, engines, settings, clock)), None)
 
 
 def frame_sha256(frame: DepthFrame) -> str:
@@ -92,24 +78,26 @@ def frame_sha256(frame: DepthFrame) -> str:
     return hashlib.sha256(np.ascontiguousarray(frame.depth, "<u2").tobytes()).hexdigest()
 
 
-def _candidate(shot: Shot, seen: Look, source: int, frame_digest: str, settings: FollowSettings) -> Candidate | None:
+def _candidate(
+    shot: Shot, pose: HandPose, source: int, frame_digest: str, settings: TrackerSettings
+) -> Candidate | None:
     is_mirrored = settings.handedness is Handedness.LEFT
-    crop = crop_hand(settings.xp, shot.frame, seen.view.centre_mm, settings.cube_mm, is_mirrored)
+    crop = crop_hand(settings.xp, shot.frame, pose.view.centre_mm, settings.cube_mm, is_mirrored)
     truth = np.full((JOINT_COUNT, 3), np.nan, np.float32)
     if shot.truth_mm is not None:
-        if float(np.linalg.norm(cube_centre(shot.truth_mm) - seen.view.centre_mm)) > WRONG_BODY_MM:
+        if float(np.linalg.norm(cube_centre(shot.truth_mm) - pose.view.centre_mm)) > WRONG_BODY_MM:
             return None
         truth = normalise_points(np, shot.truth_mm, crop.view).astype(np.float32)
-    bins = dict(_bins(shot.frame, seen, settings.cube_mm))
-    distance_mm = round(float(seen.view.centre_mm[2]), 1)
+    bins = dict(_bins(shot.frame, pose, settings.cube_mm))
+    distance_mm = round(float(pose.view.centre_mm[2]), 1)
     number = shot.frame.frame_number
     return Candidate(crop.depth, truth, picture_of(shot), source, number, frame_digest, distance_mm, bins)
 
 
-def _bins(frame: DepthFrame, seen: Look, cube_mm: float) -> Iterator[tuple[str, int]]:
+def _bins(frame: DepthFrame, pose: HandPose, cube_mm: float) -> Iterator[tuple[str, int]]:
     """The bin of each quality: distance, place in the image, in-plane angle, which fingers are out, unmeasured depth."""
-    lens, xyz = frame.intrinsics, seen.xyz_camera_mm
-    x, y, z = (float(value) for value in seen.view.centre_mm)
+    lens, xyz = frame.intrinsics, pose.xyz_camera_mm
+    x, y, z = (float(value) for value in pose.view.centre_mm)
     u, v = x / z * lens.fx_px + lens.cx_px, y / z * lens.fy_px + lens.cy_px
     column = int(np.clip(u / lens.width_px * POSITION_BINS, 0, POSITION_BINS - 1))
     row = int(np.clip(v / lens.height_px * POSITION_BINS, 0, POSITION_BINS - 1))

@@ -16,15 +16,15 @@ from handmap.engines.onnx_engine import open_onnx_engine
 from handmap.geometry.crop import crop_hand, normalise_points
 from handmap.metrics.scores import found_errors_mm
 from handmap.system.progress import track_progress
-from handmap.tracking.follow import FollowSettings
-from handmap.tracking.look import Look
-from handmap.tracking.track import cube_centre
+from handmap.system.timing import StageClock
+from handmap.tracking.tracker import TrackerState, track_hands
+from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Bool, Float32, Float64
 from handmap.types.errors import DatasetError
-from handmap.types.values import DepthFrame, Handedness
+from handmap.types.values import DepthFrame, Handedness, HandPose
 
 from .calibration_set import CalibrationSet
-from .candidates import find_hand, frame_sha256
+from .candidates import frame_sha256
 from .footage import Footage, Shot
 from .pictures import Pictures, join_pictures, picture_of
 from .qdq import quantise_graph
@@ -62,7 +62,7 @@ class Bodies:
     """The engines to compare, the reference first, and what the daemon would look for."""
 
     engines: Mapping[str, Engines]
-    settings: FollowSettings
+    settings: TrackerSettings
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[s
     """
     kept: list[tuple[Shot, Float32]] = []
     pictures: list[Pictures] = []
-    centres: dict[str, Float32 | None] = dict.fromkeys(bodies.engines)
+    clock, states = StageClock(), dict.fromkeys(bodies.engines, TrackerState())
     judged: dict[str, list[tuple[Float64, Float64, bool]]] = {name: [] for name in bodies.engines}
     total = len(footage)
     with track_progress(f"compare on {footage.name}", total, "frames") as advance:
@@ -107,13 +107,12 @@ def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[s
                 )
             pictures.append(picture_of(shot))
             for name, engines in bodies.engines.items():
-                before_mm = centres[name] if footage.is_moving else None
-                seen = find_hand(shot.frame, before_mm, engines, bodies.settings)
-                centres[name] = cube_centre(seen.xyz_camera_mm) if seen is not None else None
-                if name == "fp32" and seen is not None:
-                    kept.append((shot, seen.view.centre_mm))
+                state = states[name] if footage.is_moving else TrackerState()
+                poses, states[name] = track_hands(shot.frame, state, engines, bodies.settings, clock)
+                if name == "fp32" and poses:
+                    kept.append((shot, poses[0].view.centre_mm))
                 if shot.truth_mm is not None:
-                    judged[name].append(_judged(seen, shot.truth_mm))
+                    judged[name].append(_judged(poses[0] if poses else None, shot.truth_mm))
             advance(done, f"{len(kept)} hands")
     if not kept:
         raise DatasetError(f"data {footage.name!r}: no hand was found on {total} frames; name data with hands in reach")
@@ -157,10 +156,10 @@ def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], bodies: Bodies) 
     return jitter
 
 
-def _judged(seen: Look | None, truth_mm: Float32) -> tuple[Float64, Float64, bool]:
-    """Joint errors (J,) and expected errors (J,) in mm, and whether the hand that was seen is the true one."""
-    error_mm, is_found = found_errors_mm(seen.xyz_camera_mm if seen else None, truth_mm)
-    expected_mm = np.zeros(len(error_mm)) if seen is None else seen.expected_error_mm.astype(np.float64)
+def _judged(pose: HandPose | None, truth_mm: Float32) -> tuple[Float64, Float64, bool]:
+    """Joint errors (J,) and expected errors (J,) in mm, and whether the hand that was found is the true one."""
+    error_mm, is_found = found_errors_mm(pose.xyz_camera_mm if pose else None, truth_mm)
+    expected_mm = np.zeros(len(error_mm)) if pose is None else pose.expected_error_mm.astype(np.float64)
     return error_mm, expected_mm, is_found
 
 

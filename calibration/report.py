@@ -16,7 +16,8 @@ from handmap.bundle.manifest import Accuracy, Bundle, Gate, read_bundle
 from handmap.bundle.writer import read_files, with_precisions, with_records, write_bundle
 from handmap.engines.factory import check_golden
 from handmap.engines.onnx_engine import onnxruntime_version, run_graph
-from handmap.tracking.follow import TrackingConfig, follow_settings
+from handmap.tracking.smooth import UNSMOOTHED
+from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 
 from .calibration_set import is_set, read_set
 from .compare import PLAIN, Bodies, Comparison, compare_footage, compare_held_out, open_precisions
@@ -105,7 +106,9 @@ def make_figures(
 
 
 def _compare(bundle: Bundle, record: CalibrationRecord | None, data: str, most: int, hand: str) -> Comparison:
-    settings = follow_settings(bundle, msgspec.convert({"hand": hand, "expects_hand": True}, TrackingConfig))
+    settings = tracker_settings(
+        bundle, msgspec.convert({"hand": hand, "expects_hand": True}, TrackingConfig), UNSMOOTHED
+    )
     with open_precisions(bundle, record) as opened:
         for name, engines in opened.items():
             if name != PLAIN:

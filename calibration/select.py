@@ -9,7 +9,8 @@ import numpy as np
 
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.factory import EngineConfig, open_engines
-from handmap.tracking.follow import TrackingConfig, follow_settings
+from handmap.tracking.smooth import UNSMOOTHED
+from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.arrays import Float32
 from handmap.types.errors import ConfigError, DatasetError
 from handmap.types.joints import HAND21
@@ -172,7 +173,7 @@ def _find_all(bundle: Bundle, footage: list[Footage], request: Request) -> list[
     total = sum(len(one) for one in footage)
     stride = max(total // (CANDIDATES_A_FRAME * request.frames), 1)
     engines = open_engines(bundle, EngineConfig(), batch=1)
-    settings = follow_settings(bundle, TrackingConfig(hand=request.hand))
+    settings = tracker_settings(bundle, TrackingConfig(hand=request.hand), UNSMOOTHED)
     try:
         return [
             find_candidates(one, source, engines, settings, stride if one.is_moving else 1)

@@ -7,7 +7,7 @@ import msgspec
 from handmap.engines.cache import BuilderOptions, engine_cache_dir
 from handmap.engines.factory import EngineConfig
 from handmap.system.config import read_config
-from handmap.tracking.follow import TrackingConfig
+from handmap.tracking.tracker_settings import TrackingConfig
 
 from .to_engine import BuildRequest
 

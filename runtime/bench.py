@@ -12,8 +12,8 @@ from handmap.engines.engine import Engines
 from handmap.protocol.fields import Precision
 from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock, StageSummary
-from handmap.tracking.follow import TrackingConfig, follow, follow_settings
-from handmap.tracking.track import NO_TRACKS
+from handmap.tracking.tracker import TrackerState, track_hands
+from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import RecordingError
 
 from .cameras.replay import open_replay
@@ -91,9 +91,9 @@ def _run(
     clock: StageClock,
 ) -> tuple[int, int, float]:
     """Frames and hands published after the warm-up, and the seconds that they took."""
-    settings = follow_settings(bundle, tracking)
+    settings = tracker_settings(bundle, tracking)
     status = DaemonStatus(Notifier(None))
-    tracks = NO_TRACKS
+    state = TrackerState()
     frames = hands = 0
     start_s = end_s = time.perf_counter()
     while True:
@@ -107,7 +107,7 @@ def _run(
         taken_ns = time.perf_counter_ns()
         clock.record("wait", taken_ns - wait_ns)
         infer_ns = clock.total_ns("infer")
-        poses, tracks = follow(frame, tracks, engines, settings, clock)
+        poses, state = track_hands(frame, state, engines, settings, clock)
         status.saw(frame, len(poses))
         with clock.stage("publish"):
             publisher.publish(frame, poses, status)

@@ -46,13 +46,21 @@ class Capture:
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
     def __enter__(self) -> "Capture":
-        self._called_s = time.monotonic()
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._called_s = time.monotonic()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread, or leaves it behind and counts it where it hangs."""
         self._is_stopping = True
         self._thread.join(POLL_S + CLOSE_S)
         if self._thread.is_alive():

@@ -11,7 +11,7 @@ from handmap.types.errors import ConfigError
 
 if TYPE_CHECKING:
     from .bench import BenchReport
-    from .supervise import StopFlag
+    from .retry import StopFlag
 
 CONFIG = click.option(
     "--config",
@@ -154,7 +154,7 @@ def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as
     """Time every stage, and all of them, over a recording."""
     from handmap.bundle.manifest import read_bundle
     from handmap.engines.factory import EngineConfig, open_engines
-    from handmap.tracking.follow import TrackingConfig
+    from handmap.tracking.tracker_settings import TrackingConfig
 
     from .bench import bench as measure
 
@@ -184,7 +184,7 @@ def _as_text(report: "BenchReport") -> str:
 
 def _stop_on_signals() -> "StopFlag":
     """A flag that SIGTERM and Ctrl-C set."""
-    from .supervise import StopFlag
+    from .retry import StopFlag
 
     stop = StopFlag()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,7 +7,7 @@ from handmap.recording.writer import RecordingWriter
 from handmap.types.values import DepthFrame
 
 from .cameras.camera import Camera
-from .supervise import StopFlag
+from .retry import StopFlag
 
 WAIT_S = 0.2
 

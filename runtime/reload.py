@@ -17,7 +17,7 @@ from handmap.engines.factory import refuse_ungated
 from handmap.recording.reader import open_recording
 from handmap.system.config import read_config
 from handmap.system.notify import Notifier
-from handmap.tracking.follow import follow_settings
+from handmap.tracking.tracker_settings import tracker_settings
 from handmap.types.errors import Fatal, HandmapError
 
 from .publish import open_publisher
@@ -53,7 +53,7 @@ def check_settings(settings: Settings) -> Bundle:
     bundle.graph_path("hand", settings.engine.precision)
     if settings.engine.precision == "int8" and not settings.engine.use_ungated_int8:
         refuse_ungated(bundle)
-    follow_settings(bundle, settings.tracking)
+    tracker_settings(bundle, settings.tracking)
     _check_camera(settings.camera)
     open_publisher(settings.publish).close()
     return bundle

@@ -8,8 +8,8 @@ import msgspec
 from handmap.engines.factory import EngineConfig
 from handmap.protocol.fields import DEFAULT_PORT
 from handmap.recording.png_folder import PngFolderConfig
-from handmap.tracking.follow import TrackingConfig
 from handmap.tracking.smooth import SmoothingConfig
+from handmap.tracking.tracker_settings import TrackingConfig
 
 from .faults.schedule import Fault
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from handmap.engines.engine import Engines
 from handmap.system.timing import StageClock
-from handmap.tracking.follow import FollowSettings, follow
-from handmap.tracking.track import NO_TRACKS
+from handmap.tracking.tracker import TrackerState, track_hands
+from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.intrinsics import unproject
 from handmap.types.values import DepthFrame, HandPose
 
@@ -72,12 +72,12 @@ def in_cube(frame: DepthFrame, centre_mm: Sequence[float]) -> Mask:
     return inside
 
 
-def show(frame: DepthFrame, engines: Engines, settings: FollowSettings) -> Shown:
+def show(frame: DepthFrame, engines: Engines, settings: TrackerSettings) -> Shown:
     """What is published of the frame, shown several times in a row as a camera does."""
-    tracks, published = NO_TRACKS, []
+    state, published = TrackerState(), []
     for number in range(PRESENTATIONS):
         again = replace(frame, frame_number=number, capture_ns=number * FRAME_NS)
-        poses, tracks = follow(again, tracks, engines, settings, StageClock())
+        poses, state = track_hands(again, state, engines, settings, StageClock())
         published.append(tuple(poses))
     return Shown(tuple(published))
 

@@ -17,8 +17,8 @@ from PIL import Image
 from handmap.bundle.manifest import read_bundle
 from handmap.engines.factory import EngineConfig, open_engines
 from handmap.system.timing import StageClock
-from handmap.tracking.follow import TrackingConfig, follow, follow_settings
-from handmap.tracking.track import NO_TRACKS
+from handmap.tracking.tracker import TrackerState, track_hands
+from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.arrays import Float32
 from handmap.types.intrinsics import Intrinsics, unproject
 from handmap.types.values import DepthFrame, HandPose
@@ -104,8 +104,8 @@ def poses_of(frames: list[DepthFrame], bundle_path: Path = BUNDLE) -> list[HandP
     """The pose in each frame, each followed alone."""
     bundle = read_bundle(bundle_path)
     engines = open_engines(bundle, EngineConfig(threads=2), batch=1)
-    settings = follow_settings(bundle, TrackingConfig())
-    answers = [follow(frame, NO_TRACKS, engines, settings, StageClock())[0] for frame in frames]
+    settings = tracker_settings(bundle, TrackingConfig())
+    answers = [track_hands(frame, TrackerState(), engines, settings, StageClock())[0] for frame in frames]
     engines.close()
     return [poses[0] if poses else None for poses in answers]
 
@@ -114,7 +114,7 @@ def shown_without_hand(bundle_path: Path, config: TrackingConfig) -> dict[tuple[
     """By way of emptying and name: each real frame without its hand, and what is published of it."""
     bundle = read_bundle(bundle_path)
     engines = open_engines(bundle, EngineConfig(), batch=config.max_hands)
-    settings = follow_settings(bundle, config)
+    settings = tracker_settings(bundle, config)
     shown = {}
     for way, without_hand in EMPTYING.items():
         for name, frame in real_frames():

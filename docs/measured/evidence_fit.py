@@ -21,11 +21,11 @@ from handmap.recording.datasets import KindFrame, open_dataset
 from handmap.system.progress import track_progress
 from handmap.system.timing import StageClock
 from handmap.tracking.evidence import evidence, log_odds
-from handmap.tracking.follow import FollowSettings, TrackingConfig, follow_settings
 from handmap.tracking.look import Look
 from handmap.tracking.palm_view import PalmMap, read_palms
 from handmap.tracking.search import MOST_PALMS, judge, map_palms, propose_ends
 from handmap.tracking.track import cube_centre
+from handmap.tracking.tracker_settings import TrackerSettings, TrackingConfig, tracker_settings
 from handmap.types.arrays import Bool, Float64
 
 HAND_MM, OTHER_MM = 60.0, 120.0
@@ -42,7 +42,7 @@ class Candidates(NamedTuple):
     frame: Float64
 
 
-def gather(frames: list[KindFrame], engines: Engines, settings: FollowSettings) -> Candidates:
+def gather(frames: list[KindFrame], engines: Engines, settings: TrackerSettings) -> Candidates:
     """The candidates of all frames."""
     rows, hands, sums, numbers = [], [], [], []
     with track_progress("looks", len(frames), "frames") as advance:
@@ -61,7 +61,7 @@ def gather(frames: list[KindFrame], engines: Engines, settings: FollowSettings) 
     return Candidates(np.array(rows), np.array(hands, bool), np.array(sums), np.array(numbers))
 
 
-def look_around(shown: KindFrame, engines: Engines, settings: FollowSettings) -> list[tuple[Look, PalmMap | None]]:
+def look_around(shown: KindFrame, engines: Engines, settings: TrackerSettings) -> list[tuple[Look, PalmMap | None]]:
     """The best candidates of a frame, from the palm graph and from geometry, and what the palm graph says."""
     palms = map_palms(shown.frame, engines, settings)
     places = [] if palms is None else read_palms(palms.palms, palms.lens, engines.least_score, MOST_PALMS)
@@ -92,7 +92,7 @@ def main(bundle_path: Path, frames: int, data: str) -> None:
     """Prints weights, their bias, and the table of thresholds."""
     bundle = read_bundle(bundle_path)
     engines = open_engines(bundle, EngineConfig(), batch=1)
-    settings = follow_settings(bundle, TrackingConfig(hand="any", max_hands=2))
+    settings = tracker_settings(bundle, TrackingConfig(hand="any", max_hands=2))
     shown = list(open_dataset(data).kind_frames(frames))  # type: ignore[attr-defined]  # the data set is one of kinds
     found = gather(shown, engines, settings)
     engines.close()

@@ -24,9 +24,9 @@ from handmap.metrics.tracked import TrackedFrame, pair_hands
 from handmap.recording.datasets import LabelledFrame
 from handmap.recording.reader import open_recording
 from handmap.system.timing import StageClock
-from handmap.tracking.follow import FollowSettings, TrackingConfig, follow, follow_settings
-from handmap.tracking.smooth import NO_FILTERS, SmoothingConfig, smooth
-from handmap.tracking.track import NO_TRACKS
+from handmap.tracking.smooth import NO_FILTERS, UNSMOOTHED, SmoothingConfig, smooth
+from handmap.tracking.tracker import TrackerState, track_hands
+from handmap.tracking.tracker_settings import TrackerSettings, TrackingConfig, tracker_settings
 from handmap.types.arrays import Float32, Float64
 from handmap.types.values import HandPose
 from training.datasets.two_hands import SCENES, render_sequence
@@ -78,26 +78,26 @@ def swing(speed_mm_s: float, seed: int) -> Iterator[LabelledFrame]:
         yield observe(asset, scene, noise, number, number * FRAME_NS)
 
 
-def follow_one(frames: Iterable[LabelledFrame], engines: Engines, settings: FollowSettings) -> list[Story]:
+def follow_one(frames: Iterable[LabelledFrame], engines: Engines, settings: TrackerSettings) -> list[Story]:
     """The stretches in which one track follows the hand; usually one."""
-    tracks, clock = NO_TRACKS, StageClock()
+    state, clock = TrackerState(), StageClock()
     parts: list[list[tuple[HandPose, Float32]]] = [[]]
     for labelled in frames:
-        poses, tracks = follow(labelled.frame, tracks, engines, settings, clock)
+        poses, state = track_hands(labelled.frame, state, engines, settings, clock)
         if not poses or (parts[-1] and parts[-1][-1][0].track_id != poses[0].track_id):
             parts.append([])
         parts[-1].extend((pose, labelled.xyz_camera_mm) for pose in poses[:1])
     return _stories(parts)
 
 
-def follow_two_hands(engines: Engines, settings: FollowSettings) -> list[Story]:
+def follow_two_hands(engines: Engines, settings: TrackerSettings) -> list[Story]:
     """Every true hand of the two-hand sequences, as long as one track follows it."""
     parts: dict[tuple[str, int, int, int], list[tuple[HandPose, Float32]]] = {}
     for kind in SCENES:
         for number in range(kind.sequences):
-            tracks, clock = NO_TRACKS, StageClock()
+            state, clock = TrackerState(), StageClock()
             for shown in render_sequence(kind, number, kind.frames):
-                poses, tracks = follow(shown.frame, tracks, engines, settings, clock)
+                poses, state = track_hands(shown.frame, state, engines, settings, clock)
                 pairs = pair_hands(TrackedFrame(shown.truth, tuple(poses)))
                 for hand in shown.truth:
                     if (pose := pairs.get(hand.hand_id)) is not None:
@@ -179,8 +179,8 @@ def draw(path: Path, rows: list[dict[str, float]], chosen: SmoothingConfig) -> N
 def main(bundle_path: Path, picture: Path) -> None:
     """Measures every setting on the same joints."""
     bundle = read_bundle(bundle_path)
-    one = follow_settings(bundle, TrackingConfig(hand="right"))
-    two = follow_settings(bundle, TrackingConfig(hand="any", max_hands=2))
+    one = tracker_settings(bundle, TrackingConfig(hand="right"), UNSMOOTHED)
+    two = tracker_settings(bundle, TrackingConfig(hand="any", max_hands=2), UNSMOOTHED)
     engines, both = open_engines(bundle, EngineConfig(), batch=1), open_engines(bundle, EngineConfig(), batch=2)
     told = {
         str(speed): [story for seed in range(HANDS) for story in follow_one(swing(speed, seed), engines, one)]

@@ -16,9 +16,8 @@ from handmap.bundle.manifest import read_bundle
 from handmap.engines.factory import EngineConfig, open_engines
 from handmap.recording.reader import open_recording
 from handmap.system.timing import StageClock
-from handmap.tracking.follow import TrackingConfig, follow, follow_settings
-from handmap.tracking.smooth import NO_FILTERS, SmoothingConfig, smooth
-from handmap.tracking.track import NO_TRACKS
+from handmap.tracking.tracker import TrackerState, track_hands
+from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.arrays import Float32, Uint8
 from handmap.types.intrinsics import project
 from handmap.types.joints import BONES, FINGERS, HAND21
@@ -50,11 +49,10 @@ def tracked_frames() -> Iterator[tuple[DepthFrame, list[HandPose]]]:
     """The frames of the recording with the poses that the daemon would publish of them."""
     bundle = read_bundle(BUNDLE)
     engines = open_engines(bundle, EngineConfig(), batch=2)
-    settings = follow_settings(bundle, TrackingConfig(hand="any", max_hands=2))
-    tracks, filters, clock = NO_TRACKS, NO_FILTERS, StageClock()
+    settings = tracker_settings(bundle, TrackingConfig(hand="any", max_hands=2))
+    state, clock = TrackerState(), StageClock()
     for frame in open_recording(RECORDING):
-        poses, tracks = follow(frame, tracks, engines, settings, clock)
-        poses, filters = smooth(poses, filters, SmoothingConfig())
+        poses, state = track_hands(frame, state, engines, settings, clock)
         yield frame, poses
 
 

@@ -11,10 +11,10 @@ from handmap.metrics.reliability import auroc, reliability
 from handmap.metrics.scores import found_errors_mm, joint_errors_mm, present
 from handmap.recording.datasets import KindFrame, LabelledFrame
 from handmap.system.timing import StageClock
-from handmap.tracking.follow import FollowSettings
 from handmap.tracking.look import look
 from handmap.tracking.search import map_palms, search
 from handmap.tracking.track import cube_centre
+from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Bool, Float64
 from handmap.types.values import DepthFrame, Handedness, HandPose, View
 
@@ -50,7 +50,7 @@ Result = HandResult | EmptyResult
 
 
 def score_frames(
-    frames: Iterable[KindFrame], engines: Engines, settings: FollowSettings, presentations: int
+    frames: Iterable[KindFrame], engines: Engines, settings: TrackerSettings, presentations: int
 ) -> Iterator[Result]:
     """The result of each frame alone; nothing is taken from its label."""
     for shown in frames:
@@ -81,7 +81,7 @@ def kind_summary(results: list[Result]) -> dict[str, object]:
     }
 
 
-def _score_hand(shown: KindFrame, poses: list[HandPose], engines: Engines, settings: FollowSettings) -> HandResult:
+def _score_hand(shown: KindFrame, poses: list[HandPose], engines: Engines, settings: TrackerSettings) -> HandResult:
     """Against the hand that was published, where there are others; against the frame's own one if none of them was."""
     own = shown.hands[0]
     pairs = list(itertools.product(poses, shown.hands))
@@ -101,14 +101,14 @@ def _apart_mm(pair: tuple[HandPose, LabelledFrame]) -> float:
     return float(joint_errors_mm(pose.xyz_camera_mm, truth.xyz_camera_mm).mean())
 
 
-def _look_at(truth: LabelledFrame, engines: Engines, settings: FollowSettings) -> tuple[Float64, float]:
+def _look_at(truth: LabelledFrame, engines: Engines, settings: TrackerSettings) -> tuple[Float64, float]:
     """Error (J,) in mm and confidence of a look into the cube that the label puts, mirrored as it says."""
     view = View(cube_centre(truth.xyz_camera_mm), settings.cube_mm, truth.handedness is Handedness.LEFT)
     (seen,) = look(truth.frame, [view], engines.hand, settings, StageClock())
     return joint_errors_mm(seen.xyz_camera_mm, truth.xyz_camera_mm), seen.confidence
 
 
-def _likeliest(frame: DepthFrame, engines: Engines, settings: FollowSettings) -> float:
+def _likeliest(frame: DepthFrame, engines: Engines, settings: TrackerSettings) -> float:
     """Confidence of the best place that palms and geometry propose, whatever it takes to be published; 0 where there is none."""
     asked, clock = replace(settings, expects_hand=True, min_confidence=0.0), StageClock()
     found = search(frame, [], map_palms(frame, engines, asked), engines, asked, clock)

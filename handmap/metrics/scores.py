@@ -10,9 +10,10 @@ from handmap.metrics.reliability import reliability
 from handmap.recording.datasets import Dataset
 from handmap.system.progress import track_progress
 from handmap.system.timing import StageClock
-from handmap.tracking.follow import FollowSettings, follow
 from handmap.tracking.look import look
-from handmap.tracking.track import NO_TRACKS, cube_centre
+from handmap.tracking.track import cube_centre
+from handmap.tracking.tracker import TrackerState, track_hands
+from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Bool, Float32, Float64
 from handmap.types.values import DepthFrame, Handedness, HandPose, View
 
@@ -36,7 +37,7 @@ class FrameErrors:
 
 
 def measure(
-    dataset: Dataset, engines: Engines, settings: FollowSettings, most: int | None = None, presentations: int = 1
+    dataset: Dataset, engines: Engines, settings: TrackerSettings, most: int | None = None, presentations: int = 1
 ) -> FrameErrors:
     """Errors on the first `most` frames: each alone, located on the frame and re-centred, nothing taken from the label."""
     clock = StageClock()
@@ -59,13 +60,13 @@ def measure(
     return FrameErrors(np.array(errors), np.array(oracle), np.array(expected, np.float64), is_visible, is_found_there)
 
 
-def present(frame: DepthFrame, engines: Engines, settings: FollowSettings, presentations: int) -> list[HandPose]:
+def present(frame: DepthFrame, engines: Engines, settings: TrackerSettings, presentations: int) -> list[HandPose]:
     """What is published of a still frame when it has been shown so many times in a row, as a camera at 30 frames a second would."""
-    clock, tracks = StageClock(), NO_TRACKS
+    clock, state = StageClock(), TrackerState()
     poses: list[HandPose] = []
     for shown in range(presentations):
         again = replace(frame, frame_number=shown, capture_ns=frame.capture_ns + shown * FRAME_NS)
-        poses, tracks = follow(again, tracks, engines, settings, clock)
+        poses, state = track_hands(again, state, engines, settings, clock)
     return poses
 
 

@@ -52,6 +52,10 @@ class StageClock:
         self._total_ns: dict[str, int] = {}
         self._buckets: dict[str, list[int]] = {}
 
+    def now_ns(self) -> int:
+        """The time of CLOCK_MONOTONIC, by which frames are stamped."""
+        return time.monotonic_ns()
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Times what runs inside it, also when that raises."""

@@ -2,7 +2,7 @@
 
 A body is a connected surface on a min-pooled grid. Its ends (finger tips, a fist, but an elbow or a head too) are found by
 farthest-point sampling along the surface, from where it enters the image; each end proposes the piece of surface within a
-hand's length of it. Proposals are many and cheap on purpose: the network judges them (`handmap.tracking.follow`), so that a nearer
+hand's length of it. Proposals are many and cheap on purpose: the network judges them (`handmap.tracking.tracker`), so that a nearer
 elbow or torso need not win. The original HandMap takes the nearest thing within 48 cm.
 """
 

@@ -21,9 +21,10 @@ RECENTRE_BEYOND_MM = 25.0  # training jitters the centre by about this much; bey
 
 
 class Clock(Protocol):
-    """Times named stages; see `handmap.system.timing`."""
+    """Times named stages, and tells the time; see `handmap.system.timing`."""
 
     def stage(self, name: str) -> AbstractContextManager[None]: ...
+    def now_ns(self) -> int: ...
 
 
 class LookSettings(Protocol):

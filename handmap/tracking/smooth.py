@@ -41,6 +41,10 @@ class SmoothingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
+DEFAULT_SMOOTHING = SmoothingConfig()
+UNSMOOTHED = SmoothingConfig(enabled=False)
+
+
 @dataclass(frozen=True)
 class JointFilter:
     """What is remembered of one track at capture_ns: joints (J, 3) as the network gave them and smoothed, mm, and their smoothed

@@ -96,10 +96,14 @@ class JointsNormalised:
 
 @dataclass(frozen=True)
 class HandPose:
-    """One tracked hand: joints (21, 3) in the camera frame in mm with the error (21,) that each is expected to have, in mm."""
+    """One tracked hand: joints (21, 3) in the camera frame in mm with the error (21,) that each is expected to have, in mm.
+
+    view is the cube that the network was shown.
+    """
 
     xyz_camera_mm: Float32
     expected_error_mm: Float32
+    view: View
     track_id: int
     handedness: Handedness
     handedness_confidence: float

@@ -16,8 +16,8 @@ from handmap.types.arrays import Array
 from handmap.types.errors import CameraLost, DependencyError, RecordingError
 from handmap.types.values import DepthFrame, TimestampSource
 
+from ..retry import RestartRequired
 from ..settings import RealSenseConfig
-from ..supervise import ProcessSpent
 from .realsense_clock import CameraClock
 from .realsense_device import (
     choose_device,
@@ -100,7 +100,7 @@ class RealSenseSource:
         """The camera, streaming.
 
         Raises CameraLost if it is not there or does not start, ConfigError if it cannot do what is asked, RecordingError for a
-        playback file that cannot be read, ProcessSpent where all recovery was in vain.
+        playback file that cannot be read, RestartRequired where all recovery was in vain.
         """
         if self._config.playback is not None:
             return self._open_playback(str(self._config.playback))
@@ -161,7 +161,7 @@ class RealSenseCamera:
         return self._has_ended
 
     def wait_frame(self, timeout_s: float) -> DepthFrame | None:
-        """See `Camera`; raises ProcessSpent where all recovery was in vain."""
+        """See `Camera`; raises RestartRequired where all recovery was in vain."""
         with sdk_errors("waiting for a frame"):
             has_frame, frame = self._queue.try_wait_for_frame(max(round(timeout_s * 1000), 1))
         arrival_ns = time.monotonic_ns()
@@ -229,7 +229,7 @@ def sdk_errors(doing: str) -> Iterator[None]:
 def take_step(recovery: Recovery, device: Any, restart: Callable[[], None] | None) -> None:
     """Takes the next step of recovery; returns after a restart, which an open stream can do alone.
 
-    Raises CameraLost where the device must be opened anew, ProcessSpent where nothing is left.
+    Raises CameraLost where the device must be opened anew, RestartRequired where nothing is left.
     """
     step = recovery.next_step()
     if step is Step.RESTART:
@@ -240,7 +240,7 @@ def take_step(recovery: Recovery, device: Any, restart: Callable[[], None] | Non
         with sdk_errors("resetting the device"):
             device.hardware_reset()
     if step is Step.EXIT:
-        raise ProcessSpent(
+        raise RestartRequired(
             "camera: no frame came after restarting the stream, resetting the device and opening it anew; start the daemon afresh, "
             "then unplug the camera"
         )

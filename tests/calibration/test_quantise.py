@@ -231,7 +231,7 @@ def test_the_verbs_work_from_the_command_line(bundle_path: Path, recordings: lis
     names = [part for path in recordings[:3] for part in ("--recording", str(path))]
     base = ["--bundle", str(bundle_path)]
     runs = [
-        ["select", *base, *names, "--out", f"{tmp_path}/set", "--frames", "16", "--force"],
+        ["select", *base, *names, "--out", f"{tmp_path}/set", "--frames", "64", "--force"],
         [
             "sensitivity",
             *base,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from handmap.engines.engine import EngineOutput, Engines
-from handmap.tracking.follow import FollowSettings, follow
 from handmap.tracking.track import NO_TRACKS, Tracks, cube_centre
+from handmap.tracking.tracker import update_tracks
+from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Array
 from handmap.types.values import DepthFrame, HandPose
 from tests.support.drawn_scenes import DOUBTFUL, CentroidEngine, NoClock, PalmsAt, scene, settings
@@ -23,12 +24,12 @@ def at(number: int, *balls: tuple[float, float, float, float]) -> DepthFrame:
 
 
 def run(
-    frames: list[DepthFrame], engines: Engines, how: FollowSettings, tracks: Tracks = NO_TRACKS
+    frames: list[DepthFrame], engines: Engines, how: TrackerSettings, tracks: Tracks = NO_TRACKS
 ) -> tuple[list[list[HandPose]], Tracks]:
     """The poses of each frame, and the tracks after the last."""
     seen = []
     for frame in frames:
-        poses, tracks = follow(frame, tracks, engines, how, NoClock())
+        poses, tracks = update_tracks(frame, tracks, engines, how, NoClock())
         seen.append(poses)
     return seen, tracks
 
@@ -84,7 +85,7 @@ def test_geometry_looks_for_a_missing_hand_in_every_fourth_frame_where_there_is_
     engines, tracks, looked = Engines(engine, palms, 0.3), NO_TRACKS, []
     for number in range(first, first + 40):
         before = engine.calls
-        _, tracks = follow(at(number, (0, 0, 500, 50)), tracks, engines, settings(), NoClock())
+        _, tracks = update_tracks(at(number, (0, 0, 500, 50)), tracks, engines, settings(), NoClock())
         looked.append(engine.calls > before)
 
     assert looked == [True, False, False, False] * 10

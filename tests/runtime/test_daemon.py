@@ -20,13 +20,13 @@ from handmap.protocol.packet import Packet
 from handmap.recording.reader import open_recording
 from handmap.system.config import read_config
 from handmap.system.timing import StageClock
-from handmap.tracking.follow import follow, follow_settings
-from handmap.tracking.track import NO_TRACKS
+from handmap.tracking.tracker import TrackerState, track_hands
+from handmap.tracking.tracker_settings import tracker_settings
 from handmap.types.values import HandPose
 from runtime.cameras.replay import shifted
 from runtime.daemon import Daemon
+from runtime.retry import StopFlag
 from runtime.settings import ReplayConfig, Settings
-from runtime.supervise import StopFlag
 from tests.support.processes import ROOT, drain, handmap, listening, port_of, receive, started
 from tests.support.tiny_bundle import blob_centre_mm, write_blob_recording, write_config
 
@@ -43,13 +43,14 @@ def joints_only(packets: list[Packet]) -> list[Packet]:
 
 
 def offline(settings: Settings) -> list[list[HandPose]]:
-    """What `follow` says of each frame, without a daemon."""
+    """What `track_hands` says of each frame, without a daemon."""
     bundle = read_bundle(settings.bundle)
     engines = open_engines(bundle, settings.engine, settings.tracking.max_hands)
-    tracks, results = NO_TRACKS, []
+    state, results = TrackerState(), []
+    how = tracker_settings(bundle, settings.tracking, settings.smoothing)
     assert isinstance(settings.camera, ReplayConfig)
     for frame in shifted(open_recording(settings.camera.path), False, start_ns=0):
-        poses, tracks = follow(frame, tracks, engines, follow_settings(bundle, settings.tracking), StageClock())
+        poses, state = track_hands(frame, state, engines, how, StageClock())
         results.append(poses)
     engines.close()
     return results

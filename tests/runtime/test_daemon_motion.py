@@ -17,11 +17,11 @@ from handmap.system.config import read_config
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.types.arrays import Float32
 from handmap.types.values import DepthFrame
-from runtime import daemon as daemon_file
+from runtime import pipeline
 from runtime.cameras.replay import Lockstep, ReplayCamera
 from runtime.daemon import Daemon
+from runtime.retry import StopFlag
 from runtime.settings import Settings
-from runtime.supervise import StopFlag
 from tests.support.processes import drain, listening, port_of
 from tests.support.tiny_bundle import CAMERA, FPS, blob_frame_at, write_config, write_frames
 
@@ -109,7 +109,7 @@ def test_a_hand_seen_through_another_lens_is_a_new_one(
     lenses = [CAMERA] * 5 + [replace(CAMERA, fx_px=focal_px, fy_px=focal_px)] * 5
     place = np.array([0, 0, 500], np.float32)
     recording = OneAfterTheOther([blob_frame_at(n, place, lens) for n, lens in enumerate(lenses)])
-    monkeypatch.setattr(daemon_file, "camera_opener", lambda *_: lambda: ReplayCamera(recording, Lockstep(), False))
+    monkeypatch.setattr(pipeline, "camera_opener", lambda *_: lambda: ReplayCamera(recording, Lockstep(), False))
 
     packets = packets_of(tmp_path, bundle, write_frames(tmp_path / "r", list(recording)[:1]), PLAIN, "lockstep")
 

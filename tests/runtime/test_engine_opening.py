@@ -19,8 +19,8 @@ from handmap.system.config import read_config
 from handmap.types.errors import DependencyError, EngineUnusable
 from runtime.daemon import Daemon
 from runtime.engine_opening import CacheWatch
+from runtime.retry import StopFlag
 from runtime.settings import Settings
-from runtime.supervise import StopFlag
 from tests.support.processes import listening, port_of, receive
 
 STORED = "stored"

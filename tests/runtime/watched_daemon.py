@@ -13,8 +13,8 @@ from handmap.protocol.fields import HandFlags, MessageType
 from handmap.protocol.packet import Packet, decode
 from handmap.system.config import read_config
 from runtime.daemon import Daemon
+from runtime.retry import StopFlag
 from runtime.settings import Settings
-from runtime.supervise import StopFlag
 from tests.support.processes import listening, port_of
 
 RECOVERY_S = 2.0

@@ -9,7 +9,7 @@ from handmap.bundle.confidence import ConfidenceTable
 from handmap.bundle.tensors import Tensors
 from handmap.engines.engine import EngineOutput
 from handmap.geometry.crop import crop_hand
-from handmap.tracking.follow import FollowSettings
+from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Array, Float32, Int32, Uint16
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.joints import JOINT_COUNT
@@ -20,10 +20,15 @@ CUBE_MM = 250.0
 TABLE = ConfidenceTable((0.0, 1.0), (60.0, 5.0), (0.0, 1.0), (0.0, 1.0))
 DOUBTFUL = ConfidenceTable((0.0, 1.0), (60.0, 5.0), (0.0, 1.0), (0.0, 0.8))  # never surer than that of a hand
 
+SOMEWHERE = View(np.array([0, 0, 450], np.float32), CUBE_MM, False)  # where a pose was seen, for tests that do not care
+
 
 class NoClock:
     def stage(self, name: str) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def now_ns(self) -> int:
+        return 0
 
 
 class CentroidEngine:
@@ -62,8 +67,8 @@ class CentroidEngine:
         pass
 
 
-def settings(max_hands: int = 1, handedness: Handedness = Handedness.RIGHT) -> FollowSettings:
-    return FollowSettings(np, CUBE_MM, (220.0, 280.0), TABLE, handedness, max_hands, (150.0, 1000.0), 5, 0.5)
+def settings(max_hands: int = 1, handedness: Handedness = Handedness.RIGHT) -> TrackerSettings:
+    return TrackerSettings(np, CUBE_MM, (220.0, 280.0), TABLE, handedness, max_hands, (150.0, 1000.0), 5, 0.5)
 
 
 def scene(*balls: tuple[float, float, float, float], number: int = 0, capture_ns: int = 0) -> DepthFrame:

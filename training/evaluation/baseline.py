@@ -62,6 +62,7 @@ def baseline_pose(
     return HandPose(
         xyz_camera_mm=seen.xyz_camera_mm,
         expected_error_mm=seen.expected_error_mm,
+        view=view,
         track_id=track.track_id,
         handedness=Handedness.LEFT,
         handedness_confidence=0.0,

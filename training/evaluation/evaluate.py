@@ -12,7 +12,7 @@ from handmap.metrics.kind_scores import kind_summary, score_frames
 from handmap.metrics.scores import measure, summary
 from handmap.recording.datasets import KindDataset, open_dataset
 from handmap.system.progress import track_progress
-from handmap.tracking.follow import TrackingConfig, follow_settings
+from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import DatasetError
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -51,7 +51,7 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
         if isinstance(dataset, KindDataset):
             return _evaluate_kinds(dataset, bundle, engines, config)
         defaults = config.defaults or "found"
-        settings = follow_settings(bundle, TrackingConfig(expects_hand=defaults == "found"))
+        settings = tracker_settings(bundle, TrackingConfig(expects_hand=defaults == "found"))
         errors = measure(dataset, engines, settings, config.most, PRESENTATIONS[defaults])
         return {**summary(errors, bundle.hand.joint_names), "defaults": defaults}
     finally:
@@ -64,7 +64,7 @@ def _evaluate_kinds(
     defaults = config.defaults or "run"
     tells_side = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
     hand: Literal["any", "right"] = "any" if tells_side else "right"
-    settings = follow_settings(bundle, TrackingConfig(hand=hand, expects_hand=defaults == "found"))
+    settings = tracker_settings(bundle, TrackingConfig(hand=hand, expects_hand=defaults == "found"))
     total = min(dataset.count_frames(), config.most or dataset.count_frames())
     results = []
     with track_progress("score", total, "frames") as advance:

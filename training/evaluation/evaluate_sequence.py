@@ -13,8 +13,9 @@ from handmap.metrics.track_scores import TrackCounts, score_tracks, sum_counts, 
 from handmap.metrics.tracked import TrackedFrame, TrueHand
 from handmap.system.progress import Advance, track_progress
 from handmap.system.timing import StageClock
-from handmap.tracking.follow import TrackingConfig, follow, follow_settings
-from handmap.tracking.track import NO_TRACKS, cube_centre
+from handmap.tracking.track import cube_centre
+from handmap.tracking.tracker import TrackerState, track_hands
+from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import ConfigError
 from handmap.types.values import Handedness
 
@@ -105,13 +106,13 @@ def _run_scenes(
 def _run_sequence(
     bundle: Bundle, engines: Engines, kind: SceneKind, number: int, frames: int, tell: Callable[[int], None]
 ) -> tuple[TrackCounts, TrackCounts]:
-    settings = follow_settings(bundle, TrackingConfig(hand=asked_hand(bundle), max_hands=MOST_HANDS))
+    settings = tracker_settings(bundle, TrackingConfig(hand=asked_hand(bundle), max_hands=MOST_HANDS))
     clock = StageClock()
-    tracks, track = NO_TRACKS, NO_BASELINE_TRACK
+    state, track = TrackerState(), NO_BASELINE_TRACK
     ours: list[TrackedFrame] = []
     theirs: list[TrackedFrame] = []
     for shown in render_sequence(kind, number, frames):
-        poses, tracks = follow(shown.frame, tracks, engines, settings, clock)
+        poses, state = track_hands(shown.frame, state, engines, settings, clock)
         ours.append(TrackedFrame(shown.truth, tuple(poses)))
         track = follow_baseline(shown.frame, track)
         is_left = _nearest_is_left(track, shown.truth)

@@ -8,6 +8,7 @@ from handmap.metrics.tracked import TrackedFrame, TrueHand
 from handmap.types.arrays import Float32
 from handmap.types.joints import JOINT_COUNT
 from handmap.types.values import Handedness, HandPose
+from tests.support.drawn_scenes import SOMEWHERE
 
 LEFT, RIGHT, UNKNOWN = Handedness.LEFT, Handedness.RIGHT, Handedness.UNKNOWN
 SHAPE = np.random.default_rng(0).uniform(-60, 60, (JOINT_COUNT, 3))
@@ -24,7 +25,18 @@ def hand(hand_id: int, x_mm: float, seen: int = 21, side: Handedness = RIGHT, z_
 
 def pose(track_id: int, x_mm: float, side: Handedness = RIGHT, z_mm: float = 450.0) -> HandPose:
     return HandPose(
-        joints_at(x_mm, z_mm), np.full(JOINT_COUNT, 5, np.float32), track_id, side, 1.0, 1.0, True, True, False, 0, 0
+        joints_at(x_mm, z_mm),
+        np.full(JOINT_COUNT, 5, np.float32),
+        SOMEWHERE,
+        track_id,
+        side,
+        1.0,
+        1.0,
+        True,
+        True,
+        False,
+        0,
+        0,
     )
 
 

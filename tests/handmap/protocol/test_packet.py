@@ -31,6 +31,7 @@ from handmap.protocol.fields import (
 from handmap.protocol.packet import Packet, PacketHand, decode, encode, hand_from_pose
 from handmap.types.errors import PacketError
 from handmap.types.values import Handedness, HandPose, TimestampSource
+from tests.support.drawn_scenes import SOMEWHERE
 
 GOLDEN = Path(__file__).parent / "golden_packets.txt"
 PROTOCOL = Path(__file__).resolve().parents[3] / "docs" / "protocol.md"
@@ -108,7 +109,7 @@ def test_two_hands_fit_into_a_datagram_that_is_never_fragmented() -> None:
 def test_pose_in_mm_arrives_in_metres() -> None:
     xyz_mm = np.linspace(-300, 700, 63, dtype=np.float32).reshape(21, 3)
     error_mm = np.full(21, 12.5, np.float32)
-    pose = HandPose(xyz_mm, error_mm, 3, Handedness.LEFT, 0.9, 0.8, True, False, True, 12, 34)
+    pose = HandPose(xyz_mm, error_mm, SOMEWHERE, 3, Handedness.LEFT, 0.9, 0.8, True, False, True, 12, 34)
 
     (hand,) = decode(encode(joints_packet(hand_from_pose(pose)))).hands
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from handmap.engines.engine import Engine, EngineOutput, Engines
-from handmap.tracking.follow import JUDGE_EVERY, FollowSettings, follow
 from handmap.tracking.track import NO_TRACKS, PALM_MM, SIZE_FRAMES, Track, Tracks, cube_centre, scaled_cube_mm
+from handmap.tracking.tracker import JUDGE_EVERY, update_tracks
+from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Array, Float32
 from handmap.types.errors import EngineFailed
 from handmap.types.values import DepthFrame, Handedness, HandPose
@@ -15,9 +16,9 @@ from tests.support.drawn_scenes import DOUBTFUL, CentroidEngine, NoClock, PalmsA
 
 
 def step(
-    frame: DepthFrame, tracks: Tracks, engine: Engine, how: FollowSettings
+    frame: DepthFrame, tracks: Tracks, engine: Engine, how: TrackerSettings
 ) -> tuple[list[Float32], list[int], Tracks]:
-    poses, after = follow(frame, tracks, Engines(engine), how, NoClock())
+    poses, after = update_tracks(frame, tracks, Engines(engine), how, NoClock())
     return [pose.xyz_camera_mm for pose in poses], [pose.track_id for pose in poses], after
 
 
@@ -110,7 +111,7 @@ def test_joints_that_are_not_finite_are_an_engine_failure() -> None:
     engine.answer_nan = True
 
     with pytest.raises(EngineFailed, match="not finite"):
-        follow(scene((0, 0, 500, 50)), NO_TRACKS, Engines(engine), settings(), NoClock())
+        update_tracks(scene((0, 0, 500, 50)), NO_TRACKS, Engines(engine), settings(), NoClock())
 
 
 def test_a_clock_that_steps_back_does_no_harm() -> None:
@@ -137,16 +138,16 @@ def leaning(x: float, z: float, is_right: bool) -> tuple[tuple[float, float, flo
     return ((x, 0, z, 45), (x - 55 if is_right else x + 55, 0, z, 22))
 
 
-def unknown(max_hands: int = 1) -> FollowSettings:
+def unknown(max_hands: int = 1) -> TrackerSettings:
     return settings(max_hands, Handedness.UNKNOWN)
 
 
 def follow_scenes(
-    engine: Engine, how: FollowSettings, scenes: list[DepthFrame], engines: Engines | None = None
+    engine: Engine, how: TrackerSettings, scenes: list[DepthFrame], engines: Engines | None = None
 ) -> list[list[HandPose]]:
     tracks, seen = NO_TRACKS, []
     for frame in scenes:
-        poses, tracks = follow(frame, tracks, engines or Engines(engine), how, NoClock())
+        poses, tracks = update_tracks(frame, tracks, engines or Engines(engine), how, NoClock())
         seen.append(poses)
     return seen
 
@@ -290,7 +291,7 @@ def test_what_the_palm_graph_never_sees_is_dropped_though_no_hand_is_missing() -
 
     tracks, seen = NO_TRACKS, []
     for frame in frames:
-        poses, tracks = follow(frame, tracks, engines, how, NoClock())
+        poses, tracks = update_tracks(frame, tracks, engines, how, NoClock())
         palms.answer[0] = -9  # it was there only in the first frame
         seen.append(len(poses))
 

@@ -11,6 +11,7 @@ from handmap.tracking.smooth import NO_FILTERS, Filters, SmoothingConfig, extrap
 from handmap.types.arrays import Float32, Float64
 from handmap.types.joints import JOINT_COUNT
 from handmap.types.values import Handedness, HandPose
+from tests.support.drawn_scenes import SOMEWHERE
 
 FRAME_NS = 33_333_333
 SETTINGS = SmoothingConfig()
@@ -19,7 +20,7 @@ PREDICTING = SmoothingConfig(extrapolate=True)
 
 def pose_at(xyz_mm: Float32 | Float64, capture_ns: int, track_id: int = 1) -> HandPose:
     return HandPose(
-        xyz_mm.astype(np.float32), np.full(JOINT_COUNT, 5, np.float32), track_id, Handedness.RIGHT, 0.9, 0.8,
+        xyz_mm.astype(np.float32), np.full(JOINT_COUNT, 5, np.float32), SOMEWHERE, track_id, Handedness.RIGHT, 0.9, 0.8,
         True, True, False, capture_ns // FRAME_NS, capture_ns,
     )  # fmt: skip
 

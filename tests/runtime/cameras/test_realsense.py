@@ -15,8 +15,8 @@ from handmap.types.values import DepthFrame, TimestampSource
 from runtime.cameras import realsense
 from runtime.cameras.realsense import RealSenseSource
 from runtime.daemon import Daemon
+from runtime.retry import RestartRequired, StopFlag
 from runtime.settings import RealSenseConfig, Settings
-from runtime.supervise import ProcessSpent, StopFlag
 from tests.support.processes import ROOT, drain, listening, port_of
 from tests.support.realsense import SoftwareCamera, sdk, write_sdk_recording
 from tests.support.tiny_bundle import CAMERA, blob_centre_mm, blob_frame
@@ -210,7 +210,7 @@ def test_a_stalled_stream_is_restarted_then_the_device_reset_and_opened_anew_the
     with pytest.raises(CameraLost, match="resetting the device"):  # which a software device cannot do
         opened.wait_frame(0.01)
     opened.close()
-    for wanted, sentence in ((CameraLost, "open the device anew"), (ProcessSpent, "no frame came after restarting")):
+    for wanted, sentence in ((CameraLost, "open the device anew"), (RestartRequired, "no frame came after restarting")):
         opened = found.open()
         time.sleep(0.1)
         with pytest.raises(wanted, match=sentence):
@@ -227,9 +227,9 @@ def test_a_device_that_is_there_and_does_not_open_is_given_up_in_the_end() -> No
 
     raised = []
     for _ in range(4):
-        with pytest.raises((CameraLost, ProcessSpent)) as caught:
+        with pytest.raises((CameraLost, RestartRequired)) as caught:
             found.open()
-        raised.append(caught.type is ProcessSpent)
+        raised.append(caught.type is RestartRequired)
     holder.close()
 
     assert raised == [False, False, False, True]

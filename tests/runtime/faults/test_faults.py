@@ -16,8 +16,8 @@ from handmap.protocol.packet import Packet
 from handmap.system.config import read_config
 from handmap.types.errors import ConfigError
 from runtime.daemon import Daemon
+from runtime.retry import RestartRequired, StopFlag
 from runtime.settings import Settings
-from runtime.supervise import ProcessSpent, StopFlag
 from tests.runtime.watched_daemon import (
     HEARTBEAT_GAP_S,
     IN_FLIGHT_S,
@@ -189,7 +189,7 @@ def test_an_engine_that_fails_again_and_again_ends_the_process(tmp_path: Path, b
     with watched(tmp_path, bundle, recording, "{kind: engine_raises}", stop=HurriedStop()) as run:
         run.wait_for(lambda packet: packet.state is DaemonState.STOPPING, 0)
 
-    assert isinstance(run.error, ProcessSpent) and "failed 5 times in a row" in str(run.error)
+    assert isinstance(run.error, RestartRequired) and "failed 5 times in a row" in str(run.error)
 
 
 @pytest.mark.parametrize("kind", ["socket_enobufs", "socket_enetunreach", "socket_eperm"])

@@ -14,6 +14,7 @@ from handmap.tracking.track import cube_centre
 from handmap.types.errors import ConfigError
 from handmap.types.intrinsics import project
 from handmap.types.values import Handedness, HandPose
+from tests.support.drawn_scenes import SOMEWHERE
 from tests.support.tiny_bundle import write_bundle
 from training.commands import evaluate
 from training.datasets.two_hands import SCENES, TwoHandFrame, render_sequence
@@ -31,7 +32,7 @@ def oracle(shown: TwoHandFrame) -> TrackedFrame:
     """What a tracker without fault says."""
     poses = [
         HandPose(
-            hand.xyz_camera_mm, np.zeros(21, np.float32), hand.hand_id, hand.handedness, 1.0, 1.0, True, True, False,
+            hand.xyz_camera_mm, np.zeros(21, np.float32), SOMEWHERE, hand.hand_id, hand.handedness, 1.0, 1.0, True, True, False,
             shown.frame.frame_number, shown.frame.capture_ns,
         )
         for hand in shown.truth

@@ -1,20 +1,18 @@
-"""The whole per-frame step: (frame, tracks) -> (poses, tracks). What the daemon, evaluation and calibration do alike."""
+"""The tracker: what is done to a frame, by the daemon, `handmap bench`, evaluation and calibration alike."""
 
 import math
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
 
-import msgspec
 import numpy as np
 
-from handmap.bundle.confidence import ConfidenceTable
-from handmap.bundle.manifest import Bundle
 from handmap.engines.engine import Engines
 from handmap.tracking.evidence import KEEP_EVIDENCE, SURE_EVIDENCE, evidence
 from handmap.tracking.look import Clock, Look, look, recentred
 from handmap.tracking.palm_view import PalmMap
 from handmap.tracking.search import is_hand, map_palms, search
+from handmap.tracking.smooth import NO_FILTERS, Filters, extrapolate, smooth
 from handmap.tracking.track import (
+    NO_TRACKS,
     Track,
     Tracks,
     continue_track,
@@ -23,9 +21,8 @@ from handmap.tracking.track import (
     scaled_cube_mm,
     start_track,
 )
-from handmap.types.arrays import ArrayModule
-from handmap.types.errors import ConfigError
-from handmap.types.intrinsics import project
+from handmap.tracking.tracker_settings import TrackerSettings
+from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.values import DepthFrame, Handedness, HandPose, View
 
 ONE_HAND_MM = 45.0  # two tracks whose hands are nearer than this follow the same one
@@ -38,67 +35,17 @@ BEHIND_MM = 300.0  # a hand that is lost within this of another one went behind 
 BACK_MM = 160.0  # and is the same where it comes back within this of where it was heading, the faster the farther
 
 
-class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which hands this device follows, and where."""
-
-    hand: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the hands have to tell
-    max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1  # hands to follow at most
-    near_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # nearer than this is not looked at
-    far_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # nor further
-    proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = 6  # places that are tried at most when a hand is looked for
-    expects_hand: bool = (
-        False  # true: a hand is always in sight, so that what may be one is published; false: only what surely is one
-    )
-    min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = (
-        0.3  # what is less probably a hand is not taken for one
-    )
-
-    def __post_init__(self) -> None:
-        if self.near_mm >= self.far_mm:
-            raise ValueError(f"near_mm must be below far_mm, found {self.near_mm} and {self.far_mm}")
-
-
-SIDES = {"any": Handedness.UNKNOWN, "right": Handedness.RIGHT, "left": Handedness.LEFT}
-
-
 @dataclass(frozen=True)
-class FollowSettings:
-    """What `follow` needs to know of the model and of the device; handedness is UNKNOWN where the hands have to tell it."""
+class TrackerState:
+    """What is remembered from one frame to the next: tracks, the filters of their joints, and the lens that they were seen by."""
 
-    xp: ArrayModule
-    cube_mm: float
-    cube_mm_range: tuple[float, float]
-    confidence: ConfidenceTable
-    handedness: Handedness
-    max_hands: int
-    range_mm: tuple[float, float]
-    proposals: int
-    min_confidence: float
-    expects_hand: bool = False
+    tracks: Tracks = NO_TRACKS
+    filters: Filters = NO_FILTERS
+    lens: Intrinsics | None = None
 
-
-def follow_settings(bundle: Bundle, config: TrackingConfig, xp: ArrayModule = np) -> FollowSettings:
-    """Settings for a bundle's model on this device.
-
-    Raises ConfigError where the hands shall tell which they are and the model cannot.
-    """
-    tells_side = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
-    if config.hand == "any" and not tells_side:
-        raise ConfigError(
-            f"bundle {str(bundle.path)!r}: its model does not tell left from right hands, tracking.hand is any; set it to right or left"
-        )
-    return FollowSettings(
-        xp=xp,
-        cube_mm=bundle.hand.cube_mm,
-        cube_mm_range=bundle.hand.cube_mm_range,
-        confidence=bundle.hand.confidence,
-        handedness=SIDES[config.hand],
-        max_hands=config.max_hands,
-        range_mm=(config.near_mm, config.far_mm),
-        proposals=config.proposals,
-        min_confidence=config.min_confidence,
-        expects_hand=config.expects_hand,
-    )
+    def without_hands(self) -> "TrackerState":
+        """No track at all; a hand that is found again gets an id that was never used."""
+        return TrackerState(Tracks((), self.tracks.next_id))
 
 
 @dataclass(frozen=True)
@@ -109,10 +56,25 @@ class Followed:
     seen: Look
 
 
-def follow(
-    frame: DepthFrame, tracks: Tracks, engines: Engines, settings: FollowSettings, clock: Clock
+def track_hands(
+    frame: DepthFrame, state: TrackerState, engines: Engines, settings: TrackerSettings, clock: Clock
+) -> tuple[list[HandPose], TrackerState]:
+    """The whole step of a frame: poses to publish now, smoothed and extrapolated as asked for, and the state for the next frame.
+
+    Raises EngineFailed if an engine does.
+    """
+    if frame.intrinsics != state.lens:  # where a hand was by another lens says nothing of where it is
+        state = replace(state.without_hands(), lens=frame.intrinsics)
+    poses, tracks = update_tracks(frame, state.tracks, engines, settings, clock)
+    poses, filters = smooth(poses, state.filters, settings.smoothing)
+    shown = extrapolate(poses, filters, clock.now_ns(), settings.smoothing)
+    return shown, TrackerState(tracks, filters, frame.intrinsics)
+
+
+def update_tracks(
+    frame: DepthFrame, tracks: Tracks, engines: Engines, settings: TrackerSettings, clock: Clock
 ) -> tuple[list[HandPose], Tracks]:
-    """Poses of the hands in this frame, and the tracks to hand to the next call; no hand is an empty list."""
+    """Poses of the hands in this frame as the network gives them, and the tracks for the next call; no hand is an empty list."""
     views = [_view(track, frame, settings) for track in tracks.active]
     looks = recentred(frame, look(frame, views, engines.hand, settings, clock), engines.hand, settings, clock)
     pairs = [Followed(track, seen) for track, seen in zip(tracks.active, looks, strict=True) if is_hand(seen, settings)]
@@ -147,17 +109,17 @@ def follow(
     )
 
 
-def _view(track: Track, frame: DepthFrame, settings: FollowSettings) -> View:
+def _view(track: Track, frame: DepthFrame, settings: TrackerSettings) -> View:
     """The cube in which a tracked hand is looked for."""
     cube_mm = scaled_cube_mm(track, settings.cube_mm, settings.cube_mm_range)
     return View(predicted_centre(track, frame.capture_ns), cube_mm, _side(track, settings) is Handedness.LEFT)
 
 
-def _side(track: Track, settings: FollowSettings) -> Handedness:
+def _side(track: Track, settings: TrackerSettings) -> Handedness:
     return track.handedness if settings.handedness is Handedness.UNKNOWN else settings.handedness
 
 
-def _is_asked(kept: list[Followed], frame: DepthFrame, settings: FollowSettings) -> bool:
+def _is_asked(kept: list[Followed], frame: DepthFrame, settings: TrackerSettings) -> bool:
     """Whether the palm graph is asked about hands though none is missing: now and then, and as long as one is not sure."""
     is_due = frame.frame_number % JUDGE_EVERY == 0 or any(one.track.evidence < SURE_EVIDENCE for one in kept)
     return is_due and not settings.expects_hand
@@ -221,12 +183,13 @@ def _is_in_image(seen: Look, frame: DepthFrame) -> bool:
     return 2 * int(inside.sum()) >= len(seen.xyz_camera_mm)
 
 
-def _pose(one: Followed, is_tracked: bool, frame: DepthFrame, settings: FollowSettings) -> HandPose:
+def _pose(one: Followed, is_tracked: bool, frame: DepthFrame, settings: TrackerSettings) -> HandPose:
     track, seen = one.track, one.seen
     is_told = settings.handedness is Handedness.UNKNOWN
     return HandPose(
         xyz_camera_mm=seen.xyz_camera_mm,
         expected_error_mm=seen.expected_error_mm,
+        view=seen.view,
         track_id=track.track_id,
         handedness=_side(track, settings),
         # What the configuration states is not observed.

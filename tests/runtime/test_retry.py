@@ -10,62 +10,48 @@ import pytest
 from handmap.protocol.fields import DaemonState
 from handmap.system.notify import Notifier, open_notifier
 from handmap.system.timing import StageClock
-from handmap.types.errors import CameraLost, ConfigError, Transient
-from runtime import supervise
+from handmap.types.errors import CameraLost
+from runtime import retry
 from runtime.heartbeat import Heartbeat
 from runtime.publish import open_publisher
+from runtime.retry import Backoff, StopFlag
 from runtime.settings import PublishConfig, TargetConfig
 from runtime.state import Counts, DaemonStatus
 from runtime.stats import StatsLog
-from runtime.supervise import StopFlag, keep_trying
 from tests.support.processes import drain, listening, port_of
 
 
-class Pauses(StopFlag):
-    """A stop flag that notes the pauses asked for instead of making them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
-
-    def wait(self, seconds: float, while_waiting: object) -> None:
-        self.seconds.append(seconds)
-
-
 def test_pauses_grow_to_one_second_and_the_same_sentence_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    stop = Pauses()
-    failures: list[Transient] = []
+    backoff = Backoff()
 
-    def attempt() -> None:
-        if len(failures) < 7:
-            raise CameraLost("no camera")
-
-    keep_trying(attempt, CameraLost, failures.append, stop, lambda: None)
-
-    assert stop.seconds == [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert [backoff.fail(CameraLost("no camera")) for _ in range(4)] == [0.5, 1.0, 1.0, 1.0]
     assert len(caplog.records) == 1
 
-
-def test_pause_is_short_again_after_a_healthy_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = Pauses()
-    failures: list[Transient] = []
-    monkeypatch.setattr(supervise, "HEALTHY_S", -1.0)
-
-    def attempt() -> None:
-        if len(failures) < 3:
-            raise CameraLost("no camera")
-
-    keep_trying(attempt, CameraLost, failures.append, stop, lambda: None)
-
-    assert stop.seconds == [0.5, 0.5, 0.5]
+    backoff.fail(CameraLost("another one"))
+    assert len(caplog.records) == 2
 
 
-def test_other_errors_go_through() -> None:
-    def attempt() -> None:
-        raise ConfigError("wrong")
+def test_pause_is_short_again_after_a_healthy_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    backoff = Backoff()
+    assert [backoff.fail(CameraLost("no camera")) for _ in range(2)] == [0.5, 1.0]
 
-    with pytest.raises(ConfigError):
-        keep_trying(attempt, Transient, lambda error: None, StopFlag(), lambda: None)
+    monkeypatch.setattr(retry, "HEALTHY_S", -1.0)
+
+    assert [backoff.fail(CameraLost("no camera")) for _ in range(2)] == [0.5, 0.5]
+    assert len(caplog.records) == 3
+
+
+def test_only_the_time_of_the_last_attempt_counts_as_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "HEALTHY_S", 0.05)
+    backoff = Backoff()
+    backoff.fail(CameraLost("no camera"))
+    time.sleep(0.06)
+
+    backoff.begin()
+
+    assert backoff.fail(CameraLost("no camera")) == 1.0
 
 
 def test_stop_ends_a_wait_soon() -> None:

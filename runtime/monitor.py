@@ -20,7 +20,7 @@ from .thermal import Band, ThermalWatch
 WARM = "the device is warm, so fewer frames are worked on"
 
 
-class Oversight:
+class Monitor:
     """Runs from `with` to its end; everything but the three threads that it starts belongs to the main loop."""
 
     def __init__(
@@ -37,13 +37,13 @@ class Oversight:
         self._wrap: WrapSender | None = None
         self._open = ExitStack()
 
-    def watch(self, publisher: Publisher, wrap: WrapSender) -> "Oversight":
+    def watch(self, publisher: Publisher, wrap: WrapSender) -> "Monitor":
         """Watches over this publisher, whose sockets go through wrap."""
         self._publisher, self._wrap = publisher, wrap
         self.facts.targets = lambda: publisher.targets
         return self
 
-    def __enter__(self) -> "Oversight":
+    def __enter__(self) -> "Monitor":
         for part in (self._thermal, self.reload, self._telemetry):
             self._open.enter_context(part)
         return self
@@ -59,18 +59,20 @@ class Oversight:
         self._status.counts.rested += not is_due
         return is_due
 
-    def beat(self) -> None:
-        """Says that the loop is alive, and takes over a new configuration.
+    def beat(self) -> bool:
+        """Says that the loop is alive, and takes over a new configuration where there is one: whether there was.
 
         Raises Reopen where that needs another camera or engine.
         """
         self._status.advance()
         fresh = self.reload.take(self.settings)
-        if fresh is not None:
-            needed = reopening(self.settings, fresh)
-            self._adopt(fresh)
-            if needed is not None:
-                raise needed
+        if fresh is None:
+            return False
+        needed = reopening(self.settings, fresh)
+        self._adopt(fresh)
+        if needed is not None:
+            raise needed
+        return True
 
     def back_out(self, error: Exception) -> bool:
         """Goes back to the configuration before the one on trial, which failed with this error; False if none is."""

@@ -1,0 +1,81 @@
+"""Which hands this device tracks and where: the section `tracking` of a configuration, joined with what a bundle says of its model."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+
+from handmap.bundle.confidence import ConfidenceTable
+from handmap.bundle.manifest import Bundle
+from handmap.tracking.smooth import DEFAULT_SMOOTHING, SmoothingConfig
+from handmap.types.arrays import ArrayModule
+from handmap.types.errors import ConfigError
+from handmap.types.values import Handedness
+
+
+class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which hands this device follows, and where."""
+
+    hand: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the hands have to tell
+    max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1  # hands to follow at most
+    near_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # nearer than this is not looked at
+    far_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # nor further
+    proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = 6  # places that are tried at most when a hand is looked for
+    expects_hand: bool = (
+        False  # true: a hand is always in sight, so that what may be one is published; false: only what surely is one
+    )
+    min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = (
+        0.3  # what is less probably a hand is not taken for one
+    )
+
+    def __post_init__(self) -> None:
+        if self.near_mm >= self.far_mm:
+            raise ValueError(f"near_mm must be below far_mm, found {self.near_mm} and {self.far_mm}")
+
+
+SIDES = {"any": Handedness.UNKNOWN, "right": Handedness.RIGHT, "left": Handedness.LEFT}
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """What `track_hands` needs to know of the model and of the device; handedness is UNKNOWN where the hands have to tell it."""
+
+    xp: ArrayModule
+    cube_mm: float
+    cube_mm_range: tuple[float, float]
+    confidence: ConfidenceTable
+    handedness: Handedness
+    max_hands: int
+    range_mm: tuple[float, float]
+    proposals: int
+    min_confidence: float
+    expects_hand: bool = False
+    smoothing: SmoothingConfig = DEFAULT_SMOOTHING
+
+
+def tracker_settings(
+    bundle: Bundle, config: TrackingConfig, smoothing: SmoothingConfig = DEFAULT_SMOOTHING, xp: ArrayModule = np
+) -> TrackerSettings:
+    """Settings for a bundle's model on this device.
+
+    Raises ConfigError where the hands shall tell which they are and the model cannot.
+    """
+    tells_side = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
+    if config.hand == "any" and not tells_side:
+        raise ConfigError(
+            f"bundle {str(bundle.path)!r}: its model does not tell left from right hands, tracking.hand is any; set it to right or left"
+        )
+    return TrackerSettings(
+        xp=xp,
+        cube_mm=bundle.hand.cube_mm,
+        cube_mm_range=bundle.hand.cube_mm_range,
+        confidence=bundle.hand.confidence,
+        handedness=SIDES[config.hand],
+        max_hands=config.max_hands,
+        range_mm=(config.near_mm, config.far_mm),
+        proposals=config.proposals,
+        min_confidence=config.min_confidence,
+        expects_hand=config.expects_hand,
+        smoothing=smoothing,
+    )

@@ -1,0 +1,161 @@
+"""What a configuration opens for the loop: bundle, camera, engines. Each is opened when it is missing, and closed once it has failed."""
+
+import gc
+import logging
+from dataclasses import dataclass, replace
+from typing import Final
+
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.engines.engine import Engines
+from handmap.protocol.fields import Precision
+from handmap.tracking.tracker_settings import TrackerSettings, tracker_settings
+from handmap.types.errors import BundleError, EngineFailed
+
+from .cameras.camera import Camera
+from .cameras.opening import LateCamera, camera_opener, fault_schedule, is_real_time
+from .capture import Capture
+from .engine_opening import CacheWatch, open_or_await
+from .faults.injection import FaultySender, faulty_engines
+from .monitor import Monitor
+from .publish import Publisher, Sender
+from .reload import Reopen
+from .retry import RestartRequired
+from .settings import Settings
+from .state import DaemonStatus
+
+LOG = logging.getLogger("handmap.daemon")
+
+MAX_HUNG: Final = 1  # threads that may be left behind in a call of the camera
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a frame passes through: the thread that reads the camera, the engines, and the settings of the tracker."""
+
+    bundle: Bundle
+    capture: Capture
+    engines: Engines
+    tracker: TrackerSettings
+
+
+class Pipeline:
+    """Bundle, camera and engines of the configuration in use. Belongs to the main loop.
+
+    opened is None while any of them is closed.
+    """
+
+    def __init__(self, status: DaemonStatus, monitor: Monitor) -> None:
+        self.opened: Opened | None = None
+        self._status = status
+        self._monitor = monitor
+        self._bundle: Bundle | None = None
+        self._capture: Capture | None = None
+        self._engines: Engines | None = None
+        self._awaited: CacheWatch | None = None  # there while the engines are those of the fall-back
+        self._use_camera()
+
+    def open(self, publisher: Publisher) -> Opened:
+        """Opens what is closed. Engines outlive a camera that is lost, and the camera runs on while engines are opened.
+
+        Raises EngineFailed, RestartRequired, or Fatal where only a person can help.
+        """
+        self._bundle = self._bundle or self._read_bundle(publisher)
+        self._capture = self._capture or self._start_capture()
+        self._engines = self._engines or self._open_engines(self._bundle)
+        self.opened = Opened(self._bundle, self._capture, self._engines, self._tracker_settings(self._bundle))
+        if not gc.get_freeze_count():
+            # What is there by now stays to the end; looking through all of it for garbage takes two frames' time.
+            gc.collect()
+            gc.freeze()
+        return self.opened
+
+    def retune(self) -> None:
+        """Goes by the tracker's settings of a configuration that needs nothing else opened."""
+        if self.opened is not None:
+            self.opened = replace(self.opened, tracker=self._tracker_settings(self.opened.bundle))
+
+    def refuse_outdated(self) -> None:
+        """Raises Reopen once the engine is there that the fall-back stands in for."""
+        if self._awaited is not None and self._awaited.has_news():
+            raise Reopen(engines=True)
+
+    def reconfigure(self, has_other_engines: bool) -> None:
+        """Closes what another configuration opens differently; `open` opens it by the settings in use."""
+        self._bundle = None
+        self.close_camera()
+        if has_other_engines:
+            self.close_engines()
+        self._use_camera()
+
+    def close_camera(self) -> None:
+        """Ends the thread that reads the camera, which closes it."""
+        self.opened = None
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            capture.close()
+
+    def close_engines(self) -> None:
+        """Closes the engines; if that fails, what they hold goes with the process at the latest."""
+        self.opened = None
+        engines, self._engines = self._engines, None
+        if engines is None:
+            return
+        try:
+            engines.close()
+        except EngineFailed as error:
+            LOG.warning("engine closing=%r", str(error))
+
+    def wrap_sender(self, sender: Sender) -> Sender:
+        """The socket, with the faults of a faulty camera's schedule."""
+        return sender if self._faults.is_empty else FaultySender(sender, self._faults)
+
+    @property
+    def _settings(self) -> Settings:
+        return self._monitor.settings
+
+    def _tracker_settings(self, bundle: Bundle) -> TrackerSettings:
+        return tracker_settings(bundle, self._settings.tracking, self._settings.smoothing)
+
+    def _use_camera(self) -> None:
+        config = self._settings.camera
+        self._faults = fault_schedule(config)
+        self._open_camera = camera_opener(config, self._faults)
+        self._is_real_time = is_real_time(config)
+
+    def _read_bundle(self, publisher: Publisher) -> Bundle:
+        bundle = read_bundle(self._settings.bundle)
+        precision = self._settings.engine.precision
+        publisher.identify(bundle.id, Precision[precision.upper()])
+        self._monitor.facts.bundle, self._monitor.facts.precision = bundle.id.hex(), precision
+        return bundle
+
+    def _start_capture(self) -> Capture:
+        counts = self._status.counts
+        if counts.hung > MAX_HUNG:
+            raise RestartRequired(
+                f"camera: {counts.hung} calls did not come back, wanted at most {MAX_HUNG}; restart the daemon, "
+                "and unplug the camera if that does not help"
+            )
+        capture = Capture(LateCamera(self._open_camera, self._on_open), counts, self._is_real_time)
+        capture.start()
+        return capture
+
+    def _on_open(self, camera: Camera) -> None:
+        self._status.counts.camera_openings += 1
+        self._monitor.facts.camera = camera.name
+        LOG.info("camera=%r opened", camera.name)
+
+    def _open_engines(self, bundle: Bundle) -> Engines:
+        counts = self._status.counts
+        is_on_trial = self._monitor.reload.is_on_trial
+        try:
+            watch = CacheWatch(self._settings.engine)
+            opened = open_or_await(bundle, self._settings.engine, self._settings.tracking.max_hands, not is_on_trial)
+        except BundleError as error:
+            if not counts.engine_openings or is_on_trial:
+                raise
+            raise EngineFailed(f"engine: it worked before and is off now: {error}") from error
+        counts.engine_openings += 1
+        self._status.shortfall = opened.shortfall
+        self._awaited = watch if opened.shortfall else None
+        return opened.engines if self._faults.is_empty else faulty_engines(opened.engines, self._faults)

@@ -1,0 +1,79 @@
+"""The step that the daemon, bench, evaluation and calibration share: track, smooth, extrapolate, and forget what another lens saw."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from handmap.engines.engine import Engines
+from handmap.tracking.smooth import UNSMOOTHED, SmoothingConfig
+from handmap.tracking.track import NO_TRACKS, cube_centre
+from handmap.tracking.tracker import TrackerState, track_hands, update_tracks
+from handmap.types.values import DepthFrame, HandPose
+from tests.support.drawn_scenes import LENS, CentroidEngine, NoClock, scene, settings
+
+FRAME_NS = 33_333_333
+STEP_MM = 20.0
+
+
+@dataclass
+class ClockAt(NoClock):
+    """A clock that stands."""
+
+    time_ns: int
+
+    def now_ns(self) -> int:
+        return self.time_ns
+
+
+def moving(count: int = 6) -> list[DepthFrame]:
+    """A hand that moves to the right, 20 mm a frame."""
+    return [scene((STEP_MM * n, 0, 500, 50), number=n, capture_ns=n * FRAME_NS) for n in range(count)]
+
+
+def last_of(frames: list[DepthFrame], smoothing: SmoothingConfig, clock: NoClock | None = None) -> HandPose:
+    state, engines, how = TrackerState(), Engines(CentroidEngine()), replace(settings(), smoothing=smoothing)
+    for frame in frames:
+        (pose,), state = track_hands(frame, state, engines, how, clock or NoClock())
+    return pose
+
+
+def test_without_smoothing_the_joints_are_those_of_the_network() -> None:
+    tracks, engines = NO_TRACKS, Engines(CentroidEngine())
+    for frame in moving():
+        (raw,), tracks = update_tracks(frame, tracks, engines, settings(), NoClock())
+
+    np.testing.assert_array_equal(last_of(moving(), UNSMOOTHED).xyz_camera_mm, raw.xyz_camera_mm)
+
+
+def test_smoothed_joints_of_a_moving_hand_lag() -> None:
+    raw, smoothed = (cube_centre(last_of(moving(), how).xyz_camera_mm) for how in (UNSMOOTHED, SmoothingConfig()))
+
+    assert 0.1 < raw[0] - smoothed[0] < STEP_MM
+
+
+def test_joints_are_moved_on_to_the_time_of_the_clock() -> None:
+    now_ns = 5 * FRAME_NS + 20_000_000
+    smoothed = last_of(moving(), SmoothingConfig())
+    ahead = last_of(moving(), SmoothingConfig(extrapolate=True), ClockAt(now_ns))
+
+    assert ahead.is_extrapolated and not smoothed.is_extrapolated
+    moved_mm = (ahead.xyz_camera_mm - smoothed.xyz_camera_mm)[:, 0].mean()
+    np.testing.assert_allclose(moved_mm, STEP_MM * 20 / 33.3, rtol=0.3)
+
+
+def test_another_lens_drops_all_tracks_and_never_uses_an_id_again() -> None:
+    frames = moving(2)
+    wider = replace(frames[1], intrinsics=replace(LENS, fx_px=300.0, fy_px=300.0))
+    state, engines = TrackerState(), Engines(CentroidEngine())
+    (first,), state = track_hands(frames[0], state, engines, settings(), NoClock())
+
+    (other,), state = track_hands(wider, state, engines, settings(), NoClock())
+
+    assert (first.track_id, other.track_id) == (1, 2)
+    assert not other.is_tracked and [one.track_id for one in state.filters] == [2]
+
+
+def test_a_pose_tells_which_cube_the_network_was_shown() -> None:
+    pose = last_of(moving(2), UNSMOOTHED)
+
+    assert np.linalg.norm(np.asarray(pose.view.centre_mm) - (STEP_MM, 0, 500)) < 25
