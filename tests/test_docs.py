@@ -9,6 +9,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 GREETING = sorted(ROOT.glob("*.md"))
 DOCUMENTS = sorted([*GREETING, *(ROOT / "docs").rglob("*.md")])
+BESIDE_DATA = sorted(path for part in ("models", "training") for path in (ROOT / part).rglob("*.md"))
+# docs/configuration.md is generated: its table rows are as long as the comments at the configuration's fields.
+WRITTEN_BY_HAND = [path for path in (*DOCUMENTS, *BESIDE_DATA) if path.name != "configuration.md"]
+URL = re.compile(r"https?://[^\s)>]+")
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#]+)[^)]*\)")
 VERB = re.compile(r"`handmap ([a-z-]+)[ `]")
 TARGET = re.compile(r"\bmake ([a-z][a-z0-9-]*)`")
@@ -36,11 +40,11 @@ def test_the_readme_names_only_verbs_that_exist() -> None:
     assert set(VERB.findall((ROOT / "README.md").read_text())) <= known
 
 
-@pytest.mark.parametrize("path", GREETING, ids=lambda path: path.name)
-def test_lines_that_greet_a_reader_fit_120_columns(path: Path) -> None:
-    too_long = [line for line in path.read_text().splitlines() if len(line) > 120 and not line.startswith("|")]
+@pytest.mark.parametrize("path", WRITTEN_BY_HAND, ids=lambda path: str(path.relative_to(ROOT)))
+def test_lines_fit_120_columns_unless_a_url_makes_them_longer(path: Path) -> None:
+    lines = [URL.sub("", line) for line in path.read_text().splitlines()]
 
-    assert too_long == []
+    assert [line for line in lines if len(line) > 120] == []
 
 
 def test_make_targets_that_are_named_exist() -> None:
