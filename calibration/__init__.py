@@ -1,1 +1,1 @@
-"""Calibration sets, INT8 graphs, what each layer costs in millimetres, the gate and its report."""
+"""Calibration sets, INT8 graphs, what each layer costs in millimeters, the gate and its report."""

@@ -16,7 +16,7 @@ from handmap.files.atomic import new_folder
 from handmap.types.arrays import Float32
 from handmap.types.errors import DatasetError
 
-from .pictures import Pictures, join_pictures
+from .detector_inputs import DetectorInputs, join_inputs
 
 MANIFEST: Final = "set.json"
 CROPS: Final = "crops.npz"
@@ -25,9 +25,12 @@ PICTURES: Final = "pictures.npz"
 HELD_OUT_PICTURES: Final = "held_out_pictures.npz"
 SHEET: Final = "contact_sheet.png"
 FORMAT: Final = 1
+# Keys of the arrays in a file; they change only with FORMAT.
+NPZ_KEYS: Final = {"intrinsics": "lens", "center_mm": "centre_mm"}
+FIELDS: Final = {key: name for name, key in NPZ_KEYS.items()}
 
 
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SourceEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A recording or data set: all of its crops calibrate, or all are held out for the gate."""
 
     name: str
@@ -54,7 +57,7 @@ class SetManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     cube_mm: float
     selected_by: str  # sha256 of the FP32 graph whose joints sorted the poses
-    sources: tuple[Source, ...]
+    sources: tuple[SourceEntry, ...]
     coverage: dict[str, dict[str, int]]  # crops in each bin of each quality
     dropped: dict[str, int]
     forced: tuple[str, ...]  # what would have been refused
@@ -64,7 +67,7 @@ class SetManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Crops:
-    """Network inputs (N, 1, 128, 128) and the true joints (N, 21, 3) in half cube sides about each crop's centre; NaN where unknown."""
+    """Network inputs (N, 1, 128, 128) and the true joints (N, 21, 3) in half cube sides about each crop's center; NaN where unknown."""
 
     depth: Float32
     truth: Float32
@@ -84,19 +87,21 @@ class CalibrationSet:
     manifest: SetManifest
     crops: Crops
     held_out: Crops
-    pictures: Pictures  # of the frames that the crops are of
-    held_out_pictures: Pictures
+    pictures: DetectorInputs  # of the frames that the crops are of
+    held_out_pictures: DetectorInputs
 
 
 @dataclass(frozen=True)
-class Samples:
+class CalibrationSamples:
     """What the networks are shown of chosen frames: crops of hands, and the whole frames as small pictures."""
 
     crops: Crops
-    pictures: Pictures
+    pictures: DetectorInputs
 
 
-def write_set(path: Path, manifest: SetManifest, chosen: Samples, held_out: Samples, sheet: bytes) -> None:
+def write_set(
+    path: Path, manifest: SetManifest, chosen: CalibrationSamples, held_out: CalibrationSamples, sheet: bytes
+) -> None:
     """Writes the folder, in place of one that stands there; the manifest's hashes are filled in here."""
     files = {
         CROPS: _encode(chosen.crops),
@@ -132,7 +137,7 @@ def read_set(path: Path) -> CalibrationSet:
     digest = hashlib.sha256(content).hexdigest()
     crops, held_out = (Crops(**_decode(path / name)) for name in (CROPS, HELD_OUT))
     pictures, held_out_pictures = (
-        Pictures(**_decode(path / name)) if name in manifest.files else join_pictures([])
+        DetectorInputs(**_decode(path / name)) if name in manifest.files else join_inputs([])
         for name in (PICTURES, HELD_OUT_PICTURES)
     )
     return CalibrationSet(path, digest, manifest, crops, held_out, pictures, held_out_pictures)
@@ -143,15 +148,15 @@ def is_set(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
-def _encode(shown: Crops | Pictures) -> bytes:
+def _encode(shown: Crops | DetectorInputs) -> bytes:
     buffer = BytesIO()
-    np.savez_compressed(buffer, **vars(shown))
+    np.savez_compressed(buffer, **{NPZ_KEYS.get(name, name): value for name, value in vars(shown).items()})
     return buffer.getvalue()
 
 
 def _decode(path: Path) -> dict[str, Float32]:
     with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+        return {FIELDS.get(key, key): value for key, value in arrays.items()}
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -8,18 +8,18 @@ from typing import Final
 import numpy as np
 
 from handmap.engines.engine import Engines
-from handmap.geometry.crop import crop_hand, normalise_points
+from handmap.geometry.crop import crop_hand, normalize_points
 from handmap.system.progress import track_progress
 from handmap.system.timing import StageClock
-from handmap.tracking.track import cube_centre
+from handmap.tracking.track import cube_center
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Float32
 from handmap.types.joints import FINGERTIPS, JOINT_COUNT, KNUCKLES, MIDDLE_MCP, WRIST
 from handmap.types.values import DepthFrame, Handedness, HandPose
 
-from .footage import Footage, Shot
-from .pictures import Pictures, picture_of
+from .detector_inputs import DetectorInputs, detector_input_of
+from .frame_source import FrameSource, Sample
 
 WRONG_BODY_MM: Final = 125.0  # half a cube away from the label: something else was found
 DISTANCE_BIN_MM: Final = 100.0
@@ -36,7 +36,7 @@ class Candidate:
 
     depth: Float32
     truth: Float32
-    picture: Pictures
+    picture: DetectorInputs
     source: int
     frame: int
     frame_sha256: str
@@ -53,7 +53,9 @@ class Found:
     empty: int
 
 
-def find_candidates(footage: Footage, source: int, engines: Engines, settings: TrackerSettings, stride: int) -> Found:
+def find_candidates(
+    footage: FrameSource, source: int, engines: Engines, settings: TrackerSettings, stride: int
+) -> Found:
     """One candidate at most from every `stride`-th shot: what the tracker shows the network, at the model's own size."""
     candidates: list[Candidate] = []
     digest, empty = hashlib.sha256(), 0
@@ -79,35 +81,35 @@ def frame_sha256(frame: DepthFrame) -> str:
 
 
 def _candidate(
-    shot: Shot, pose: HandPose, source: int, frame_digest: str, settings: TrackerSettings
+    shot: Sample, pose: HandPose, source: int, frame_digest: str, settings: TrackerSettings
 ) -> Candidate | None:
     is_mirrored = settings.handedness is Handedness.LEFT
-    crop = crop_hand(settings.xp, shot.frame, pose.view.centre_mm, settings.cube_mm, is_mirrored)
+    crop = crop_hand(settings.xp, shot.frame, pose.view.center_mm, settings.cube_mm, is_mirrored)
     truth = np.full((JOINT_COUNT, 3), np.nan, np.float32)
     if shot.truth_mm is not None:
-        if float(np.linalg.norm(cube_centre(shot.truth_mm) - pose.view.centre_mm)) > WRONG_BODY_MM:
+        if float(np.linalg.norm(cube_center(shot.truth_mm) - pose.view.center_mm)) > WRONG_BODY_MM:
             return None
-        truth = normalise_points(np, shot.truth_mm, crop.view).astype(np.float32)
+        truth = normalize_points(np, shot.truth_mm, crop.view).astype(np.float32)
     bins = dict(_bins(shot.frame, pose, settings.cube_mm))
-    distance_mm = round(float(pose.view.centre_mm[2]), 1)
+    distance_mm = round(float(pose.view.center_mm[2]), 1)
     number = shot.frame.frame_number
-    return Candidate(crop.depth, truth, picture_of(shot), source, number, frame_digest, distance_mm, bins)
+    return Candidate(crop.depth, truth, detector_input_of(shot), source, number, frame_digest, distance_mm, bins)
 
 
 def _bins(frame: DepthFrame, pose: HandPose, cube_mm: float) -> Iterator[tuple[str, int]]:
     """The bin of each quality: distance, place in the image, in-plane angle, which fingers are out, unmeasured depth."""
-    lens, xyz = frame.intrinsics, pose.xyz_camera_mm
-    x, y, z = (float(value) for value in pose.view.centre_mm)
-    u, v = x / z * lens.fx_px + lens.cx_px, y / z * lens.fy_px + lens.cy_px
-    column = int(np.clip(u / lens.width_px * POSITION_BINS, 0, POSITION_BINS - 1))
-    row = int(np.clip(v / lens.height_px * POSITION_BINS, 0, POSITION_BINS - 1))
+    intrinsics, xyz = frame.intrinsics, pose.xyz_camera_mm
+    x, y, z = (float(value) for value in pose.view.center_mm)
+    u, v = x / z * intrinsics.fx_px + intrinsics.cx_px, y / z * intrinsics.fy_px + intrinsics.cy_px
+    column = int(np.clip(u / intrinsics.width_px * POSITION_BINS, 0, POSITION_BINS - 1))
+    row = int(np.clip(v / intrinsics.height_px * POSITION_BINS, 0, POSITION_BINS - 1))
     along = xyz[MIDDLE_MCP] - xyz[WRIST]
     turn = (np.arctan2(along[1], along[0]) / (2 * np.pi)) % 1.0
     from_wrist = np.linalg.norm(xyz - xyz[WRIST], axis=1)
     is_out = from_wrist[list(FINGERTIPS)] > OUTSTRETCHED * from_wrist[list(KNUCKLES)]
-    half_px = cube_mm / 2 / z * lens.fx_px
-    left, right = (int(np.clip(edge, 0, lens.width_px)) for edge in (u - half_px, u + half_px))
-    top, bottom = (int(np.clip(edge, 0, lens.height_px)) for edge in (v - half_px, v + half_px))
+    half_px = cube_mm / 2 / z * intrinsics.fx_px
+    left, right = (int(np.clip(edge, 0, intrinsics.width_px)) for edge in (u - half_px, u + half_px))
+    top, bottom = (int(np.clip(edge, 0, intrinsics.height_px)) for edge in (v - half_px, v + half_px))
     window = frame.depth[top:bottom, left:right]
     missing = float((window == 0).mean()) if window.size else 1.0
     yield "distance", int(z // DISTANCE_BIN_MM)

@@ -31,10 +31,10 @@ def select(
 
     As varied as possible: distance, place in the image, angle, fingers.
     """
-    from .select import Request, select_set
+    from .select import SelectRequest, select_set
 
     side = cast(Literal["right", "left"], hand)
-    manifest = select_set(Request(bundle_path, recordings + datasets, held_out, frames, seed, side, force), out)
+    manifest = select_set(SelectRequest(bundle_path, recordings + datasets, held_out, frames, seed, side, force), out)
     click.echo(f"wrote {out}: {len(manifest.items)} crops of {len(manifest.sources)} sources")
     for quality, bins in manifest.coverage.items():
         click.echo(f"{quality:<14} {len(bins):3d} bins, {min(bins.values())} to {max(bins.values())} crops each")
@@ -56,7 +56,7 @@ BODY = click.option(
 SET = click.option("--set", "set_path", type=click.Path(path_type=Path), required=True, help="Calibration set.")
 
 
-@calibrate.command("quantise")
+@calibrate.command("quantize")
 @BUNDLE
 @SET
 @METHOD
@@ -67,7 +67,7 @@ SET = click.option("--set", "set_path", type=click.Path(path_type=Path), require
     "--mixed", type=click.Path(path_type=Path), help="Sensitivity file: leave in float what its search found."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
-def quantise(
+def quantize(
     bundle_path: Path,
     set_path: Path,
     method: str,
@@ -81,13 +81,16 @@ def quantise(
 
     Of the hand graph, and of the palm graph where the set has pictures for it.
     """
-    from .quantise import Body, Recipe, quantise_bundle
+    from .quantize import FloatPrecision, Recipe, quantize_bundle
     from .ranges import Method
 
     recipe = Recipe(
-        cast(Method, method), cast(Body, body), frozenset(float_layers), palm_float_layers=frozenset(palm_float_layers)
+        cast(Method, method),
+        cast(FloatPrecision, body),
+        frozenset(float_layers),
+        palm_float_layers=frozenset(palm_float_layers),
     )
-    report = quantise_bundle(bundle_path, set_path, recipe, mixed, out)
+    report = quantize_bundle(bundle_path, set_path, recipe, mixed, out)
     click.echo(f"wrote {out}")
     for name, made in report.made.items():
         click.echo(
@@ -107,7 +110,7 @@ def quantise(
 @BODY
 @click.option("--crops", type=click.IntRange(8), default=256, show_default=True, help="Crops of the set to measure on.")
 @click.option(
-    "--most-mm",
+    "--max-mm",
     type=click.FloatRange(0, min_open=True),
     default=1.0,
     show_default=True,
@@ -117,17 +120,17 @@ def quantise(
     "--out", type=click.Path(path_type=Path), required=True, help="JSON file; running the command again continues it."
 )
 def sensitivity(
-    bundle_path: Path, set_path: Path, method: str, body: str, crops: int, most_mm: float, out: Path
+    bundle_path: Path, set_path: Path, method: str, body: str, crops: int, max_mm: float, out: Path
 ) -> None:  # fmt: skip
     """Rank layers by their cost in INT8.
 
     Finds which ones to leave in float.
     """
-    from .quantise import Body
+    from .quantize import FloatPrecision
     from .ranges import Method
     from .sensitivity import Search, find_sensitivity
 
-    how = Search(cast(Method, method), cast(Body, body), crops, most_mm)
+    how = Search(cast(Method, method), cast(FloatPrecision, body), crops, max_mm)
     found = find_sensitivity(bundle_path, set_path, how, out)
     for layer in sorted(found.layers, key=lambda one: -one.cost.mean_mm):
         click.echo(f"{layer.cost.mean_mm:8.3f} mm  {layer.macs / 1e6:8.2f} M  {layer.name}")

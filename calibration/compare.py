@@ -13,8 +13,8 @@ from handmap.bundle.manifest import Bundle
 from handmap.engines.engine import Engine, Engines
 from handmap.engines.factory import EngineConfig, open_engines
 from handmap.engines.onnx_engine import open_onnx_engine
-from handmap.geometry.crop import crop_hand, normalise_points
-from handmap.metrics.scores import found_errors_mm
+from handmap.geometry.crop import crop_hand, normalize_points
+from handmap.metrics.pose_error import found_errors_mm
 from handmap.system.progress import track_progress
 from handmap.system.timing import StageClock
 from handmap.tracking.tracker import TrackerState, track_hands
@@ -25,10 +25,10 @@ from handmap.types.values import DepthFrame, Handedness, HandPose
 
 from .calibration_set import CalibrationSet
 from .candidates import frame_sha256
-from .footage import Footage, Shot
-from .pictures import Pictures, join_pictures, picture_of
-from .qdq import quantise_graph
-from .quantise import Body, load_body
+from .detector_inputs import DetectorInputs, detector_input_of, join_inputs
+from .frame_source import FrameSource, Sample
+from .qdq import quantize_graph
+from .quantize import FloatPrecision, load_float_graph
 from .record import CalibrationRecord
 
 PLAIN: Final = "int8, all layers, rounded"
@@ -38,9 +38,9 @@ REST_DRAWS: Final = 8
 
 @dataclass
 class Comparison:
-    """Joints (N, J, 3) by precision on the same N crops, mm about each crop's centre; truth_mm is NaN where unknown.
+    """Joints (N, J, 3) by precision on the same N crops, mm about each crop's center; truth_mm is NaN where unknown.
 
-    found_error_mm (M, J), expected_error_mm (M, J) and is_found (M,) are of all M labelled frames, by each precision's own way; empty
+    found_error_mm (M, J), expected_error_mm (M, J) and is_found (M,) are of all M labeled frames, by each precision's own way; empty
     without labels. Where no hand was found, 0 is expected.
     """
 
@@ -48,9 +48,9 @@ class Comparison:
     crops: Float32  # (N, 1, 128, 128)
     xyz_mm: dict[str, Float32]
     truth_mm: Float32
-    distance_mm: Float64  # (N,) of the crop's centre from the camera; NaN where unknown
+    distance_mm: Float64  # (N,) of the crop's center from the camera; NaN where unknown
     frames: list[int]
-    pictures: Pictures  # of all frames, hands or not
+    pictures: DetectorInputs  # of all frames, hands or not
     found_error_mm: dict[str, Float64] = field(default_factory=dict)
     expected_error_mm: dict[str, Float64] = field(default_factory=dict)
     is_found: dict[str, Bool] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Bodies:
+class EngineSet:
     """The engines to compare, the reference first, and what the daemon would look for."""
 
     engines: Mapping[str, Engines]
@@ -79,7 +79,9 @@ def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterato
                 engines[name] = replace(opened, palm=engines["fp32"].palm) if engines else opened
         if record is not None and record.float_layers:
             folder = stack.enter_context(TemporaryDirectory())
-            plain = quantise_graph(load_body(bundle, cast(Body, record.body)), record.thresholds, frozenset(), {})
+            plain = quantize_graph(
+                load_float_graph(bundle, cast(FloatPrecision, record.body)), record.thresholds, frozenset(), {}
+            )
             path = Path(folder) / "plain.onnx"
             path.write_bytes(plain.SerializeToString())
             plain_hand = open_onnx_engine(path, 1, 1, "int8")
@@ -88,13 +90,13 @@ def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterato
         yield engines
 
 
-def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[str]) -> Comparison:
+def compare_source(footage: FrameSource, bodies: EngineSet, calibrated_on: frozenset[str]) -> Comparison:
     """The comparison on all frames.
 
     Raises DatasetError if one of them was calibrated on, or no hand is found at all.
     """
-    kept: list[tuple[Shot, Float32]] = []
-    pictures: list[Pictures] = []
+    kept: list[tuple[Sample, Float32]] = []
+    pictures: list[DetectorInputs] = []
     clock, states = StageClock(), dict.fromkeys(bodies.engines, TrackerState())
     judged: dict[str, list[tuple[Float64, Float64, bool]]] = {name: [] for name in bodies.engines}
     total = len(footage)
@@ -105,28 +107,28 @@ def compare_footage(footage: Footage, bodies: Bodies, calibrated_on: frozenset[s
                     f"data {footage.name!r}: frame {shot.frame.frame_number} is in the calibration set, so that it proves nothing; "
                     "name other data"
                 )
-            pictures.append(picture_of(shot))
+            pictures.append(detector_input_of(shot))
             for name, engines in bodies.engines.items():
                 state = states[name] if footage.is_moving else TrackerState()
                 poses, states[name] = track_hands(shot.frame, state, engines, bodies.settings, clock)
                 if name == "fp32" and poses:
-                    kept.append((shot, poses[0].view.centre_mm))
+                    kept.append((shot, poses[0].view.center_mm))
                 if shot.truth_mm is not None:
                     judged[name].append(_judged(poses[0] if poses else None, shot.truth_mm))
             advance(done, f"{len(kept)} hands")
     if not kept:
         raise DatasetError(f"data {footage.name!r}: no hand was found on {total} frames; name data with hands in reach")
-    comparison = _on_same_crops(footage.name, kept, join_pictures(pictures), bodies)
+    comparison = _on_same_crops(footage.name, kept, join_inputs(pictures), bodies)
     if footage.has_truth:
         for name, frames in judged.items():
             error, expected, found = zip(*frames, strict=True)
             comparison.found_error_mm[name], comparison.expected_error_mm[name] = np.array(error), np.array(expected)
             comparison.is_found[name] = np.array(found, dtype=bool)
-    comparison.rest_jitter_mm = measure_rest_jitter([(shot.frame, centre) for shot, centre in kept], bodies)
+    comparison.rest_jitter_mm = measure_rest_jitter([(shot.frame, center) for shot, center in kept], bodies)
     return comparison
 
 
-def compare_held_out(chosen: CalibrationSet, bodies: Bodies) -> Comparison:
+def compare_held_out(chosen: CalibrationSet, bodies: EngineSet) -> Comparison:
     """The comparison on the crops that a set holds out; by distance to FP32 alone.
 
     Raises DatasetError if it holds none.
@@ -134,7 +136,7 @@ def compare_held_out(chosen: CalibrationSet, bodies: Bodies) -> Comparison:
     depth, truth = chosen.held_out.depth, chosen.held_out.truth
     if len(depth) == 0:
         raise DatasetError(
-            f"calibration set {str(chosen.path)!r}: it holds out no recording; name labelled data, or select with --held-out"
+            f"calibration set {str(chosen.path)!r}: it holds out no recording; name labeled data, or select with --held-out"
         )
     half_mm = bodies.settings.cube_mm / 2
     xyz = {name: _infer(engines.hand, depth) * half_mm for name, engines in bodies.engines.items()}
@@ -143,11 +145,11 @@ def compare_held_out(chosen: CalibrationSet, bodies: Bodies) -> Comparison:
     return Comparison(name, depth, xyz, truth * half_mm, unknown, list(range(len(depth))), pictures)
 
 
-def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], bodies: Bodies) -> dict[str, float]:
+def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], bodies: EngineSet) -> dict[str, float]:
     """Standard deviation in mm of the joints of a hand at rest: the same frames again with a raw unit of noise in their depth."""
     random = np.random.default_rng(0)
     shown = [seen[index] for index in np.linspace(0, len(seen) - 1, min(len(seen), REST_FRAMES)).astype(int)]
-    depth = np.stack([_noisy_crop(frame, centre, bodies, random) for frame, centre in shown for _ in range(REST_DRAWS)])
+    depth = np.stack([_noisy_crop(frame, center, bodies, random) for frame, center in shown for _ in range(REST_DRAWS)])
     half_mm = bodies.settings.cube_mm / 2
     jitter = {}
     for name, engines in bodies.engines.items():
@@ -163,27 +165,29 @@ def _judged(pose: HandPose | None, truth_mm: Float32) -> tuple[Float64, Float64,
     return error_mm, expected_mm, is_found
 
 
-def _noisy_crop(frame: DepthFrame, centre_mm: Float32, bodies: Bodies, random: np.random.Generator) -> Float32:
+def _noisy_crop(frame: DepthFrame, center_mm: Float32, bodies: EngineSet, random: np.random.Generator) -> Float32:
     noise = random.integers(-1, 2, frame.depth.shape)
     depth = np.where(frame.depth > 1, frame.depth + noise, frame.depth).astype(np.uint16)
     noisy = DepthFrame(depth, frame.depth_unit_mm, frame.intrinsics, frame.frame_number, frame.capture_ns)
-    crop: Float32 = crop_hand(np, noisy, centre_mm, bodies.settings.cube_mm, _is_mirrored(bodies)).depth
+    crop: Float32 = crop_hand(np, noisy, center_mm, bodies.settings.cube_mm, _is_mirrored(bodies)).depth
     return crop
 
 
-def _on_same_crops(name: str, kept: list[tuple[Shot, Float32]], pictures: Pictures, bodies: Bodies) -> Comparison:
+def _on_same_crops(
+    name: str, kept: list[tuple[Sample, Float32]], pictures: DetectorInputs, bodies: EngineSet
+) -> Comparison:
     cube_mm = bodies.settings.cube_mm
-    crops = [crop_hand(np, shot.frame, centre, cube_mm, _is_mirrored(bodies)) for shot, centre in kept]
+    crops = [crop_hand(np, shot.frame, center, cube_mm, _is_mirrored(bodies)) for shot, center in kept]
     depth = np.stack([crop.depth for crop in crops])[:, None]
     xyz = {precision: _infer(engines.hand, depth) * (cube_mm / 2) for precision, engines in bodies.engines.items()}
     joints = next(iter(xyz.values())).shape[1]
     truth = [
         np.full((joints, 3), np.nan, np.float32)
         if shot.truth_mm is None
-        else normalise_points(np, shot.truth_mm, crop.view)
+        else normalize_points(np, shot.truth_mm, crop.view)
         for (shot, _), crop in zip(kept, crops, strict=True)
     ]
-    distance_mm = np.array([float(centre[2]) for _, centre in kept])
+    distance_mm = np.array([float(center[2]) for _, center in kept])
     frames = [shot.frame.frame_number for shot, _ in kept]
     return Comparison(name, depth, xyz, np.stack(truth) * np.float32(cube_mm / 2), distance_mm, frames, pictures)
 
@@ -193,5 +197,5 @@ def _infer(engine: Engine, depth: Float32) -> Float32:
     return np.concatenate([engine.infer(depth[index : index + 1]).joints for index in range(len(depth))])
 
 
-def _is_mirrored(bodies: Bodies) -> bool:
+def _is_mirrored(bodies: EngineSet) -> bool:
     return bodies.settings.handedness is Handedness.LEFT

@@ -9,13 +9,13 @@ from handmap.types.arrays import Float32, Uint8
 
 TILE_PX: Final = 64
 COLUMNS: Final = 24
-MOST: Final = 24 * 24
+MAX_CROPS: Final = 24 * 24
 GAP_PX: Final = 2
 
 
 def draw_contact_sheet(depth: Float32) -> bytes:
     """The bytes of a PNG of up to MOST of the crops (N, 1, 128, 128), evenly chosen, in their order."""
-    shown = np.linspace(0, len(depth) - 1, min(len(depth), MOST)).astype(int)
+    shown = np.linspace(0, len(depth) - 1, min(len(depth), MAX_CROPS)).astype(int)
     rows = -(-len(shown) // COLUMNS)
     pitch = TILE_PX + GAP_PX
     sheet = np.full((rows * pitch, COLUMNS * pitch), 64, np.uint8)
@@ -26,6 +26,6 @@ def draw_contact_sheet(depth: Float32) -> bytes:
 
 
 def shade(depth: Float32) -> Uint8:
-    """Grey values (H, W) of a crop in [-1, 1]: near is bright, the background black."""
-    grey = np.where(depth >= 1, 0.0, 255 - 100 * (depth + 1))
-    return grey.astype(np.uint8)
+    """Gray values (H, W) of a crop in [-1, 1]: near is bright, the background black."""
+    gray = np.where(depth >= 1, 0.0, 255 - 100 * (depth + 1))
+    return gray.astype(np.uint8)

@@ -18,15 +18,15 @@ from handmap.system.progress import track_progress
 from handmap.types.arrays import Float32, Float64
 
 from .layers import Layer, list_layers
-from .ranges import LEVELS
+from .ranges import INT8_LEVELS
 
-MOST_SAMPLES: Final = 192
+MAX_SAMPLES: Final = 192
 PATCHES: Final = 64  # of each sample and layer at most, at random places
 DAMPING: Final = 0.01  # of the mean square of the inputs, as in GPTQ: what the patches do not tell stays as it was
 
 
 @dataclass(frozen=True)
-class QuantisedWeight:
+class QuantizedWeight:
     """A weight in whole levels, the step of each output channel (O,) and, where it is a new one, the bias (O,), both in the body's type."""
 
     levels: NDArray[np.int8]
@@ -55,12 +55,12 @@ class _Convolution:
     kind: type[np.floating]  # of the body
 
 
-def fit_layers(model: ModelProto, thresholds: Mapping[str, float], samples: Float32) -> dict[str, QuantisedWeight]:
+def fit_layers(model: ModelProto, thresholds: Mapping[str, float], samples: Float32) -> dict[str, QuantizedWeight]:
     """The fit of each ordinary convolution with a bias, by the layer's name; samples (N, 1, H, W) are inputs of the graph.
 
     What a layer gets does not depend on which others are in INT8. The same input gives the same fit.
     """
-    shown = samples[np.linspace(0, len(samples) - 1, min(len(samples), MOST_SAMPLES)).astype(int)]
+    shown = samples[np.linspace(0, len(samples) - 1, min(len(samples), MAX_SAMPLES)).astype(int)]
     found = list(_convolutions(model, thresholds))
     moments = _collect_moments(model, found, shown)
     fitted = {}
@@ -71,22 +71,22 @@ def fit_layers(model: ModelProto, thresholds: Mapping[str, float], samples: Floa
     return fitted
 
 
-def fit_layer(weight: Float64, bias: Float64, moments: Moments, kind: type[np.floating]) -> QuantisedWeight:
+def fit_layer(weight: Float64, bias: Float64, moments: Moments, kind: type[np.floating]) -> QuantizedWeight:
     """The fit of one weight (O, I, H, W) and bias (O,); steps and bias are numbers of `kind`."""
     exact = np.concatenate([weight.reshape(len(weight), -1), bias[:, None]], axis=1)  # (O, D)
     damped = moments.own + DAMPING * np.mean(np.diag(moments.own)) * np.eye(len(moments.own))
     left = exact + np.linalg.solve(damped, (exact @ moments.lost).T).T
     largest = np.abs(left[:, :-1]).max(axis=1)
-    steps = np.where(largest > 0, largest / LEVELS, 1.0).astype(kind)
+    steps = np.where(largest > 0, largest / INT8_LEVELS, 1.0).astype(kind)
     # Upper triangular: row d says how an error at d is made up for by the inputs after it.
     passing = np.linalg.cholesky(np.linalg.inv(damped)).T
     wide = steps.astype(np.float64)
     levels = np.zeros(weight.reshape(len(weight), -1).shape)
     for column in range(levels.shape[1]):
-        levels[:, column] = np.clip(np.rint(left[:, column] / wide), -LEVELS, LEVELS)
+        levels[:, column] = np.clip(np.rint(left[:, column] / wide), -INT8_LEVELS, INT8_LEVELS)
         error = (left[:, column] - levels[:, column] * wide) / passing[column, column]
         left[:, column + 1 :] -= error[:, None] * passing[column, column + 1 :]
-    return QuantisedWeight(levels.reshape(weight.shape).astype(np.int8), steps, left[:, -1].astype(kind))
+    return QuantizedWeight(levels.reshape(weight.shape).astype(np.int8), steps, left[:, -1].astype(kind))
 
 
 def _convolutions(model: ModelProto, thresholds: Mapping[str, float]) -> Iterator[_Convolution]:
@@ -100,7 +100,7 @@ def _convolutions(model: ModelProto, thresholds: Mapping[str, float]) -> Iterato
         weight, bias = (numpy_helper.to_array(constants[name]) for name in node.input[1:3])
         found = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
         strides, pads = tuple(found.get("strides", (1, 1))), tuple(found.get("pads", (0, 0, 0, 0)))
-        step = float(np.array(thresholds[layer.input] / LEVELS).astype(weight.dtype))
+        step = float(np.array(thresholds[layer.input] / INT8_LEVELS).astype(weight.dtype))
         kind = weight.dtype.type
         yield _Convolution(layer, weight.astype(np.float64), bias.astype(np.float64), strides, pads, step, kind)
 
@@ -123,7 +123,7 @@ def _collect_moments(model: ModelProto, found: list[_Convolution], samples: Floa
             for one in found:
                 patches = cut_patches(values[one.layer.input].astype(np.float32), one, random)
                 step = np.float32(one.step)
-                shown = np.clip(np.rint(patches / step), -LEVELS, LEVELS) * step
+                shown = np.clip(np.rint(patches / step), -INT8_LEVELS, INT8_LEVELS) * step
                 shown[:, -1] = 1.0
                 own, lost = shown.T @ shown, (patches - shown).T @ shown
                 before = sums.get(one.layer.name, (0.0, 0.0))

@@ -21,7 +21,7 @@ UNLABELLED_PALM_LIMITS: Final = {"found": 0.03, "extra": 0.05}
 LOST_MM: Final = 90.0  # as far as a report may lie from a hand and still be of it
 
 
-def judge_labelled(errors_mm: tuple[Float64, Float64], is_found: tuple[Bool, Bool], dataset: str) -> Gate:
+def judge_labeled(errors_mm: tuple[Float64, Float64], is_found: tuple[Bool, Bool], dataset: str) -> Gate:
     """By the errors (N, J) in mm against the truth of INT8 and of FP32, and which frames (N,) each found the hand in."""
     int8_mm, fp32_mm = errors_mm
     drop = (int(is_found[1].sum()) - int(is_found[0].sum())) / max(len(is_found[0]), 1)
@@ -37,14 +37,14 @@ def differences(int8_mm: Float64, fp32_mm: Float64) -> tuple[float, float]:
     return float(int8_mm.mean() - fp32_mm.mean()), float(np.percentile(int8_mm, 95) - np.percentile(fp32_mm, 95))
 
 
-def judge_unlabelled(away_mm: Float64, dataset: str) -> Gate:
+def judge_unlabeled(away_mm: Float64, dataset: str) -> Gate:
     """By the distances (N, J) in mm between the INT8 joints and the FP32 joints."""
     mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
     passed = is_within(mean_mm, p95_mm, UNLABELLED_LIMITS)
     return Gate(passed, "distance to FP32", mean_mm, p95_mm, dict(UNLABELLED_LIMITS), dataset, len(away_mm))
 
 
-def judge_labelled_palms(away_mm: Float64, is_found: tuple[Bool, Bool], extra: float, dataset: str) -> Gate:
+def judge_labeled_palms(away_mm: Float64, is_found: tuple[Bool, Bool], extra: float, dataset: str) -> Gate:
     """By the frames (N,) in which INT8 and FP32 each report the hand; a graph that FP32 finds nothing with does not pass.
 
     away_mm (K,) is how far each of FP32's reports lies from INT8's, a lost one counting LOST_MM; extra the share of reports beyond FP32's.
@@ -57,7 +57,7 @@ def judge_labelled_palms(away_mm: Float64, is_found: tuple[Bool, Bool], extra: f
     return Gate(passed, "labels", mean_mm, p95_mm, limits, dataset, len(is_found[0]), drop, extra)
 
 
-def judge_unlabelled_palms(away_mm: Float64, lost: float, extra: float, dataset: str, frames: int) -> Gate:
+def judge_unlabeled_palms(away_mm: Float64, lost: float, extra: float, dataset: str, frames: int) -> Gate:
     """By the shares of FP32's reports that INT8 lost, and has beyond them; away_mm (K,) as with labels."""
     passed = lost <= UNLABELLED_PALM_LIMITS["found"] and extra <= UNLABELLED_PALM_LIMITS["extra"]
     mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
@@ -84,7 +84,7 @@ def explain(gate: Gate) -> str:
 def explain_fp32(mean_mm: float | None, is_poor: bool | None, dataset: str) -> str:
     """What FP32 itself is worth, in a line."""
     if mean_mm is None:
-        return f"fp32 itself: not known, {dataset} has no labels; name labelled data, such as synthetic:val"
+        return f"fp32 itself: not known, {dataset} has no labels; name labeled data, such as synthetic:val"
     verdict = ", POOR: what the gate says of INT8 is worth no more than that" if is_poor else ""
     return f"fp32 itself: {mean_mm:.1f} mm from the truth in the mean{verdict}"
 

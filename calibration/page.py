@@ -31,7 +31,7 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def table(columns: Sequence[str], rows: Mapping[str, Sequence[object]]) -> str:
-    """A table; the first column names the row. Numbers are shown to the micrometre at most."""
+    """A table; the first column names the row. Numbers are shown to the micrometer at most."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     body = "".join(
         f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{_shown(value)}</td>' for value in values)}</tr>"

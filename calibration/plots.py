@@ -40,8 +40,8 @@ def draw_layers(names: Sequence[str], costs_mm: Sequence[float], is_float: Seque
     """What each layer alone costs in INT8, the worst on top; those left in float are marked."""
     figure = Figure(figsize=(8, 0.8 + 0.22 * len(names)), layout="constrained")
     axes = figure.subplots()
-    colours = [OTHER if left else COLOURS["int8"] for left in is_float]
-    axes.barh(range(len(names)), costs_mm, color=colours)
+    colors = [OTHER if left else COLOURS["int8"] for left in is_float]
+    axes.barh(range(len(names)), costs_mm, color=colors)
     axes.axvline(body_mm, color=COLOURS["fp16"], linestyle="--", linewidth=1)
     axes.set_yticks(
         range(len(names)),
@@ -113,10 +113,10 @@ def draw_frames(
         axis.set_title(captions[place], fontsize=7)
         for precision, xyz in joints.items():
             pixels = (xyz[place, :, :2] + 1) * (size / 2) - 0.5
-            colour = COLOURS.get(precision, OTHER)
-            axis.plot(pixels[:, 0], pixels[:, 1], ".", markersize=2.5, color=colour, label=precision)
+            color = COLOURS.get(precision, OTHER)
+            axis.plot(pixels[:, 0], pixels[:, 1], ".", markersize=2.5, color=color, label=precision)
             for parent, child in BONES if names == HAND21 else ():
-                axis.plot(*pixels[[parent, child]].T, linewidth=0.8, color=colour)
+                axis.plot(*pixels[[parent, child]].T, linewidth=0.8, color=color)
         axis.set_xlim(-0.5, size - 0.5)
         axis.set_ylim(size - 0.5, -0.5)
     return _png(figure)

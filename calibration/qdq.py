@@ -1,6 +1,6 @@
 """Writes QuantizeLinear and DequantizeLinear into a graph where TensorRT fuses them.
 
-ONNX Runtime's own quantiser can place the same pairs, but only for whole operators: it cannot quantise one input of an Add,
+ONNX Runtime's own quantizer can place the same pairs, but only for whole operators: it cannot quantize one input of an Add,
 which a residual needs whose next convolution stays in float. So the placement is ours; `docs/decisions.md`.
 """
 
@@ -16,18 +16,18 @@ from handmap.bundle.graph_lint import refuse
 from handmap.bundle.graph_view import GraphView, residual_inputs, view_graph, weight_axis
 from handmap.types.errors import ModelError
 
-from .fit import QuantisedWeight
+from .fit import QuantizedWeight
 from .layers import Layer, list_layers
-from .ranges import LEVELS
+from .ranges import INT8_LEVELS
 
 HALF_SCALE_OPSET: Final = 19
-SHARERS: Final = ("Add",)  # what reads the INT8 copy of a quantised tensor too, so that no float copy of it is kept
+SHARERS: Final = ("Add",)  # what reads the INT8 copy of a quantized tensor too, so that no float copy of it is kept
 
 
-def tensors_to_quantise(model: ModelProto, float_layers: frozenset[str]) -> list[str]:
+def tensors_to_quantize(model: ModelProto, float_layers: frozenset[str]) -> list[str]:
     """The activations that get a Q/DQ pair when these layers stay in float, in the order of their first use.
 
-    The inputs of quantised layers, and the other input of an Add that a quantised convolution feeds directly.
+    The inputs of quantized layers, and the other input of an Add that a quantized convolution feeds directly.
     """
     view = view_graph(model)
     chosen = {layer.node for layer in list_layers(model) if layer.name not in float_layers}
@@ -38,23 +38,23 @@ def tensors_to_quantise(model: ModelProto, float_layers: frozenset[str]) -> list
         for branch, other in residual_inputs(view, node):
             if view.makers[branch].name in chosen:
                 found[other] = None
-                break  # where both inputs are convolutions, quantising one is enough
+                break  # where both inputs are convolutions, quantizing one is enough
     return list(found)
 
 
-def quantisable_tensors(model: ModelProto) -> list[str]:
-    """The activations that any choice of float layers could quantise."""
+def quantizable_tensors(model: ModelProto) -> list[str]:
+    """The activations that any choice of float layers could quantize."""
     view = view_graph(model)
     read = [layer.input for layer in list_layers(model)]
     added = [other for node in model.graph.node for _, other in residual_inputs(view, node)]
     return list(dict.fromkeys([*read, *added]))
 
 
-def quantise_graph(
+def quantize_graph(
     model: ModelProto,
     thresholds: Mapping[str, float],
     float_layers: frozenset[str],
-    fitted: Mapping[str, QuantisedWeight],
+    fitted: Mapping[str, QuantizedWeight],
 ) -> ModelProto:
     """The graph, on the body (FP32 or FP16) of `model`, with all layers but these in INT8.
 
@@ -66,19 +66,19 @@ def quantise_graph(
     _refuse_unknown(float_layers, layers)
     if len(float_layers) == len(layers):
         raise ModelError(
-            "quantisation: every layer is to stay in float, wanted at least one in INT8; use the FP16 graph"
+            "quantization: every layer is to stay in float, wanted at least one in INT8; use the FP16 graph"
         )
-    quantised = ModelProto()
-    quantised.CopyFrom(model)
-    view = view_graph(quantised)
+    quantized = ModelProto()
+    quantized.CopyFrom(model)
+    view = view_graph(quantized)
     kind = _body_type(view, layers)
     if kind == np.float16:
-        for entry in quantised.opset_import:
+        for entry in quantized.opset_import:
             entry.version = max(entry.version, HALF_SCALE_OPSET)  # 19 only widens what 18 has
     chosen = {layer.node: layer for layer in layers if layer.name not in float_layers}
     pairs = {
-        name: _activation_pair(quantised, name, thresholds[name], kind)
-        for name in tensors_to_quantise(model, float_layers)
+        name: _activation_pair(quantized, name, thresholds[name], kind)
+        for name in tensors_to_quantize(model, float_layers)
     }
     nodes: list[NodeProto] = []
     placed: set[str] = set()
@@ -90,14 +90,14 @@ def quantise_graph(
                 node.input[slot] = pairs[name][1].output[0]
         if node.name in chosen:
             layer = fitted.get(chosen[node.name].name) or _rounded(view, node)
-            nodes.append(_place_weight(quantised, node, layer))
+            nodes.append(_place_weight(quantized, node, layer))
         nodes.append(node)
     kept = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del quantised.graph.node[:]
-    quantised.graph.node.extend(kept)
-    _drop_unused(quantised)
-    _check(quantised)
-    return quantised
+    del quantized.graph.node[:]
+    quantized.graph.node.extend(kept)
+    _drop_unused(quantized)
+    _check(quantized)
+    return quantized
 
 
 def _refuse_unknown(float_layers: Iterable[str], layers: list[Layer]) -> None:
@@ -105,7 +105,7 @@ def _refuse_unknown(float_layers: Iterable[str], layers: list[Layer]) -> None:
     for name in sorted(float_layers):
         if name not in known:
             raise ModelError(
-                f"quantisation: the graph has no layer {name!r}, it has {', '.join(known)}; name one of these"
+                f"quantization: the graph has no layer {name!r}, it has {', '.join(known)}; name one of these"
             )
 
 
@@ -116,7 +116,7 @@ def _body_type(view: GraphView, layers: list[Layer]) -> type[np.floating]:
     if kinds == {TensorProto.FLOAT}:
         return np.float32
     found = ", ".join(sorted(TensorProto.DataType.Name(kind).lower() for kind in kinds))
-    raise ModelError(f"quantisation: found weights of type {found or 'none'}, wanted all float32 or all float16")
+    raise ModelError(f"quantization: found weights of type {found or 'none'}, wanted all float32 or all float16")
 
 
 def _activation_pair(
@@ -128,22 +128,22 @@ def _activation_pair(
     )
     facts = [f"{name}_scale", f"{name}_zero"]
     return (
-        helper.make_node("QuantizeLinear", [name, *facts], [f"{name}_int8"], f"{name}_quantise"),
-        helper.make_node("DequantizeLinear", [f"{name}_int8", *facts], [f"{name}_dequantised"], f"{name}_dequantise"),
+        helper.make_node("QuantizeLinear", [name, *facts], [f"{name}_int8"], f"{name}_quantize"),
+        helper.make_node("DequantizeLinear", [f"{name}_int8", *facts], [f"{name}_dequantized"], f"{name}_dequantize"),
     )
 
 
-def _rounded(view: GraphView, node: NodeProto) -> QuantisedWeight:
+def _rounded(view: GraphView, node: NodeProto) -> QuantizedWeight:
     """The node's weight in whole levels, a step for each output channel."""
     weight, axis = numpy_helper.to_array(view.constants[node.input[1]]), weight_axis(node)
     wide = weight.astype(np.float64)
     others = tuple(index for index in range(wide.ndim) if index != axis)
     steps = _scales(np.abs(wide).max(axis=others), weight.dtype.type)
     along = steps.astype(np.float64).reshape([-1 if index == axis else 1 for index in range(wide.ndim)])
-    return QuantisedWeight(round_kernels(wide / along).astype(np.int8), steps, None)
+    return QuantizedWeight(round_kernels(wide / along).astype(np.int8), steps, None)
 
 
-def _place_weight(model: ModelProto, node: NodeProto, layer: QuantisedWeight) -> NodeProto:
+def _place_weight(model: ModelProto, node: NodeProto, layer: QuantizedWeight) -> NodeProto:
     """Has the node read this weight and bias; the DequantizeLinear that is returned gives the weight."""
     stem = f"{node.input[1]}_{node.name}"
     model.graph.initializer.extend(
@@ -157,8 +157,8 @@ def _place_weight(model: ModelProto, node: NodeProto, layer: QuantisedWeight) ->
         model.graph.initializer.append(numpy_helper.from_array(layer.bias, f"{stem}_bias"))
         node.input[2] = f"{stem}_bias"
     inputs = [f"{stem}_int8", f"{stem}_scale", f"{stem}_zero"]
-    node.input[1] = f"{stem}_dequantised"
-    return helper.make_node("DequantizeLinear", inputs, [node.input[1]], f"{stem}_dequantise", axis=weight_axis(node))
+    node.input[1] = f"{stem}_dequantized"
+    return helper.make_node("DequantizeLinear", inputs, [node.input[1]], f"{stem}_dequantize", axis=weight_axis(node))
 
 
 def round_kernels(exact: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -169,16 +169,16 @@ def round_kernels(exact: NDArray[np.float64]) -> NDArray[np.float64]:
     average out.
     """
     kernels = exact.reshape(exact.shape[0], exact.shape[1], -1) if exact.ndim > 2 else exact[..., None]
-    rounded = np.clip(np.rint(kernels), -LEVELS, LEVELS)
+    rounded = np.clip(np.rint(kernels), -INT8_LEVELS, INT8_LEVELS)
     short = np.rint((kernels - rounded).sum(axis=-1, keepdims=True))  # steps that the sum lacks
     rank = np.argsort(np.argsort(-(kernels - rounded) * np.sign(short), axis=-1, kind="stable"), axis=-1, kind="stable")
-    moved: NDArray[np.float64] = np.clip(rounded + np.sign(short) * (rank < np.abs(short)), -LEVELS, LEVELS)
+    moved: NDArray[np.float64] = np.clip(rounded + np.sign(short) * (rank < np.abs(short)), -INT8_LEVELS, INT8_LEVELS)
     return moved.reshape(exact.shape)
 
 
 def _scales(largest: NDArray[np.float64], kind: type[np.floating]) -> NDArray[np.floating]:
     """Step sizes for these largest magnitudes in the body's type; 1 for a channel of zeros."""
-    return np.where(largest > 0, largest / LEVELS, 1.0).astype(kind)
+    return np.where(largest > 0, largest / INT8_LEVELS, 1.0).astype(kind)
 
 
 def _drop_unused(model: ModelProto) -> None:
@@ -192,5 +192,5 @@ def _check(model: ModelProto) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"quantisation: the graph made is not valid ONNX: {error}; report the network") from error
+        raise ModelError(f"quantization: the graph made is not valid ONNX: {error}; report the network") from error
     refuse(model, "INT8")

@@ -17,7 +17,7 @@ from handmap.types.arrays import Array, Float32, Float64
 from handmap.types.errors import ModelError
 
 BINS: Final = 2048
-LEVELS: Final = 127  # symmetric: -127 ... 127
+INT8_LEVELS: Final = 127  # symmetric: -127 ... 127
 PERCENTILE: Final = 99.99
 ORDINARY: Final = 0.9  # share of the filled bins whose counts are taken as they are by entropy
 STARTS: Final = 128  # the narrowest range that entropy and mse try, in bins
@@ -46,7 +46,7 @@ def collect_histograms(model: ModelProto, tensors: list[str], samples: Float32) 
     (graph_input,) = (value.name for value in model.graph.input)
 
     def passes() -> Iterator[dict[str, Array]]:
-        return run_batches(content, samples, names, is_optimised=False, input_name=graph_input)
+        return run_batches(content, samples, names, is_optimized=False, input_name=graph_input)
 
     largest = dict.fromkeys(tensors, 0.0)
     counts, sums = ({name: np.zeros(BINS) for name in tensors} for _ in range(2))
@@ -90,7 +90,7 @@ def percentile_threshold(histogram: Histogram) -> float:
 
 
 def entropy_threshold(histogram: Histogram) -> float:
-    """The range whose quantised distribution has the least Kullback-Leibler divergence from the true one, as TensorRT 8 chose it.
+    """The range whose quantized distribution has the least Kullback-Leibler divergence from the true one, as TensorRT 8 chose it.
 
     Bins that stand out are cut down to the ordinary ones first: the values that the background takes are spikes, which a fine range
     shows best, and without the cut it clips the hand away (measured: 10 mm off instead of 0.9).
@@ -111,8 +111,8 @@ def mse_threshold(histogram: Histogram) -> float:
     """The range that loses least in squares: rounding inside it against clipping beyond it."""
     best, chosen = np.inf, histogram.largest
     for bins in range(STARTS, BINS + 1):
-        scale = bins / BINS * histogram.largest / LEVELS
-        rounded = np.minimum(np.rint(histogram.means / scale), LEVELS) * scale
+        scale = bins / BINS * histogram.largest / INT8_LEVELS
+        rounded = np.minimum(np.rint(histogram.means / scale), INT8_LEVELS) * scale
         lost = float((histogram.counts * (histogram.means - rounded) ** 2).sum())
         if lost < best:
             best, chosen = lost, bins / BINS * histogram.largest
@@ -129,10 +129,10 @@ METHODS: Final[dict[str, Callable[[Histogram], float]]] = {
 
 def _levelled(counts: Float64) -> Float64:
     """The counts as LEVELS + 1 levels would show them: each level's total spread over its filled bins."""
-    level = np.minimum(np.arange(len(counts)) * (LEVELS + 1) // len(counts), LEVELS)
+    level = np.minimum(np.arange(len(counts)) * (INT8_LEVELS + 1) // len(counts), INT8_LEVELS)
     is_filled = counts > 0
-    total = np.bincount(level, weights=counts, minlength=LEVELS + 1)
-    filled = np.bincount(level, weights=is_filled, minlength=LEVELS + 1)
+    total = np.bincount(level, weights=counts, minlength=INT8_LEVELS + 1)
+    filled = np.bincount(level, weights=is_filled, minlength=INT8_LEVELS + 1)
     spread: Float64 = np.where(is_filled, (total / np.maximum(filled, 1))[level], 0.0)
     return spread
 

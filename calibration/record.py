@@ -9,7 +9,7 @@ import msgspec
 from handmap.bundle.manifest import Bundle
 from handmap.types.errors import ConfigError
 
-from .calibration_set import CalibrationSet, Source
+from .calibration_set import CalibrationSet, SourceEntry
 
 RECORD: Final = "calibration.json"
 
@@ -43,12 +43,12 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sensitivity file: as far as the work has come; `float_layers` is there when it is done.
 
-    key tells which graph, set and options it belongs to; most_mm is how far the joints may move in the mean.
+    key tells which graph, set and options it belongs to; max_mm is how far the joints may move in the mean.
     """
 
     key: str
     crops: int
-    most_mm: float
+    max_mm: float
     body_cost: Distance  # of the body alone, nothing in INT8
     layers: tuple[LayerCost, ...] = ()
     trials: tuple[Trial, ...] = ()
@@ -68,7 +68,7 @@ class CalibrationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """The whole of calibration.json."""
 
     set_sha256: str
-    sources: tuple[Source, ...]
+    sources: tuple[SourceEntry, ...]
     coverage: dict[str, dict[str, int]]
     dropped: dict[str, int]
     forced: tuple[str, ...]
@@ -76,7 +76,7 @@ class CalibrationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     frames: int
     method: str
     body: str
-    thresholds: dict[str, float]  # of every activation that any assignment could quantise
+    thresholds: dict[str, float]  # of every activation that any assignment could quantize
     float_layers: tuple[str, ...]
     int8_share: float
     fitted_layers: int = 0  # the others in INT8 have their weights rounded
@@ -96,7 +96,7 @@ def read_record(bundle: Bundle) -> CalibrationRecord:
     """
     if RECORD not in bundle.manifest.records:
         raise ConfigError(
-            f"bundle {str(bundle.path)!r}: it has no {RECORD}; make its INT8 graph with: handmap calibrate quantise"
+            f"bundle {str(bundle.path)!r}: it has no {RECORD}; make its INT8 graph with: handmap calibrate quantize"
         )
     return msgspec.json.decode((bundle.path / RECORD).read_bytes(), type=CalibrationRecord)
 

@@ -20,22 +20,22 @@ from handmap.tracking.smooth import UNSMOOTHED
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 
 from .calibration_set import is_set, read_set
-from .compare import PLAIN, Bodies, Comparison, compare_footage, compare_held_out, open_precisions
-from .figures import away_mm, fp32_worth, judge, precision_figures, statistics, worst_frames
-from .footage import FirstShots, open_footage
-from .palms import PalmComparison, compare_palms, judge_palms, palm_figures
+from .compare import PLAIN, Comparison, EngineSet, compare_held_out, compare_source, open_precisions
+from .frame_source import FirstSamples, open_source
+from .palm_detector import PalmComparison, compare_palms, judge_palms, palm_figures
 from .record import RECORD, CalibrationRecord, read_record
+from .report_metrics import away_mm, fp32_worth, judge_gate, precision_figures, statistics, worst_frames
 from .report_page import render
 
 HTML: Final = "report.html"
 JSON: Final = "report.json"
 ORACLE_CROPS: Final = 128
-AS_WRITTEN: Final = "the graph as written (graph optimisation off), node by node as the ONNX standard defines it"
-OPTIMISED: Final = "the graph with the library's optimisation, which is right for its FP32 scales"
+AS_WRITTEN: Final = "the graph as written (graph optimization off), node by node as the ONNX standard defines it"
+OPTIMISED: Final = "the graph with the library's optimization, which is right for its FP32 scales"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReportOutcome:
     """What the report found; a gate is none where the bundle has no such INT8 graph, palm_gate also where FP32 reports no palm."""
 
     gate: Gate | None
@@ -43,7 +43,7 @@ class Outcome:
     figures: Mapping[str, Any]
 
 
-def report_bundle(bundle_path: Path, data: str, most: int, hand: str, out: Path) -> Outcome:
+def report_bundle(bundle_path: Path, data: str, max_frames: int, hand: str, out: Path) -> ReportOutcome:
     """Writes the bundle `out`: that at bundle_path with accuracies, the gate's verdict, report.html and report.json.
 
     `data` is a data set's name, a recording, or a calibration set whose held-out crops are meant.
@@ -51,10 +51,10 @@ def report_bundle(bundle_path: Path, data: str, most: int, hand: str, out: Path)
     """
     bundle = read_bundle(bundle_path)
     record = read_record(bundle) if RECORD in bundle.manifest.records else None
-    comparison = _compare(bundle, record, data, most, hand)
+    comparison = _compare(bundle, record, data, max_frames, hand)
     palms = compare_palms(bundle, comparison.dataset, comparison.pictures)
     figures = make_figures(bundle, record, comparison, palms)
-    gate = judge(comparison, "int8") if "int8" in comparison.xyz_mm else None
+    gate = judge_gate(comparison, "int8") if "int8" in comparison.xyz_mm else None
     contents = {
         JSON: json.dumps(figures, indent=1, sort_keys=True).encode() + b"\n",
         HTML: render(bundle, record, comparison, figures),
@@ -75,7 +75,7 @@ def report_bundle(bundle_path: Path, data: str, most: int, hand: str, out: Path)
         judged = msgspec.structs.replace(bundle.palm.precisions["int8"], gate=palm_gate)
         manifest = with_precisions(manifest, {"int8": judged}, "palm")
     write_bundle(out, manifest, {**read_files(bundle), **contents})
-    return Outcome(gate, palm_gate, figures)
+    return ReportOutcome(gate, palm_gate, figures)
 
 
 def make_figures(
@@ -88,7 +88,7 @@ def make_figures(
         "crops": len(comparison.crops),
         **fp32_worth(comparison),
         "precisions": {name: precision_figures(comparison, name, bundle) for name in precisions},
-        "gates": {name: msgspec.to_builtins(judge(comparison, name)) for name in precisions if name != "fp32"},
+        "gates": {name: msgspec.to_builtins(judge_gate(comparison, name)) for name in precisions if name != "fp32"},
         "provenance": _provenance(bundle, record),
     }
     if palms is not None:
@@ -105,35 +105,35 @@ def make_figures(
     return figures
 
 
-def _compare(bundle: Bundle, record: CalibrationRecord | None, data: str, most: int, hand: str) -> Comparison:
+def _compare(bundle: Bundle, record: CalibrationRecord | None, data: str, max_frames: int, hand: str) -> Comparison:
     settings = tracker_settings(
-        bundle, msgspec.convert({"hand": hand, "expects_hand": True}, TrackingConfig), UNSMOOTHED
+        bundle, msgspec.convert({"hand": hand, "assume_hand_present": True}, TrackingConfig), UNSMOOTHED
     )
     with open_precisions(bundle, record) as opened:
         for name, engines in opened.items():
             if name != PLAIN:
                 check_golden(engines.hand, read_golden(bundle), bundle)
-        bodies = Bodies(opened, settings)
+        bodies = EngineSet(opened, settings)
         if is_set(Path(data)):
             return compare_held_out(read_set(Path(data)), bodies)
         seen = frozenset(record.frame_sha256) if record is not None else frozenset()
-        return compare_footage(FirstShots(open_footage(data), most), bodies, seen)
+        return compare_source(FirstSamples(open_source(data), max_frames), bodies, seen)
 
 
 def _check_oracle(bundle: Bundle, comparison: Comparison) -> dict[str, Any]:
-    """How the INT8 graph was run, as the daemon opens it, and how far ONNX Runtime's optimised graph is from the graph as written."""
+    """How the INT8 graph was run, as the daemon opens it, and how far ONNX Runtime's optimized graph is from the graph as written."""
     content = bundle.graph_path("hand", "int8").read_bytes()
     depth = comparison.crops[:ORACLE_CROPS]
     half_mm = bundle.hand.cube_mm / 2
-    written, optimised = (
+    written, optimized = (
         run_graph(content, depth, ("joints",), choice)["joints"] * half_mm for choice in (False, True)
     )
     fp32 = comparison.xyz_mm["fp32"][:ORACLE_CROPS]
     return {
         "is": OPTIMISED if has_float_steps(content) else AS_WRITTEN,
         "written_away_from_fp32_mm": statistics(np.linalg.norm(written - fp32, axis=-1)),
-        "optimised_away_from_written_mm": statistics(np.linalg.norm(optimised - written, axis=-1)),
-        "optimised_away_from_fp32_mm": statistics(np.linalg.norm(optimised - fp32, axis=-1)),
+        "optimized_away_from_written_mm": statistics(np.linalg.norm(optimized - written, axis=-1)),
+        "optimized_away_from_fp32_mm": statistics(np.linalg.norm(optimized - fp32, axis=-1)),
         "onnxruntime": onnxruntime_version(),
     }
 
@@ -150,7 +150,7 @@ def _steps(bundle: Bundle) -> dict[str, list[float]]:
 
 
 def _provenance(bundle: Bundle, record: CalibrationRecord | None) -> dict[str, str]:
-    made = bundle.manifest.made_from
+    made = bundle.manifest.provenance
     hashes = {
         f"{name} {graph} graph sha256": found.sha256
         for graph, one in bundle.manifest.graphs.named().items()

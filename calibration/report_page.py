@@ -8,15 +8,15 @@ import numpy as np
 
 from handmap.bundle.manifest import Bundle, Gate
 from handmap.metrics.reliability import BAD_JOINT_MM
-from handmap.tracking.search import MOST_PALMS
+from handmap.tracking.detector import MAX_DETECTIONS
 
 from .compare import PLAIN, Comparison
-from .figures import worst_frames
 from .gate import explain, explain_fp32, explain_palms
 from .page import heading, page, paragraph, picture, table
-from .palms import NEAR_MM, SAME_DEPTH, SAME_LATERAL_MM
+from .palm_detector import MATCH_MM, SAME_DEPTH, SAME_LATERAL_MM
 from .plots import draw_by_joint, draw_coverage, draw_frames, draw_layers, draw_reliability, draw_scales
 from .record import CalibrationRecord
+from .report_metrics import worst_frames
 
 STATISTICS = ("mean", "p50", "p95", "max")
 
@@ -66,9 +66,9 @@ def _verdict(record: CalibrationRecord | None, figures: dict[str, Any]) -> Itera
     oracle = figures["oracle"]
     yield paragraph(
         f"Everything here was computed as the daemon computes it, by ONNX Runtime {oracle['onnxruntime']}, INT8 on {oracle['is']}. INT8's joints "
-        f"are {oracle['optimised_away_from_fp32_mm']['mean']:.3f} mm from FP32's with optimisation and "
-        f"{oracle['written_away_from_fp32_mm']['mean']:.3f} mm without; the two are {oracle['optimised_away_from_written_mm']['mean']:.3f} mm apart "
-        f"in the mean (largest {oracle['optimised_away_from_written_mm']['max']:.3f} mm), which is the library's doing and not the graph's."
+        f"are {oracle['optimized_away_from_fp32_mm']['mean']:.3f} mm from FP32's with optimization and "
+        f"{oracle['written_away_from_fp32_mm']['mean']:.3f} mm without; the two are {oracle['optimized_away_from_written_mm']['mean']:.3f} mm apart "
+        f"in the mean (largest {oracle['optimized_away_from_written_mm']['max']:.3f} mm), which is the library's doing and not the graph's."
     )
 
 
@@ -164,7 +164,7 @@ def _worst(bundle: Bundle, comparison: Comparison) -> Iterator[str]:
     captions = [f"frame {comparison.frames[index]}: {away[index]:.2f} mm" for index in shown]
     yield picture(
         draw_frames(comparison.crops[shown], joints, captions, bundle.hand.joint_names),
-        "worst frames, FP32 grey, INT8 orange",
+        "worst frames, FP32 gray, INT8 orange",
     )
 
 
@@ -184,9 +184,9 @@ def _palms(bundle: Bundle, record: CalibrationRecord | None, figures: dict[str, 
             f"{record.palm.int8_share:.1%} of its multiply-adds are in INT8; ranges on {record.palm.pictures} pictures; in float: {left}."
         )
     yield paragraph(
-        f"Places of a score of {bundle.palm.least_score} or more, at most {MOST_PALMS} a frame. A report is kept where another "
+        f"Places of a score of {bundle.palm.min_score} or more, at most {MAX_DETECTIONS} a frame. A report is kept where another "
         f"precision has it within {SAME_LATERAL_MM:.0f} mm across and {SAME_DEPTH:.0%} in depth; distances are of those. Kept and "
-        f"extra are shares of FP32's reports; a hand is found where a report lies within {NEAR_MM:.0f} mm of its label."
+        f"extra are shares of FP32's reports; a hand is found where a report lies within {MATCH_MM:.0f} mm of its label."
     )
     columns = ("reports", "kept", "extra", "median_mm", "p95_mm", "found")
     rows = {name: [one[column] for column in columns] for name, one in found["precisions"].items()}

@@ -15,22 +15,22 @@ from handmap.types.arrays import Float32
 from handmap.types.errors import ConfigError, DatasetError
 from handmap.types.joints import HAND21
 
-from .calibration_set import FORMAT, Crops, Item, Samples, SetManifest, Source, write_set
+from .calibration_set import FORMAT, CalibrationSamples, Crops, Item, SetManifest, SourceEntry, write_set
 from .candidates import Candidate, Found, find_candidates
 from .contact_sheet import draw_contact_sheet
-from .footage import Footage, open_footage
-from .pictures import join_pictures
+from .detector_inputs import join_inputs
+from .frame_source import FrameSource, open_source
 
-LEAST_FRAMES: Final = 500
+MIN_FRAMES: Final = 500
 CANDIDATES_A_FRAME: Final = 6
 HELD_OUT_SHARE: Final = 5  # one in five recordings, where there are three or more
 EMPTY_BELOW: Final = 0.01  # share of filled pixels
 TWIN_MM: Final = 1.0  # mean difference of two crops, pooled to 16 by 16, that show the same
-NOISE_ABOVE: Final = 0.5  # step between neighbours over spread of all: 1.1 for noise, 0.05-0.2 for depth of a hand
+NOISE_ABOVE: Final = 0.5  # step between neighbors over spread of all: 1.1 for noise, 0.05-0.2 for depth of a hand
 
 
 @dataclass(frozen=True)
-class Request:
+class SelectRequest:
     """What to select from and how much; held_out may be empty, then recordings are chosen by the seed."""
 
     bundle: Path
@@ -50,7 +50,7 @@ class Spread:
     dropped: Counter[str]
 
 
-def select_set(request: Request, out: Path) -> SetManifest:
+def select_set(request: SelectRequest, out: Path) -> SetManifest:
     """Writes the set at `out` and returns its manifest.
 
     Raises DatasetError for a set that calibrates nothing, unless forced; then the manifest says what was wrong.
@@ -78,7 +78,7 @@ def select_set(request: Request, out: Path) -> SetManifest:
         cube_mm=bundle.hand.cube_mm,
         selected_by=bundle.hand.precisions["fp32"].sha256,
         sources=tuple(
-            Source(one.name, each.sha256, len(one), len(each.candidates), held)
+            SourceEntry(one.name, each.sha256, len(one), len(each.candidates), held)
             for one, each, held in zip(footage, found, is_held_out, strict=True)
         ),
         coverage=coverage(spread.chosen),
@@ -113,8 +113,8 @@ def spread_out(candidates: list[Candidate], wanted: int, cube_mm: float, random:
 def complaints(chosen: list[Candidate]) -> list[str]:
     """What makes a set unfit, as clauses; none for a good one."""
     found = []
-    if len(chosen) < LEAST_FRAMES:
-        found.append(f"{len(chosen)} useful frames, wanted at least {LEAST_FRAMES}")
+    if len(chosen) < MIN_FRAMES:
+        found.append(f"{len(chosen)} useful frames, wanted at least {MIN_FRAMES}")
     if chosen and float(np.median([roughness(one.depth) for one in chosen])) > NOISE_ABOVE:
         found.append("the crops are noise, wanted depth images of hands")
     if len({one.bins["distance"] for one in chosen}) == 1:
@@ -123,7 +123,7 @@ def complaints(chosen: list[Candidate]) -> list[str]:
 
 
 def roughness(depth: Float32) -> float:
-    """Mean step between filled neighbours over the spread of all filled pixels of a crop (128, 128)."""
+    """Mean step between filled neighbors over the spread of all filled pixels of a crop (128, 128)."""
     is_filled = depth < 1
     both = is_filled[:, 1:] & is_filled[:, :-1]
     if not both.any():
@@ -156,9 +156,9 @@ def _least_filled_first(kept: list[Candidate], wanted: int) -> list[Candidate]:
     return [kept[index] for index in order]
 
 
-def _open_all(request: Request) -> tuple[list[Footage], list[bool]]:
+def _open_all(request: SelectRequest) -> tuple[list[FrameSource], list[bool]]:
     """All footage and which of it is held out: what was named so, else one in five recordings."""
-    footage = [open_footage(name) for name in (*request.footage, *request.held_out)]
+    footage = [open_source(name) for name in (*request.footage, *request.held_out)]
     if not request.footage:
         raise ConfigError("calibration set: no footage was named; name recordings or data sets to select from")
     if request.held_out:
@@ -169,7 +169,7 @@ def _open_all(request: Request) -> tuple[list[Footage], list[bool]]:
     return footage, [index in held for index in range(len(footage))]
 
 
-def _find_all(bundle: Bundle, footage: list[Footage], request: Request) -> list[Found]:
+def _find_all(bundle: Bundle, footage: list[FrameSource], request: SelectRequest) -> list[Found]:
     total = sum(len(one) for one in footage)
     stride = max(total // (CANDIDATES_A_FRAME * request.frames), 1)
     engines = open_engines(bundle, EngineConfig(), batch=1)
@@ -187,11 +187,11 @@ def _item(one: Candidate) -> Item:
     return Item(one.source, one.frame, one.frame_sha256, one.distance_mm, one.bins)
 
 
-def _samples(chosen: list[Candidate]) -> Samples:
-    pictures = join_pictures([one.picture for one in chosen])
+def _samples(chosen: list[Candidate]) -> CalibrationSamples:
+    pictures = join_inputs([one.picture for one in chosen])
     if not chosen:
-        return Samples(
+        return CalibrationSamples(
             Crops(np.empty((0, 1, 128, 128), np.float32), np.empty((0, len(HAND21), 3), np.float32)), pictures
         )
     crops = Crops(np.stack([one.depth for one in chosen])[:, None], np.stack([one.truth for one in chosen]))
-    return Samples(crops, pictures)
+    return CalibrationSamples(crops, pictures)

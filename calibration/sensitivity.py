@@ -21,11 +21,11 @@ from handmap.types.arrays import Float32, Float64
 from handmap.types.errors import ConfigError
 
 from .calibration_set import CalibrationSet, Crops, read_set
-from .fit import QuantisedWeight, fit_layers
+from .fit import QuantizedWeight, fit_layers
 from .gate import LABELLED_LIMITS, UNLABELLED_LIMITS, is_within
 from .layers import Layer, int8_share, list_layers
-from .qdq import quantise_graph
-from .quantise import Body, find_thresholds, load_body, refuse_other_cube, samples_of
+from .qdq import quantize_graph
+from .quantize import FloatPrecision, find_thresholds, load_float_graph, refuse_other_cube, samples_of
 from .ranges import Method
 from .record import Distance, LayerCost, Sensitivity, Trial, encode_record, read_sensitivity, work_key
 
@@ -34,12 +34,12 @@ MARGIN: Final = 0.8  # of all limits: the gate looks at other frames
 
 @dataclass(frozen=True)
 class Search:
-    """How to search: method and body as they will be quantised with, crops to try on, and how far the joints may move in the mean."""
+    """How to search: method and body as they will be quantized with, crops to try on, and how far the joints may move in the mean."""
 
     method: Method
-    body: Body
-    most_crops: int
-    most_mm: float
+    body: FloatPrecision
+    max_crops: int
+    max_mm: float
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Bench:
     model: ModelProto
     layers: list[Layer]
     thresholds: dict[str, float]
-    fitted: dict[str, QuantisedWeight]
+    fitted: dict[str, QuantizedWeight]
     crops: Crops
     joints: Float32  # (N, J, 3) of the FP32 graph
     half_cube_mm: float
@@ -58,11 +58,11 @@ class Bench:
         """The cost with all but these layers in INT8."""
         if len(float_layers) == len(self.layers):
             return self.distance(self.model)
-        return self.distance(quantise_graph(self.model, self.thresholds, float_layers, self.fitted))
+        return self.distance(quantize_graph(self.model, self.thresholds, float_layers, self.fitted))
 
     def distance(self, model: ModelProto) -> Distance:
-        """How far a graph's joints are off on the crops, computed without graph optimisation: what TensorRT computes too."""
-        found = run_graph(model.SerializeToString(), self.crops.depth, ("joints",), is_optimised=False)["joints"]
+        """How far a graph's joints are off on the crops, computed without graph optimization: what TensorRT computes too."""
+        found = run_graph(model.SerializeToString(), self.crops.depth, ("joints",), is_optimized=False)["joints"]
         away_mm = self._mm(found, self.joints)
         mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
         if not self.crops.has_truth:
@@ -85,7 +85,7 @@ def find_sensitivity(bundle_path: Path, set_path: Path, how: Search, out: Path) 
     refuse_other_cube(bundle, chosen)
     key = work_key(bundle, chosen, how.method, how.body)
     bench = make_bench(bundle, chosen, how)
-    fresh = Sensitivity(key, len(bench.crops.depth), how.most_mm, bench.distance(bench.model))
+    fresh = Sensitivity(key, len(bench.crops.depth), how.max_mm, bench.distance(bench.model))
     state = _resume(out, fresh) or fresh
     names = [layer.name for layer in bench.layers]
     with track_progress("sensitivity", len(names), "layers", first=len(state.layers)) as advance:
@@ -101,9 +101,9 @@ def find_sensitivity(bundle_path: Path, set_path: Path, how: Search, out: Path) 
 
 
 def make_bench(bundle: Bundle, chosen: CalibrationSet, how: Search) -> Bench:
-    """The bench on at most how.most_crops of the set's crops, evenly chosen; ranges are from all of them."""
-    model = load_body(bundle, how.body)
-    shown = np.linspace(0, len(chosen.crops.depth) - 1, min(len(chosen.crops.depth), how.most_crops)).astype(int)
+    """The bench on at most how.max_crops of the set's crops, evenly chosen; ranges are from all of them."""
+    model = load_float_graph(bundle, how.body)
+    shown = np.linspace(0, len(chosen.crops.depth) - 1, min(len(chosen.crops.depth), how.max_crops)).astype(int)
     crops = Crops(chosen.crops.depth[shown], chosen.crops.truth[shown])
     full = onnx.load(bundle.graph_path("hand", "fp32"))
     joints = run_graph(full.SerializeToString(), crops.depth, ("joints",))["joints"]
@@ -126,7 +126,7 @@ def search_mixed(bench: Bench, state: Sensitivity, save: Callable[[Sensitivity],
             cost = bench.cost(float_layers)
             share = int8_share(bench.layers, float_layers)
             known[float_layers] = Trial(
-                tuple(sorted(float_layers)), share, cost, meets_limits(cost, state.most_mm, MARGIN)
+                tuple(sorted(float_layers)), share, cost, meets_limits(cost, state.max_mm, MARGIN)
             )
             state = msgspec.structs.replace(state, trials=(*state.trials, known[float_layers]))
             save(state)
@@ -143,9 +143,9 @@ def search_mixed(bench: Bench, state: Sensitivity, save: Callable[[Sensitivity],
     return msgspec.structs.replace(state, float_layers=tuple(sorted(best)))
 
 
-def meets_limits(cost: Distance, most_mm: float, margin: float) -> bool:
-    """Whether a cost is within this share of the gate's limits, by labels where there are any, and of most_mm away from FP32 in the mean."""
-    if cost.mean_mm > margin * most_mm:
+def meets_limits(cost: Distance, max_mm: float, margin: float) -> bool:
+    """Whether a cost is within this share of the gate's limits, by labels where there are any, and of max_mm away from FP32 in the mean."""
+    if cost.mean_mm > margin * max_mm:
         return False
     if cost.truth_mean_mm is not None and cost.truth_p95_mm is not None:
         return is_within(cost.truth_mean_mm, cost.truth_p95_mm, LABELLED_LIMITS, margin)
@@ -168,7 +168,7 @@ def _resume(path: Path, fresh: Sensitivity) -> Sensitivity | None:
     if not path.exists():
         return None
     state = read_sensitivity(path)
-    if (state.key, state.crops, state.most_mm) != (fresh.key, fresh.crops, fresh.most_mm):
+    if (state.key, state.crops, state.max_mm) != (fresh.key, fresh.crops, fresh.max_mm):
         raise ConfigError(
             f"sensitivity {str(path)!r}: it is of another bundle, set, method, body, number of crops or limit; name another --out"
         )

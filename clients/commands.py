@@ -21,8 +21,8 @@ BIND = click.option("--bind", default="", help="Address to receive on; default: 
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Exit after this many seconds.")
 def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: float | None) -> None:
     """Print arriving packets and, at the end, what was lost."""
-    from .listen import TextLines, as_json, summary
-    from .listen import listen as listen_on
+    from .listen import TextLines, as_json, reception_summary
+    from .listen import print_packets as listen_on
     from .receive import open_receiver
 
     receiver = open_receiver(bind, port)
@@ -34,7 +34,7 @@ def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: floa
         pass
     finally:
         receiver.close()
-        click.echo(summary(receiver.counts), err=True)
+        click.echo(reception_summary(receiver.counts), err=True)
 
 
 @click.command()
@@ -51,10 +51,10 @@ def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: floa
 def view(port: int, bind: str, web_host: str, web_port: int, seconds: float | None) -> None:
     """Show the tracked hands in a browser."""
     from .receive import open_receiver
-    from .view import View
+    from .view import HandViewer
 
     receiver = open_receiver(bind, port)
-    page = View(web_host, web_port)
+    page = HandViewer(web_host, web_port)
     click.echo(f"open {page.address} in a browser; receiving on {bind or 'any address'}:{receiver.port}")
     end_s = time.monotonic() + seconds if seconds is not None else float("inf")
     try:

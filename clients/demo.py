@@ -11,7 +11,7 @@ import click
 from handmap.protocol.fields import DEFAULT_PORT, HandFlags, MessageType
 from handmap.types.errors import EXIT_CONFIG, HandmapError
 
-from .listen import describe, summary
+from .listen import format_packet, reception_summary
 from .receive import Received, Receiver, open_receiver
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "laptop_demo.yaml"
@@ -41,7 +41,7 @@ def demo(config: Path, seconds: float | None, port: int, view_port: int, web_por
             hands = watch(receiver, [daemon, page], seconds)
         except KeyboardInterrupt:
             hands = 1  # a person saw enough
-    click.echo(summary(receiver.counts))
+    click.echo(reception_summary(receiver.counts))
     if not hands:
         click.echo("demo: no valid hand arrived; read the daemon's lines above", err=True)
         sys.exit(1)
@@ -78,7 +78,7 @@ def _line(newest: Received | None, rate_hz: float) -> str:
         return "waiting for the daemon"
     if newest.packet.message_type is MessageType.HEARTBEAT:
         return f"{newest.packet.state.name:<9} no frame"
-    hands = "; ".join(describe(hand) for hand in newest.packet.hands) or "no hand"
+    hands = "; ".join(format_packet(hand) for hand in newest.packet.hands) or "no hand"
     latency = "" if newest.latency_ms is None else f"{newest.latency_ms:5.1f} ms  "
     return f"{newest.packet.state.name:<9} {rate_hz:5.1f} frames/s  {latency}{hands}"
 

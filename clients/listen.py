@@ -19,7 +19,7 @@ SILENCE_S = 1.5  # a living daemon beats once a second
 Write = Callable[[str], None]
 
 
-def listen(
+def print_packets(
     receiver: Receiver, show: Callable[[Received], None], warn: Write, count: int | None, seconds: float | None
 ) -> None:
     """Shows packets until so many came or so many seconds have passed, else for ever; warns once a silence."""
@@ -60,7 +60,7 @@ class TextLines:
             self._write(f"-- {packet.state.name}")
         if packet.message_type is MessageType.JOINTS:
             latency_ms = received.sender_ms if received.latency_ms is None else received.latency_ms
-            hands = "; ".join(describe(hand) for hand in packet.hands) or "no hand"
+            hands = "; ".join(format_packet(hand) for hand in packet.hands) or "no hand"
             self._write(f"frame {packet.frame_number:>7} {latency_ms:>7.1f} ms  {hands}")
 
     def _note_stream(self, stream_id: int) -> None:
@@ -74,7 +74,7 @@ class TextLines:
             self._streams.append(stream_id)
 
 
-def describe(hand: PacketHand) -> str:
+def format_packet(hand: PacketHand) -> str:
     """One hand in some fifty characters: side, track, wrist in mm, error, confidence."""
     x, y, z = hand.xyz_m[WRIST] * 1000
     error_mm = float(hand.expected_error_m.mean()) * 1000
@@ -86,7 +86,7 @@ def describe(hand: PacketHand) -> str:
 
 
 def as_json(received: Received) -> dict[str, Any]:
-    """A packet as plain values; joints in metres in the order hand21."""
+    """A packet as plain values; joints in meters in the order hand21."""
     packet = received.packet
     return {
         "message_type": packet.message_type.name.lower(),
@@ -126,7 +126,7 @@ def hand_as_json(hand: PacketHand) -> dict[str, Any]:
     }
 
 
-def summary(counts: StreamCounts) -> str:
+def reception_summary(counts: StreamCounts) -> str:
     """The totals in one line."""
     line = f"{counts.received} packets, {counts.lost} lost, {counts.late} late, {counts.restarts} restarts, {counts.refused} refused"
     return f"{line} (last: {counts.refusal})" if counts.refusal else line

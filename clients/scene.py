@@ -1,4 +1,4 @@
-"""What the view shows, as numbers: positions, colours and words for each packet. No browser here; view.py draws it."""
+"""What the view shows, as numbers: positions, colors and words for each packet. No browser here; view.py draws it."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ SILENCE_S = 1.5  # a living daemon beats once a second
 
 
 @dataclass(frozen=True)
-class HandShape:
-    """One hand to draw: joints (21, 3) m with colours (21, 3), bones (20, 2, 3) m."""
+class DrawnHand:
+    """One hand to draw: joints (21, 3) m with colors (21, 3), bones (20, 2, 3) m."""
 
     joints_m: Float32
-    colours: Uint8
+    colors: Uint8
     bones_m: Float32
 
 
-def shape_of(hand: PacketHand) -> HandShape:
+def drawn_hand(hand: PacketHand) -> DrawnHand:
     """The shape of a hand, green where the error is expected to be small, red where it is large."""
     share = np.clip((hand.expected_error_m * 1000 - SURE_MM) / (UNSURE_MM - SURE_MM), 0, 1)[:, None]
-    colours = (SURE_RGB * (1 - share) + UNSURE_RGB * share).astype(np.uint8)
-    return HandShape(hand.xyz_m, colours, hand.xyz_m[np.array(BONES)])
+    colors = (SURE_RGB * (1 - share) + UNSURE_RGB * share).astype(np.uint8)
+    return DrawnHand(hand.xyz_m, colors, hand.xyz_m[np.array(BONES)])
 
 
 class Readout:

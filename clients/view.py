@@ -14,7 +14,7 @@ from handmap.protocol.fields import MAX_HANDS, MessageType
 from handmap.types.errors import ConfigError
 
 from .receive import Receiver
-from .scene import HandShape, Readout, shape_of
+from .scene import DrawnHand, Readout, drawn_hand
 
 WAIT_S = 0.1
 TEXT_EVERY_S = 0.2
@@ -23,7 +23,7 @@ BONE_THICKNESS_M = 0.004
 FAR_AWAY_M = 1000.0  # where the joints of a hand that is gone wait
 
 
-class View:
+class HandViewer:
     """A browser page with the hands; it lives through silence and restarts of the sender."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -35,7 +35,7 @@ class View:
         self._server.scene.set_up_direction("-y")  # the camera's y points down
         self._server.initial_camera.position = (0.28, -0.22, 0.0)
         self._server.initial_camera.look_at = (0.0, 0.03, 0.32)
-        self._server.initial_camera.fov = 0.9  # radians: a hand at half a metre and the camera both fill the page
+        self._server.initial_camera.fov = 0.9  # radians: a hand at half a meter and the camera both fill the page
         self._server.scene.add_frame("/camera", axes_length=0.05, axes_radius=0.002)
         self._server.scene.add_label("/camera/label", "depth camera")
         self._text = self._server.gui.add_markdown("waiting for packets")
@@ -56,7 +56,7 @@ class View:
         if received is not None:
             self.readout.saw(received)
             if received.packet.message_type is MessageType.JOINTS:
-                self._draw([shape_of(hand) for hand in received.packet.hands])
+                self._draw([drawn_hand(hand) for hand in received.packet.hands])
         now_s = time.monotonic()
         if now_s - self._text_s >= TEXT_EVERY_S:
             self._text_s = now_s
@@ -69,7 +69,7 @@ class View:
         with redirect_stdout(io.StringIO()):  # viser says so
             self._server.stop()
 
-    def _draw(self, shapes: list[HandShape]) -> None:
+    def _draw(self, shapes: list[DrawnHand]) -> None:
         for index, hand in enumerate(self._hands):
             hand.show(shapes[index] if index < len(shapes) else None)
 
@@ -100,11 +100,11 @@ class _Hand:
         )
         self.show(None)
 
-    def show(self, shape: HandShape | None) -> None:
+    def show(self, shape: DrawnHand | None) -> None:
         """Moves the hand there, or hides it."""
         if shape is not None:
             self._joints.batched_positions = shape.joints_m
-            self._joints.batched_colors = shape.colours
+            self._joints.batched_colors = shape.colors
             self._bones.points = shape.bones_m
         if (shape is not None) is not self._is_shown:
             self._is_shown = shape is not None

@@ -1,4 +1,4 @@
-"""From an ONNX graph to a serialised engine: one path for TensorRT 10.3 to 11.4 and TensorRT-RTX.
+"""From an ONNX graph to a serialized engine: one path for TensorRT 10.3 to 11.4 and TensorRT-RTX.
 
 Networks are strongly typed: precision lives in the graph, so no builder flag chooses any. The library is an argument.
 """
@@ -15,7 +15,7 @@ from handmap.engines.tensorrt_log import TensorrtLog, tensorrt_log
 from handmap.types.errors import BuildError, ModelError
 
 MIB: Final = 1 << 20
-MOST_SHOWN: Final = 6
+MAX_SHOWN: Final = 6
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Backend:
 
 
 @dataclass(frozen=True)
-class Source:
+class GraphSource:
     """A graph to build, and its tensors with the batch fixed."""
 
     name: str  # how messages call it
@@ -38,17 +38,17 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A serialised engine, the timing cache after it was built (empty: none), and what TensorRT warned of."""
+class EnginePlan:
+    """A serialized engine, the timing cache after it was built (empty: none), and what TensorRT warned of."""
 
     engine: bytes
     timing: bytes
-    said: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def build_plan(
-    backend: Backend, source: Source, options: BuilderOptions, timing: bytes, monitor: object | None
-) -> Plan:
+    backend: Backend, source: GraphSource, options: BuilderOptions, timing: bytes, monitor: object | None
+) -> EnginePlan:
     """The engine of a graph with one profile, min = opt = max = the source's tensors.
 
     Raises ModelError if the parser refuses the graph or finds other tensors in it, BuildError if the builder does; both
@@ -74,24 +74,24 @@ def build_plan(
         profile.set_shape(tensor.name, tensor.shape, tensor.shape, tensor.shape)
     # An invalid profile is told by -1 and in the log, which the builder then refuses to go on with.
     config.add_optimization_profile(profile)
-    serialised = builder.build_serialized_network(network, config)
-    said = log.take_lines()
-    if serialised is None:
+    serialized = builder.build_serialized_network(network, config)
+    warnings = log.take_lines()
+    if serialized is None:
         raise BuildError(
-            f"{source.name}: {backend.build} builds no engine of it: {_shown(said)}; mend that, or try another --workspace-mb"
+            f"{source.name}: {backend.build} builds no engine of it: {_shown(warnings)}; mend that, or try another --workspace-mb"
         )
     after = bytes(config.get_timing_cache().serialize()) if backend.has_timing_cache else b""
-    return Plan(bytes(serialised), after, tuple(dict.fromkeys(said)))
+    return EnginePlan(bytes(serialized), after, tuple(dict.fromkeys(warnings)))
 
 
-def describe_layers(backend: Backend, serialised: bytes, name: str) -> str:
+def describe_layers(backend: Backend, serialized: bytes, name: str) -> str:
     """TensorRT's JSON of an engine's layers, whose keys differ between versions. Needs the device.
 
     Raises BuildError if the engine cannot be loaded back.
     """
     trt, log = backend.trt, tensorrt_log(backend.trt)
     runtime = _create(trt.Runtime, log, name)
-    engine = runtime.deserialize_cuda_engine(serialised)
+    engine = runtime.deserialize_cuda_engine(serialized)
     if engine is None:
         raise BuildError(
             f"{name}: the engine just built cannot be loaded back: {_shown(log.take_lines())}; check memory and driver"
@@ -111,7 +111,7 @@ def _create(kind: Callable[[TensorrtLog], Any], log: TensorrtLog, name: str) -> 
         ) from error
 
 
-def _parse(trt: ModuleType, log: TensorrtLog, builder: Any, source: Source) -> Any:
+def _parse(trt: ModuleType, log: TensorrtLog, builder: Any, source: GraphSource) -> Any:
     # The flag is valid in all versions; from 11.0 on it changes nothing, as there are no other networks.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
@@ -156,4 +156,4 @@ def _problem(problem: Any) -> str:
 
 def _shown(lines: list[str]) -> str:
     """The first lines, joined; each says the same thing once."""
-    return "; ".join(list(dict.fromkeys(lines))[:MOST_SHOWN]).rstrip(".; ")
+    return "; ".join(list(dict.fromkeys(lines))[:MAX_SHOWN]).rstrip(".; ")

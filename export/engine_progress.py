@@ -66,7 +66,7 @@ def open_monitor(
 ) -> Any:
     """A `trt.IProgressMonitor` that reports to a progress display and asks systemd for more time.
 
-    An exception must not pass through the C++ of the builder: `failure` keeps the first, and the build is cancelled.
+    An exception must not pass through the C++ of the builder: `failure` keeps the first, and the build is canceled.
     """
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined,misc]  # the base comes with the module

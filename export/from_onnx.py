@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from handmap.bundle.model_facts import ModelFacts
+from handmap.bundle.model_metadata import ModelMetadata
 from handmap.bundle.tensors import HAND_OUTPUTS
 from handmap.engines.onnx_engine import run_graph
 from handmap.system.config import read_config
 from handmap.types.arrays import Float32
 from handmap.types.errors import ModelError
 
-from .simplify import check
+from .simplify import check_same_outputs
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class GivenGraph:
     """A whole ONNX graph in FP32 and what is said of its network."""
 
     model: onnx.ModelProto
-    facts: ModelFacts
+    facts: ModelMetadata
     sha256: str
     path: Path
 
@@ -41,19 +41,19 @@ def load_graph(path: Path, facts_path: Path | None) -> GivenGraph:
         model = onnx.load_from_string(content)
     except Exception as error:  # the parser raises whatever the bytes lead it to
         raise ModelError(f"graph {str(path)!r} cannot be read as ONNX ({error}); export it again") from error
-    check(model, path)
+    check_same_outputs(model, path)
     names = {value.name for value in model.graph.input}, {value.name for value in model.graph.output}
     if names[0] != {"depth"} or "joints" not in names[1] or not names[1] <= set(HAND_OUTPUTS):
         raise ModelError(
             f"graph {str(path)!r}: its inputs are {sorted(names[0])} and its outputs {sorted(names[1])}, wanted depth, and joints "
             f"with or without {', '.join(HAND_OUTPUTS[1:])}; rename them where it is exported"
         )
-    return GivenGraph(model, read_config(facts_path, ModelFacts), hashlib.sha256(content).hexdigest(), path)
+    return GivenGraph(model, read_config(facts_path, ModelMetadata), hashlib.sha256(content).hexdigest(), path)
 
 
 def run_as_written(given: GivenGraph, depth: Float32) -> Float32:
     """Joints (N, J, 3) for depth (N, 1, 128, 128), node by node as the file has them."""
-    joints: Float32 = run_graph(given.model.SerializeToString(), depth, ("joints",), is_optimised=False)["joints"]
+    joints: Float32 = run_graph(given.model.SerializeToString(), depth, ("joints",), is_optimized=False)["joints"]
     wanted = (len(depth), len(given.facts.joint_names), 3)
     if joints.shape != wanted or joints.dtype != np.float32:
         raise ModelError(

@@ -10,21 +10,21 @@ import torch
 
 from handmap.bundle.graph_lint import refuse
 from handmap.bundle.manifest import PalmGraph
-from handmap.bundle.model_facts import PalmFacts
+from handmap.bundle.model_metadata import PalmMetadata
 from handmap.bundle.tensors import Tensor, Tensors
 from handmap.bundle.writer import describe_file
 from handmap.engines.onnx_engine import PALM_INPUT, PALM_OUTPUT, run_batches
 from handmap.recording.reader import open_recording
-from handmap.tracking.palm_view import PALM_COLUMNS, PALM_ROWS, SMALL_COLUMNS, SMALL_ROWS, shrink
+from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, MAP_COLUMNS, MAP_ROWS, encode_depth
 from handmap.types.arrays import Float32
 from handmap.types.errors import ModelError, RecordingError
 
-from .half import half_of_graph, refuse_stray_casts
-from .half_weights import share_weights
+from .fp16 import half_of_graph, refuse_stray_casts
+from .fp16_weights import share_weights
 from .simplify import simplify
 from .to_onnx import flat, program_to_onnx, read_program
 
-MOST_PICTURES = 64
+MAX_PICTURES = 64
 PARITY = 1e-3  # of any of the answer's numbers between torch and ONNX
 HALF_PARITY = 0.1  # likewise between FP32 and FP16: 0.1 in the score's logit is 0.025 of the score at most
 
@@ -46,7 +46,7 @@ def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
     """
     program, text, _ = read_program(checkpoint)
     try:
-        facts = msgspec.json.decode(text, type=PalmFacts)
+        facts = msgspec.json.decode(text, type=PalmMetadata)
     except msgspec.DecodeError as error:
         raise ModelError(
             f"program {str(checkpoint)!r}: it carries no facts of a palm network ({error}); train it with: handmap train-palm"
@@ -77,15 +77,15 @@ def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
         models["fp16"] = half
     contents = {name: one.SerializeToString(deterministic=True) for name, one in models.items()}
     entries = {name: describe_file(_file(name), content) for name, content in contents.items()}
-    graph = PalmGraph(_contract(), entries, facts.least_score)
+    graph = PalmGraph(_contract(), entries, facts.min_score)
     return PalmExport(graph, {_file(name): content for name, content in contents.items()}, apart, half_apart)
 
 
 def pictures_of_recording(samples: Path) -> Float32:
     """Small pictures (N, 1, 96, 128) of frames spread over a recording."""
     recording = open_recording(samples)
-    stride = max(-(-len(recording) // MOST_PICTURES), 1)
-    shown = [shrink(np, frame).depth_small for index, frame in enumerate(recording) if index % stride == 0]
+    stride = max(-(-len(recording) // MAX_PICTURES), 1)
+    shown = [encode_depth(np, frame).depth_small for index, frame in enumerate(recording) if index % stride == 0]
     if not shown:
         raise RecordingError(f"recording {str(samples)!r}: it holds no frame to compare graphs on; name another")
     return np.stack(shown)[:, None].astype(np.float32)
@@ -98,9 +98,9 @@ def _answers_of_program(program: torch.export.ExportedProgram, pictures: Float32
     except Exception as error:
         raise ModelError(
             f"program {str(path)!r}: it refuses pictures {pictures.shape}, or gives several outputs: {error}; export it with one input "
-            f"(N, 1, {SMALL_ROWS}, {SMALL_COLUMNS}) and one output"
+            f"(N, 1, {INPUT_ROWS}, {INPUT_COLUMNS}) and one output"
         ) from error
-    wanted = (len(pictures), 3, PALM_ROWS, PALM_COLUMNS)
+    wanted = (len(pictures), 3, MAP_ROWS, MAP_COLUMNS)
     if tuple(answer.shape) != wanted or answer.dtype != torch.float32:
         raise ModelError(
             f"program {str(path)!r}: for {len(pictures)} pictures it gives {answer.dtype} of shape {tuple(answer.shape)}, "
@@ -118,8 +118,8 @@ def _answers(model: onnx.ModelProto, pictures: Float32) -> Float32:
 
 def _contract() -> Tensors:
     return Tensors(
-        (Tensor(PALM_INPUT, "float32", ("batch", 1, SMALL_ROWS, SMALL_COLUMNS)),),
-        (Tensor(PALM_OUTPUT, "float32", ("batch", 3, PALM_ROWS, PALM_COLUMNS)),),
+        (Tensor(PALM_INPUT, "float32", ("batch", 1, INPUT_ROWS, INPUT_COLUMNS)),),
+        (Tensor(PALM_OUTPUT, "float32", ("batch", 3, MAP_ROWS, MAP_COLUMNS)),),
     )
 
 

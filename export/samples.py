@@ -6,7 +6,7 @@ import numpy as np
 
 from handmap.geometry.crop import crop_hand
 from handmap.recording.reader import open_recording
-from handmap.tracking.locate import locate
+from handmap.tracking.region_proposals import propose_regions
 from handmap.types.arrays import Float32
 from handmap.types.errors import RecordingError
 
@@ -14,16 +14,16 @@ RANGE_MM = (150.0, 1000.0)
 PROPOSALS = 3
 
 
-def crops_of_recording(path: Path, cube_mm: float, least: int, most: int) -> Float32:
+def crops_of_recording(path: Path, cube_mm: float, least: int, max_count: int) -> Float32:
     """Crops (N, 1, 128, 128) about the locator's proposals in every frame, the likeliest of each frame first.
 
     Raises RecordingError if they are fewer than `least`.
     """
     by_rank: list[list[Float32]] = [[] for _ in range(PROPOSALS)]
     for frame in open_recording(path):
-        for rank, proposal in enumerate(locate(np, frame, RANGE_MM, PROPOSALS)):
-            by_rank[rank].append(crop_hand(np, frame, proposal.centre_mm, cube_mm).depth)
-    crops = [crop for rank in by_rank for crop in rank][:most]
+        for rank, proposal in enumerate(propose_regions(np, frame, RANGE_MM, PROPOSALS)):
+            by_rank[rank].append(crop_hand(np, frame, proposal.center_mm, cube_mm).depth)
+    crops = [crop for rank in by_rank for crop in rank][:max_count]
     if len(crops) < least:
         raise RecordingError(
             f"recording {str(path)!r}: gave {len(crops)} crops to compare graphs on, wanted at least {least}; name a longer one"

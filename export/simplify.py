@@ -19,11 +19,11 @@ def simplify(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         raise ModelError(
             f"program {str(path)!r}: the simplified graph computes something else; report the network to onnxsim"
         )
-    check(simplified, path)
+    check_same_outputs(simplified, path)
     return simplified
 
 
-def check(model: onnx.ModelProto, path: Path) -> None:
+def check_same_outputs(model: onnx.ModelProto, path: Path) -> None:
     """Refuses a model that is not valid ONNX, shapes and types included."""
     try:
         onnx.checker.check_model(model, full_check=True)

@@ -12,22 +12,22 @@ import onnx
 
 from handmap import __version__
 from handmap.bundle.graph_lint import refuse
-from handmap.bundle.manifest import FORMAT, GOLDEN, Graph, Graphs, MadeFrom, Manifest
+from handmap.bundle.manifest import FORMAT, GOLDEN, Graph, Graphs, Manifest, Provenance
 from handmap.bundle.tensors import Tensor, Tensors
 from handmap.bundle.writer import describe_file, write_bundle
 from handmap.engines.onnx_engine import onnxruntime_version, run_graph
 from handmap.types.arrays import Float32
 from handmap.types.errors import ModelError
 
+from .fp16 import ExportSource, HalfGraph, to_half
 from .from_onnx import GivenGraph, load_graph, run_as_written
-from .half import HalfGraph, Source, to_half
 from .palm import PalmExport, export_palm
 from .samples import crops_of_recording
-from .simplify import check, simplify
+from .simplify import check_same_outputs, simplify
 from .to_onnx import load_program, run_program, to_onnx, tool_versions
 
 PARITY_MM = 0.01
-LEAST_CROPS, MOST_CROPS = 200, 400
+MIN_CROPS, MAX_CROPS = 200, 400
 GOLDEN_SAMPLES = 8
 BATCH = 8
 
@@ -59,12 +59,12 @@ def export_bundle(
     `checkpoint` is a trained program or, by its suffix .onnx, a graph that somebody else exported.
     Raises ModelError if the program does not keep the contract or the graphs disagree by more than PARITY_MM.
     """
-    trained: Source = (
+    trained: ExportSource = (
         load_graph(checkpoint, facts_path) if checkpoint.suffix == ".onnx" else load_program(checkpoint, facts_path)
     )
-    crops = crops_of_recording(samples, trained.facts.cube_mm, LEAST_CROPS, MOST_CROPS)
+    crops = crops_of_recording(samples, trained.facts.cube_mm, MIN_CROPS, MAX_CROPS)
     raw = trained.model if isinstance(trained, GivenGraph) else to_onnx(trained)
-    check(raw, checkpoint)
+    check_same_outputs(raw, checkpoint)
     _refuse_unread(trained, raw)
     simplified = simplify(raw, checkpoint)
     refuse(simplified, str(checkpoint))
@@ -90,7 +90,7 @@ def export_bundle(
     return ExportReport(_opset(simplified), nodes, size, len(crops), raw_mm, simplified_mm, half, palm)
 
 
-def _refuse_unread(trained: Source, model: onnx.ModelProto) -> None:
+def _refuse_unread(trained: ExportSource, model: onnx.ModelProto) -> None:
     """Raises ModelError where the facts read what the network does not give, or nothing reads what it gives."""
     try:
         trained.facts.confidence.refuse_missing({value.name for value in model.graph.output})
@@ -98,14 +98,14 @@ def _refuse_unread(trained: Source, model: onnx.ModelProto) -> None:
         raise ModelError(f"program {str(trained.path)!r}: its facts do not fit its outputs: {error}") from error
 
 
-def _reference(trained: Source, crops: Float32) -> Float32:
+def _reference(trained: ExportSource, crops: Float32) -> Float32:
     if isinstance(trained, GivenGraph):
         return run_as_written(trained, crops)
     return np.concatenate([run_program(trained, batch)["joints"] for batch in _batches(crops)])
 
 
 def _manifest(
-    trained: Source, model: onnx.ModelProto, contents: Mapping[str, bytes], golden: bytes, palm: PalmExport | None
+    trained: ExportSource, model: onnx.ModelProto, contents: Mapping[str, bytes], golden: bytes, palm: PalmExport | None
 ) -> Manifest:
     facts = trained.facts
     hand = Graph(
@@ -113,13 +113,13 @@ def _manifest(
         joint_names=facts.joint_names,
         cube_mm=facts.cube_mm,
         cube_mm_range=facts.cube_mm_range,
-        normalisation=facts.normalisation,
+        normalization=facts.normalization,
         precisions={name: describe_file(_file(name), content) for name, content in contents.items()},
         confidence=facts.confidence,
     )
     tools = {"handmap": __version__, "onnxruntime": onnxruntime_version(), **tool_versions()}
-    made_from = MadeFrom(trained.sha256, _commit(trained), tools, _opset(model))
-    return Manifest(FORMAT, Graphs(hand, palm.graph if palm else None), hashlib.sha256(golden).hexdigest(), made_from)
+    provenance = Provenance(trained.sha256, _commit(trained), tools, _opset(model))
+    return Manifest(FORMAT, Graphs(hand, palm.graph if palm else None), hashlib.sha256(golden).hexdigest(), provenance)
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -130,9 +130,9 @@ def _file(precision: str) -> str:
     return f"hand.{precision}.onnx"
 
 
-def _commit(trained: Source) -> str:
+def _commit(trained: ExportSource) -> str:
     """The commit the program was trained at, as it says itself, else the one it is exported at."""
-    stated = trained.facts.made_from.get("commit")
+    stated = trained.facts.provenance.get("commit")
     if isinstance(stated, str) and stated:
         return stated
     found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)

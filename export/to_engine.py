@@ -31,12 +31,12 @@ from handmap.engines.cache import (
 from handmap.engines.cuda_driver import DeviceFacts, read_device_facts
 from handmap.engines.factory import check_golden, refuse_ungated
 from handmap.files.atomic import new_folder
-from handmap.system.board import read_l4t_release
+from handmap.system.jetpack import read_l4t_release
 from handmap.system.notify import Notifier, open_notifier
 from handmap.system.progress import track_progress
 from handmap.types.errors import BuildError, DependencyError, EngineUnusable
 
-from .engine_plan import Backend, Plan, Source, build_plan, describe_layers
+from .engine_plan import Backend, EnginePlan, GraphSource, build_plan, describe_layers
 from .engine_progress import PERCENT, open_monitor, waiting_for_another
 from .engine_store import check_room, locked, read_timing, sweep_half_written, sweep_old, timing_file, write_timing
 
@@ -77,7 +77,7 @@ class _Job:
     bundle: Bundle
     wanted: WantedEngine
     backend: Backend
-    source: Source
+    source: GraphSource
     replay: Replay
 
 
@@ -155,7 +155,7 @@ def build_engine(
         except EngineUnusable:
             sweep_half_written(request.cache_dir)
         graph = bundle.graph_path("hand", request.precision)
-        source = Source(f"graph {str(graph)!r}", graph.read_bytes(), fix_batch(bundle.hand.tensors, request.batch))
+        source = GraphSource(f"graph {str(graph)!r}", graph.read_bytes(), fix_batch(bundle.hand.tensors, request.batch))
         check_room(request.cache_dir, len(source.onnx), request.options.workspace_mb)
         _build(_Job(request, bundle, wanted, backend, source, replay), notifier)
         sweep_old(request.cache_dir, str(wanted.bundle))
@@ -177,7 +177,7 @@ def _build(job: _Job, notifier: Notifier) -> None:
         advance(PERCENT, golden_note)
 
 
-def _store(job: _Job, plan: Plan, build_s: float) -> str:
+def _store(job: _Job, plan: EnginePlan, build_s: float) -> str:
     """Puts the engine into the cache, once it was replayed; gives what the replay said."""
     try:
         if plan.timing:
@@ -196,7 +196,7 @@ def _store(job: _Job, plan: Plan, build_s: float) -> str:
     return golden_note
 
 
-def _write_layers(job: _Job, plan: Plan, path: Path) -> str:
+def _write_layers(job: _Job, plan: EnginePlan, path: Path) -> str:
     """The name of the file with the engine's layers; or why there is none."""
     if job.backend.device is None:
         return "not read: built without a device"
@@ -204,7 +204,7 @@ def _write_layers(job: _Job, plan: Plan, path: Path) -> str:
     return path.name
 
 
-def _describe(job: _Job, plan: Plan, build_s: float, golden_mm: float | None, notes: tuple[str, str]) -> Sidecar:
+def _describe(job: _Job, plan: EnginePlan, build_s: float, golden_mm: float | None, notes: tuple[str, str]) -> Sidecar:
     return Sidecar(
         format=1,
         key=job.wanted.key,
@@ -218,7 +218,7 @@ def _describe(job: _Job, plan: Plan, build_s: float, golden_mm: float | None, no
         golden_note=notes[0],
         layers_note=notes[1],
         build_s=round(build_s, 3),
-        said=plan.said,
+        warnings=plan.warnings,
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import torch
 
-from handmap.bundle.model_facts import FACTS_FILE, ModelFacts, decode_facts
+from handmap.bundle.model_metadata import METADATA_FILE, ModelMetadata, decode_metadata
 from handmap.bundle.tensors import HAND_OUTPUTS, hand_output_shapes
 from handmap.system.config import read_config
 from handmap.types.arrays import Float32
@@ -29,7 +29,7 @@ class TrainedProgram:
 
     program: torch.export.ExportedProgram
     output_names: tuple[str, ...]
-    facts: ModelFacts
+    facts: ModelMetadata
     sha256: str
     path: Path
 
@@ -41,12 +41,12 @@ def load_program(path: Path, facts_path: Path | None) -> TrainedProgram:
     """
     program, text, sha256 = read_program(path)
     if facts_path is not None:
-        facts = read_config(facts_path, ModelFacts)
+        facts = read_config(facts_path, ModelMetadata)
     elif text:
-        facts = decode_facts(text, str(path))
+        facts = decode_metadata(text, str(path))
     else:
         raise ModelError(
-            f"program {str(path)!r}: it carries no {FACTS_FILE}, so its cube is unknown; bring --model-facts F.yaml"
+            f"program {str(path)!r}: it carries no {METADATA_FILE}, so its cube is unknown; bring --model-facts F.yaml"
         )
     names = _output_names(program, len(facts.joint_names), path)
     return TrainedProgram(program, names, facts, sha256, path)
@@ -65,14 +65,14 @@ def read_program(path: Path) -> tuple[torch.export.ExportedProgram, str, str]:
         raise ModelError(
             f"program {str(path)!r} is no torch.export program, or was cut short; write it with torch.export.save"
         )
-    extra = {FACTS_FILE: ""}
+    extra = {METADATA_FILE: ""}
     try:
         program = torch.export.load(path, extra_files=extra)
     except Exception as error:
         raise ModelError(
             f"program {str(path)!r} is no torch.export program: {error}; write it with torch.export.save"
         ) from error
-    return program, extra[FACTS_FILE], hashlib.sha256(content).hexdigest()
+    return program, extra[METADATA_FILE], hashlib.sha256(content).hexdigest()
 
 
 def run_program(trained: TrainedProgram, depth: Float32) -> dict[str, Float32]:

@@ -59,7 +59,7 @@ def flash_overlay(
     TREE is the Linux_for_Tegra folder. Nothing is fetched from a network.
     """
     from . import overlay
-    from .preflight import Request, examine
+    from .preflight import OverlayRequest, plan_overlay
 
     if is_removal:
         if package or config or extra_debs or dry_run:
@@ -69,9 +69,9 @@ def flash_overlay(
         return
     if package is None or config is None:
         raise ConfigError("flash-overlay: found no --deb or no --config; name both, or --remove")
-    request = Request(tree, package, config, extra_debs)
+    request = OverlayRequest(tree, package, config, extra_debs)
     if dry_run:
-        plan = examine(request)
+        plan = plan_overlay(request)
         names = [f"{deb.name} {deb.version}" for deb in plan.debs]
         jetpack = plan.release.jetpack
         system = f"r{plan.release.name}, JetPack {jetpack.name} for {' and '.join(jetpack.boards)}"

@@ -12,7 +12,7 @@ from typing import Final
 
 from handmap.types.errors import ConfigError, DependencyError
 
-from .targets import Target
+from .targets import BoardTarget
 
 PACKAGE: Final = "handmap"
 DATA: Final = Path(__file__).resolve().parent / "data"
@@ -51,7 +51,7 @@ class Stamp:
     epoch_s: int  # the time that every file has
 
 
-def fill(root: Path, checkout: Path, target: Target, wheels: list[Path], epoch_s: int) -> None:
+def fill(root: Path, checkout: Path, target: BoardTarget, wheels: list[Path], epoch_s: int) -> None:
     """Lays out in `root` all that the package installs, with the modes it shall have.
 
     Raises ConfigError where the checkout lacks a folder, DependencyError where our own wheel cannot be built.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from .contents import CONFIG, DATA, DOC, PACKAGE, WHEELS, Stamp, write_gzip
-from .targets import Target
+from .targets import BoardTarget
 
 SCRIPTS: Final = ("preinst", "postinst", "prerm", "postrm")
 CONTROL: Final = """\
@@ -21,13 +21,13 @@ Installed-Size: {installed_kib}
 Depends: {depends}
 {recommends}Description: 21 joints of a hand from a depth camera, as a service
  The daemon finds the 21 joints of a hand in the images of a depth camera
- and sends them over UDP, in metres and with the time of the image. This
+ and sends them over UDP, in meters and with the time of the image. This
  package is made for {name} and brings all libraries for
  Python {python}: it installs without a network.
 """
 
 
-def write_control(root: Path, target: Target, stamp: Stamp) -> None:
+def write_control(root: Path, target: BoardTarget, stamp: Stamp) -> None:
     """Writes DEBIAN/ and the change log into a package's folder that is otherwise complete."""
     write_gzip(root / DOC / "changelog.Debian.gz", _changelog(target, stamp))
     folder = root / "DEBIAN"
@@ -57,7 +57,7 @@ def _installed_kib(files: list[Path], wheels: Path) -> int:
     return size // 1024
 
 
-def _changelog(target: Target, stamp: Stamp) -> str:
+def _changelog(target: BoardTarget, stamp: Stamp) -> str:
     date = formatdate(stamp.epoch_s)
     return (
         f"{PACKAGE} ({stamp.version}) stable; urgency=medium\n\n"

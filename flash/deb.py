@@ -12,7 +12,7 @@ from handmap.types.errors import ConfigError, DependencyError
 
 from .contents import PACKAGE, Stamp, ask_git, complaint, fill
 from .control import write_control
-from .targets import Target
+from .targets import BoardTarget
 from .wheels import fetch_wheels, read_lock, sha256_of
 
 MAINTAINER = "HandMap Edge maintainers <maintainers@handmap-edge.invalid>"
@@ -29,7 +29,7 @@ class BuiltDeb:
     wheels: int
 
 
-def build_deb(target: Target, checkout: Path, out: Path, cache: Path, revision: int = 1) -> BuiltDeb:
+def build_deb(target: BoardTarget, checkout: Path, out: Path, cache: Path, revision: int = 1) -> BuiltDeb:
     """Writes handmap_VERSION_ARCHITECTURE.deb into the folder `out`.
 
     The time in it is SOURCE_DATE_EPOCH, else that of the checkout's last commit.

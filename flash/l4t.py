@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from handmap.system.board import (
+from handmap.system.jetpack import (
     JETPACKS,
     NO_BOARD,
     RELEASE_FILE,

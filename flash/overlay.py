@@ -14,10 +14,10 @@ import msgspec
 from handmap.files.atomic import write_file
 from handmap.types.errors import ConfigError
 
+from .chroot import need_root, run_inside
 from .contents import CONFIG, PACKAGE, PREFIX, SHARE, TARGET, UNIT
-from .inside import need_root, run_inside
 from .packages import installed_packages, package_states, run_tool
-from .preflight import Plan, Request, examine, refuse_links_out
+from .preflight import OverlayPlan, OverlayRequest, plan_overlay, refuse_links_out
 from .wheels import sha256_of
 
 MANIFEST: Final = f"{SHARE}/flash-overlay.json"
@@ -33,7 +33,7 @@ class Placed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     was_there: bool  # before the first run, in whatever version: stays when ours is removed
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OverlayManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was done to an image; lies in it."""
 
     release: str
@@ -44,7 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OverlayOutcome:
     """The end of a run."""
 
     changed: bool
@@ -53,19 +53,21 @@ class Outcome:
     next_command: str
 
 
-def apply(request: Request) -> Outcome:
+def apply(request: OverlayRequest) -> OverlayOutcome:
     """Installs, enables, drops the configuration, verifies; an image that has all of it already is left as it is.
 
     Raises ConfigError where a check fails, or the image's own dpkg or daemon refuses; a first installation
     is then taken out again, and over an earlier one the configuration is put back. After a run that was killed
     the next one begins anew, and `remove` knows what it had added.
     """
-    plan = examine(request)
+    plan = plan_overlay(request)
     rootfs = request.rootfs
     content = request.config.read_bytes()
     before = read_manifest(rootfs)
     packages = _placed(plan, before)
-    wanted = Manifest(plan.release.name, packages, hashlib.sha256(content).hexdigest(), before.files if before else {})
+    wanted = OverlayManifest(
+        plan.release.name, packages, hashlib.sha256(content).hexdigest(), before.files if before else {}
+    )
     if before == wanted and not damaged(rootfs, before) and _is_enabled(rootfs):
         return _outcome(request, plan, changed=False, files=len(before.files))
     need_root()
@@ -119,7 +121,7 @@ def remove(tree: Path) -> bool:
     return True
 
 
-def read_manifest(rootfs: Path) -> Manifest | None:
+def read_manifest(rootfs: Path) -> OverlayManifest | None:
     """What an earlier run left in the image, if one did.
 
     Raises ConfigError where it cannot be read.
@@ -128,14 +130,14 @@ def read_manifest(rootfs: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return msgspec.json.decode(path.read_bytes(), type=OverlayManifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"flash-overlay: {str(path)!r} is no manifest of ours ({error}); delete it and run this again"
         ) from error
 
 
-def damaged(rootfs: Path, manifest: Manifest) -> list[str]:
+def damaged(rootfs: Path, manifest: OverlayManifest) -> list[str]:
     """Files that are not as the manifest says."""
     return [name for name, digest in manifest.files.items() if not _is(rootfs / name, digest)]
 
@@ -165,7 +167,7 @@ def _write(path: Path, content: bytes) -> None:
         ) from error
 
 
-def _write_manifest(rootfs: Path, manifest: Manifest) -> None:
+def _write_manifest(rootfs: Path, manifest: OverlayManifest) -> None:
     _write(rootfs / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n")
 
 
@@ -176,7 +178,7 @@ def _forget(rootfs: Path) -> None:
         (rootfs / MANIFEST).parent.rmdir()
 
 
-def _placed(plan: Plan, before: Manifest | None) -> tuple[Placed, ...]:
+def _placed(plan: OverlayPlan, before: OverlayManifest | None) -> tuple[Placed, ...]:
     """The packages of this run, and those that an earlier one added: they go together."""
     known = {one.name: one for one in before.packages} if before else {}
     for deb in plan.debs:
@@ -185,7 +187,7 @@ def _placed(plan: Plan, before: Manifest | None) -> tuple[Placed, ...]:
     return tuple(known[name] for name in sorted(known))
 
 
-def _install(rootfs: Path, plan: Plan) -> None:
+def _install(rootfs: Path, plan: OverlayPlan) -> None:
     paths = {deb.name: deb.path for deb in plan.debs}
     names = [f"/tmp/debs/{name}.deb" for name in paths]
     done = run_inside(rootfs, "dpkg", "--force-confold", "--install", *names, debs=paths)
@@ -210,7 +212,7 @@ def _is_enabled(rootfs: Path) -> bool:
     return all(done.returncode == 0 for done in asked)
 
 
-def _verify(rootfs: Path, plan: Plan) -> None:
+def _verify(rootfs: Path, plan: OverlayPlan) -> None:
     """Asks the image's own programs: package database, and the daemon on the configuration that it will have."""
     ours = plan.debs[-1]
     if installed_packages(rootfs).get(PACKAGE) != ours.version:
@@ -241,6 +243,8 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
     return " / ".join(lines[-4:]) or f"nothing, and ended with {done.returncode}"
 
 
-def _outcome(request: Request, plan: Plan, changed: bool, files: int) -> Outcome:
+def _outcome(request: OverlayRequest, plan: OverlayPlan, changed: bool, files: int) -> OverlayOutcome:
     names = tuple(f"{deb.name} {deb.version}" for deb in plan.debs)
-    return Outcome(changed, names, files, f"cd {shlex.quote(os.path.realpath(request.tree))} && {plan.release.flash}")
+    return OverlayOutcome(
+        changed, names, files, f"cd {shlex.quote(os.path.realpath(request.tree))} && {plan.release.flash}"
+    )

@@ -13,12 +13,12 @@ from typing import Final
 import msgspec
 
 from handmap.engines.factory import EngineConfig
-from handmap.system.board import RELEASE_FILE
 from handmap.system.config import read_config
+from handmap.system.jetpack import RELEASE_FILE
 from handmap.types.errors import ConfigError
 
+from .chroot import POLICY
 from .contents import CONFIG, PACKAGE, SHARE
-from .inside import POLICY
 from .l4t import Release, read_release
 from .packages import DebFile, image_architecture, installed_packages, read_deb, unmet, with_files
 
@@ -54,7 +54,7 @@ class ImageConfig(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Request:
+class OverlayRequest:
     """What shall be put where."""
 
     tree: Path  # Linux_for_Tegra
@@ -69,7 +69,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Plan:
+class OverlayPlan:
     """What was found: the release, the packages to install, ours last."""
 
     release: Release
@@ -77,7 +77,7 @@ class Plan:
     there: dict[str, str]
 
 
-def examine(request: Request) -> Plan:
+def plan_overlay(request: OverlayRequest) -> OverlayPlan:
     """Checks everything that can be without touching the image.
 
     Raises ConfigError with all that is wrong in one sentence.
@@ -105,7 +105,7 @@ def examine(request: Request) -> Plan:
         raise ConfigError(
             f"flash-overlay: the image {str(rootfs)!r} (r{release.name}) cannot take the package: {'; '.join(problems)}"
         )
-    return Plan(release, debs, there)
+    return OverlayPlan(release, debs, there)
 
 
 def refuse_links_out(rootfs: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 
 @dataclass(frozen=True)
-class Target:
+class BoardTarget:
     """One system: a .deb fits it alone."""
 
     name: str
@@ -49,9 +49,9 @@ JETPACK: Final = ("python3-libnvinfer",)
 TARGETS: Final = {
     target.name: target
     for target in (
-        Target("jetpack6", "jetpack6", "3.10", "arm64", 35, (*EVERYWHERE, *CAMERA), JETPACK, "jetpack.yaml"),
-        Target("jetpack7", "jetpack7", "3.12", "arm64", 39, (*EVERYWHERE, *CAMERA), JETPACK, "jetpack.yaml"),
-        Target("debian12-arm64", "debian12", "3.11", "arm64", 36, EVERYWHERE, (), "replay.yaml"),
-        Target("debian12-amd64", "debian12", "3.11", "amd64", 36, EVERYWHERE, (), "replay.yaml"),
+        BoardTarget("jetpack6", "jetpack6", "3.10", "arm64", 35, (*EVERYWHERE, *CAMERA), JETPACK, "jetpack.yaml"),
+        BoardTarget("jetpack7", "jetpack7", "3.12", "arm64", 39, (*EVERYWHERE, *CAMERA), JETPACK, "jetpack.yaml"),
+        BoardTarget("debian12-arm64", "debian12", "3.11", "arm64", 36, EVERYWHERE, (), "replay.yaml"),
+        BoardTarget("debian12-amd64", "debian12", "3.11", "amd64", 36, EVERYWHERE, (), "replay.yaml"),
     )
 }

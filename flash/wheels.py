@@ -8,7 +8,7 @@ from pathlib import Path
 
 from handmap.types.errors import ConfigError, DependencyError
 
-from .targets import Target
+from .targets import BoardTarget
 
 
 def read_lock(path: Path) -> dict[str, str]:
@@ -31,7 +31,7 @@ def read_lock(path: Path) -> dict[str, str]:
     return found
 
 
-def fetch_wheels(target: Target, lock: dict[str, str], cache: Path) -> list[Path]:
+def fetch_wheels(target: BoardTarget, lock: dict[str, str], cache: Path) -> list[Path]:
     """Every wheel of the lock in the cache folder, sorted by name; what is missing is downloaded by pip.
 
     Raises ConfigError where a file is not what the lock says, DependencyError where pip cannot get one.
@@ -59,7 +59,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _download(target: Target, missing: dict[str, str], cache: Path) -> None:
+def _download(target: BoardTarget, missing: dict[str, str], cache: Path) -> None:
     """Puts the missing files into the cache, each under its name only when it is whole."""
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as name:
         folder = Path(name)

@@ -10,14 +10,14 @@ import tempfile
 from pathlib import Path
 from urllib.parse import unquote
 
-from .targets import TARGETS, Target
+from .targets import TARGETS, BoardTarget
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 # A Debian without JetPack has no use for them, and the camera library no wheel for Python 3.11 on aarch64.
 BOARD_ONLY = ("cupy", "cuda-pathfinder", "pyrealsense2")
 
 
-def write_lock(target: Target) -> None:
+def write_lock(target: BoardTarget) -> None:
     """Asks pip for the wheels of one target and writes their list in the form of sha256sum."""
     pins = CHECKOUT / "constraints" / f"{target.name}.txt"
     if pins.is_file():

@@ -7,7 +7,8 @@ from importlib.metadata import EntryPoint, entry_points, requires
 import click
 
 from handmap import __version__
-from handmap.types.errors import EXIT_CONFIG, DependencyError, Fatal, HandmapError, Transient
+from handmap.system.renamed import OPTIONS, VERBS
+from handmap.types.errors import EXIT_CONFIG, ConfigError, DependencyError, Fatal, HandmapError, Transient
 
 GROUP = "handmap.commands"
 PACKAGE = "handmap-edge"
@@ -64,6 +65,7 @@ def cli() -> None:
 def main() -> None:
     """Runs the verb; exits with 78 if the configuration is wrong, 75 if trying again may help, 1 for any other of our errors."""
     try:
+        refuse_renamed(sys.argv[1:])
         cli.main(prog_name="handmap", standalone_mode=True)
     except Fatal as error:
         _leave(error, EXIT_CONFIG)
@@ -71,6 +73,14 @@ def main() -> None:
         _leave(error, EXIT_TRANSIENT)
     except HandmapError as error:
         _leave(error, 1)
+
+
+def refuse_renamed(arguments: list[str]) -> None:
+    """Raises ConfigError for a verb or option that has another name now."""
+    words = [*(" ".join(arguments[:count]) for count in (1, 2)), *(word.partition("=")[0] for word in arguments)]
+    for word in words:
+        if (new := VERBS.get(word) or OPTIONS.get(word)) is not None:
+            raise ConfigError(f"{word!r} is called {new!r} now; write that")
 
 
 def _leave(error: HandmapError, code: int) -> None:

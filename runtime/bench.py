@@ -49,7 +49,7 @@ class BenchReport:
         return asdict(self)
 
 
-def bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, tracking: TrackingConfig) -> BenchReport:
+def run_bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, tracking: TrackingConfig) -> BenchReport:
     """Runs every frame of the recording through the daemon's path and publishes it to a socket of this process."""
     clock = StageClock(CAPACITY)
     load_average = os.getloadavg()
@@ -67,7 +67,7 @@ def bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, track
         raise RecordingError(
             f"bench: recording {str(recording)!r} has no frame after the {WARM_UP_FRAMES} that warm up; name a longer one"
         )
-    stages = dict(clock.summarise())
+    stages = dict(clock.summarize())
     end_to_end = stages.pop("end_to_end", StageSummary(0, 0.0, 0.0, 0.0))
     rss_mb = _peak_rss_mb()
     fps = frames / elapsed_s if elapsed_s > 0 else 0.0

@@ -18,7 +18,7 @@ class CheckedPrecision:
     note: str
 
 
-def check(bundle: Bundle) -> list[CheckedPrecision]:
+def check_bundle(bundle: Bundle) -> list[CheckedPrecision]:
     """Opens every precision of a bundle that was read and hashed, compares its tensors with the manifest's, runs the golden samples.
 
     Raises BundleError for an engine that is off or has other tensors.

@@ -63,10 +63,10 @@ def status(config: Path | None, port: int | None, as_json: bool) -> None:
     """
     import msgspec
 
-    from .status import as_text, ask_daemon, status_port
+    from .status import ask_daemon, format_status, status_port
 
     facts = ask_daemon(status_port(config, port))
-    click.echo(json.dumps(msgspec.to_builtins(facts)) if as_json else as_text(facts))
+    click.echo(json.dumps(msgspec.to_builtins(facts)) if as_json else format_status(facts))
 
 
 @click.command()
@@ -83,7 +83,7 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
     from handmap.system.config import read_config
 
     from .cameras.opening import open_camera
-    from .record import record as record_frames
+    from .record import record_frames
     from .settings import Settings
 
     camera = open_camera(read_config(config, Settings).camera)
@@ -108,15 +108,15 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
 )
 @JSON
 def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
-    """Find what keeps the daemon from working, and how to fix it.
+    """Find what stops the daemon, and how to fix it.
 
     Exit code 1 if a check failed.
     """
-    from .doctor.patient import Patient
-    from .doctor.report import as_text, examine, open_machine
+    from .doctor.context import DoctorContext
+    from .doctor.report import format_report, open_machine, run_checks
 
-    report = examine(Patient(open_machine(image), config))
-    click.echo(json.dumps(report.as_json()) if as_json else as_text(report))
+    report = run_checks(DoctorContext(open_machine(image), config))
+    click.echo(json.dumps(report.as_json()) if as_json else format_report(report))
     raise SystemExit(report.exit_code)
 
 
@@ -129,7 +129,7 @@ def check(bundle: Path, as_json: bool) -> None:
 
     from handmap.bundle.manifest import read_bundle
 
-    from .check import check as check_bundle
+    from .check import check_bundle
 
     found = read_bundle(bundle)
     results = check_bundle(found)
@@ -156,7 +156,7 @@ def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as
     from handmap.engines.factory import EngineConfig, open_engines
     from handmap.tracking.tracker_settings import TrackingConfig
 
-    from .bench import bench as measure
+    from .bench import run_bench as measure
 
     found = read_bundle(bundle)
     chosen = recording or bundle.parent / "demo_recording"

@@ -14,7 +14,7 @@ from handmap.types.values import DepthFrame
 
 from .cameras.opening import is_real_time
 from .capture import Capture
-from .engine_opening import EngineAwaited
+from .engine_loader import EngineNotReady
 from .heartbeat import Heartbeat
 from .monitor import Monitor
 from .pipeline import Opened, Pipeline
@@ -101,7 +101,7 @@ class Daemon:
             self._pipeline.close_engines()
             self._fail_engine(error)
         except (Fatal, RestartRequired, ModuleNotFoundError) as error:
-            self._back_out(error)
+            self._roll_back(error)
 
     def _pause(self) -> None:
         pause_s, self._pause_s = self._pause_s, 0.0
@@ -137,7 +137,7 @@ class Daemon:
                 publish_ns = publisher.publish(frame, poses, status)
         clock.record("age", publish_ns - frame.capture_ns)
         self._engine_failures = 0
-        self._monitor.reload.settle()
+        self._monitor.reload.confirm()
         status.counts.late = clock.over_budget.get("age", 0)
         self._monitor.stats.count(len(poses), status.counts, publisher.errors)
 
@@ -156,10 +156,10 @@ class Daemon:
         self._pause_s = self._backoff.fail(error)
 
     def _fail_engine(self, error: EngineFailed) -> None:
-        is_failure = not isinstance(error, EngineAwaited)  # that one may take minutes to build
+        is_failure = not isinstance(error, EngineNotReady)  # that one may take minutes to build
         self._engine_failures += is_failure
         if is_failure and self._engine_failures >= MAX_ENGINE_FAILURES:
-            self._back_out(
+            self._roll_back(
                 RestartRequired(
                     f"engine: failed {self._engine_failures} times in a row, the last time so: {error}; restart the daemon"
                 )
@@ -167,8 +167,8 @@ class Daemon:
         else:
             self._retry(error, DaemonState.DEGRADED)
 
-    def _back_out(self, error: Exception) -> None:
+    def _roll_back(self, error: Exception) -> None:
         """Goes back to the configuration before the one on trial, which failed; raises the error if none is."""
-        if not self._monitor.back_out(error):
+        if not self._monitor.roll_back(error):
             raise error
         self._pipeline.reconfigure(has_other_engines=True)

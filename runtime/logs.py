@@ -19,7 +19,7 @@ PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logg
 BURST: Final = 20  # lines of one kind in a window; what a daemon says of itself in its worst minute stays below
 WINDOW_S: Final = 60.0
 PERIODIC: Final = "handmap.stats"  # its rate is configured
-MOST_KINDS: Final = 256
+MAX_KINDS: Final = 256
 # A conversion of the logging style, with the key before it where there is one: `state=%s`, but not `%%`.
 _CONVERSION: Final = re.compile(r"(?:(?P<key>\w+)=)?%(?:%|[-#0 +]*\d*(?:\.\d+)?(?P<code>[a-z]))")
 _LITERAL: Final = re.compile(r"(?<!\S)(\w+)=([^\s%]+)(?!\S)")
@@ -37,7 +37,7 @@ class RateLimit(logging.Filter):
         """Whether the line is written."""
         if record.name == PERIODIC:
             return True
-        if len(self._kinds) >= MOST_KINDS:
+        if len(self._kinds) >= MAX_KINDS:
             self._kinds.clear()
         kind = (record.name, str(record.msg))
         now_s = self._now_s()

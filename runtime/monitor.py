@@ -27,7 +27,7 @@ class Monitor:
         self, settings: Settings, config: Path | None, status: DaemonStatus, clock: StageClock, notifier: Notifier
     ) -> None:
         self.settings = settings
-        self.stats = StatsLog(clock, settings.log.stats_s)
+        self.stats = StatsLog(clock, settings.log.stats_interval_s)
         self.reload = Reload(config, notifier)
         self._status = status
         self._thermal = ThermalWatch(settings.thermal, self._enter_band)
@@ -56,7 +56,7 @@ class Monitor:
     def lets_through(self) -> bool:
         """Whether the frame that came is worked on: not all are while the device is warm."""
         is_due = self._thermal.lets_through()
-        self._status.counts.rested += not is_due
+        self._status.counts.throttled += not is_due
         return is_due
 
     def beat(self) -> bool:
@@ -74,9 +74,9 @@ class Monitor:
             raise needed
         return True
 
-    def back_out(self, error: Exception) -> bool:
+    def roll_back(self, error: Exception) -> bool:
         """Goes back to the configuration before the one on trial, which failed with this error; False if none is."""
-        before = self.reload.back_out(error)
+        before = self.reload.roll_back(error)
         if before is not None:
             self._adopt(before)
         return before is not None
@@ -88,7 +88,7 @@ class Monitor:
             self._publisher.retarget(open_targets(settings.publish, self._wrap))
         if settings.log != old.log:
             start_logging(settings.log)
-            self.stats.configure(settings.log.stats_s)
+            self.stats.configure(settings.log.stats_interval_s)
         if settings.thermal != old.thermal:
             self._thermal.configure(settings.thermal)
         if settings.telemetry != old.telemetry:

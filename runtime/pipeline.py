@@ -14,8 +14,8 @@ from handmap.types.errors import BundleError, EngineFailed
 from .cameras.camera import Camera
 from .cameras.opening import LateCamera, camera_opener, fault_schedule, is_real_time
 from .capture import Capture
-from .engine_opening import CacheWatch, open_or_await
-from .faults.injection import FaultySender, faulty_engines
+from .engine_loader import CacheWatch, open_or_await
+from .faults.fault_injection import FaultySender, faulty_engines
 from .monitor import Monitor
 from .publish import Publisher, Sender
 from .reload import Reopen
@@ -76,7 +76,7 @@ class Pipeline:
 
     def refuse_outdated(self) -> None:
         """Raises Reopen once the engine is there that the fall-back stands in for."""
-        if self._awaited is not None and self._awaited.has_news():
+        if self._awaited is not None and self._awaited.has_changed():
             raise Reopen(engines=True)
 
     def reconfigure(self, has_other_engines: bool) -> None:
@@ -147,15 +147,15 @@ class Pipeline:
 
     def _open_engines(self, bundle: Bundle) -> Engines:
         counts = self._status.counts
-        is_on_trial = self._monitor.reload.is_on_trial
+        is_pending = self._monitor.reload.is_pending
         try:
             watch = CacheWatch(self._settings.engine)
-            opened = open_or_await(bundle, self._settings.engine, self._settings.tracking.max_hands, not is_on_trial)
+            opened = open_or_await(bundle, self._settings.engine, self._settings.tracking.max_hands, not is_pending)
         except BundleError as error:
-            if not counts.engine_openings or is_on_trial:
+            if not counts.engine_openings or is_pending:
                 raise
             raise EngineFailed(f"engine: it worked before and is off now: {error}") from error
         counts.engine_openings += 1
-        self._status.shortfall = opened.shortfall
-        self._awaited = watch if opened.shortfall else None
+        self._status.fallback_reason = opened.fallback_reason
+        self._awaited = watch if opened.fallback_reason else None
         return opened.engines if self._faults.is_empty else faulty_engines(opened.engines, self._faults)

@@ -12,7 +12,7 @@ from .retry import StopFlag
 WAIT_S = 0.2
 
 
-def record(camera: Camera, out: Path, seconds: float | None, stop: StopFlag) -> int:
+def record_frames(camera: Camera, out: Path, seconds: float | None, stop: StopFlag) -> int:
     """Writes frames for so many seconds of camera time, or until the stream ends or stop is set; gives their number.
 
     The recording is whole or absent. Raises RecordingError if it cannot be written.

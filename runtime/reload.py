@@ -87,7 +87,7 @@ def reopening(old: Settings, new: Settings) -> Reopen | None:
 class Reload:
     """Waits for requests from `with` to its end. The main loop takes what was read, and says whether it worked.
 
-    Until `settle` a configuration that was taken is on trial: `back_out` gives the one before.
+    Until `confirm` a configuration that was taken is on trial: `roll_back` gives the one before.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Reload:
         self._thread.join(JOIN_S)
 
     @property
-    def is_on_trial(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether the configuration in use has not worked on a frame yet."""
         return self._before is not None
 
@@ -137,11 +137,11 @@ class Reload:
         self._notifier.send("READY=1", "STATUS=configuration read again")
         return fresh
 
-    def settle(self) -> None:
+    def confirm(self) -> None:
         """Says that a frame was worked on: the configuration is good."""
         self._before = None
 
-    def back_out(self, error: Exception) -> Settings | None:
+    def roll_back(self, error: Exception) -> Settings | None:
         """The configuration before the one on trial, which failed with this error; None if none is on trial."""
         before, self._before = self._before, None
         if before is not None:

@@ -11,7 +11,7 @@ from handmap.recording.png_folder import PngFolderConfig
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.tracker_settings import TrackingConfig
 
-from .faults.schedule import Fault
+from .faults.fault_schedule import Fault
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
@@ -57,7 +57,7 @@ class RealSenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
 class FaultyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="faulty"):
     """A camera on which faults are tried, with the whole device around it: some kinds spoil the engine or the sockets."""
 
-    camera: ReplayConfig | RealSenseConfig  # the one that is spoilt
+    camera: ReplayConfig | RealSenseConfig  # the one that is spoiled
     faults: tuple[Fault, ...] = ()  # what fails when
     clock_scale: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0  # the schedule's seconds pass so much faster
 
@@ -81,7 +81,9 @@ class PublishConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is logged, and how often rates and percentiles are."""
 
-    stats_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 10.0  # time between lines with rate and stage times
+    stats_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = (
+        10.0  # time between lines with rate and stage times
+    )
     level: Literal["debug", "info", "warning", "error"] = "info"  # the least important lines that are written
     format: Literal["text", "json"] = "text"  # text: key=value; json: one object a line
 
@@ -101,7 +103,7 @@ class ThermalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warm_c: Annotated[float, msgspec.Meta(ge=30, le=120)] = 85.0  # from here on every second frame
     hot_c: Annotated[float, msgspec.Meta(ge=30, le=120)] = 94.0  # from here on every fourth frame
     hysteresis_c: Annotated[float, msgspec.Meta(ge=0.5, le=20)] = 4.0  # how much cooler before the rate goes up again
-    every_s: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 2.0  # time between two looks at the sensors
+    poll_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 2.0  # time between two looks at the sensors
     zones: tuple[str, ...] | None = None  # types of thermal zones that count; null: all; []: heat changes nothing
     sysfs: Path = Path("/sys")  # where the kernel shows its sensors; another folder for tests and containers
 

@@ -62,7 +62,7 @@ class ReloadFacts(msgspec.Struct, frozen=True):
 
 class Snapshot(msgspec.Struct, frozen=True):
     """Everything that `handmap status --json` prints. Counts are totals since the start; rate, hands and stages are of the
-    last window of stats_s, 0 and empty before the first or when no frames come.
+    last window of stats_interval_s, 0 and empty before the first or when no frames come.
     """
 
     version: str
@@ -79,7 +79,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     published: int
     dropped: int
     skipped: int
-    rested: int
+    throttled: int
     late: int
     refused: int
     inferences: int
@@ -128,7 +128,7 @@ def take_snapshot(sources: Sources) -> Snapshot:
         published=sources.stats.published,
         dropped=counts.dropped,
         skipped=counts.skipped,
-        rested=counts.rested,
+        throttled=counts.throttled,
         late=counts.late,
         refused=counts.stale + counts.repeated,
         inferences=0 if infer is None else sum(infer.counts),

@@ -18,7 +18,7 @@ class Counts:
     skipped: int = 0  # late frames passed over for one that followed at once
     stale: int = 0  # frames refused for a capture time too far from now, or before that of the last
     repeated: int = 0  # frames refused because they had the time of the last
-    rested: int = 0  # frames left out because the device is warm
+    throttled: int = 0  # frames left out because the device is warm
     late: int = 0  # frames published later after their capture than the budget allows
     hung: int = 0  # threads left behind in a call of the camera
     camera_openings: int = 0
@@ -38,7 +38,7 @@ class DaemonStatus:
         self.hands = 0
         self.reason = ""  # why it is in this state
         self.limited_by = ""  # why the rate is lowered; every frame is then DEGRADED
-        self.shortfall = ""  # why the engines are not those configured; every frame is then DEGRADED
+        self.fallback_reason = ""  # why the engines are not those configured; every frame is then DEGRADED
         self.counts = Counts()
 
     def enter(self, state: DaemonState, reason: str = "") -> None:
@@ -58,7 +58,7 @@ class DaemonStatus:
     def saw(self, frame: DepthFrame, hands: int) -> None:
         """Takes note of a frame that was worked on, and enters the state that follows from it."""
         self.frame_number, self.capture_ns, self.hands = frame.frame_number, frame.capture_ns, hands
-        if why := self.limited_by or self.shortfall:
+        if why := self.limited_by or self.fallback_reason:
             self.enter(DaemonState.DEGRADED, why)
         else:
             self.enter(DaemonState.TRACKING if hands else DaemonState.NO_HAND)

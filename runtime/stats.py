@@ -1,4 +1,4 @@
-"""The log line of rates and percentiles, every stats_s; nothing is logged per frame."""
+"""The log line of rates and percentiles, every stats_interval_s; nothing is logged per frame."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ STALE_WINDOWS: Final = 2.5  # without frames for so many windows the last one sa
 
 
 @dataclass(frozen=True)
-class Window:
+class StatsWindow:
     """What the last line said: frames published a second, and each stage's times."""
 
     rate_hz: float = 0.0
@@ -25,27 +25,27 @@ class Window:
 
 
 class StatsLog:
-    """Counts published frames and writes, every `every_s`, the rate and p50/p99 in ms of each stage since the last
+    """Counts published frames and writes, every `interval_s`, the rate and p50/p99 in ms of each stage since the last
     line.
     """
 
-    def __init__(self, clock: StageClock, every_s: float) -> None:
+    def __init__(self, clock: StageClock, interval_s: float) -> None:
         self._clock = clock
-        self._every_s = every_s
+        self._interval_s = interval_s
         self._since_s = time.monotonic()
         self._frames = 0
         self._hands = 0
-        self._window = Window()
+        self._window = StatsWindow()
         self.published = 0  # frames since the start
 
-    def configure(self, every_s: float) -> None:
+    def configure(self, interval_s: float) -> None:
         """Writes as often from now on."""
-        self._every_s = every_s
+        self._interval_s = interval_s
 
-    def latest(self) -> Window:
+    def latest(self) -> StatsWindow:
         """The last window, or an empty one where that ended too long ago."""
-        is_fresh = time.monotonic() - self._window.ended_s <= STALE_WINDOWS * self._every_s
-        return self._window if is_fresh else Window()
+        is_fresh = time.monotonic() - self._window.ended_s <= STALE_WINDOWS * self._interval_s
+        return self._window if is_fresh else StatsWindow()
 
     def count(self, hands: int, counts: Counts, send_errors: int) -> None:
         """Adds a published frame with so many hands; counts and send_errors are totals since the start."""
@@ -53,10 +53,10 @@ class StatsLog:
         self._hands += hands
         self.published += 1
         elapsed_s = time.monotonic() - self._since_s
-        if elapsed_s < self._every_s:
+        if elapsed_s < self._interval_s:
             return
-        summary = self._clock.summarise()
-        self._window = Window(self._frames / elapsed_s, summary, time.monotonic())
+        summary = self._clock.summarize()
+        self._window = StatsWindow(self._frames / elapsed_s, summary, time.monotonic())
         stages = " ".join(f"{name}_ms={stage.p50_ms:.2f}/{stage.p99_ms:.2f}" for name, stage in summary.items())
         LOG.info(
             "rate_hz=%.1f hands_per_frame=%.2f dropped=%d skipped=%d stale=%d repeated=%d late=%d send_errors=%d over_budget=%s %s",

@@ -13,7 +13,7 @@ from .snapshot import Snapshot
 
 HOST = "127.0.0.1"
 WAIT_S = 3.0
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 
 
 def status_port(config: Path | None, port: int | None) -> int:
@@ -40,7 +40,7 @@ def ask_daemon(port: int) -> Snapshot:
     try:
         connection.request("GET", "/status.json")
         answer = connection.getresponse()
-        body = answer.read(MOST_BYTES)
+        body = answer.read(MAX_BYTES)
         if answer.status != http.client.OK:
             raise NoAnswer(
                 f"status: the program at {HOST}:{port} is no daemon of ours (HTTP {answer.status}); name another --port"
@@ -58,7 +58,7 @@ def ask_daemon(port: int) -> Snapshot:
         connection.close()
 
 
-def as_text(now: Snapshot) -> str:
+def format_status(now: Snapshot) -> str:
     """The facts as a page for a terminal."""
     reason = f" ({now.reason})" if now.reason else ""
     heat = now.thermal
@@ -80,7 +80,7 @@ def as_text(now: Snapshot) -> str:
                 published=now.published,
                 dropped=now.dropped,
                 skipped=now.skipped,
-                rested=now.rested,
+                throttled=now.throttled,
                 late=now.late,
                 refused=now.refused,
             ),

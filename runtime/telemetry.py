@@ -28,7 +28,7 @@ from .snapshot import AGE, Snapshot, Sources, TargetFacts, stage_histograms, tak
 LOG = logging.getLogger("handmap.telemetry")
 
 HOST: Final = "127.0.0.1"
-MOST_CONNECTIONS: Final = 16
+MAX_CONNECTIONS: Final = 16
 LONGEST_S: Final = 2.0  # of a whole exchange
 LONGEST_REQUEST_BYTES: Final = 8192
 FRESH_S: Final = 0.25  # an answer is given again for so long: asking more often costs the main loop nothing
@@ -74,7 +74,7 @@ def _frames(now: Snapshot) -> Iterable[Metric]:
         "published": ("Frames worked on and published.", now.published),
         "dropped": ("Frames overtaken by a newer one before their turn.", now.dropped),
         "skipped": ("Late frames passed over for one that followed at once.", now.skipped),
-        "rested": ("Frames left out because the device is warm.", now.rested),
+        "rested": ("Frames left out because the device is warm.", now.throttled),
         "late": ("Frames published with an age above the budget.", now.late),
         "refused": ("Frames that repeat, or are not of now.", now.refused),
     }
@@ -89,9 +89,9 @@ def _heat(now: Snapshot) -> Iterable[Metric]:
     yield _by("handmap_throttling", "1 while the board lowers this clock for heat.", "clock", heat.throttling)
     yield _total_by("handmap_throttle_events", "Counted by the board since it started.", "event", heat.throttle_events)
     now_hz = {policy: mhz * 1e6 for policy, (mhz, _) in heat.cpu_mhz.items()}
-    most_hz = {policy: mhz * 1e6 for policy, (_, mhz) in heat.cpu_mhz.items()}
+    max_hz = {policy: mhz * 1e6 for policy, (_, mhz) in heat.cpu_mhz.items()}
     yield _by("handmap_cpu_frequency_hertz", "Now.", "policy", now_hz)
-    yield _by("handmap_cpu_frequency_max_hertz", "What the hardware can.", "policy", most_hz)
+    yield _by("handmap_cpu_frequency_max_hertz", "What the hardware can.", "policy", max_hz)
 
 
 def _targets(targets: tuple[TargetFacts, ...]) -> Iterable[Metric]:
@@ -207,14 +207,14 @@ class Telemetry:
             client, _ = listener.accept()
         except OSError:  # it went away again
             return
-        if self._loop is None or len(self._clients) >= MOST_CONNECTIONS:
+        if self._loop is None or len(self._clients) >= MAX_CONNECTIONS:
             client.close()
             return
         client.setblocking(False)
         task = self._loop.create_task(self._meet(client))
         self._clients.add(task)
         task.add_done_callback(self._clients.discard)
-        task.add_done_callback(lambda _: client.close())  # also where the task is cancelled before it began
+        task.add_done_callback(lambda _: client.close())  # also where the task is canceled before it began
 
     async def _meet(self, client: socket.socket) -> None:
         """Answers one request, or gives up on a client that says nothing, too much, reads nothing or goes away."""

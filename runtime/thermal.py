@@ -135,7 +135,7 @@ class ThermalWatch:
                     "hot_c=%.1f throttles_from_c=%.1f hint=%r", self._config.hot_c, limit_c,
                     "the board lowers its clocks first; set thermal.hot_c below",
                 )  # fmt: skip
-            self._wake.wait(self._config.every_s)
+            self._wake.wait(self._config.poll_interval_s)
 
 
 def _passive_trips_c(zone: Path) -> list[float]:
@@ -167,9 +167,9 @@ def _throttle_events(sysfs: Path) -> dict[str, int]:
 def _cpu_mhz(sysfs: Path) -> dict[str, tuple[float, float]]:
     found: dict[str, tuple[float, float]] = {}
     for policy in _folders(sysfs / "devices/system/cpu/cpufreq", "policy*"):
-        now_khz, most_khz = _number(policy / "scaling_cur_freq"), _number(policy / "cpuinfo_max_freq")
-        if now_khz is not None and most_khz is not None:
-            found[policy.name] = (now_khz / 1000, most_khz / 1000)
+        now_khz, max_khz = _number(policy / "scaling_cur_freq"), _number(policy / "cpuinfo_max_freq")
+        if now_khz is not None and max_khz is not None:
+            found[policy.name] = (now_khz / 1000, max_khz / 1000)
     return found
 
 

@@ -26,7 +26,7 @@ class Panel:
 
 
 def draw_sheet(path: Path, panels: list[Panel]) -> None:
-    """Writes a PNG of all panels, five a row, with one colour a finger."""
+    """Writes a PNG of all panels, five a row, with one color a finger."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -16,7 +16,7 @@ from handmap.types.values import DepthFrame, HandPose
 CUBE_MM = 250.0
 SHADOW_PX = 16  # so far beside a hand nothing is measured for its sake: a camera and its projector stand apart
 BLUR_PX = 20  # how far around, as a standard deviation, tells what is behind a pixel: a palm is about 80 px wide
-LEAST_WEIGHT = 1e-6  # less of a blurred image is rounding
+MIN_WEIGHT = 1e-6  # less of a blurred image is rounding
 PRESENTATIONS = 5  # of a still scene in a row: a hand may be published late
 FRAME_NS = 33_333_333  # 30 frames a second
 
@@ -40,34 +40,34 @@ class Shown:
         return any(self.poses)
 
 
-def emptied(frame: DepthFrame, centre_mm: Sequence[float]) -> DepthFrame:
-    """The frame with no depth at the points in the hand's cube about centre_mm (3,), camera frame, mm."""
-    return replace(frame, depth=np.where(in_cube(frame, centre_mm), np.uint16(0), frame.depth))
+def emptied(frame: DepthFrame, center_mm: Sequence[float]) -> DepthFrame:
+    """The frame with no depth at the points in the hand's cube about center_mm (3,), camera frame, mm."""
+    return replace(frame, depth=np.where(in_cube(frame, center_mm), np.uint16(0), frame.depth))
 
 
-def replaced_by_behind(frame: DepthFrame, centre_mm: Sequence[float]) -> DepthFrame:
+def replaced_by_behind(frame: DepthFrame, center_mm: Sequence[float]) -> DepthFrame:
     """The frame with the points in the hand's cube, and the hand's shadow, at the depth of what stands behind.
 
     That is the mean of what is measured behind the cube around such a pixel, weighed by distance in the image, or nothing where
     most of what is around shows nothing: a hand before an empty room leaves no plate of its own shape.
     """
-    is_inside = in_cube(frame, centre_mm)
+    is_inside = in_cube(frame, center_mm)
     is_measured = frame.depth > 0
     is_unknown = is_inside | (_grown(is_inside, SHADOW_PX) & ~is_measured)
-    is_behind = frame.depth * frame.depth_unit_mm > centre_mm[2] + CUBE_MM / 2
+    is_behind = frame.depth * frame.depth_unit_mm > center_mm[2] + CUBE_MM / 2
     behind = _blurred(np.where(is_behind, np.float64(1), 0))
     nothing = _blurred(np.where(is_unknown | is_measured, np.float64(0), 1))
-    depth = _blurred(np.where(is_behind, frame.depth.astype(np.float64), 0)) / np.maximum(behind, LEAST_WEIGHT)
-    filled = np.where(behind > np.maximum(nothing, LEAST_WEIGHT), depth.round(), 0).astype(np.uint16)
+    depth = _blurred(np.where(is_behind, frame.depth.astype(np.float64), 0)) / np.maximum(behind, MIN_WEIGHT)
+    filled = np.where(behind > np.maximum(nothing, MIN_WEIGHT), depth.round(), 0).astype(np.uint16)
     return replace(frame, depth=np.where(is_unknown, filled, frame.depth))
 
 
-def in_cube(frame: DepthFrame, centre_mm: Sequence[float]) -> Mask:
-    """Which pixels (H, W) show a point in the hand's cube about centre_mm (3,), camera frame, mm."""
+def in_cube(frame: DepthFrame, center_mm: Sequence[float]) -> Mask:
+    """Which pixels (H, W) show a point in the hand's cube about center_mm (3,), camera frame, mm."""
     rows, columns = np.indices(frame.depth.shape)
     z_mm = frame.depth * frame.depth_unit_mm
     xyz_camera_mm = unproject(np, np.stack([columns, rows], axis=-1), z_mm, frame.intrinsics)
-    is_near = np.abs(xyz_camera_mm - np.asarray(centre_mm)).max(axis=-1) <= CUBE_MM / 2
+    is_near = np.abs(xyz_camera_mm - np.asarray(center_mm)).max(axis=-1) <= CUBE_MM / 2
     inside: Mask = is_near & (frame.depth > 0)
     return inside
 

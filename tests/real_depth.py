@@ -34,9 +34,9 @@ SR305 = Intrinsics(640, 480, 476.007, 476.007, 313.683, 242.755)
 NYU = Intrinsics(640, 480, 588.036865, 587.075073, 320.0, 240.0)
 HANDS17 = Intrinsics(640, 480, 475.065948, 475.065857, 315.944855, 245.287079)
 
-# Middle of the hand in the camera frame, mm: where an earlier network centred the proposal that by eye is the hand, so good to
+# Middle of the hand in the camera frame, mm: where an earlier network centered the proposal that by eye is the hand, so good to
 # about 30 mm, and no independent label.
-HAND_CENTRES_MM = {
+HAND_CENTERS_MM = {
     "sr305/230536_110": (-20, -15, 509),
     "sr305/230536_130": (-11, 8, 496),
     "sr305/230536_150": (-1, 19, 491),
@@ -93,7 +93,7 @@ def finger_tips() -> dict[str, dict[str, tuple[float, float]]]:
 
 
 def nyu_joints_mm() -> Float32:
-    """The labelled positions (10, 3) of NYU_JOINTS in the NYU frame, camera frame, mm."""
+    """The labeled positions (10, 3) of NYU_JOINTS in the NYU frame, camera frame, mm."""
     path = FOLDERS[-1] / "nyu" / "depth_1_0000001.uvd.txt"
     labels: Float32 = np.loadtxt(path, dtype=np.float32).reshape(-1, 3)[: len(NYU_JOINTS)]
     joints: Float32 = unproject(np, labels[:, :2], labels[:, 2], NYU).astype(np.float32)
@@ -118,7 +118,7 @@ def shown_without_hand(bundle_path: Path, config: TrackingConfig) -> dict[tuple[
     shown = {}
     for way, without_hand in EMPTYING.items():
         for name, frame in real_frames():
-            empty = without_hand(frame, HAND_CENTRES_MM[name])
+            empty = without_hand(frame, HAND_CENTERS_MM[name])
             shown[way, name] = empty, show(empty, engines, settings)
     engines.close()
     return shown

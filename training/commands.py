@@ -63,18 +63,18 @@ def train_palm(config_path: Path) -> None:
 
 
 @click.command("train-side")
-@_config_option("configs/train_side.yaml")
-def train_side(config_path: Path) -> None:
+@_config_option("configs/train_handedness.yaml")
+def train_handedness(config_path: Path) -> None:
     """Teach a trained hand network to tell left from right.
 
     Its joints stay as they are.
     """
     from handmap.system.config import read_config
 
-    from .trainer.side import SideTrainConfig
-    from .trainer.side import train_side as train_branch
+    from .trainer.handedness import train_handedness as train_branch
+    from .trainer.handedness_config import HandednessTrainConfig
 
-    click.echo(str(train_branch(read_config(config_path, SideTrainConfig))))
+    click.echo(str(train_branch(read_config(config_path, HandednessTrainConfig))))
 
 
 @click.command("evaluate")

@@ -16,7 +16,7 @@ from .network.guidance import HandCells, make_maps, reduce_to_cells, signed_silh
 from .network.network import GuidanceKind
 from .samples.augment import AugmentConfig, Samples, augment, draw_warps
 from .samples.sample_cache import RenderedHands
-from .synthesis.scene import centre_of
+from .synthesis.scene import center_of
 from .synthesis.scene_sheet import Tile, draw_tiles
 from .synthesis.synthetic import render_samples
 
@@ -25,7 +25,7 @@ STILL = AugmentConfig(rotation_deg=0, scale_sigma=0, near_jitter_mm=0, far_jitte
 KINDS: tuple[GuidanceKind, ...] = ("heatmap", "dist2", "edt2", "edt2m")
 VOXELS = 32
 COLUMNS = 6
-HALF_MM = 165.0  # of the scene that a tile shows, about the hand's centre
+HALF_MM = 165.0  # of the scene that a tile shows, about the hand's center
 
 
 def draw_guidance_maps(path: Path, seed: int = 11, joint: str = "index_tip") -> None:
@@ -89,17 +89,17 @@ def _save(figure: Figure, path: Path) -> None:
 def _show_tile(place: Axes, tile: Tile) -> None:
     """The image about the hand, near bright and far dark, nothing black; visible joints green, hidden ones red."""
     frame, joints = tile.frame.frame, tile.frame.xyz_camera_mm
-    centre = centre_of(joints.astype(np.float64))
+    center = center_of(joints.astype(np.float64))
     depth = np.asarray(frame.depth, np.float64) * frame.depth_unit_mm
-    shade = np.where(depth > 0, np.clip(1 - (depth - centre[2] + HALF_MM) / (2.4 * HALF_MM), 0.12, 1), 0)
+    shade = np.where(depth > 0, np.clip(1 - (depth - center[2] + HALF_MM) / (2.4 * HALF_MM), 0.12, 1), 0)
     place.imshow(shade, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     uv = project(np, joints, frame.intrinsics)
     place.scatter(uv[:, 0], uv[:, 1], s=5, c=list(np.where(tile.frame.is_visible, "lime", "red")), linewidths=0)
-    column, row = project(np, centre[None], frame.intrinsics)[0]
-    half_px = HALF_MM / centre[2] * frame.intrinsics.fx_px
+    column, row = project(np, center[None], frame.intrinsics)[0]
+    half_px = HALF_MM / center[2] * frame.intrinsics.fx_px
     place.set_xlim(column - half_px, column + half_px)
     place.set_ylim(row + half_px, row - half_px)
-    place.set_title(f"{tile.title}, {centre[2]:.0f} mm", fontsize=8)
+    place.set_title(f"{tile.title}, {center[2]:.0f} mm", fontsize=8)
 
 
 def _rendered(seed: int) -> tuple[Array, Array, Float32]:
@@ -119,10 +119,10 @@ def _voxel_images(cells: HandCells, samples: Samples, joint: int) -> list[Float3
     return [volume[joint].max(axis=1), volume[first].sum(axis=1) / hits, volume[first + 2].sum(axis=1) / hits]
 
 
-def _show(place: Axes, image: Float32, title: str, colours: str) -> None:
+def _show(place: Axes, image: Float32, title: str, colors: str) -> None:
     limit = float(np.abs(image).max())
-    low = -limit if colours == "coolwarm" else float(image.min())
-    drawn = place.imshow(image, cmap=colours, vmin=low, vmax=limit if colours == "coolwarm" else float(image.max()))
+    low = -limit if colors == "coolwarm" else float(image.min())
+    drawn = place.imshow(image, cmap=colors, vmin=low, vmax=limit if colors == "coolwarm" else float(image.max()))
     place.set_title(title, fontsize=9)
     place.set_axis_off()
     place.figure.colorbar(drawn, ax=place, shrink=0.75)

@@ -1,4 +1,4 @@
-"""The weights of `handmap.tracking.evidence`, fitted to looks at a data set of kinds, and what each threshold would start.
+"""The weights of `handmap.tracking.hand_presence`, fitted to looks at a data set of kinds, and what each threshold would start.
 
 `.venv/bin/python -m docs.measured.evidence_fit BUNDLE [FRAMES] [--data synthetic:tune]`: candidates are found as the run time finds
 them when two hands of either side may be there; one within 60 mm of a true hand is a hand, one farther than 120 mm from all is none.
@@ -20,11 +20,11 @@ from handmap.engines.factory import EngineConfig, open_engines
 from handmap.recording.datasets import KindFrame, open_dataset
 from handmap.system.progress import track_progress
 from handmap.system.timing import StageClock
-from handmap.tracking.evidence import evidence, log_odds
-from handmap.tracking.look import Look
-from handmap.tracking.palm_view import PalmMap, read_palms
-from handmap.tracking.search import MOST_PALMS, judge, map_palms, propose_ends
-from handmap.tracking.track import cube_centre
+from handmap.tracking.detector import MAX_DETECTIONS, propose_centers, refine_candidates, run_palm_detector
+from handmap.tracking.hand_presence import hand_presence_logit, logit
+from handmap.tracking.palm_detector import DetectionMap, decode_detections
+from handmap.tracking.pose_estimate import PoseEstimate
+from handmap.tracking.track import cube_center
 from handmap.tracking.tracker_settings import TrackerSettings, TrackingConfig, tracker_settings
 from handmap.types.arrays import Bool, Float64
 
@@ -38,7 +38,7 @@ class Candidates(NamedTuple):
 
     features: Float64
     is_hand: Bool
-    evidence: Float64
+    presence_logit: Float64
     frame: Float64
 
 
@@ -47,26 +47,30 @@ def gather(frames: list[KindFrame], engines: Engines, settings: TrackerSettings)
     rows, hands, sums, numbers = [], [], [], []
     with track_progress("looks", len(frames), "frames") as advance:
         for number, shown in enumerate(frames):
-            centres = [cube_centre(hand.xyz_camera_mm) for hand in shown.hands]
+            centers = [cube_center(hand.xyz_camera_mm) for hand in shown.hands]
             for seen, palms in look_around(shown, engines, settings):
-                away_mm = min((float(np.linalg.norm(seen.centre_mm - one)) for one in centres), default=math.inf)
+                away_mm = min((float(np.linalg.norm(seen.center_mm - one)) for one in centers), default=math.inf)
                 if HAND_MM < away_mm < OTHER_MM:
                     continue
-                score = 0.5 if palms is None else palms.score_at(seen.centre_mm)
-                rows.append([log_odds(seen.confidence), log_odds(score), float(seen.expected_error_mm.mean())])
+                score = 0.5 if palms is None else palms.score_at(seen.center_mm)
+                rows.append([logit(seen.confidence), logit(score), float(seen.expected_error_mm.mean())])
                 hands.append(away_mm <= HAND_MM)
-                sums.append(evidence(seen, palms))
+                sums.append(hand_presence_logit(seen, palms))
                 numbers.append(number)
             advance(number + 1, "")
     return Candidates(np.array(rows), np.array(hands, bool), np.array(sums), np.array(numbers))
 
 
-def look_around(shown: KindFrame, engines: Engines, settings: TrackerSettings) -> list[tuple[Look, PalmMap | None]]:
+def look_around(
+    shown: KindFrame, engines: Engines, settings: TrackerSettings
+) -> list[tuple[PoseEstimate, DetectionMap | None]]:
     """The best candidates of a frame, from the palm graph and from geometry, and what the palm graph says."""
-    palms = map_palms(shown.frame, engines, settings)
-    places = [] if palms is None else read_palms(palms.palms, palms.lens, engines.least_score, MOST_PALMS)
-    centres = [place.centre_mm for place in places] + propose_ends(shown.frame, settings)
-    return [(seen, palms) for seen in judge(shown.frame, centres, palms, engines, settings, StageClock())]
+    palms = run_palm_detector(shown.frame, engines, settings)
+    places = (
+        [] if palms is None else decode_detections(palms.palms, palms.intrinsics, engines.min_score, MAX_DETECTIONS)
+    )
+    centers = [place.center_mm for place in places] + propose_centers(shown.frame, settings)
+    return [(seen, palms) for seen in refine_candidates(shown.frame, centers, palms, engines, settings, StageClock())]
 
 
 def starts(found: Candidates, frames: list[KindFrame]) -> list[dict[str, float]]:
@@ -74,7 +78,7 @@ def starts(found: Candidates, frames: list[KindFrame]) -> list[dict[str, float]]
     shows_hand = np.array([bool(shown.hands) for shown in frames])
     rows = []
     for threshold in THRESHOLDS.tolist():
-        above = found.evidence >= threshold
+        above = found.presence_logit >= threshold
         with_hand = len(set(found.frame[above & found.is_hand].tolist()))
         others = set(found.frame[above & ~found.is_hand].tolist())
         false = sum(not shows_hand[int(number)] for number in others)
@@ -106,7 +110,7 @@ def main(bundle_path: Path, frames: int, data: str) -> None:
                 "bias": round(bias, 3),
                 "weights": [round(float(weight), 4) for weight in weights],
                 "now": starts(found, shown),
-                "fitted": starts(found._replace(evidence=bias + found.features @ weights), shown),
+                "fitted": starts(found._replace(presence_logit=bias + found.features @ weights), shown),
             },
             indent=1,
         )

@@ -44,8 +44,8 @@ def show_report(bundle: Bundle) -> None:
         print(f"| {name} | {away['mean']:.2f} / {away['p95']:.2f} / {away['max']:.1f} | {rest} |")
     oracle = figures["oracle"]
     print(f"\nas written, from FP32: {oracle['written_away_from_fp32_mm']}")
-    print(f"optimised, from as written: {oracle['optimised_away_from_written_mm']}")
-    print(f"optimised, from FP32: {oracle['optimised_away_from_fp32_mm']}\n")
+    print(f"optimized, from as written: {oracle['optimized_away_from_written_mm']}")
+    print(f"optimized, from FP32: {oracle['optimized_away_from_fp32_mm']}\n")
 
 
 def show_speed(bundles: list[Bundle], depth: Float32) -> None:

@@ -1,7 +1,7 @@
-"""INT8 of one network by three tools on the same frames: ours, ONNX Runtime's defaults, nvidia-modelopt's post-training quantisation.
+"""INT8 of one network by three tools on the same frames: ours, ONNX Runtime's defaults, nvidia-modelopt's post-training quantization.
 
 make   (in a scratch environment with nvidia-modelopt[onnx]): the graphs of the other two tools
-measure (in .venv): joints of all three against FP32, computed by ONNX Runtime without graph optimisation
+measure (in .venv): joints of all three against FP32, computed by ONNX Runtime without graph optimization
 """
 
 import json
@@ -61,9 +61,9 @@ def measure(bundle: Path, calibration_set: Path, out: Path) -> None:
     from calibration.calibration_set import read_set
     from calibration.candidates import find_candidates
     from calibration.fit import fit_layers
-    from calibration.footage import FirstShots, open_footage
-    from calibration.qdq import quantise_graph
-    from calibration.quantise import Recipe, find_thresholds, load_body
+    from calibration.frame_source import FirstSamples, open_source
+    from calibration.qdq import quantize_graph
+    from calibration.quantize import Recipe, find_thresholds, load_float_graph
     from calibration.ranges import METHODS
     from handmap.bundle.manifest import read_bundle
     from handmap.engines.factory import EngineConfig, open_engines
@@ -74,23 +74,23 @@ def measure(bundle: Path, calibration_set: Path, out: Path) -> None:
     opened, chosen = read_bundle(bundle), read_set(calibration_set)
     engines = open_engines(opened, EngineConfig(), batch=1)
     settings = tracker_settings(opened, TrackingConfig(), UNSMOOTHED)
-    found = find_candidates(FirstShots(open_footage(DATA), FRAMES), 0, engines, settings, 1).candidates
+    found = find_candidates(FirstSamples(open_source(DATA), FRAMES), 0, engines, settings, 1).candidates
     depth = np.stack([one.depth for one in found])[:, None]
     half_mm = opened.hand.cube_mm / 2
     graphs = {path.stem: path.read_bytes() for path in sorted(out.glob("*.onnx"))}
     for body in ("fp32", "fp16"):
-        model = load_body(opened, body)
+        model = load_float_graph(opened, body)
         for method in METHODS:
             recipe = Recipe(method, body, frozenset())
             thresholds = find_thresholds(model, chosen, recipe.method)
             fitted = fit_layers(model, thresholds, chosen.crops.depth)
             for name, weights in (("rounded", {}), ("fitted", fitted)):
-                whole = quantise_graph(model, thresholds, frozenset(), weights)
+                whole = quantize_graph(model, thresholds, frozenset(), weights)
                 graphs[f"ours_{method}_{name}_{body}"] = whole.SerializeToString()
     wanted = run_graph((bundle / "hand.fp32.onnx").read_bytes(), depth, ("joints",))["joints"]
     figures = {}
     for name, content in graphs.items():
-        joints = run_graph(content, depth, ("joints",), is_optimised=False)["joints"]
+        joints = run_graph(content, depth, ("joints",), is_optimized=False)["joints"]
         away_mm = np.linalg.norm(joints - wanted, axis=-1) * half_mm
         figures[name] = [
             round(float(value), 3) for value in (away_mm.mean(), np.percentile(away_mm, 95), away_mm.max())

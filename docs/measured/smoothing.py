@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from handmap.bundle.manifest import read_bundle
 from handmap.engines.engine import Engines
 from handmap.engines.factory import EngineConfig, open_engines
-from handmap.metrics.tracked import TrackedFrame, pair_hands
-from handmap.recording.datasets import LabelledFrame
+from handmap.metrics.matching import TrackedFrame, match_hands
+from handmap.recording.datasets import LabeledFrame
 from handmap.recording.reader import open_recording
 from handmap.system.timing import StageClock
 from handmap.tracking.smooth import NO_FILTERS, UNSMOOTHED, SmoothingConfig, smooth
@@ -34,9 +34,9 @@ from training.hand.hand_model import held_out_coefficients, load_hand_asset, sha
 from training.hand.poses import open_hand, sample_kind
 from training.hand.rotations import turn_x, turn_y
 from training.seed_domains import SeedDomain
-from training.synthesis.motion import LENS
+from training.synthesis.motion import INTRINSICS
 from training.synthesis.observe import observe
-from training.synthesis.scene import HEIGHT_PX, WIDTH_PX, Scene, centre_of, skin_of
+from training.synthesis.scene import HEIGHT_PX, WIDTH_PX, Scene, center_of, skin_of
 from training.synthesis.sensor import draw_sensor
 
 DEMO = Path(__file__).resolve().parents[2] / "models/demo_recording"
@@ -59,7 +59,7 @@ class Story(NamedTuple):
     truth_mm: Float64
 
 
-def swing(speed_mm_s: float, seed: int) -> Iterator[LabelledFrame]:
+def swing(speed_mm_s: float, seed: int) -> Iterator[LabeledFrame]:
     """A hand that swings from side to side, in the middle at this speed; at 0 it rests."""
     asset = load_hand_asset()
     random = np.random.default_rng([SeedDomain.SMOOTHING, seed])
@@ -72,21 +72,21 @@ def swing(speed_mm_s: float, seed: int) -> Iterator[LabelledFrame]:
     reach_mm = SWING_MM if speed_mm_s >= FAST_MM_S else SLOW_SWING_MM
     for number in range(FRAMES):
         x_mm = reach_mm * math.sin(number / FPS * speed_mm_s / reach_mm)
-        moved = joints - centre_of(joints) + np.array([x_mm, 0, depth_mm])
-        scene = Scene(LENS, skin_of(asset, shape, hand, rotation, moved[0]), moved, None, None)
+        moved = joints - center_of(joints) + np.array([x_mm, 0, depth_mm])
+        scene = Scene(INTRINSICS, skin_of(asset, shape, hand, rotation, moved[0]), moved, None, None)
         noise = replace(sensor, seed=int(random.integers(2**62)))
         yield observe(asset, scene, noise, number, number * FRAME_NS)
 
 
-def follow_one(frames: Iterable[LabelledFrame], engines: Engines, settings: TrackerSettings) -> list[Story]:
+def follow_one(frames: Iterable[LabeledFrame], engines: Engines, settings: TrackerSettings) -> list[Story]:
     """The stretches in which one track follows the hand; usually one."""
     state, clock = TrackerState(), StageClock()
     parts: list[list[tuple[HandPose, Float32]]] = [[]]
-    for labelled in frames:
-        poses, state = track_hands(labelled.frame, state, engines, settings, clock)
+    for labeled in frames:
+        poses, state = track_hands(labeled.frame, state, engines, settings, clock)
         if not poses or (parts[-1] and parts[-1][-1][0].track_id != poses[0].track_id):
             parts.append([])
-        parts[-1].extend((pose, labelled.xyz_camera_mm) for pose in poses[:1])
+        parts[-1].extend((pose, labeled.xyz_camera_mm) for pose in poses[:1])
     return _stories(parts)
 
 
@@ -98,7 +98,7 @@ def follow_two_hands(engines: Engines, settings: TrackerSettings) -> list[Story]
             state, clock = TrackerState(), StageClock()
             for shown in render_sequence(kind, number, kind.frames):
                 poses, state = track_hands(shown.frame, state, engines, settings, clock)
-                pairs = pair_hands(TrackedFrame(shown.truth, tuple(poses)))
+                pairs = match_hands(TrackedFrame(shown.truth, tuple(poses)))
                 for hand in shown.truth:
                     if (pose := pairs.get(hand.hand_id)) is not None:
                         key = (kind.name, number, hand.hand_id, pose.track_id)
@@ -166,7 +166,7 @@ def draw(path: Path, rows: list[dict[str, float]], chosen: SmoothingConfig) -> N
         lag.plot(speeds, [row[f"lag_mm.{speed}"] for speed in speeds], label=label, **style)
         added = [row[f"error_mm.{speed}"] - row[f"error_raw_mm.{speed}"] for speed in speeds]
         error.plot(speeds, added, **style)
-    error.axhline(PAINLESS_MM, color="grey", linewidth=0.8)
+    error.axhline(PAINLESS_MM, color="gray", linewidth=0.8)
     lag.set_ylabel("behind the raw hand, mm")
     error.set_ylabel("error that smoothing adds, mm")
     for axes in (lag, error):
@@ -186,7 +186,7 @@ def main(bundle_path: Path, picture: Path) -> None:
         str(speed): [story for seed in range(HANDS) for story in follow_one(swing(speed, seed), engines, one)]
         for speed in SPEEDS_MM_S
     }
-    told["demo"] = follow_one(open_recording(DEMO).labelled(), engines, one)
+    told["demo"] = follow_one(open_recording(DEMO).labeled(), engines, one)
     told["two-hands"] = follow_two_hands(both, two)
     engines.close()
     both.close()

@@ -28,7 +28,7 @@ from training.synthesis.synthesize import write_recording
 ROOT = Path(__file__).resolve().parents[2]
 FPS = 60.0
 LOOP_S = 10.0
-WARM_UP_SHARE, MOST_WARM_UP_S = 0.2, 300.0
+WARM_UP_SHARE, MAX_WARM_UP_S = 0.2, 300.0
 SAMPLE_S = 5.0
 PERIOD_MS = 1000 / FPS
 PROCESSING_MS = 10.0  # what `handmap bench` shows for the whole path, with room for a busy machine
@@ -124,7 +124,7 @@ def judge(soak: Soak, minutes: float) -> dict[str, object]:
 
     max to min is of the 99.9th and 0.1st percentiles of the intervals: a scheduler's single hiccup in an hour is not the daemon's.
     """
-    warm_s = min(minutes * 60 * WARM_UP_SHARE, MOST_WARM_UP_S)
+    warm_s = min(minutes * 60 * WARM_UP_SHARE, MAX_WARM_UP_S)
     is_warm, is_looked = soak.at_s > warm_s, soak.looked_s > warm_s
     slope_mb_h = float(np.polyfit(soak.looked_s[is_looked] / 3600, soak.rss_mb[is_looked], 1)[0])
     ages, intervals = soak.age_ms[is_warm], soak.interval_ms[is_warm]

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from handmap.types.arrays import Array, ArrayModule, Float32
-from handmap.types.values import JointsNormalised
+from handmap.types.values import NormalizedJoints
 
 SIDE_LIMIT = 8.0  # a side that is surer than this says no more of a hand's being there
 
@@ -29,7 +29,7 @@ class JointDoubt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     landed: float = 0.0
     peak: float = 0.0
     hand_spread: float = 0.0
-    hand_peak: float = 0.0
+    mean_heatmap_peak: float = msgspec.field(name="hand_peak", default=0.0)
 
     def __post_init__(self) -> None:
         _check_columns("doubt", self.doubt, "expected_error_mm", self.expected_error_mm)
@@ -37,7 +37,7 @@ class JointDoubt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Log odds that a cube shows a hand: bias + weights times the mean of the maps' peaks, the mean over joints of
-    ln(1 + spread in mm), and how sure the network is of the hand's side, |logit| up to SIDE_LIMIT."""
+    ln(1 + spread in mm), and how sure the network is of the hand's side, |logit| up to MAX_HANDEDNESS_LOGIT."""
 
     bias: float
     peak: float
@@ -55,7 +55,7 @@ class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
 
     guidance: tuple[float, ...] = ()
     expected_error_mm: tuple[float, ...] = ()
-    hand_peak: tuple[float, ...] = (0.0,)
+    mean_heatmap_peak: tuple[float, ...] = msgspec.field(name="hand_peak", default=(0.0,))
     hand_probability: tuple[float, ...] = (1.0,)  # a model without maps takes everything for a hand
     joint_doubt: JointDoubt | None = None
     presence: Presence | None = None
@@ -67,11 +67,11 @@ class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
             raise ValueError(
                 "confidence table: joint_doubt and guidance both say what error to expect; give one of them"
             )
-        if self.presence is not None and self.hand_peak != (0.0,):
+        if self.presence is not None and self.mean_heatmap_peak != (0.0,):
             raise ValueError(
                 "confidence table: presence and hand_peak both say whether there is a hand; give one of them"
             )
-        _check_columns("hand_peak", self.hand_peak, "hand_probability", self.hand_probability)
+        _check_columns("hand_peak", self.mean_heatmap_peak, "hand_probability", self.hand_probability)
 
     def refuse_missing(self, outputs: set[str]) -> None:
         """Raises ValueError where the network does not give what the tables read, or gives a spread that none of them reads."""
@@ -96,12 +96,12 @@ class Signals(NamedTuple):
     side: float
 
     @property
-    def hand_peak(self) -> float:
+    def mean_heatmap_peak(self) -> float:
         """Mean of the maps' peaks: on hands it tells better than where joints landed, since a hidden joint lands low on a high map."""
         return float(self.peak.mean())
 
 
-def read_signals(xp: ArrayModule, joints: JointsNormalised, cube_mm: float) -> Signals:
+def read_signals(xp: ArrayModule, joints: NormalizedJoints, cube_mm: float) -> Signals:
     """The signals of what was seen in a cube of side cube_mm."""
     count = joints.xyz.shape[0]
     landed, peak, log_spread = guidance_at_joints(xp, joints), xp.zeros(count), xp.zeros(count)
@@ -113,7 +113,7 @@ def read_signals(xp: ArrayModule, joints: JointsNormalised, cube_mm: float) -> S
     return Signals(to_host(log_spread), to_host(landed), to_host(peak), joints.side)
 
 
-def guidance_at_joints(xp: ArrayModule, joints: JointsNormalised) -> Array:
+def guidance_at_joints(xp: ArrayModule, joints: NormalizedJoints) -> Array:
     """The value (J,) of each joint's own guidance map in the cell where the joint landed; 0 outside the map.
 
     A network that is sure of a joint has put it where its map peaks (1); one that guesses lands low on it.
@@ -135,7 +135,7 @@ def expected_errors_mm(signals: Signals, table: ConfidenceTable) -> Float32:
         return np.interp(signals.landed, table.guidance, table.expected_error_mm).astype(np.float32)
     fit = table.joint_doubt
     doubt = fit.spread * signals.log_spread + fit.landed * signals.landed + fit.peak * signals.peak
-    doubt = doubt + fit.hand_spread * signals.log_spread.mean() + fit.hand_peak * signals.hand_peak
+    doubt = doubt + fit.hand_spread * signals.log_spread.mean() + fit.mean_heatmap_peak * signals.mean_heatmap_peak
     expected_mm: Float32 = np.interp(doubt, fit.doubt, fit.expected_error_mm).astype(np.float32)
     return expected_mm
 
@@ -143,10 +143,15 @@ def expected_errors_mm(signals: Signals, table: ConfidenceTable) -> Float32:
 def hand_probability(signals: Signals, table: ConfidenceTable) -> float:
     """The probability that the cube shows a hand."""
     if table.presence is None:
-        return float(np.interp(signals.hand_peak, table.hand_peak, table.hand_probability))
+        return float(np.interp(signals.mean_heatmap_peak, table.mean_heatmap_peak, table.hand_probability))
     fit = table.presence
     side = min(abs(signals.side), SIDE_LIMIT)
-    log_odds = fit.bias + fit.peak * signals.hand_peak + fit.spread * float(signals.log_spread.mean()) + fit.side * side
+    log_odds = (
+        fit.bias
+        + fit.peak * signals.mean_heatmap_peak
+        + fit.spread * float(signals.log_spread.mean())
+        + fit.side * side
+    )
     return float(1 / (1 + np.exp(-log_odds)))
 
 

@@ -54,7 +54,7 @@ def fit_confidence(looks: KnownLooks, outputs: set[str]) -> ConfidenceTable:
 
 
 def fit_joint_doubt(hands: KnownLooks) -> JointDoubt:
-    """Weights by logistic regression of "more than FAR_MM off", and the mean error over bins of the doubt, made to rise."""
+    """Weights by logistic regression of "more than ALL_FAR_MM off", and the mean error over bins of the doubt, made to rise."""
     columns = [hands.log_spread, hands.landed, hands.peak]
     columns += [np.broadcast_to(one.mean(axis=1, keepdims=True), one.shape) for one in (hands.log_spread, hands.peak)]
     features = np.stack([column.ravel() for column in columns], axis=1).astype(np.float64)
@@ -91,15 +91,15 @@ def regress(features: Float64, is_so: Bool) -> tuple[float, Float64]:
 
 
 def _fit_rising(doubt: Float32 | Float64, error_mm: Float32) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Rising centres of bins over doubt (M,), more of them where it is large, and the mean of error_mm (M,) in each, made to rise."""
+    """Rising centers of bins over doubt (M,), more of them where it is large, and the mean of error_mm (M,) in each, made to rise."""
     order = np.argsort(doubt, kind="stable")
-    most = len(order) - len(order) // 20
-    parts = np.array_split(order[:most], min(TABLE_BINS - TAIL_BINS, most))
-    parts += [part for part in np.array_split(order[most:], TAIL_BINS) if len(part)]
-    centres = np.array([doubt[part].mean() for part in parts])
+    tail_start = len(order) - len(order) // 20
+    parts = np.array_split(order[:tail_start], min(TABLE_BINS - TAIL_BINS, tail_start))
+    parts += [part for part in np.array_split(order[tail_start:], TAIL_BINS) if len(part)]
+    centers = np.array([doubt[part].mean() for part in parts])
     means = _rise(np.array([error_mm[part].mean() for part in parts], np.float64), np.array([len(p) for p in parts]))
-    keep = np.append(np.diff(centres) > 1e-4, True)
-    return tuple(round(float(c), 5) for c in centres[keep]), tuple(round(float(m), 3) for m in means[keep])
+    keep = np.append(np.diff(centers) > 1e-4, True)
+    return tuple(round(float(c), 5) for c in centers[keep]), tuple(round(float(m), 3) for m in means[keep])
 
 
 def _rise(values: Float64, counts: NDArray[np.int64]) -> Float64:

@@ -13,7 +13,7 @@ from handmap.bundle.graph_view import (
     WEIGHTED,
     GraphView,
     attribute,
-    is_quantised,
+    is_quantized,
     residual_inputs,
     view_graph,
     weight_axis,
@@ -31,7 +31,7 @@ INT64_SLOTS = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class LintFinding:
     """One thing wrong with a graph: the rule's name, the node or tensor, and a clause that says what was found and wanted."""
 
     rule: str
@@ -39,7 +39,7 @@ class Finding:
     what: str
 
 
-def lint(model: ModelProto) -> list[Finding]:
+def lint(model: ModelProto) -> list[LintFinding]:
     """Everything that is wrong with the graph; none is an empty list."""
     view = view_graph(model)
     rules = (
@@ -60,16 +60,16 @@ def refuse(model: ModelProto, where: str) -> None:
         )
 
 
-def _opset(view: GraphView) -> Iterator[Finding]:
+def _opset(view: GraphView) -> Iterator[LintFinding]:
     for entry in view.model.opset_import:
         if entry.domain in ("", "ai.onnx"):
             if entry.version not in OPSETS:
-                yield Finding("opset", "opset", f"is {entry.version}, wanted one of {OPSETS}")
+                yield LintFinding("opset", "opset", f"is {entry.version}, wanted one of {OPSETS}")
         elif any(node.domain == entry.domain for node in view.model.graph.node):
-            yield Finding("opset", entry.domain, "is an operator domain that TensorRT does not have")
+            yield LintFinding("opset", entry.domain, "is an operator domain that TensorRT does not have")
 
 
-def _symbolic_axes(view: GraphView) -> Iterator[Finding]:
+def _symbolic_axes(view: GraphView) -> Iterator[LintFinding]:
     declared = {value.name for value in (*view.model.graph.input, *view.model.graph.output)}
     graph = view.model.graph
     for value in (*graph.input, *graph.output, *graph.value_info):
@@ -78,72 +78,76 @@ def _symbolic_axes(view: GraphView) -> Iterator[Finding]:
             is_unknown = not is_named and not size.HasField("dim_value")
             if (is_named and (axis, size.dim_param) != (0, BATCH)) or (is_unknown and (axis or value.name in declared)):
                 shown = repr(size.dim_param) if is_named else "unnamed"
-                yield Finding(
+                yield LintFinding(
                     "symbolic axis", value.name, f"has axis {axis} symbolic ({shown}), wanted only axis 0, {BATCH!r}"
                 )
 
 
-def _wide_types(view: GraphView) -> Iterator[Finding]:
+def _wide_types(view: GraphView) -> Iterator[LintFinding]:
     for name, tensor in view.constants.items():
         readers = view.readers.get(name, [])
         if tensor.data_type == TensorProto.DOUBLE:
-            yield Finding("float64", name, "is float64, wanted float32 or float16")
+            yield LintFinding("float64", name, "is float64, wanted float32 or float16")
         if tensor.data_type == TensorProto.INT64 and not all(_takes_int64(node, name) for node in readers):
-            yield Finding("int64", name, "is int64 and no shape or index")
+            yield LintFinding("int64", name, "is int64 and no shape or index")
     graph = view.model.graph
     for value in (*graph.input, *graph.output, *graph.value_info):
         kind = value.type.tensor_type.elem_type
         if kind in (TensorProto.DOUBLE, TensorProto.INT64) and value.name not in view.constants:
-            yield Finding("float64" if kind == TensorProto.DOUBLE else "int64", value.name, "is computed in 64 bits")
+            yield LintFinding(
+                "float64" if kind == TensorProto.DOUBLE else "int64", value.name, "is computed in 64 bits"
+            )
     for node in graph.node:
         if node.op_type == "Cast" and int(attribute(node, "to", 0)) in (TensorProto.DOUBLE, TensorProto.INT64):
-            yield Finding("int64", node.name or node.output[0], "casts to a 64-bit type")
+            yield LintFinding("int64", node.name or node.output[0], "casts to a 64-bit type")
 
 
 def _takes_int64(node: NodeProto, name: str) -> bool:
     return all(slot in INT64_SLOTS.get(node.op_type, ()) for slot, read in enumerate(node.input) if read == name)
 
 
-def _bad_weights(view: GraphView) -> Iterator[Finding]:
+def _bad_weights(view: GraphView) -> Iterator[LintFinding]:
     for name, tensor in view.constants.items():
         if tensor.data_type in FLOATS and not np.isfinite(numpy_helper.to_array(tensor).astype(np.float64)).all():
-            yield Finding("not finite", name, "holds NaN or infinity, wanted finite weights")
+            yield LintFinding("not finite", name, "holds NaN or infinity, wanted finite weights")
 
 
-def _zero_points(view: GraphView) -> Iterator[Finding]:
+def _zero_points(view: GraphView) -> Iterator[LintFinding]:
     for node in view.model.graph.node:
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
             continue
         where = node.name or node.output[0]
         if len(node.input) < 3 or not node.input[2]:
             if node.op_type == "QuantizeLinear":
-                yield Finding("zero point", where, "has no zero point and so quantises to uint8, wanted an int8 zero")
+                yield LintFinding(
+                    "zero point", where, "has no zero point and so quantizes to uint8, wanted an int8 zero"
+                )
             continue
         tensor = view.constants.get(node.input[2])
         if tensor is None:
-            yield Finding("zero point", where, "computes its zero point, wanted a constant int8 zero")
+            yield LintFinding("zero point", where, "computes its zero point, wanted a constant int8 zero")
         elif tensor.data_type == TensorProto.INT32:
             continue  # the rule for biases tells it better
         elif tensor.data_type != TensorProto.INT8:
             found = TensorProto.DataType.Name(tensor.data_type).lower()
-            yield Finding(
+            yield LintFinding(
                 "zero point", where, f"has a zero point of type {found}, wanted int8: it would be read as int8"
             )
         elif numpy_helper.to_array(tensor).any():
-            yield Finding("zero point", where, "has a zero point that is not zero, wanted symmetric quantisation")
+            yield LintFinding("zero point", where, "has a zero point that is not zero, wanted symmetric quantization")
 
 
-def _integer_bias(view: GraphView) -> Iterator[Finding]:
+def _integer_bias(view: GraphView) -> Iterator[LintFinding]:
     for node in view.model.graph.node:
         if node.op_type == "DequantizeLinear":
             tensor = view.constants.get(node.input[0])
             if tensor is not None and tensor.data_type == TensorProto.INT32:
-                yield Finding(
-                    "int32", node.name or node.output[0], "dequantises an int32 bias, wanted the bias in float"
+                yield LintFinding(
+                    "int32", node.name or node.output[0], "dequantizes an int32 bias, wanted the bias in float"
                 )
 
 
-def _per_tensor_weights(view: GraphView) -> Iterator[Finding]:
+def _per_tensor_weights(view: GraphView) -> Iterator[LintFinding]:
     for node in view.model.graph.node:
         if node.op_type not in WEIGHTED:
             continue
@@ -161,28 +165,28 @@ def _per_tensor_weights(view: GraphView) -> Iterator[Finding]:
         found = list(scale.dims) if scale is not None else []
         if found != [channels] or int(attribute(maker, "axis", 1)) != axis:
             wanted = f"{channels} along axis {axis}"
-            yield Finding(
+            yield LintFinding(
                 "per tensor", node.name or node.output[0], f"has weight scales of shape {tuple(found)}, wanted {wanted}"
             )
 
 
-def _split_activations(view: GraphView) -> Iterator[Finding]:
+def _split_activations(view: GraphView) -> Iterator[LintFinding]:
     for node in view.model.graph.node:
         maker = view.makers.get(node.input[0]) if node.op_type == "QuantizeLinear" else None
         if maker is None or maker.op_type not in ("Conv", "ConvTranspose"):
             continue
-        dequantised = [
+        dequantized = [
             reader for reader in view.readers.get(node.output[0], []) if reader.op_type == "DequantizeLinear"
         ]
-        if any(reader.op_type == "Relu" for pair in dequantised for reader in view.readers.get(pair.output[0], [])):
-            yield Finding("split", node.name or node.output[0], f"stands between {maker.name!r} and its activation")
+        if any(reader.op_type == "Relu" for pair in dequantized for reader in view.readers.get(pair.output[0], [])):
+            yield LintFinding("split", node.name or node.output[0], f"stands between {maker.name!r} and its activation")
 
 
-def _float_residuals(view: GraphView) -> Iterator[Finding]:
+def _float_residuals(view: GraphView) -> Iterator[LintFinding]:
     for node in view.model.graph.node:
         for branch, other in residual_inputs(view, node):
             maker = view.makers.get(other)
             is_float = maker is None or maker.op_type != "DequantizeLinear"
-            if is_float and is_quantised(view, view.makers[branch]):
-                what = f"adds {other!r} in float to a quantised convolution, wanted Q/DQ on it so that they fuse"
-                yield Finding("residual", node.name or node.output[0], what)
+            if is_float and is_quantized(view, view.makers[branch]):
+                what = f"adds {other!r} in float to a quantized convolution, wanted Q/DQ on it so that they fuse"
+                yield LintFinding("residual", node.name or node.output[0], what)

@@ -13,13 +13,13 @@ NODE_INPUT, NODE_OP = 1, 4
 TENSOR = TENSOR_TYPE, TENSOR_NAME = 2, 8
 FLOAT = 1  # TensorProto.DataType
 QUANTISERS = (b"QuantizeLinear", b"DequantizeLinear")
-STEP_SLOT = 1  # among a quantiser's inputs
+STEP_SLOT = 1  # among a quantizer's inputs
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # how protobuf writes a value
 FIXED_BYTES = {FIXED64: 8, FIXED32: 4}
 
 
 def has_float_steps(content: bytes) -> bool:
-    """Whether every step size in the graph is an FP32 initialiser.
+    """Whether every step size in the graph is an FP32 initializer.
 
     Raises ModelError if the bytes are no ONNX graph.
     """
@@ -34,12 +34,12 @@ def has_float_steps(content: bytes) -> bool:
                     facts = {field: (bytes(text), value) for field, text, value in _fields(item) if field in TENSOR}
                     types[facts[TENSOR_NAME][0]] = facts[TENSOR_TYPE][1]
     except (IndexError, KeyError) as error:
-        raise ModelError("graph: it is no ONNX graph, or cut short; quantise the bundle again") from error
+        raise ModelError("graph: it is no ONNX graph, or cut short; quantize the bundle again") from error
     return all(types.get(step) == FLOAT for step in steps)
 
 
 def _step_of(node: memoryview) -> list[bytes]:
-    """The name of a quantiser's step size; nothing of another node."""
+    """The name of a quantizer's step size; nothing of another node."""
     fields = [(number, bytes(text)) for number, text, _ in _fields(node) if number in (NODE_INPUT, NODE_OP)]
     if not any(number == NODE_OP and text in QUANTISERS for number, text in fields):
         return []

@@ -1,4 +1,4 @@
-"""An ONNX graph with its look-up tables, and the questions that lint and quantisation both ask of it. Home of onnx here."""
+"""An ONNX graph with its look-up tables, and the questions that lint and quantization both ask of it. Home of onnx here."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 @dataclass(frozen=True)
 class GraphView:
-    """A model with what the rules look up: initialisers by name, who makes and who reads each tensor."""
+    """A model with what the rules look up: initializers by name, who makes and who reads each tensor."""
 
     model: ModelProto
     constants: dict[str, TensorProto] = field(default_factory=dict)
@@ -18,7 +18,7 @@ class GraphView:
 
 
 def view_graph(model: ModelProto) -> GraphView:
-    """The look-up tables of a model's main graph; Constant nodes count as initialisers."""
+    """The look-up tables of a model's main graph; Constant nodes count as initializers."""
     view = GraphView(model)
     view.constants.update((tensor.name, tensor) for tensor in model.graph.initializer)
     for node in model.graph.node:
@@ -65,7 +65,7 @@ def residual_inputs(view: GraphView, node: NodeProto) -> list[tuple[str, str]]:
     ]
 
 
-def is_quantised(view: GraphView, node: NodeProto) -> bool:
+def is_quantized(view: GraphView, node: NodeProto) -> bool:
     """Whether a layer reads its input through a DequantizeLinear."""
     maker = view.makers.get(node.input[0])
     return maker is not None and maker.op_type == "DequantizeLinear"

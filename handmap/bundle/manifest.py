@@ -1,6 +1,7 @@
 """The bundle: a folder with a manifest, the graphs of one trained model in several precisions, and golden samples.
 
 Whole or absent, never edited. The manifest is these structs, for writers and readers alike; unknown keys are refused.
+A field with a `name` has that key in the file: keys change only with the format.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ FORMAT: Final = 1
 PRECISIONS: Final = ("fp32", "fp16", "int8")
 
 
-class Normalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Normalization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Values of the input at the near face and far face of the cube and in the background."""
 
     near: float
@@ -37,7 +38,7 @@ class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether a quantised graph may be used, and the figures that decided it."""
+    """Whether a quantized graph may be used, and the figures that decided it."""
 
     passed: bool
     kind: str
@@ -50,7 +51,7 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     extra: float = 0.0  # of a palm graph: reports that FP32 has not, as a share of FP32's
 
 
-class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GraphFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One ONNX file of a graph."""
 
     file: str
@@ -67,8 +68,8 @@ class Graph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     joint_names: tuple[str, ...]
     cube_mm: float
     cube_mm_range: tuple[float, float]
-    normalisation: Normalisation
-    precisions: dict[str, Precision]
+    normalization: Normalization = msgspec.field(name="normalisation")
+    precisions: dict[str, GraphFile]
     confidence: ConfidenceTable
 
     def __post_init__(self) -> None:
@@ -88,15 +89,15 @@ class PalmGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The palm network, which reports hands in a whole frame: its contract, its precisions, and from which score on it means it."""
 
     tensors: Tensors
-    precisions: dict[str, Precision]
-    least_score: float
+    precisions: dict[str, GraphFile]
+    min_score: float = msgspec.field(name="least_score")
 
     def __post_init__(self) -> None:
         unknown = set(self.precisions) - set(PRECISIONS)
         if not self.precisions or unknown:
             raise ValueError(f"precisions must be some of {PRECISIONS}, found {tuple(self.precisions)}")
-        if not 0 < self.least_score < 1:
-            raise ValueError(f"least_score must lie between 0 and 1, found {self.least_score}")
+        if not 0 < self.min_score < 1:
+            raise ValueError(f"least_score must lie between 0 and 1, found {self.min_score}")
 
 
 class Graphs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -110,7 +111,7 @@ class Graphs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         return {"hand": self.hand} if self.palm is None else {"hand": self.hand, "palm": self.palm}
 
 
-class MadeFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a bundle comes from."""
 
     checkpoint_sha256: str
@@ -125,7 +126,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int
     graphs: Graphs
     golden_sha256: str
-    made_from: MadeFrom
+    provenance: Provenance = msgspec.field(name="made_from")
     records: dict[str, str] = {}  # sha256 of further files by name: how INT8 was calibrated, what it cost
 
 

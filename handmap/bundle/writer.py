@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from handmap.bundle.manifest import GOLDEN, MANIFEST, Bundle, Manifest, Precision, encode_manifest
+from handmap.bundle.manifest import GOLDEN, MANIFEST, Bundle, GraphFile, Manifest, encode_manifest
 from handmap.files.atomic import new_folder
 
 
@@ -18,9 +18,9 @@ def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> N
         (folder / MANIFEST).write_bytes(encode_manifest(manifest))
 
 
-def describe_file(name: str, content: bytes) -> Precision:
+def describe_file(name: str, content: bytes) -> GraphFile:
     """The manifest's entry for the ONNX file of a precision."""
-    return Precision(name, hashlib.sha256(content).hexdigest(), len(content))
+    return GraphFile(name, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def read_files(bundle: Bundle) -> dict[str, bytes]:
@@ -30,7 +30,7 @@ def read_files(bundle: Bundle) -> dict[str, bytes]:
     return {name: (bundle.path / name).read_bytes() for name in (*names, GOLDEN, *bundle.manifest.records)}
 
 
-def with_precisions(manifest: Manifest, precisions: Mapping[str, Precision], graph: str = "hand") -> Manifest:
+def with_precisions(manifest: Manifest, precisions: Mapping[str, GraphFile], graph: str = "hand") -> Manifest:
     """The manifest with these precisions of a graph set or replaced."""
     found = manifest.graphs.named()[graph]
     changed = msgspec.structs.replace(found, precisions={**found.precisions, **precisions})

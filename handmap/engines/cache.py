@@ -70,7 +70,7 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     golden_note: str  # how many samples, or why none was replayed
     layers_note: str  # the file of the layers, or why there is none
     build_s: float
-    said: tuple[str, ...]  # what TensorRT warned of, each line once
+    warnings: tuple[str, ...] = msgspec.field(name="said")  # of TensorRT, each line once
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from handmap.geometry.crop import printing
-from handmap.types.values import CROP_PX, DepthFrame, View
+from handmap.geometry.crop import crop_projection
+from handmap.types.values import CROP_PX, DepthFrame, HandRoi
 
 FOLDER: Final = Path(__file__).parent / "kernels"
 SOURCE: Final = "crop.cu"
@@ -37,7 +37,7 @@ HAND: Final = np.dtype(
         ("v_offset", np.float32),
         ("inverse_fx", np.float32),
         ("inverse_fy", np.float32),
-        ("centre_mm", np.float32, 3),
+        ("center_mm", np.float32, 3),
         ("cells_per_mm", np.float32),
         ("half_cells", np.float32),
         ("half_cube_mm", np.float32),
@@ -88,15 +88,15 @@ def choose_cubin(architecture: str, folder: Path = FOLDER) -> Choice:
     return Choice(folder / found.file, f"made by NVRTC {found.nvrtc}")
 
 
-def hand_parameters(frame: DepthFrame, depth_address: int, pitch_px: int, views: Sequence[View]) -> NDArray[np.void]:
+def hand_parameters(frame: DepthFrame, depth_address: int, pitch_px: int, views: Sequence[HandRoi]) -> NDArray[np.void]:
     """HAND (len(views),) for a frame whose depth lies at depth_address, pitch_px pixels from row to row.
 
     A cube that no point can fall into is all zero, as is an unused place in a batch: the kernel writes background.
     """
     hands = np.zeros(len(views), HAND)
     for hand, view in zip(hands, views, strict=True):
-        centre = np.asarray(view.centre_mm, np.float32)
-        how = printing(frame, centre, view.cube_mm, CROP_PX)
+        center = np.asarray(view.center_mm, np.float32)
+        how = crop_projection(frame, center, view.cube_mm, CROP_PX)
         if how.is_empty:
             continue
         hand["window"] = depth_address + (how.top * pitch_px + how.left) * frame.depth.dtype.itemsize
@@ -106,7 +106,7 @@ def hand_parameters(frame: DepthFrame, depth_address: int, pitch_px: int, views:
         hand["unit_mm"] = how.unit_mm
         hand["u_offset"], hand["v_offset"] = how.u_offset, how.v_offset
         hand["inverse_fx"], hand["inverse_fy"] = how.inverse_fx, how.inverse_fy
-        hand["centre_mm"] = centre
+        hand["center_mm"] = center
         hand["cells_per_mm"], hand["half_cells"] = how.cells_per_mm, how.half_cells
         hand["half_cube_mm"] = np.float32(view.cube_mm / 2)
         hand["is_mirrored"] = view.is_mirrored

@@ -12,7 +12,7 @@ LOG = logging.getLogger("handmap.cuda_graph")
 REFUSALS: Final = (RuntimeError, MemoryError, EngineFailed)
 
 
-class StreamWork:
+class CapturedGraph:
     """What `enqueue` puts on a stream: one graph launch where it can be recorded, else enqueued anew at every launch.
 
     `enqueue` allocates nothing, waits for nothing, and always uses the same buffers. Which way it runs is logged once, with

@@ -11,13 +11,13 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from handmap.bundle.tensors import Tensors
-from handmap.engines.cuda_graph import StreamWork
+from handmap.engines.cuda_graph import CapturedGraph
 from handmap.engines.engine import EngineOutput
 from handmap.types.arrays import Array, Float32
 from handmap.types.errors import EngineFailed
 
 # Puts work, such as the fused crop, on the CuPy stream that it is given: it allocates nothing and waits for nothing.
-Prelude: TypeAlias = Callable[[Any], None]
+Preprocess: TypeAlias = Callable[[Any], None]
 
 
 class DevicePlan(Protocol):
@@ -36,7 +36,7 @@ class DevicePlan(Protocol):
         """Puts the network on a CuPy stream. Raises EngineFailed if the library enqueues nothing."""
         ...
 
-    def said(self) -> str:
+    def pop_log(self) -> str:
         """What the library logged since it was last asked, to end a sentence with; may be empty."""
         ...
 
@@ -56,7 +56,7 @@ class DeviceEngine:
         self._plan: DevicePlan | None = plan
         self._cupy = gpu.cupy
         self._copy_to_host = gpu.copy_to_host
-        self._replayed: StreamWork | None = None
+        self._replayed: CapturedGraph | None = None
         with self._typed_errors("allocating its buffers and running it once"):
             self.stream = gpu.open_stream()
             self._staging: Float32 = gpu.pinned_empty(depth.shape, np.float32)
@@ -68,7 +68,7 @@ class DeviceEngine:
                 self._on_device = {name: gpu.cupy.empty(host.shape, np.float32) for name, host in self._on_host.items()}
             plan.bind({depth.name: self.input_buffer, **self._on_device})
             self._load(np.ones(self.input_buffer.shape, np.float32))  # background
-            self._inferred: StreamWork | None = StreamWork(self.stream, self._enqueue, "inference")
+            self._inferred: CapturedGraph | None = CapturedGraph(self.stream, self._enqueue, "inference")
 
     def infer(self, depth: Array) -> EngineOutput:
         """See `handmap.engines.engine.Engine`; depth is an array of NumPy or of CuPy, the outputs are NumPy's."""
@@ -81,18 +81,18 @@ class DeviceEngine:
             self._load(depth)
             return self._answer(self._inferred)
 
-    def set_prelude(self, prelude: Prelude) -> None:
+    def set_preprocess(self, preprocess: Preprocess) -> None:
         """Makes `replay` run this before the network, both as one CUDA graph where that can be recorded.
 
         The prelude writes all of `input_buffer`; it is called more than once here. Raises EngineFailed if it cannot even run.
         """
 
         def enqueue() -> None:
-            prelude(self.stream)
+            preprocess(self.stream)
             self._enqueue()
 
         with self._typed_errors("recording what runs before it"):
-            self._replayed = StreamWork(self.stream, enqueue, "prelude_and_inference")
+            self._replayed = CapturedGraph(self.stream, enqueue, "prelude_and_inference")
 
     def replay(self) -> EngineOutput:
         """The output for what the prelude writes into `input_buffer`, or for what lies there where there is no prelude.
@@ -136,7 +136,7 @@ class DeviceEngine:
         for name, array in self._on_device.items():
             self._copy_to_host(array, self._on_host[name], self.stream)
 
-    def _answer(self, work: StreamWork | None) -> EngineOutput:
+    def _answer(self, work: CapturedGraph | None) -> EngineOutput:
         assert work is not None  # None only once it is closed, which `_typed_errors` refuses
         work.launch()
         self.stream.synchronize()
@@ -157,5 +157,5 @@ class DeviceEngine:
             yield
         except (RuntimeError, MemoryError) as error:  # CuPy's errors are kinds of these
             raise EngineFailed(
-                f"hand engine: {doing} failed: {error}{self._plan.said()}; if it stays, check it with: handmap check"
+                f"hand engine: {doing} failed: {error}{self._plan.pop_log()}; if it stays, check it with: handmap check"
             ) from error

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from handmap.bundle.tensors import Tensors
 from handmap.types.arrays import Array, Float32, Int32
-from handmap.types.values import DepthFrame, View
+from handmap.types.values import DepthFrame, HandRoi
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class ViewEngine(Engine, Protocol):
+class CroppingEngine(Engine, Protocol):
     """A hand engine that crops on its own device: a frame and views in, joints out."""
 
-    def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
+    def infer_rois(self, frame: DepthFrame, views: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
         """The output for at most `batch` views, and how many pixels of each place's crop show anything (batch,).
 
         Raises EngineFailed if the library does.
@@ -67,7 +67,7 @@ class PalmEngine(Protocol):
     tensors: Tensors
 
     def infer(self, depth_small: Array) -> Float32:
-        """palms (3, 24, 32) on the host for depth_small (96, 128); see `handmap.tracking.palm_view`.
+        """palms (3, 24, 32) on the host for depth_small (96, 128); see `handmap.tracking.palm_detector`.
 
         Raises EngineFailed if the library does.
         """
@@ -84,7 +84,7 @@ class Engines:
 
     hand: Engine
     palm: PalmEngine | None = None
-    least_score: float = 1.0
+    min_score: float = 1.0
 
     def close(self) -> None:
         """Closes every engine."""

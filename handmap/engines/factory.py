@@ -83,7 +83,7 @@ def _open_palm(bundle: Bundle, config: EngineConfig) -> tuple[PalmEngine, float]
 
     palm = open_onnx_palm_engine(path, config.threads, precision)
     _refuse_other_tensors(bundle, "palm", palm.tensors, 1, precision)
-    return palm, bundle.palm.least_score
+    return palm, bundle.palm.min_score
 
 
 def _refuse_other_tensors(bundle: Bundle, graph: str, found: Tensors, batch: int, precision: str) -> None:

@@ -23,7 +23,7 @@ from handmap.engines.crop_kernel import (
 )
 from handmap.types.arrays import Array, ArrayModule
 from handmap.types.errors import DependencyError, EngineFailed
-from handmap.types.values import CROP_PX, DepthFrame, View
+from handmap.types.values import CROP_PX, DepthFrame, HandRoi
 
 try:
     import cupy
@@ -60,7 +60,7 @@ def open_stream() -> Any:
 
 
 def pinned_empty(shape: int | tuple[int, ...], dtype: Any) -> Array:
-    """An uninitialised page-locked NumPy array; what is copied from and to it does not stop the host."""
+    """An uninitialized page-locked NumPy array; what is copied from and to it does not stop the host."""
     count = int(np.prod(shape))
     memory = cupy.cuda.alloc_pinned_memory(count * np.dtype(dtype).itemsize)
     return np.ndarray(shape, dtype, buffer=memory)
@@ -138,7 +138,7 @@ class FusedCrop:
         self._frame = frame
         self.set_views(())
 
-    def set_views(self, views: Sequence[View]) -> None:
+    def set_views(self, views: Sequence[HandRoi]) -> None:
         """What to crop from the frame, one view a place in the batch.
 
         Raises ValueError for more views than places, or before the first frame.

@@ -29,15 +29,15 @@ from handmap.engines.engine import EngineOutput
 from handmap.engines.gpu import FusedCrop, cuda_errors
 from handmap.engines.mapped_memory import FrameBuffer, open_frame_buffers
 from handmap.engines.tensorrt_engine import load_tensorrt, open_tensorrt_engine
-from handmap.system.board import read_l4t_release
+from handmap.system.jetpack import read_l4t_release
 from handmap.types.arrays import Array, Int32
-from handmap.types.values import DepthFrame, View
+from handmap.types.values import DepthFrame, HandRoi
 
 LOG: Final = logging.getLogger("handmap.gpu")
 
 
 class GpuHandEngine:
-    """A device engine that crops by itself; keeps `handmap.engines.engine.ViewEngine`. One thread at a time uses it."""
+    """A device engine that crops by itself; keeps `handmap.engines.engine.CroppingEngine`. One thread at a time uses it."""
 
     def __init__(self, engine: DeviceEngine, crop: FusedCrop, held: IO[bytes] | None = None) -> None:
         """`crop` writes into the engine's input; `held` keeps the cache from sweeping the engine's file."""
@@ -45,14 +45,14 @@ class GpuHandEngine:
         self._engine, self._crop, self._held = engine, crop, held
         self._frame: DepthFrame | None = None
         self._buffer: FrameBuffer | None = None
-        engine.set_prelude(crop.enqueue)
+        engine.set_preprocess(crop.enqueue)
 
     def infer(self, depth: Array) -> EngineOutput:
         """See `handmap.engines.engine.Engine`."""
         return self._engine.infer(depth)
 
-    def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
-        """See `handmap.engines.engine.ViewEngine`; a frame is handed to the GPU once, however often it is looked into."""
+    def infer_rois(self, frame: DepthFrame, views: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
+        """See `handmap.engines.engine.CroppingEngine`; a frame is handed to the GPU once, however often it is looked into."""
         if frame is not self._frame:
             self._crop.set_frame(self._on_gpu(frame))
             self._frame = frame

@@ -122,23 +122,23 @@ def _open_session(
     return session
 
 
-def run_graph(content: bytes, depth: Float32, outputs: tuple[str, ...], is_optimised: bool = True) -> dict[str, Array]:
+def run_graph(content: bytes, depth: Float32, outputs: tuple[str, ...], is_optimized: bool = True) -> dict[str, Array]:
     """The named outputs of a graph for depth (N, 1, 128, 128), any N, by one thread; for looking at graphs, not for the daemon.
 
     Raises ModelError if the library refuses the graph, EngineFailed if it cannot run it.
     """
-    parts = list(run_batches(content, depth, outputs, is_optimised))
+    parts = list(run_batches(content, depth, outputs, is_optimized))
     return {name: np.concatenate([part[name] for part in parts]) for name in outputs}
 
 
 def run_batches(
-    content: bytes, depth: Float32, outputs: tuple[str, ...], is_optimised: bool = True, input_name: str = INPUT
+    content: bytes, depth: Float32, outputs: tuple[str, ...], is_optimized: bool = True, input_name: str = INPUT
 ) -> Iterator[dict[str, Array]]:
     """What `run_graph` gives, a few samples at a time: all tensors inside a network do not fit into memory."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    if not is_optimised:
+    if not is_optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -21,18 +21,18 @@ DTYPES: Final = {"FLOAT": "float32", "HALF": "float16"}
 
 
 class TensorrtPlan:
-    """A deserialised plan and its execution context for one batch; keeps `handmap.engines.device_engine.DevicePlan`."""
+    """A deserialized plan and its execution context for one batch; keeps `handmap.engines.device_engine.DevicePlan`."""
 
     def __init__(self, trt: ModuleType, engine_file: Path, batch: int) -> None:
         """Raises EngineFailed if TensorRT refuses the file, ModelError if its tensors are not the contract's."""
         self._log = tensorrt_log(trt)
         self._log.take_lines()  # of whoever used the library before
         # Each lives as long as the next needs it: runtime, plan, context.
-        self._runtime, self._plan = deserialise(trt, engine_file)
+        self._runtime, self._plan = deserialize(trt, engine_file)
         self._context = self._plan.create_execution_context()
         if self._context is None:
             raise EngineFailed(
-                f"engine {str(engine_file)!r}: TensorRT made no execution context{self.said()}; free memory of the GPU"
+                f"engine {str(engine_file)!r}: TensorRT made no execution context{self.pop_log()}; free memory of the GPU"
             )
         self._fix_batch(trt, engine_file, batch)
         self._tensors = self._read_tensors(trt)
@@ -48,7 +48,7 @@ class TensorrtPlan:
         for name, buffer in buffers.items():
             if not self._context.set_tensor_address(name, buffer.data.ptr):
                 raise EngineFailed(
-                    f"hand engine: TensorRT refused the buffer of tensor {name!r}{self.said()}; "
+                    f"hand engine: TensorRT refused the buffer of tensor {name!r}{self.pop_log()}; "
                     "rebuild with: handmap build-engine"
                 )
 
@@ -56,10 +56,10 @@ class TensorrtPlan:
         """See `DevicePlan`."""
         if not self._context.execute_async_v3(stream.ptr):
             raise EngineFailed(
-                f"hand engine: TensorRT enqueued no inference{self.said()}; rebuild with: handmap build-engine"
+                f"hand engine: TensorRT enqueued no inference{self.pop_log()}; rebuild with: handmap build-engine"
             )
 
-    def said(self) -> str:
+    def pop_log(self) -> str:
         """See `DevicePlan`."""
         return _said(self._log.take_lines())
 
@@ -70,7 +70,7 @@ class TensorrtPlan:
             shape = tuple(self._plan.get_tensor_shape(name))
             if is_input and -1 in shape and not self._context.set_input_shape(name, (batch, *shape[1:])):
                 raise ModelError(
-                    f"engine {str(engine_file)!r}: it does not take batch {batch}{self.said()}; "
+                    f"engine {str(engine_file)!r}: it does not take batch {batch}{self.pop_log()}; "
                     f"build one with: handmap build-engine --batch {batch}"
                 )
 
@@ -116,7 +116,7 @@ def load_tensorrt() -> ModuleType:
     return module
 
 
-def deserialise(trt: ModuleType, engine_file: Path) -> tuple[Any, Any]:
+def deserialize(trt: ModuleType, engine_file: Path) -> tuple[Any, Any]:
     """TensorRT's runtime, and the plan that it reads from a file. Ask for the driver first.
 
     Raises EngineFailed, with TensorRT's own lines, if there is neither.

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final, Protocol
 
 KEPT_SEVERITIES: Final = ("INTERNAL_ERROR", "ERROR", "WARNING")
-MOST_LINES: Final = 200
+MAX_LINES: Final = 200
 
 
 class TensorrtLog(Protocol):
@@ -27,7 +27,7 @@ def tensorrt_log(trt: ModuleType) -> TensorrtLog:
     class Log(trt.ILogger):  # type: ignore[name-defined,misc]  # the base comes with the module
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self._lines: deque[str] = deque(maxlen=MOST_LINES)
+            self._lines: deque[str] = deque(maxlen=MAX_LINES)
 
         def log(self, severity: Any, message: str) -> None:
             if severity.name in KEPT_SEVERITIES:

@@ -11,7 +11,7 @@ from handmap.types.errors import RecordingError
 
 
 def read_depth_png(path: Path) -> Uint16:
-    """The (height, width) uint16 values of a greyscale PNG with 16 bits a pixel.
+    """The (height, width) uint16 values of a grayscale PNG with 16 bits a pixel.
 
     Raises RecordingError if the file is not one.
     """
@@ -26,13 +26,13 @@ def decode_depth_png(content: bytes, name: str) -> Uint16:
     with _open(content, name) as image:
         if image.mode not in ("I;16", "I;16B", "I"):
             raise RecordingError(
-                f"depth image {name!r}: found pixels of kind {image.mode!r}, wanted 16-bit greyscale; "
-                "for the NYU colour coding set encoding: nyu"
+                f"depth image {name!r}: found pixels of kind {image.mode!r}, wanted 16-bit grayscale; "
+                "for the NYU color coding set encoding: nyu"
             )
         return _values(image, name).astype(np.uint16)
 
 
-def read_colour_png(path: Path) -> Uint8:
+def read_color_png(path: Path) -> Uint8:
     """The (height, width, 3) uint8 values of an RGB picture.
 
     Raises RecordingError if the file is not one.
@@ -47,19 +47,19 @@ def read_colour_png(path: Path) -> Uint8:
 
 
 def write_picture(path: Path, pixels: Uint8) -> None:
-    """Writes (height, width) grey or (height, width, 3) RGB uint8 pixels in the format of the file's ending."""
+    """Writes (height, width) gray or (height, width, 3) RGB uint8 pixels in the format of the file's ending."""
     Image.fromarray(pixels).save(path)
 
 
 def encode_png(pixels: Uint8) -> bytes:
-    """The bytes of a PNG of (height, width) grey or (height, width, 3) RGB uint8 pixels."""
+    """The bytes of a PNG of (height, width) gray or (height, width, 3) RGB uint8 pixels."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
 def write_depth_png(path: Path, depth: Uint16) -> None:
-    """Writes (height, width) uint16 depth as a 16-bit greyscale PNG."""
+    """Writes (height, width) uint16 depth as a 16-bit grayscale PNG."""
     Image.fromarray(depth).save(path, format="PNG")
 
 

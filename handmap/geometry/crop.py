@@ -12,13 +12,13 @@ import numpy as np
 
 from handmap.types.arrays import Array, ArrayModule
 from handmap.types.intrinsics import Intrinsics
-from handmap.types.values import CROP_PX, DepthFrame, HandCrop, View
+from handmap.types.values import CROP_PX, DepthFrame, HandCrop, HandRoi
 
 EMPTY = np.uint32(0xFFFFFFFF)  # deeper than any raw depth, so that minimum and maximum need no mask
 
 
 @dataclass(frozen=True)
-class Printing:
+class CropProjection:
     """How the points of one cube are printed: where in the image they can be, and the factors that place them.
 
     The CUDA kernel (kernels/crop.cu) is given the same values, so that host and GPU cannot differ in them. Factors are float32.
@@ -45,22 +45,22 @@ class Printing:
 
 
 def crop_hand(
-    xp: ArrayModule, frame: DepthFrame, centre_mm: Array, cube_mm: float, is_mirrored: bool = False
+    xp: ArrayModule, frame: DepthFrame, center_mm: Array, cube_mm: float, is_mirrored: bool = False
 ) -> HandCrop:
-    """The crop of the cube with full side cube_mm about centre_mm (3,), camera frame, mm; empty where no point falls."""
-    centre = np.asarray(centre_mm, np.float32)
-    raw = orthographic_raw(xp, frame, centre, cube_mm, CROP_PX)
+    """The crop of the cube with full side cube_mm about center_mm (3,), camera frame, mm; empty where no point falls."""
+    center = np.asarray(center_mm, np.float32)
+    raw = orthographic_raw(xp, frame, center, cube_mm, CROP_PX)
     if is_mirrored:
         raw = raw[:, ::-1]
     half = np.float32(cube_mm / 2)
     z = raw.astype(xp.float32) * np.float32(frame.depth_unit_mm)
-    depth = xp.where(raw == EMPTY, np.float32(1), (z - centre[2]) / half)
-    return HandCrop(depth.astype(xp.float32), View(centre, cube_mm, is_mirrored))
+    depth = xp.where(raw == EMPTY, np.float32(1), (z - center[2]) / half)
+    return HandCrop(depth.astype(xp.float32), HandRoi(center, cube_mm, is_mirrored))
 
 
-def orthographic_raw(xp: ArrayModule, frame: DepthFrame, centre_mm: Array, cube_mm: float, size_px: int) -> Array:
+def orthographic_raw(xp: ArrayModule, frame: DepthFrame, center_mm: Array, cube_mm: float, size_px: int) -> Array:
     """Raw depth (size_px, size_px) uint32 of the nearest point in each cell of the cube, EMPTY where there is none."""
-    how = printing(frame, centre_mm, cube_mm, size_px)
+    how = crop_projection(frame, center_mm, cube_mm, size_px)
     zbuffer = xp.full(size_px * size_px, EMPTY, dtype=xp.uint32)
     if how.is_empty:
         return zbuffer.reshape(size_px, size_px)
@@ -73,21 +73,21 @@ def orthographic_raw(xp: ArrayModule, frame: DepthFrame, centre_mm: Array, cube_
     z = raw.astype(xp.float32) * how.unit_mm
     x = (u.astype(xp.float32) + how.u_offset) * how.inverse_fx * z
     y = (v.astype(xp.float32) + how.v_offset) * how.inverse_fy * z
-    column = xp.floor((x - centre_mm[0]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
-    row = xp.floor((y - centre_mm[1]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
+    column = xp.floor((x - center_mm[0]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
+    row = xp.floor((y - center_mm[1]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
     # As unsigned numbers, what is below 0 is beyond size_px.
     is_kept = (column.view(xp.uint32) < size_px) & (row.view(xp.uint32) < size_px)
     cell = row * np.int32(size_px) + column
     xp.minimum.at(zbuffer, cell[is_kept], raw[is_kept].astype(xp.uint32))
-    return close_holes(xp, zbuffer.reshape(size_px, size_px))
+    return fill_holes(xp, zbuffer.reshape(size_px, size_px))
 
 
-def printing(frame: DepthFrame, centre_mm: Array, cube_mm: float, size_px: int) -> Printing:
-    """How the cube with full side cube_mm about centre_mm (3,) is printed on size_px x size_px cells."""
-    lens = frame.intrinsics
-    near, far = _raw_range(frame, float(centre_mm[2]), cube_mm / 2)
-    top, bottom, left, right = _window(frame, centre_mm, cube_mm / 2, near)
-    return Printing(
+def crop_projection(frame: DepthFrame, center_mm: Array, cube_mm: float, size_px: int) -> CropProjection:
+    """How the cube with full side cube_mm about center_mm (3,) is printed on size_px x size_px cells."""
+    intrinsics = frame.intrinsics
+    near, far = _raw_range(frame, float(center_mm[2]), cube_mm / 2)
+    top, bottom, left, right = _window(frame, center_mm, cube_mm / 2, near)
+    return CropProjection(
         near=near,
         far=far,
         top=top,
@@ -95,16 +95,16 @@ def printing(frame: DepthFrame, centre_mm: Array, cube_mm: float, size_px: int) 
         left=left,
         right=right,
         unit_mm=np.float32(frame.depth_unit_mm),
-        u_offset=np.float32(left - lens.cx_px),
-        v_offset=np.float32(top - lens.cy_px),
-        inverse_fx=np.float32(1 / lens.fx_px),
-        inverse_fy=np.float32(1 / lens.fy_px),
+        u_offset=np.float32(left - intrinsics.cx_px),
+        v_offset=np.float32(top - intrinsics.cy_px),
+        inverse_fx=np.float32(1 / intrinsics.fx_px),
+        inverse_fy=np.float32(1 / intrinsics.fy_px),
         cells_per_mm=np.float32(size_px / cube_mm),
         half_cells=np.float32(size_px / 2),
     )
 
 
-def close_holes(xp: ArrayModule, raw: Array) -> Array:
+def fill_holes(xp: ArrayModule, raw: Array) -> Array:
     """raw (H, W) uint32 with each empty pixel between two filled ones set to the farther; along rows, then along columns.
 
     A sensor of 320x240 leaves such gaps beyond 0.45 m, one of 640x480 beyond 0.9 m.
@@ -118,17 +118,17 @@ def close_holes(xp: ArrayModule, raw: Array) -> Array:
     return closed
 
 
-def normalise_points(xp: ArrayModule, xyz_camera_mm: Array, view: View) -> Array:
-    """Points (..., 3) in half cube sides about the view's centre, x negated where it is mirrored."""
-    return (xyz_camera_mm - xp.asarray(view.centre_mm)) * _half_cube_sides(xp, view, inverse=True)
+def normalize_points(xp: ArrayModule, xyz_camera_mm: Array, view: HandRoi) -> Array:
+    """Points (..., 3) in half cube sides about the view's center, x negated where it is mirrored."""
+    return (xyz_camera_mm - xp.asarray(view.center_mm)) * _half_cube_sides(xp, view, inverse=True)
 
 
-def denormalise_points(xp: ArrayModule, xyz: Array, view: View) -> Array:
-    """Points (..., 3) in the camera frame, mm; the inverse of `normalise_points` to within float32 rounding."""
-    return xyz * _half_cube_sides(xp, view, inverse=False) + xp.asarray(view.centre_mm)
+def denormalize_points(xp: ArrayModule, xyz: Array, view: HandRoi) -> Array:
+    """Points (..., 3) in the camera frame, mm; the inverse of `normalize_points` to within float32 rounding."""
+    return xyz * _half_cube_sides(xp, view, inverse=False) + xp.asarray(view.center_mm)
 
 
-def _half_cube_sides(xp: ArrayModule, view: View, inverse: bool) -> Array:
+def _half_cube_sides(xp: ArrayModule, view: HandRoi, inverse: bool) -> Array:
     half = 2 / view.cube_mm if inverse else view.cube_mm / 2
     return xp.asarray([-half if view.is_mirrored else half, half, half], dtype=xp.float32)
 
@@ -140,20 +140,24 @@ def _raw_range(frame: DepthFrame, z_mm: float, half_mm: float) -> tuple[int, int
     return max(near, 1), min(far, 65535)
 
 
-def _window(frame: DepthFrame, centre_mm: Array, half_mm: float, near: int) -> tuple[int, int, int, int]:
+def _window(frame: DepthFrame, center_mm: Array, half_mm: float, near: int) -> tuple[int, int, int, int]:
     """Rows [top, bottom) and columns [left, right) of the image that the cube can project to."""
-    lens: Intrinsics = frame.intrinsics
-    x, y, z = (float(value) for value in centre_mm)
+    intrinsics: Intrinsics = frame.intrinsics
+    x, y, z = (float(value) for value in center_mm)
     near_mm = near * frame.depth_unit_mm
     far_mm = max(z + half_mm, near_mm)
     columns = [
-        edge / depth * lens.fx_px + lens.cx_px for edge in (x - half_mm, x + half_mm) for depth in (near_mm, far_mm)
+        edge / depth * intrinsics.fx_px + intrinsics.cx_px
+        for edge in (x - half_mm, x + half_mm)
+        for depth in (near_mm, far_mm)
     ]
     rows = [
-        edge / depth * lens.fy_px + lens.cy_px for edge in (y - half_mm, y + half_mm) for depth in (near_mm, far_mm)
+        edge / depth * intrinsics.fy_px + intrinsics.cy_px
+        for edge in (y - half_mm, y + half_mm)
+        for depth in (near_mm, far_mm)
     ]
-    left, right = _clipped(min(columns), max(columns), lens.width_px)
-    top, bottom = _clipped(min(rows), max(rows), lens.height_px)
+    left, right = _clipped(min(columns), max(columns), intrinsics.width_px)
+    top, bottom = _clipped(min(rows), max(rows), intrinsics.height_px)
     return top, bottom, left, right
 
 

@@ -6,7 +6,7 @@ from handmap.types.arrays import Array, ArrayModule
 def without_specks(xp: ArrayModule, depth: Array) -> Array:
     """Depth (H, W), nearer is smaller, with what is one pixel wide and nearer than both sides of it put back to the nearer of them.
 
-    A grey-scale closing by three pixels along the rows, then along the columns (Serra, Image Analysis and Mathematical Morphology,
+    A gray-scale closing by three pixels along the rows, then along the columns (Serra, Image Analysis and Mathematical Morphology,
     1982, for the opening and closing of functions): a finger spans more pixels than that at any distance a hand is looked for in.
     The border is left as it is.
     """

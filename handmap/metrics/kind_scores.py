@@ -7,23 +7,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handmap.engines.engine import Engines
+from handmap.metrics.pose_error import found_errors_mm, joint_errors_mm, present
 from handmap.metrics.reliability import auroc, reliability
-from handmap.metrics.scores import found_errors_mm, joint_errors_mm, present
-from handmap.recording.datasets import KindFrame, LabelledFrame
+from handmap.recording.datasets import KindFrame, LabeledFrame
 from handmap.system.timing import StageClock
-from handmap.tracking.look import look
-from handmap.tracking.search import map_palms, search
-from handmap.tracking.track import cube_centre
+from handmap.tracking.detector import detect_hands, run_palm_detector
+from handmap.tracking.pose_estimate import estimate_poses
+from handmap.tracking.track import cube_center
 from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Bool, Float64
-from handmap.types.values import DepthFrame, Handedness, HandPose, View
+from handmap.types.values import DepthFrame, Handedness, HandPose, HandRoi
 
 
 @dataclass(frozen=True)
 class HandResult:
     """One frame with a hand: errors and expected errors (J,) in mm of what was published, the error with the cube put by the label.
 
-    is_side_right is None where no true hand was found; confidence is that of the look into the label's cube.
+    is_handedness_right is None where no true hand was found; confidence is that of the look into the label's cube.
     """
 
     kind: str
@@ -33,7 +33,7 @@ class HandResult:
     is_visible: Bool
     is_found: bool
     is_right: bool
-    is_side_right: bool | None
+    is_handedness_right: bool | None
     confidence: float
 
 
@@ -46,12 +46,12 @@ class EmptyResult:
     confidence: float
 
 
-Result = HandResult | EmptyResult
+KindResult = HandResult | EmptyResult
 
 
 def score_frames(
     frames: Iterable[KindFrame], engines: Engines, settings: TrackerSettings, presentations: int
-) -> Iterator[Result]:
+) -> Iterator[KindResult]:
     """The result of each frame alone; nothing is taken from its label."""
     for shown in frames:
         poses = present(shown.frame, engines, settings, presentations)
@@ -62,7 +62,7 @@ def score_frames(
             yield EmptyResult(shown.kind, published, _likeliest(shown.frame, engines, settings))
 
 
-def kind_summary(results: list[Result]) -> dict[str, object]:
+def kind_summary(results: list[KindResult]) -> dict[str, object]:
     """The figures of `handmap evaluate --json` for a set that is scored by kind."""
     kinds = list(dict.fromkeys(result.kind for result in results))
     hands = [result for result in results if isinstance(result, HandResult)]
@@ -87,35 +87,35 @@ def _score_hand(shown: KindFrame, poses: list[HandPose], engines: Engines, setti
     pairs = list(itertools.product(poses, shown.hands))
     pose, truth = min(pairs, key=_apart_mm) if pairs else (None, own)
     error_mm, is_found = found_errors_mm(pose.xyz_camera_mm if pose else None, truth.xyz_camera_mm)
-    is_side_right = pose.handedness is truth.handedness if pose is not None and is_found else None
+    is_handedness_right = pose.handedness is truth.handedness if pose is not None and is_found else None
     expected = pose.expected_error_mm if pose else np.zeros(len(error_mm))
     oracle_mm, confidence = _look_at(own, engines, settings)
     return HandResult(
         shown.kind, error_mm, oracle_mm, np.asarray(expected, np.float64), truth.is_visible, is_found,
-        truth.handedness is Handedness.RIGHT, is_side_right, confidence,
+        truth.handedness is Handedness.RIGHT, is_handedness_right, confidence,
     )  # fmt: skip
 
 
-def _apart_mm(pair: tuple[HandPose, LabelledFrame]) -> float:
+def _apart_mm(pair: tuple[HandPose, LabeledFrame]) -> float:
     pose, truth = pair
     return float(joint_errors_mm(pose.xyz_camera_mm, truth.xyz_camera_mm).mean())
 
 
-def _look_at(truth: LabelledFrame, engines: Engines, settings: TrackerSettings) -> tuple[Float64, float]:
+def _look_at(truth: LabeledFrame, engines: Engines, settings: TrackerSettings) -> tuple[Float64, float]:
     """Error (J,) in mm and confidence of a look into the cube that the label puts, mirrored as it says."""
-    view = View(cube_centre(truth.xyz_camera_mm), settings.cube_mm, truth.handedness is Handedness.LEFT)
-    (seen,) = look(truth.frame, [view], engines.hand, settings, StageClock())
+    view = HandRoi(cube_center(truth.xyz_camera_mm), settings.cube_mm, truth.handedness is Handedness.LEFT)
+    (seen,) = estimate_poses(truth.frame, [view], engines.hand, settings, StageClock())
     return joint_errors_mm(seen.xyz_camera_mm, truth.xyz_camera_mm), seen.confidence
 
 
 def _likeliest(frame: DepthFrame, engines: Engines, settings: TrackerSettings) -> float:
     """Confidence of the best place that palms and geometry propose, whatever it takes to be published; 0 where there is none."""
-    asked, clock = replace(settings, expects_hand=True, min_confidence=0.0), StageClock()
-    found = search(frame, [], map_palms(frame, engines, asked), engines, asked, clock)
+    asked, clock = replace(settings, assume_hand_present=True, min_confidence=0.0), StageClock()
+    found = detect_hands(frame, [], run_palm_detector(frame, engines, asked), engines, asked, clock)
     return max((seen.confidence for seen in found), default=0.0)
 
 
-def _figures(results: list[Result]) -> dict[str, object]:
+def _figures(results: list[KindResult]) -> dict[str, object]:
     """Of one kind."""
     hands = [result for result in results if isinstance(result, HandResult)]
     if hands:
@@ -133,14 +133,16 @@ def _hand_figures(hands: list[HandResult]) -> dict[str, object]:
         "mean_mm": float(error.mean()),
         "visible_mean_mm": float(error[is_visible].mean()) if is_visible.any() else None,
         "oracle_mean_mm": float(np.mean([hand.oracle_error_mm for hand in hands])),
-        "side_right": _side_share(hands, is_right=True),
-        "side_left": _side_share(hands, is_right=False),
+        "side_right": _handedness_share(hands, is_right=True),
+        "side_left": _handedness_share(hands, is_right=False),
     }
 
 
-def _side_share(hands: list[HandResult], is_right: bool) -> float | None:
+def _handedness_share(hands: list[HandResult], is_right: bool) -> float | None:
     """How many of the found hands of one side are told to be of it."""
-    told = [hand.is_side_right for hand in hands if hand.is_right is is_right and hand.is_side_right is not None]
+    told = [
+        hand.is_handedness_right for hand in hands if hand.is_right is is_right and hand.is_handedness_right is not None
+    ]
     return float(np.mean(told)) if told else None
 
 

@@ -47,8 +47,8 @@ _U32: Final = 0xFFFF_FFFF
 
 @dataclass(frozen=True, eq=False)
 class PacketHand:
-    """One hand on the wire: joints (21, 3) float32 in metres and the error (21,) float32 that each is expected to
-    have, in metres.
+    """One hand on the wire: joints (21, 3) float32 in meters and the error (21,) float32 that each is expected to
+    have, in meters.
     """
 
     xyz_m: Float32
@@ -85,7 +85,7 @@ class Packet:
 
 
 def hand_from_pose(pose: HandPose) -> PacketHand:
-    """The hand of the wire, in metres, that stands for a pose of the tracker, in mm."""
+    """The hand of the wire, in meters, that stands for a pose of the tracker, in mm."""
     flags = HandFlags.VALID if pose.is_valid else HandFlags.NONE
     if pose.is_tracked:
         flags |= HandFlags.TRACKED

@@ -1,1 +1,1 @@
-"""Recordings and data sets: ROS 2 bags, folders of PNGs, and labelled data sets by name."""
+"""Recordings and data sets: ROS 2 bags, folders of PNGs, and labeled data sets by name."""

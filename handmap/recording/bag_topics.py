@@ -19,7 +19,7 @@ from handmap.recording.ros_messages import (
 from handmap.types.errors import RecordingError
 from handmap.types.intrinsics import Intrinsics
 
-_SDK_UNIT_SUFFIXES: Final = ("option/Depth Units/value", "option/Depth_Units/value")  # librealsense, metres a unit
+_SDK_UNIT_SUFFIXES: Final = ("option/Depth Units/value", "option/Depth_Units/value")  # librealsense, meters a unit
 
 
 def choose_depth(reader: AnyReader, path: Path, topic: str | None) -> Connection:
@@ -46,8 +46,8 @@ def choose_depth(reader: AnyReader, path: Path, topic: str | None) -> Connection
         else "no topic with depth images"
     )
     asked = "one depth topic" if topic is None else f"depth on {topic!r}"
-    mend = "name the topic to use" if depths or topic else "record the depth topic, or name another recording"
-    raise RecordingError(f"recording {str(path)!r}: found {what}, wanted {asked}; {mend}")
+    fix = "name the topic to use" if depths or topic else "record the depth topic, or name another recording"
+    raise RecordingError(f"recording {str(path)!r}: found {what}, wanted {asked}; {fix}")
 
 
 def find_intrinsics(reader: AnyReader, path: Path, depth_topic: str) -> Intrinsics:
@@ -70,12 +70,12 @@ def find_intrinsics(reader: AnyReader, path: Path, depth_topic: str) -> Intrinsi
 
 
 def find_unit(reader: AnyReader, depth: Connection) -> float:
-    """Millimetres a depth unit: ours or the SDK's where written, else what the encoding means."""
+    """Millimeters a depth unit: ours or the SDK's where written, else what the encoding means."""
     for found in reader.connections:
         if found.topic == UNIT_TOPIC and found.msgcount:
             return float(_first_message(reader, found).data)
         if found.topic.endswith(_SDK_UNIT_SUFFIXES) and found.msgcount:
-            return round(float(_first_message(reader, found).data) * 1000, 6)  # a float32 of metres
+            return round(float(_first_message(reader, found).data) * 1000, 6)  # a float32 of meters
     message = _first_message(reader, depth)
     return FOREIGN_FLOAT_UNIT_MM if getattr(message, "encoding", "") == "32FC1" else 1.0
 

@@ -1,4 +1,4 @@
-"""Labelled data sets by name: `synthetic:val`, `nyu:/path`. A part registers an opener in the entry-point group `handmap.datasets`."""
+"""Labeled data sets by name: `synthetic:val`, `nyu:/path`. A part registers an opener in the entry-point group `handmap.datasets`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ GROUP = "handmap.datasets"
 
 
 @dataclass(frozen=True)
-class LabelledFrame:
+class LabeledFrame:
     """A depth frame and the true joints (J, 3) of one hand in the camera frame, mm; is_visible (J,) marks joints the camera sees."""
 
     frame: DepthFrame
@@ -28,11 +28,11 @@ class KindFrame:
 
     kind: str
     frame: DepthFrame
-    hands: tuple[LabelledFrame, ...]
+    hands: tuple[LabeledFrame, ...]
 
 
 class Dataset(Protocol):
-    """A named sequence of labelled frames, in an order that never changes."""
+    """A named sequence of labeled frames, in an order that never changes."""
 
     @property
     def name(self) -> str: ...
@@ -40,7 +40,7 @@ class Dataset(Protocol):
     def joint_names(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[LabelledFrame]: ...
+    def __iter__(self) -> Iterator[LabeledFrame]: ...
 
 
 @runtime_checkable
@@ -52,8 +52,8 @@ class KindDataset(Protocol):
     @property
     def joint_names(self) -> tuple[str, ...]: ...
 
-    def kind_frames(self, most: int | None = None) -> Iterator[KindFrame]:
-        """All frames, or the first `most`, in an order that never changes; kinds take turns."""
+    def kind_frames(self, max_frames: int | None = None) -> Iterator[KindFrame]:
+        """All frames, or the first `max_count`, in an order that never changes; kinds take turns."""
         ...
 
     def count_frames(self) -> int:

@@ -9,8 +9,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 import numpy as np
 
-from handmap.files.images import read_colour_png, read_depth_png
-from handmap.recording.datasets import LabelledFrame
+from handmap.files.images import read_color_png, read_depth_png
+from handmap.recording.datasets import LabeledFrame
 from handmap.system.config import read_config
 from handmap.types.arrays import Uint16
 from handmap.types.errors import ConfigError, RecordingError
@@ -20,7 +20,7 @@ from handmap.types.values import DepthFrame, TimestampSource
 INTRINSICS_FILE: Final = "intrinsics.yaml"
 # Bounds that no camera comes near keep out infinity and NaN, which YAML can write.
 Focal = Annotated[float, msgspec.Meta(gt=0, le=100_000)]
-Centre = Annotated[float, msgspec.Meta(ge=-100_000, le=100_000)]
+Center = Annotated[float, msgspec.Meta(ge=-100_000, le=100_000)]
 Unit = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 Rate = Annotated[float, msgspec.Meta(ge=0.001, le=10_000)]
 
@@ -30,8 +30,8 @@ class PngFolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     fx_px: Focal  # focal length across
     fy_px: Focal  # and down
-    cx_px: Centre  # optical centre, from the left
-    cy_px: Centre  # and from the top
+    cx_px: Center  # optical center, from the left
+    cy_px: Center  # and from the top
     depth_unit_mm: Unit = 1.0  # of one step of the raw values
     fps: Rate = 30.0  # frames a second
     encoding: Literal["depth16", "nyu"] = "depth16"  # nyu: mm = 256 * green + blue
@@ -75,7 +75,7 @@ class PngFolder:
         while True:
             yield from self
 
-    def labelled(self) -> Iterator[LabelledFrame]:
+    def labeled(self) -> Iterator[LabeledFrame]:
         """Raises RecordingError: PNGs carry no labels."""
         raise RecordingError(
             f"recording {str(self.path)!r}: a folder of PNGs has no joint labels; use a recording that `handmap "
@@ -85,8 +85,8 @@ class PngFolder:
     def _read(self, file: Path) -> Uint16:
         if self._config.encoding == "depth16":
             return read_depth_png(file)
-        colour = read_colour_png(file).astype(np.uint16)  # (H, W, 3)
-        return colour[..., 1] * np.uint16(256) + colour[..., 2]
+        color = read_color_png(file).astype(np.uint16)  # (H, W, 3)
+        return color[..., 1] * np.uint16(256) + color[..., 2]
 
 
 def _read_beside(path: Path) -> PngFolderConfig:

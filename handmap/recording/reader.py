@@ -12,7 +12,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from handmap.recording.bag_topics import choose_depth, find_intrinsics, find_unit
-from handmap.recording.datasets import LabelledFrame
+from handmap.recording.datasets import LabeledFrame
 from handmap.recording.png_folder import PngFolder, PngFolderConfig
 from handmap.recording.ros_messages import JOINTS_TOPIC, depth_from_message, unpack_joints
 from handmap.types.errors import RecordingError
@@ -37,7 +37,7 @@ class Recording(Protocol):
         """The frames over and over, numbered from 0 each time; a new round takes no longer to begin than its frame."""
         ...
 
-    def labelled(self) -> Iterator[LabelledFrame]:
+    def labeled(self) -> Iterator[LabeledFrame]:
         """The frames that have labels, with them."""
         ...
 
@@ -113,7 +113,7 @@ class Bag:
                 "copy or record it again"
             )
 
-    def labelled(self) -> Iterator[LabelledFrame]:
+    def labeled(self) -> Iterator[LabeledFrame]:
         """The frames that have labels, with them.
 
         Raises RecordingError if the bag has no labels of ours.
@@ -135,7 +135,7 @@ class Bag:
                     frames[stamp_ns] = self._frame(message, msgtype, number, log_ns)
                     number += 1
                 if stamp_ns in frames and stamp_ns in labels:
-                    yield LabelledFrame(frames[stamp_ns], *labels[stamp_ns])
+                    yield LabeledFrame(frames[stamp_ns], *labels[stamp_ns])
                     frames.clear()  # frames without a label are passed over; labels come with their frame
                     labels.clear()
 

@@ -28,16 +28,16 @@ UNIT_TOPIC: Final = "/handmap/depth_unit_mm"
 JOINTS_TOPIC: Final = "/handmap/joints"
 FRAME_ID: Final = "camera_depth_optical_frame"
 
-# Metres in 32FC1 bags of others that name no unit: a quarter of a millimetre spans 16.4 m in 16 bits and is finer
+# Meters in 32FC1 bags of others that name no unit: a quarter of a millimeter spans 16.4 m in 16 bits and is finer
 # than any sensor.
 FOREIGN_FLOAT_UNIT_MM: Final = 0.25
-# A joint on the wire of a bag: metres as RViz and Foxglove expect, then whether the camera sees it and whose hand it
+# A joint on the wire of a bag: meters as RViz and Foxglove expect, then whether the camera sees it and whose hand it
 # is.
 _JOINT: Final = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("visible", "u1"), ("handedness", "u1")])
 JOINT_STEP_BYTES: Final = _JOINT.itemsize
 # sensor_msgs/PointField: name, offset, datatype (7 float32, 2 uint8).
 JOINT_FIELDS: Final = (("x", 0, 7), ("y", 4, 7), ("z", 8, 7), ("visible", 12, 2), ("handedness", 13, 2))
-# image_transport puts an enum and two float32 quantisation parameters before the picture.
+# image_transport puts an enum and two float32 quantization parameters before the picture.
 _COMPRESSED_DEPTH_HEADER_BYTES: Final = 12
 
 
@@ -78,8 +78,8 @@ def depth_from_message(message: Any, msgtype: str, unit_mm: float, topic: str) -
     return values.astype(np.uint16)
 
 
-def metres_from_depth(depth: Uint16, unit_mm: float) -> Float32:
-    """Depth as float32 metres; `depth_from_message` turns it back without loss."""
+def meters_from_depth(depth: Uint16, unit_mm: float) -> Float32:
+    """Depth as float32 meters; `depth_from_message` turns it back without loss."""
     return (depth * (unit_mm / 1000)).astype(np.float32)
 
 
@@ -94,7 +94,7 @@ def intrinsics_from_message(message: Any) -> Intrinsics:
 
 
 def pack_joints(xyz_camera_mm: Float32, is_visible: Bool, handedness: Handedness) -> Uint8:
-    """The bytes of a point cloud, one point a joint, in metres."""
+    """The bytes of a point cloud, one point a joint, in meters."""
     points = np.zeros(len(xyz_camera_mm), _JOINT)
     for axis, name in enumerate("xyz"):
         points[name] = xyz_camera_mm[:, axis] / 1000
@@ -138,9 +138,9 @@ def _decompress(message: Any, topic: str) -> Uint16:
     return decode_depth_png(content[start:], topic)
 
 
-def _to_units(metres: Float32, unit_mm: float) -> Uint16:
-    """Whole units of depth in metres; not measured (NaN, infinite) and beyond 16 bits become 0, which means not
+def _to_units(meters: Float32, unit_mm: float) -> Uint16:
+    """Whole units of depth in meters; not measured (NaN, infinite) and beyond 16 bits become 0, which means not
     measured.
     """
-    units = np.rint(np.nan_to_num(metres.astype(np.float64), nan=0, posinf=0, neginf=0) * (1000 / unit_mm))
+    units = np.rint(np.nan_to_num(meters.astype(np.float64), nan=0, posinf=0, neginf=0) * (1000 / unit_mm))
     return np.where((units > 0) & (units <= 65535), units, 0).astype(np.uint16)

@@ -1,6 +1,6 @@
 """Writes a recording: a ROS 2 bag (MCAP, zstd) that any ROS 2 tool opens; whole or absent. reader.py reads it back.
 
-Lossless: 16UC1 where a unit is 1 mm, else 32FC1 metres with the unit on a topic of ours. Labels are a point cloud, so
+Lossless: 16UC1 where a unit is 1 mm, else 32FC1 meters with the unit on a topic of ours. Labels are a point cloud, so
 that any ROS 2 tool shows them.
 """
 
@@ -16,7 +16,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 
 from handmap.files.atomic import new_folder
-from handmap.recording.datasets import LabelledFrame
+from handmap.recording.datasets import LabeledFrame
 from handmap.recording.ros_messages import (
     CAMERA_INFO,
     DEPTH_TOPIC,
@@ -29,7 +29,7 @@ from handmap.recording.ros_messages import (
     JOINTS_TOPIC,
     POINT_CLOUD,
     UNIT_TOPIC,
-    metres_from_depth,
+    meters_from_depth,
     pack_joints,
 )
 from handmap.types.errors import RecordingError
@@ -84,7 +84,7 @@ class RecordingWriter:
         if self._unit_mm == 1.0:
             encoding, values = "16UC1", frame.depth.astype("<u2")
         else:
-            encoding, values = "32FC1", metres_from_depth(frame.depth, self._unit_mm).astype("<f4")
+            encoding, values = "32FC1", meters_from_depth(frame.depth, self._unit_mm).astype("<f4")
             self._put(UNIT_TOPIC, FLOAT64, stamp_ns, data=self._unit_mm)
         pixels = np.ascontiguousarray(values).view(np.uint8).reshape(-1)
         self._put(INFO_TOPIC, CAMERA_INFO, stamp_ns, **self._camera_info(header))
@@ -102,17 +102,17 @@ class RecordingWriter:
             data=pixels,
         )
 
-    def write_labelled(self, labelled: LabelledFrame) -> None:
+    def write_labeled(self, labeled: LabeledFrame) -> None:
         """Adds a frame with its joints."""
-        stamp_ns = labelled.frame.capture_ns + self._epoch_offset_ns
+        stamp_ns = labeled.frame.capture_ns + self._epoch_offset_ns
         field = self._store.types["sensor_msgs/msg/PointField"]
-        data = pack_joints(labelled.xyz_camera_mm, labelled.is_visible, labelled.handedness)
+        data = pack_joints(labeled.xyz_camera_mm, labeled.is_visible, labeled.handedness)
         self._put(
             JOINTS_TOPIC, POINT_CLOUD, stamp_ns, header=self._header(stamp_ns), height=1, width=JOINT_COUNT,
             fields=[field(name=name, offset=offset, datatype=kind, count=1) for name, offset, kind in JOINT_FIELDS],
             is_bigendian=False, point_step=JOINT_STEP_BYTES, row_step=len(data), data=data, is_dense=True,
         )  # fmt: skip
-        self.write(labelled.frame)
+        self.write(labeled.frame)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

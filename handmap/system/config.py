@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import yaml
 
-from handmap.system.config_sentence import sentence
+from handmap.system.config_errors import sentence
 from handmap.types.errors import ConfigError
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ Advance: TypeAlias = Callable[[int, str], None]
 def track_progress(title: str, total: int, unit: str, first: int = 0) -> Iterator[Advance]:
     """Shows progress on standard error until the block ends; gives the function that reports it.
 
-    `first` is what an earlier, interrupted run had done: it counts as done, not towards the rate.
+    `first` is what an earlier, interrupted run had done: it counts as done, not toward the rate.
     """
     # A board may have no rich: lines do there too.
     if sys.stderr.isatty() and find_spec("rich") is not None:

@@ -80,9 +80,9 @@ class StageClock:
         """All time ever spent in a stage; 0 for one that never ran."""
         return self._total_ns.get(name, 0)
 
-    def summarise(self) -> Mapping[str, StageSummary]:
+    def summarize(self) -> Mapping[str, StageSummary]:
         """Percentiles of every stage that has a sample, in the order in which the stages were first seen."""
-        return {name: _summarise(ring) for name, ring in self._rings.items() if ring}
+        return {name: _summarize(ring) for name, ring in self._rings.items() if ring}
 
     def histograms(self) -> Mapping[str, StageHistogram]:
         """Every stage's histogram since the start; another thread may ask, a sample just being recorded is then in or not."""
@@ -96,6 +96,6 @@ class StageClock:
             ring.clear()
 
 
-def _summarise(ring: deque[int]) -> StageSummary:
+def _summarize(ring: deque[int]) -> StageSummary:
     p50_ns, p99_ns, max_ns = np.percentile(np.fromiter(ring, np.int64, len(ring)), (50, 99, 100))
     return StageSummary(len(ring), float(p50_ns) / 1e6, float(p99_ns) / 1e6, float(max_ns) / 1e6)

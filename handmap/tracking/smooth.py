@@ -22,7 +22,7 @@ class SmoothingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How joints are smoothed and predicted; the defaults are measured in docs/measured/smoothing.md.
 
     A higher min_cutoff_hz lags less and rests less steadily; beta adds that many Hz of cutoff per mm/s of a joint's speed. With
-    extrapolate, joints are moved on to the time at which they are published, by at most most_extrapolation_ms.
+    extrapolate, joints are moved on to the time at which they are published, by at most max_extrapolation_ms.
     """
 
     enabled: bool = True  # false: joints go out as the network gave them
@@ -32,7 +32,7 @@ class SmoothingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beta: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.15  # Hz of cutoff for each mm/s of a joint's speed
     derivative_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = 4.0  # of the speed itself
     extrapolate: bool = False  # true: joints are moved on to the time at which they are published, and marked so
-    most_extrapolation_ms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 30.0  # and no further than this
+    max_extrapolation_ms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 30.0  # and no further than this
 
     def __post_init__(self) -> None:
         if self.extrapolate and not self.enabled:
@@ -106,7 +106,7 @@ def _new_share(cutoff_hz: float | Float32, elapsed_s: float) -> Array:
 
 
 def _moved_on(pose: HandPose, velocity_mm_s: Float32 | None, publish_ns: int, settings: SmoothingConfig) -> HandPose:
-    ahead_s = min((publish_ns - pose.capture_ns) / 1e9, settings.most_extrapolation_ms / 1e3)
+    ahead_s = min((publish_ns - pose.capture_ns) / 1e9, settings.max_extrapolation_ms / 1e3)
     if velocity_mm_s is None or ahead_s <= 0:
         return pose
     xyz_mm = (pose.xyz_camera_mm + velocity_mm_s * np.float32(ahead_s)).astype(np.float32)

@@ -8,36 +8,36 @@ from handmap.types.arrays import Float32
 from handmap.types.joints import KNUCKLES, WRIST
 from handmap.types.values import Handedness
 
-MEMORY_S = 0.1  # older motion says nothing of where a hand is now
-TOP_SPEED_MM_S = 4000.0  # a fast wave; anything above it is a jump of the estimate, not of the hand
-NEW_SHARE = 0.6  # weight of the newest displacement in the velocity
-SIDE_LIMIT = 12.0  # a belief never becomes so sure that a second of contrary evidence cannot change it
-SIDE_MEMORY = 0.97  # of the belief kept from frame to frame
-ONE_LOOK_LIMIT = 2.0  # no single look says more than odds of 7 to 1: looks of one pose err together
+MAX_PREDICTION_S = 0.1  # older motion says nothing of where a hand is now
+MAX_SPEED_MM_S = 4000.0  # a fast wave; anything above it is a jump of the estimate, not of the hand
+VELOCITY_EMA_ALPHA = 0.6  # weight of the newest displacement in the velocity
+MAX_HANDEDNESS_LOGIT = 12.0  # a belief never becomes so sure that a second of contrary evidence cannot change it
+HANDEDNESS_DECAY = 0.97  # of the belief kept from frame to frame
+MAX_FRAME_LOGIT = 2.0  # no single look says more than odds of 7 to 1: looks of one pose err together
 SIZE_FRAMES = 60  # over which a hand's size is averaged: one to two seconds
 PALM_MM = 99.2  # from the wrist to the four knuckles, mean of the hand that the model was made with
 
 
 @dataclass(frozen=True)
 class Track:
-    """One hand: its cube centre (3,) and velocity (3,) in the camera frame, mm and mm/s, at the time of its last frame.
+    """One hand: its cube center (3,) and velocity (3,) in the camera frame, mm and mm/s, at the time of its last frame.
 
     right is the log odds of its being a right hand; palm_mm the mean length of its palm over the frames so far.
     """
 
     track_id: int
-    centre_mm: Float32
+    center_mm: Float32
     velocity_mm_s: Float32
     capture_ns: int
     frames: int
-    right: float = 0.0
+    right_logit: float = 0.0
     palm_mm: float = PALM_MM
-    evidence: float = 0.0  # mean of late of what spoke for a hand when the palm graph was asked; at first neither
+    presence_logit: float = 0.0  # mean of late of what spoke for a hand when the palm graph was asked; at first neither
 
     @property
     def handedness(self) -> Handedness:
         """The likelier hand; a right one where nothing was seen of it."""
-        return Handedness.RIGHT if self.right >= 0 else Handedness.LEFT
+        return Handedness.RIGHT if self.right_logit >= 0 else Handedness.LEFT
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,18 @@ class Tracks:
 
     active: tuple[Track, ...]
     next_id: int
-    hidden: tuple[Track, ...] = ()
+    occluded: tuple[Track, ...] = ()
     missing: int = 0  # frames in a row in which a hand was missing
 
 
 NO_TRACKS = Tracks((), 1)
 
 
-def cube_centre(xyz_camera_mm: Float32) -> Float32:
-    """The centre (3,) of the bounding box of the joints (J, 3): where the cube of the next frame is put."""
+def cube_center(xyz_camera_mm: Float32) -> Float32:
+    """The center (3,) of the bounding box of the joints (J, 3): where the cube of the next frame is put."""
     low, high = xyz_camera_mm.min(axis=0), xyz_camera_mm.max(axis=0)
-    centre: Float32 = ((low + high) / 2).astype(np.float32)
-    return centre
+    center: Float32 = ((low + high) / 2).astype(np.float32)
+    return center
 
 
 def palm_length_mm(xyz_camera_mm: Float32) -> float:
@@ -68,36 +68,36 @@ def palm_length_mm(xyz_camera_mm: Float32) -> float:
     return float(np.linalg.norm(xyz_camera_mm[list(KNUCKLES[1:])] - xyz_camera_mm[WRIST], axis=1).mean())
 
 
-def predicted_centre(track: Track, capture_ns: int) -> Float32:
-    """Where the cube is put in a frame captured at capture_ns: straight on from the last, for at most MEMORY_S."""
-    elapsed_s = min(max((capture_ns - track.capture_ns) / 1e9, 0.0), MEMORY_S)
-    centre: Float32 = (track.centre_mm + track.velocity_mm_s * np.float32(elapsed_s)).astype(np.float32)
-    return centre
+def predicted_center(track: Track, capture_ns: int) -> Float32:
+    """Where the cube is put in a frame captured at capture_ns: straight on from the last, for at most MAX_PREDICTION_S."""
+    elapsed_s = min(max((capture_ns - track.capture_ns) / 1e9, 0.0), MAX_PREDICTION_S)
+    center: Float32 = (track.center_mm + track.velocity_mm_s * np.float32(elapsed_s)).astype(np.float32)
+    return center
 
 
-def start_track(track_id: int, centre_mm: Float32, capture_ns: int) -> Track:
+def start_track(track_id: int, center_mm: Float32, capture_ns: int) -> Track:
     """A hand just found, at rest as far as is known."""
-    return Track(track_id, centre_mm, np.zeros(3, np.float32), capture_ns, frames=1)
+    return Track(track_id, center_mm, np.zeros(3, np.float32), capture_ns, frames=1)
 
 
-def continue_track(track: Track, centre_mm: Float32, capture_ns: int) -> Track:
-    """The track with the newest centre; the velocity follows it and forgets after a gap or a clock that stood still."""
+def update_track(track: Track, center_mm: Float32, capture_ns: int) -> Track:
+    """The track with the newest center; the velocity follows it and forgets after a gap or a clock that stood still."""
     elapsed_s = (capture_ns - track.capture_ns) / 1e9
     velocity = np.zeros(3, np.float32)
-    if 0 < elapsed_s <= MEMORY_S:
-        newest = (centre_mm - track.centre_mm) / np.float32(elapsed_s)
-        if float(np.linalg.norm(newest)) <= TOP_SPEED_MM_S:
-            velocity = (NEW_SHARE * newest + (1 - NEW_SHARE) * track.velocity_mm_s).astype(np.float32)
-    return replace(track, centre_mm=centre_mm, velocity_mm_s=velocity, capture_ns=capture_ns, frames=track.frames + 1)
+    if 0 < elapsed_s <= MAX_PREDICTION_S:
+        newest = (center_mm - track.center_mm) / np.float32(elapsed_s)
+        if float(np.linalg.norm(newest)) <= MAX_SPEED_MM_S:
+            velocity = (VELOCITY_EMA_ALPHA * newest + (1 - VELOCITY_EMA_ALPHA) * track.velocity_mm_s).astype(np.float32)
+    return replace(track, center_mm=center_mm, velocity_mm_s=velocity, capture_ns=capture_ns, frames=track.frames + 1)
 
 
-def observe_hand(track: Track, right: float, xyz_camera_mm: Float32) -> Track:
+def update_handedness_and_size(track: Track, right_logit: float, xyz_camera_mm: Float32) -> Track:
     """The track after a look that gave these log odds of a right hand and these joints (J, 3), mm."""
-    newest = min(max(right, -ONE_LOOK_LIMIT), ONE_LOOK_LIMIT)
-    belief = min(max(SIDE_MEMORY * track.right + newest, -SIDE_LIMIT), SIDE_LIMIT)
+    newest = min(max(right_logit, -MAX_FRAME_LOGIT), MAX_FRAME_LOGIT)
+    belief = min(max(HANDEDNESS_DECAY * track.right_logit + newest, -MAX_HANDEDNESS_LOGIT), MAX_HANDEDNESS_LOGIT)
     share = 1 / min(track.frames, SIZE_FRAMES)
     palm_mm = track.palm_mm + share * (palm_length_mm(xyz_camera_mm) - track.palm_mm)
-    return replace(track, right=belief, palm_mm=palm_mm)
+    return replace(track, right_logit=belief, palm_mm=palm_mm)
 
 
 def scaled_cube_mm(track: Track, cube_mm: float, limits_mm: tuple[float, float]) -> float:

@@ -6,33 +6,37 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handmap.engines.engine import Engines
-from handmap.tracking.evidence import KEEP_EVIDENCE, SURE_EVIDENCE, evidence
-from handmap.tracking.look import Clock, Look, look, recentred
-from handmap.tracking.palm_view import PalmMap
-from handmap.tracking.search import is_hand, map_palms, search
+from handmap.tracking.detector import detect_hands, passes_presence_gate, run_palm_detector
+from handmap.tracking.hand_presence import KEEP_LOGIT, SURE_LOGIT, hand_presence_logit
+from handmap.tracking.palm_detector import DetectionMap
+from handmap.tracking.pose_estimate import PoseEstimate, StageTimer, estimate_poses, refine_off_center
 from handmap.tracking.smooth import NO_FILTERS, Filters, extrapolate, smooth
 from handmap.tracking.track import (
     NO_TRACKS,
     Track,
     Tracks,
-    continue_track,
-    observe_hand,
-    predicted_centre,
+    predicted_center,
     scaled_cube_mm,
     start_track,
+    update_handedness_and_size,
+    update_track,
 )
 from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.intrinsics import Intrinsics, project
-from handmap.types.values import DepthFrame, Handedness, HandPose, View
+from handmap.types.values import DepthFrame, Handedness, HandPose, HandRoi
 
-ONE_HAND_MM = 45.0  # two tracks whose hands are nearer than this follow the same one
-GEOMETRY_EVERY = 4  # frames: a hand that the palm graph does not see waits so long, and an empty room costs little
-JUDGE_EVERY = 15  # frames: how often the palm graph is asked about hands while none is missing or in doubt
-EVIDENCE_SHARE = 0.25  # of what is found now in the mean of late
-LOST_S = 0.2  # a hand found again so soon where it was heading is the same one: it flickered
-HIDDEN_S = 0.8  # so long a hand that went behind another keeps its track
-BEHIND_MM = 300.0  # a hand that is lost within this of another one went behind it
-BACK_MM = 160.0  # and is the same where it comes back within this of where it was heading, the faster the farther
+DUPLICATE_TRACK_MM = 45.0  # two tracks whose hands are nearer than this follow the same one
+GEOMETRIC_SEARCH_INTERVAL_FRAMES = (
+    4  # frames: a hand that the palm graph does not see waits so long, and an empty room costs little
+)
+DETECTOR_INTERVAL_FRAMES = 15  # frames: how often the palm graph is asked about hands while none is missing or in doubt
+PRESENCE_EMA_ALPHA = 0.25  # of what is found now in the mean of late
+MAX_GAP_S = 0.2  # a hand found again so soon where it was heading is the same one: it flickered
+OCCLUSION_TIMEOUT_S = 0.8  # so long a hand that went behind another keeps its track
+OCCLUSION_DISTANCE_MM = 300.0  # a hand that is lost within this of another one went behind it
+REID_DISTANCE_MM = (
+    160.0  # and is the same where it comes back within this of where it was heading, the faster the farther
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class TrackerState:
 
     tracks: Tracks = NO_TRACKS
     filters: Filters = NO_FILTERS
-    lens: Intrinsics | None = None
+    intrinsics: Intrinsics | None = None
 
     def without_hands(self) -> "TrackerState":
         """No track at all; a hand that is found again gets an id that was never used."""
@@ -49,22 +53,22 @@ class TrackerState:
 
 
 @dataclass(frozen=True)
-class Followed:
+class TrackedEstimate:
     """A track in this frame and the look that saw its hand."""
 
     track: Track
-    seen: Look
+    seen: PoseEstimate
 
 
 def track_hands(
-    frame: DepthFrame, state: TrackerState, engines: Engines, settings: TrackerSettings, clock: Clock
+    frame: DepthFrame, state: TrackerState, engines: Engines, settings: TrackerSettings, clock: StageTimer
 ) -> tuple[list[HandPose], TrackerState]:
     """The whole step of a frame: poses to publish now, smoothed and extrapolated as asked for, and the state for the next frame.
 
     Raises EngineFailed if an engine does.
     """
-    if frame.intrinsics != state.lens:  # where a hand was by another lens says nothing of where it is
-        state = replace(state.without_hands(), lens=frame.intrinsics)
+    if frame.intrinsics != state.intrinsics:  # where a hand was by another lens says nothing of where it is
+        state = replace(state.without_hands(), intrinsics=frame.intrinsics)
     poses, tracks = update_tracks(frame, state.tracks, engines, settings, clock)
     poses, filters = smooth(poses, state.filters, settings.smoothing)
     shown = extrapolate(poses, filters, clock.now_ns(), settings.smoothing)
@@ -72,118 +76,133 @@ def track_hands(
 
 
 def update_tracks(
-    frame: DepthFrame, tracks: Tracks, engines: Engines, settings: TrackerSettings, clock: Clock
+    frame: DepthFrame, tracks: Tracks, engines: Engines, settings: TrackerSettings, clock: StageTimer
 ) -> tuple[list[HandPose], Tracks]:
     """Poses of the hands in this frame as the network gives them, and the tracks for the next call; no hand is an empty list."""
-    views = [_view(track, frame, settings) for track in tracks.active]
-    looks = recentred(frame, look(frame, views, engines.hand, settings, clock), engines.hand, settings, clock)
-    pairs = [Followed(track, seen) for track, seen in zip(tracks.active, looks, strict=True) if is_hand(seen, settings)]
-    kept = [_continued(one, frame) for one in _one_hand_each(pairs, frame)]
+    views = [_predicted_roi(track, frame, settings) for track in tracks.active]
+    looks = refine_off_center(
+        frame, estimate_poses(frame, views, engines.hand, settings, clock), engines.hand, settings, clock
+    )
+    pairs = [
+        TrackedEstimate(track, seen)
+        for track, seen in zip(tracks.active, looks, strict=True)
+        if passes_presence_gate(seen, settings)
+    ]
+    kept = [_continued(one, frame) for one in _without_duplicates(pairs, frame)]
     next_id = tracks.next_id
     palms = None
-    if len(kept) < settings.max_hands or _is_asked(kept, frame, settings):
+    if len(kept) < settings.max_hands or _detector_is_due(kept, frame, settings):
         with clock.stage("locate"):
-            palms = map_palms(frame, engines, settings)
-    if palms is not None and not settings.expects_hand:  # asked for what is missing, it also speaks of what is not
-        kept = [_weighted(one, palms) for one in kept]
-        kept = [one for one in kept if one.track.evidence >= KEEP_EVIDENCE]
-    hidden = _hidden(tracks, kept, frame)
+            palms = run_palm_detector(frame, engines, settings)
+    if (
+        palms is not None and not settings.assume_hand_present
+    ):  # asked for what is missing, it also speaks of what is not
+        kept = [_with_presence(one, palms) for one in kept]
+        kept = [one for one in kept if one.track.presence_logit >= KEEP_LOGIT]
+    occluded = _occluded(tracks, kept, frame)
     if len(kept) < settings.max_hands:
-        taken = [one.track.centre_mm for one in kept]
-        asks_geometry = palms is None or tracks.missing % GEOMETRY_EVERY == 0
-        for seen in search(frame, taken, palms, engines, settings, clock, asks_geometry):
-            back = _came_back(seen, hidden, frame)
+        taken = [one.track.center_mm for one in kept]
+        asks_geometry = palms is None or tracks.missing % GEOMETRIC_SEARCH_INTERVAL_FRAMES == 0
+        for seen in detect_hands(frame, taken, palms, engines, settings, clock, asks_geometry):
+            back = _reidentified(seen, occluded, frame)
             if back is None:
-                kept.append(Followed(start_track(next_id, seen.centre_mm, frame.capture_ns), seen))
+                kept.append(TrackedEstimate(start_track(next_id, seen.center_mm, frame.capture_ns), seen))
                 next_id += 1
             else:
-                hidden = [track for track in hidden if track is not back]
-                kept.append(_continued(Followed(replace(back, evidence=0.0), seen), frame))
-    followed = [Followed(observe_hand(one.track, one.seen.right, one.seen.xyz_camera_mm), one.seen) for one in kept]
+                occluded = [track for track in occluded if track is not back]
+                kept.append(_continued(TrackedEstimate(replace(back, presence_logit=0.0), seen), frame))
+    followed = [
+        TrackedEstimate(update_handedness_and_size(one.track, one.seen.right_logit, one.seen.xyz_camera_mm), one.seen)
+        for one in kept
+    ]
     followed.sort(key=lambda one: one.track.track_id)
     active = tuple(one.track for one in followed)
     seen_before = {track.track_id for track in tracks.active}
     missing = tracks.missing + 1 if len(active) < settings.max_hands else 0
     return [_pose(one, one.track.track_id in seen_before, frame, settings) for one in followed], Tracks(
-        active, next_id, tuple(hidden), missing
+        active, next_id, tuple(occluded), missing
     )
 
 
-def _view(track: Track, frame: DepthFrame, settings: TrackerSettings) -> View:
+def _predicted_roi(track: Track, frame: DepthFrame, settings: TrackerSettings) -> HandRoi:
     """The cube in which a tracked hand is looked for."""
     cube_mm = scaled_cube_mm(track, settings.cube_mm, settings.cube_mm_range)
-    return View(predicted_centre(track, frame.capture_ns), cube_mm, _side(track, settings) is Handedness.LEFT)
+    return HandRoi(predicted_center(track, frame.capture_ns), cube_mm, _handedness(track, settings) is Handedness.LEFT)
 
 
-def _side(track: Track, settings: TrackerSettings) -> Handedness:
+def _handedness(track: Track, settings: TrackerSettings) -> Handedness:
     return track.handedness if settings.handedness is Handedness.UNKNOWN else settings.handedness
 
 
-def _is_asked(kept: list[Followed], frame: DepthFrame, settings: TrackerSettings) -> bool:
+def _detector_is_due(kept: list[TrackedEstimate], frame: DepthFrame, settings: TrackerSettings) -> bool:
     """Whether the palm graph is asked about hands though none is missing: now and then, and as long as one is not sure."""
-    is_due = frame.frame_number % JUDGE_EVERY == 0 or any(one.track.evidence < SURE_EVIDENCE for one in kept)
-    return is_due and not settings.expects_hand
+    is_due = frame.frame_number % DETECTOR_INTERVAL_FRAMES == 0 or any(
+        one.track.presence_logit < SURE_LOGIT for one in kept
+    )
+    return is_due and not settings.assume_hand_present
 
 
-def _weighted(one: Followed, palms: PalmMap) -> Followed:
-    found = evidence(one.seen, palms)
-    mean = one.track.evidence + EVIDENCE_SHARE * (found - one.track.evidence)
-    return replace(one, track=replace(one.track, evidence=mean))
+def _with_presence(one: TrackedEstimate, palms: DetectionMap) -> TrackedEstimate:
+    found = hand_presence_logit(one.seen, palms)
+    mean = one.track.presence_logit + PRESENCE_EMA_ALPHA * (found - one.track.presence_logit)
+    return replace(one, track=replace(one.track, presence_logit=mean))
 
 
-def _continued(one: Followed, frame: DepthFrame) -> Followed:
-    return Followed(continue_track(one.track, one.seen.centre_mm, frame.capture_ns), one.seen)
+def _continued(one: TrackedEstimate, frame: DepthFrame) -> TrackedEstimate:
+    return TrackedEstimate(update_track(one.track, one.seen.center_mm, frame.capture_ns), one.seen)
 
 
-def _one_hand_each(pairs: list[Followed], frame: DepthFrame) -> list[Followed]:
+def _without_duplicates(pairs: list[TrackedEstimate], frame: DepthFrame) -> list[TrackedEstimate]:
     """The pairs, less those whose look saw the hand of another track: that one keeps it which expected it nearer."""
-    kept: list[Followed] = []
-    for one in sorted(pairs, key=lambda pair: _surprise_mm(pair, frame)):
-        if all(float(np.linalg.norm(one.seen.centre_mm - other.seen.centre_mm)) > ONE_HAND_MM for other in kept):
+    kept: list[TrackedEstimate] = []
+    for one in sorted(pairs, key=lambda pair: _prediction_error_mm(pair, frame)):
+        if all(float(np.linalg.norm(one.seen.center_mm - other.seen.center_mm)) > DUPLICATE_TRACK_MM for other in kept):
             kept.append(one)
     return kept
 
 
-def _surprise_mm(pair: Followed, frame: DepthFrame) -> float:
-    return float(np.linalg.norm(pair.seen.centre_mm - predicted_centre(pair.track, frame.capture_ns)))
+def _prediction_error_mm(pair: TrackedEstimate, frame: DepthFrame) -> float:
+    return float(np.linalg.norm(pair.seen.center_mm - predicted_center(pair.track, frame.capture_ns)))
 
 
-def _hidden(tracks: Tracks, kept: list[Followed], frame: DepthFrame) -> list[Track]:
+def _occluded(tracks: Tracks, kept: list[TrackedEstimate], frame: DepthFrame) -> list[Track]:
     """Tracks that are remembered though their hand is not seen: it was lost just now, or beside another one not long ago."""
     ids = {one.track.track_id for one in kept}
-    lost = [track for track in (*tracks.hidden, *tracks.active) if track.track_id not in ids]
-    recent = [track for track in lost if 0 <= frame.capture_ns - track.capture_ns <= HIDDEN_S * 1e9]
+    lost = [track for track in (*tracks.occluded, *tracks.active) if track.track_id not in ids]
+    recent = [track for track in lost if 0 <= frame.capture_ns - track.capture_ns <= OCCLUSION_TIMEOUT_S * 1e9]
     return [
         track
         for track in recent
-        if frame.capture_ns - track.capture_ns <= LOST_S * 1e9
-        or any(float(np.linalg.norm(track.centre_mm - one.track.centre_mm)) < BEHIND_MM for one in kept)
+        if frame.capture_ns - track.capture_ns <= MAX_GAP_S * 1e9
+        or any(float(np.linalg.norm(track.center_mm - one.track.center_mm)) < OCCLUSION_DISTANCE_MM for one in kept)
     ]
 
 
-def _came_back(seen: Look, hidden: list[Track], frame: DepthFrame) -> Track | None:
+def _reidentified(seen: PoseEstimate, occluded: list[Track], frame: DepthFrame) -> Track | None:
     """The hidden track that a hand found anew belongs to: near where it was heading, and of the same side if that is known."""
     near: list[tuple[float, Track]] = []
-    for track in hidden:
+    for track in occluded:
         elapsed_s = (frame.capture_ns - track.capture_ns) / 1e9
-        heading = track.centre_mm + track.velocity_mm_s * np.float32(elapsed_s)
-        away_mm = min(float(np.linalg.norm(seen.centre_mm - place)) for place in (heading, track.centre_mm))
-        reach_mm = BACK_MM + float(np.linalg.norm(track.velocity_mm_s)) * elapsed_s / 2
-        is_other_side = track.right * seen.right < 0 and min(abs(track.right), abs(seen.right)) > 1
+        heading = track.center_mm + track.velocity_mm_s * np.float32(elapsed_s)
+        away_mm = min(float(np.linalg.norm(seen.center_mm - place)) for place in (heading, track.center_mm))
+        reach_mm = REID_DISTANCE_MM + float(np.linalg.norm(track.velocity_mm_s)) * elapsed_s / 2
+        is_other_side = (
+            track.right_logit * seen.right_logit < 0 and min(abs(track.right_logit), abs(seen.right_logit)) > 1
+        )
         if away_mm < reach_mm and not is_other_side:
             near.append((away_mm, track))
     return min(near, key=lambda pair: pair[0])[1] if near else None
 
 
-def _is_in_image(seen: Look, frame: DepthFrame) -> bool:
+def _is_in_image(seen: PoseEstimate, frame: DepthFrame) -> bool:
     """Whether at least half of the joints lie before the camera and inside its image: the others are guessed."""
-    lens, in_front = frame.intrinsics, seen.xyz_camera_mm[seen.xyz_camera_mm[:, 2] > 0]
-    u, v = project(np, in_front, lens).T
-    inside = (u >= -0.5) & (u < lens.width_px - 0.5) & (v >= -0.5) & (v < lens.height_px - 0.5)
+    intrinsics, in_front = frame.intrinsics, seen.xyz_camera_mm[seen.xyz_camera_mm[:, 2] > 0]
+    u, v = project(np, in_front, intrinsics).T
+    inside = (u >= -0.5) & (u < intrinsics.width_px - 0.5) & (v >= -0.5) & (v < intrinsics.height_px - 0.5)
     return 2 * int(inside.sum()) >= len(seen.xyz_camera_mm)
 
 
-def _pose(one: Followed, is_tracked: bool, frame: DepthFrame, settings: TrackerSettings) -> HandPose:
+def _pose(one: TrackedEstimate, is_tracked: bool, frame: DepthFrame, settings: TrackerSettings) -> HandPose:
     track, seen = one.track, one.seen
     is_told = settings.handedness is Handedness.UNKNOWN
     return HandPose(
@@ -191,9 +210,9 @@ def _pose(one: Followed, is_tracked: bool, frame: DepthFrame, settings: TrackerS
         expected_error_mm=seen.expected_error_mm,
         view=seen.view,
         track_id=track.track_id,
-        handedness=_side(track, settings),
+        handedness=_handedness(track, settings),
         # What the configuration states is not observed.
-        handedness_confidence=abs(math.tanh(track.right / 2)) if is_told else 0.0,
+        handedness_confidence=abs(math.tanh(track.right_logit / 2)) if is_told else 0.0,
         confidence=seen.confidence,
         is_valid=_is_in_image(seen, frame),
         is_tracked=is_tracked,

@@ -19,10 +19,12 @@ class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     hand: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the hands have to tell
     max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1  # hands to follow at most
-    near_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # nearer than this is not looked at
-    far_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # nor further
-    proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = 6  # places that are tried at most when a hand is looked for
-    expects_hand: bool = (
+    min_depth_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # nearer than this is not looked at
+    max_depth_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # nor further
+    max_proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = (
+        6  # places that are tried at most when a hand is looked for
+    )
+    assume_hand_present: bool = (
         False  # true: a hand is always in sight, so that what may be one is published; false: only what surely is one
     )
     min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = (
@@ -30,11 +32,11 @@ class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
     def __post_init__(self) -> None:
-        if self.near_mm >= self.far_mm:
-            raise ValueError(f"near_mm must be below far_mm, found {self.near_mm} and {self.far_mm}")
+        if self.min_depth_mm >= self.max_depth_mm:
+            raise ValueError(f"near_mm must be below far_mm, found {self.min_depth_mm} and {self.max_depth_mm}")
 
 
-SIDES = {"any": Handedness.UNKNOWN, "right": Handedness.RIGHT, "left": Handedness.LEFT}
+HANDEDNESS = {"any": Handedness.UNKNOWN, "right": Handedness.RIGHT, "left": Handedness.LEFT}
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ class TrackerSettings:
     handedness: Handedness
     max_hands: int
     range_mm: tuple[float, float]
-    proposals: int
+    max_proposals: int
     min_confidence: float
-    expects_hand: bool = False
+    assume_hand_present: bool = False
     smoothing: SmoothingConfig = DEFAULT_SMOOTHING
 
 
@@ -61,8 +63,8 @@ def tracker_settings(
 
     Raises ConfigError where the hands shall tell which they are and the model cannot.
     """
-    tells_side = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
-    if config.hand == "any" and not tells_side:
+    tells_handedness = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
+    if config.hand == "any" and not tells_handedness:
         raise ConfigError(
             f"bundle {str(bundle.path)!r}: its model does not tell left from right hands, tracking.hand is any; set it to right or left"
         )
@@ -71,11 +73,11 @@ def tracker_settings(
         cube_mm=bundle.hand.cube_mm,
         cube_mm_range=bundle.hand.cube_mm_range,
         confidence=bundle.hand.confidence,
-        handedness=SIDES[config.hand],
+        handedness=HANDEDNESS[config.hand],
         max_hands=config.max_hands,
-        range_mm=(config.near_mm, config.far_mm),
-        proposals=config.proposals,
+        range_mm=(config.min_depth_mm, config.max_depth_mm),
+        max_proposals=config.max_proposals,
         min_confidence=config.min_confidence,
-        expects_hand=config.expects_hand,
+        assume_hand_present=config.assume_hand_present,
         smoothing=smoothing,
     )

@@ -9,7 +9,7 @@ from handmap.types.arrays import Array, ArrayModule
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """Pinhole intrinsics in pixels; pixel (u, v) is (column, row) and integer values are pixel centres."""
+    """Pinhole intrinsics in pixels; pixel (u, v) is (column, row) and integer values are pixel centers."""
 
     width_px: int
     height_px: int
@@ -25,7 +25,7 @@ class Intrinsics:
         if not all(np.isfinite(value) and value > 0 for value in focal_px):
             raise ValueError(f"intrinsics: focal lengths must be finite and positive, found {focal_px}")
         if not (np.isfinite(self.cx_px) and np.isfinite(self.cy_px)):
-            raise ValueError(f"intrinsics: centre must be finite, found ({self.cx_px}, {self.cy_px})")
+            raise ValueError(f"intrinsics: center must be finite, found ({self.cx_px}, {self.cy_px})")
 
 
 def project(xp: ArrayModule, xyz_camera_mm: Array, intrinsics: Intrinsics) -> Array:

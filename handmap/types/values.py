@@ -1,4 +1,4 @@
-"""The values that flow through the tracker: DepthFrame -> HandCrop -> (engine) -> JointsNormalised -> HandPose.
+"""The values that flow through the tracker: DepthFrame -> HandCrop -> (engine) -> NormalizedJoints -> HandPose.
 
 Each is frozen, validated once, and carries what is needed to undo its step. Arrays are NumPy on the host or CuPy on a GPU.
 """
@@ -60,10 +60,10 @@ class DepthFrame:
             )
 
 
-class View(NamedTuple):
-    """One cube to look into: its centre (3,) in the camera frame and full side, mm; whether x is negated about the centre."""
+class HandRoi(NamedTuple):
+    """One cube to look into: its center (3,) in the camera frame and full side, mm; whether x is negated about the center."""
 
-    centre_mm: Array
+    center_mm: Array
     cube_mm: float
     is_mirrored: bool
 
@@ -77,12 +77,12 @@ class HandCrop:
     """
 
     depth: Array
-    view: View
+    view: HandRoi
 
 
 @dataclass(frozen=True)
-class JointsNormalised:
-    """What the network says of one crop: xyz (J, 3) in half cube sides about its centre; guidance (J, 32, 32) where the model has it.
+class NormalizedJoints:
+    """What the network says of one crop: xyz (J, 3) in half cube sides about its center; guidance (J, 32, 32) where the model has it.
 
     side is the logit of the crop, as it was shown, being that of a right hand; 0 where the model does not say. spread (J, 3) is
     the standard deviation of the votes for each joint, in half cube sides, where the model takes votes.
@@ -103,7 +103,7 @@ class HandPose:
 
     xyz_camera_mm: Float32
     expected_error_mm: Float32
-    view: View
+    view: HandRoi
     track_id: int
     handedness: Handedness
     handedness_confidence: float

@@ -5,7 +5,7 @@ from functools import partial
 
 from handmap.types.values import DepthFrame
 
-from ..faults.schedule import FaultSchedule
+from ..faults.fault_schedule import FaultSchedule
 from ..settings import CameraConfig, FaultyConfig, RealSenseConfig, ReplayConfig
 from .camera import Camera
 
@@ -66,7 +66,7 @@ def camera_opener(config: CameraConfig, faults: FaultSchedule) -> Callable[[], C
     It raises CameraLost if the camera is not there now, Fatal if it cannot be used as configured.
     """
     if isinstance(config, FaultyConfig):
-        from ..faults.injection import faulty_opener  # loaded only where it is chosen, like the libraries below
+        from ..faults.fault_injection import faulty_opener  # loaded only where it is chosen, like the libraries below
 
         return faulty_opener(camera_opener(config.camera, faults), faults)
     if isinstance(config, RealSenseConfig):

@@ -26,11 +26,11 @@ class CameraClock:
         It is far from arrival_ns for a frame that was held up, and for the few between a step of the clock and its discovery.
         """
         delay_ns = arrival_ns - camera_ns
-        least_ns = self._least_ns(arrival_ns)
-        if least_ns is not None and abs(delay_ns - least_ns) > STEP_NS:
+        min_ns = self._least_ns(arrival_ns)
+        if min_ns is not None and abs(delay_ns - min_ns) > STEP_NS:
             self._odd.append(delay_ns)
             if len(self._odd) < STEADY_FRAMES or max(self._odd) - min(self._odd) > STEADY_NS:
-                return camera_ns + least_ns
+                return camera_ns + min_ns
             self._delays.clear()
         self._odd.clear()
         self._delays.append((arrival_ns, delay_ns))

@@ -90,7 +90,7 @@ def intrinsics_of(rs: Any, profile: Any) -> Intrinsics:
 
 
 def unit_mm_of(rs: Any, sensor: Any) -> float:
-    """Millimetres per step of depth; the SDK states metres as float32, whose rounding is taken back."""
+    """Millimeters per step of depth; the SDK states meters as float32, whose rounding is taken back."""
     return round(float(sensor.get_option(rs.option.depth_units)) * 1000, 6)
 
 

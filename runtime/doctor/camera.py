@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from .account import READ, WRITE
+from .context import Check, DoctorContext, Finding, failed, ok, warning
 from .machine import NotApplicable
-from .patient import Check, Finding, Patient, failed, ok, warning
 from .usb import MODELS, RECOVERY, VENDOR, UsbCamera, cameras_of, interfaces_of, number, on_usb
 
 USB3_MBIT: Final = 5000
@@ -18,17 +18,17 @@ LIBUSB: Final = "usbfs"  # what the kernel calls a program that drives the devic
 METADATA: Final = "D4XX"  # the kernel's name of the format that carries the camera's own time
 
 
-def check_bus(patient: Patient) -> Finding:
+def check_bus(context: DoctorContext) -> Finding:
     """Whether a camera is plugged in, and which one is meant."""
-    patient.need_running()
-    config = patient.need_camera()
-    recovering = on_usb(patient, dict.fromkeys(RECOVERY, "camera in recovery mode"))
+    context.need_running()
+    config = context.need_camera()
+    recovering = on_usb(context, dict.fromkeys(RECOVERY, "camera in recovery mode"))
     if recovering:
         return failed(
             f"{recovering[0]}: it gives no frames until its firmware is written",
             "rs-fw-update -r -f Signed_Image_UVC.bin  # from RealSense's firmware page",
         )
-    found = on_usb(patient, MODELS)
+    found = on_usb(context, MODELS)
     if not found:
         return failed(
             "no RealSense camera is on USB",
@@ -37,17 +37,17 @@ def check_bus(patient: Patient) -> Finding:
     if len(found) > 1 and config.serial is None:
         return failed(
             f"{len(found)} cameras are plugged in and camera.serial names none: {', '.join(map(str, found))}",
-            f"rs-enumerate-devices -s && {patient.edit_config()}",
+            f"rs-enumerate-devices -s && {context.edit_config()}",
         )
     return ok(", ".join(map(str, found)))
 
 
-def check_speed(patient: Patient) -> Finding:
+def check_speed(context: DoctorContext) -> Finding:
     """Whether the link is USB 3."""
     slow = {
         str(camera): speed
-        for camera in cameras_of(patient)
-        if (speed := number(patient, camera.folder / "speed")) < USB3_MBIT
+        for camera in cameras_of(context)
+        if (speed := number(context, camera.folder / "speed")) < USB3_MBIT
     }
     if slow:
         which = ", ".join(f"{camera} at {speed:g} Mbit/s" for camera, speed in slow.items())
@@ -57,18 +57,18 @@ def check_speed(patient: Patient) -> Finding:
         )
     return ok(
         ", ".join(
-            f"{camera.model} at {number(patient, camera.folder / 'speed'):g} Mbit/s" for camera in cameras_of(patient)
+            f"{camera.model} at {number(context, camera.folder / 'speed'):g} Mbit/s" for camera in cameras_of(context)
         )
     )
 
 
-def check_rights(patient: Patient) -> Finding:
+def check_rights(context: DoctorContext) -> Finding:
     """Whether the daemon's user may open the camera's USB node."""
-    account = patient.account
-    for camera in cameras_of(patient):
-        numbers = (number(patient, camera.folder / name) for name in ("busnum", "devnum"))
+    account = context.account
+    for camera in cameras_of(context):
+        numbers = (number(context, camera.folder / name) for name in ("busnum", "devnum"))
         node = Path("/dev/bus/usb", *(f"{each:03.0f}" for each in numbers))
-        found = patient.machine.stat(node)
+        found = context.machine.stat(node)
         if found is None or not account.may(READ | WRITE, found):
             what = "there is no" if found is None else f"user {account.name!r} may not open"
             return failed(
@@ -78,22 +78,22 @@ def check_rights(patient: Patient) -> Finding:
     return ok(f"user {account.name!r} may open the camera")
 
 
-def check_rules(patient: Patient) -> Finding:
+def check_rules(context: DoctorContext) -> Finding:
     """Whether our udev rules are installed and in force."""
-    patient.need_camera()
-    machine = patient.machine
-    if patient.unit is None and machine.is_running and not on_usb(patient, MODELS):
+    context.need_camera()
+    machine = context.machine
+    if context.unit is None and machine.is_running and not on_usb(context, MODELS):
         raise NotApplicable("neither our package nor a camera is here")
-    where = _rules(patient, OUR_RULES)
+    where = _rules(context, OUR_RULES)
     if where is not None and machine.link(where) == "/dev/null":
         return failed(
             f"{where} is a link to /dev/null, so our rules are masked",
-            f"sudo rm {patient.here(where.parent)}/{where.name} && sudo udevadm control --reload",
+            f"sudo rm {context.here(where.parent)}/{where.name} && sudo udevadm control --reload",
         )
     if where is not None:
         return ok(str(where))
-    theirs = _rules(patient, THEIR_RULES)
-    install = patient.install("--reinstall ./handmap.deb" if machine.is_running else "handmap.deb")
+    theirs = _rules(context, THEIR_RULES)
+    install = context.install("--reinstall ./handmap.deb" if machine.is_running else "handmap.deb")
     if theirs is not None:
         return warning(
             f"only RealSense's {theirs.name} is there: everybody may write to cameras, and plugging one in starts nothing",
@@ -102,22 +102,22 @@ def check_rules(patient: Patient) -> Finding:
     return failed(f"no {OUR_RULES}: only root may open a camera, and it may be suspended", install)
 
 
-def check_autosuspend(patient: Patient) -> Finding:
+def check_autosuspend(context: DoctorContext) -> Finding:
     """Whether the kernel keeps its hands off the camera's power."""
-    for camera in cameras_of(patient):
-        control = patient.machine.text(camera.folder / "power/control")
-        if control == "auto" and number(patient, camera.folder / "power/autosuspend_delay_ms") >= 0:
+    for camera in cameras_of(context):
+        control = context.machine.text(camera.folder / "power/control")
+        if control == "auto" and number(context, camera.folder / "power/autosuspend_delay_ms") >= 0:
             return warning(
                 f"the {camera} is suspended when nobody reads it, and may not wake up",
-                f"echo on | sudo tee {patient.here(camera.folder)}/power/control",
+                f"echo on | sudo tee {context.here(camera.folder)}/power/control",
             )
     return ok("the camera is never suspended")
 
 
-def check_kernel(patient: Patient) -> Finding:
+def check_kernel(context: DoctorContext) -> Finding:
     """Whether the kernel has the driver for UVC cameras, and it holds the camera."""
-    patient.need_camera()
-    machine = patient.machine
+    context.need_camera()
+    machine = context.machine
     if not machine.is_running:
         kernels = machine.entries("/lib/modules")
         for kernel in kernels:
@@ -126,10 +126,10 @@ def check_kernel(patient: Patient) -> Finding:
                 return ok(f"kernel {kernel.name} has {DRIVER}")
         return failed(
             f"no kernel of {', '.join(kernel.name for kernel in kernels) or 'this image'} has {DRIVER}",
-            patient.apply_binaries(),
+            context.apply_binaries(),
         )
-    for camera in cameras_of(patient):
-        holders = _holders(patient, camera)
+    for camera in cameras_of(context):
+        holders = _holders(context, camera)
         if not holders & {DRIVER, LIBUSB}:
             return failed(
                 f"{DRIVER} does not hold the {camera}, but {', '.join(sorted(holders)) or 'nobody'} does",
@@ -138,18 +138,18 @@ def check_kernel(patient: Patient) -> Finding:
     return ok(f"{DRIVER} or the SDK itself holds the camera")
 
 
-def check_timestamps(patient: Patient) -> Finding:
+def check_timestamps(context: DoctorContext) -> Finding:
     """Whether frames can carry the time of the camera's own clock, which the kernel has to hand on."""
-    machine = patient.machine
-    for camera in cameras_of(patient):
-        if LIBUSB in _holders(patient, camera):
+    machine = context.machine
+    for camera in cameras_of(context):
+        if LIBUSB in _holders(context, camera):
             continue  # the SDK reads the camera's time out of the frames' own headers
         nodes = [
             node
-            for interface in interfaces_of(patient, camera)
+            for interface in interfaces_of(context, camera)
             for node in machine.entries(interface / "video4linux", "video*")
         ]
-        hands_on = [node for node in nodes if number(patient, node / "index") > 0]
+        hands_on = [node for node in nodes if number(context, node / "index") > 0]
         look = "handmap listen --json  # timestamp_source says what the frames have"
         if not hands_on:
             return warning(
@@ -161,7 +161,7 @@ def check_timestamps(patient: Patient) -> Finding:
             ]
         except NotApplicable as error:
             unknown = f"the kernel has metadata nodes for the {camera}, but of which format cannot be asked: {error}"
-            return Finding("not applicable", unknown, patient.install("v4l-utils"))
+            return Finding("not applicable", unknown, context.install("v4l-utils"))
         if any("Permission denied" in answer.err for answer in answers):
             raise PermissionError(f"the metadata nodes of the {camera} are not for this user")
         if not any(METADATA in answer.out for answer in answers):
@@ -171,26 +171,26 @@ def check_timestamps(patient: Patient) -> Finding:
     return ok("by the camera's clock: the kernel hands its time on, or the SDK reads it itself")
 
 
-def check_sdk(patient: Patient) -> Finding:
+def check_sdk(context: DoctorContext) -> Finding:
     """Whether the daemon's Python loads the RealSense SDK, and that sees the configured camera."""
-    patient.need_running()
-    serial = patient.need_camera().serial
-    cameras = _seen_by_sdk(patient)
+    context.need_running()
+    serial = context.need_camera().serial
+    cameras = _seen_by_sdk(context)
     if isinstance(cameras, str):
-        return failed(cameras, f"sudo apt install libusb-1.0-0 libudev1 && {patient.install_python('pyrealsense2')}")
+        return failed(cameras, f"sudo apt install libusb-1.0-0 libudev1 && {context.install_python('pyrealsense2')}")
     names = ", ".join(camera["name"] for camera in cameras) or "no camera"
     if serial is not None and serial not in [camera["serial_number"] for camera in cameras]:
         return failed(
-            f"the SDK sees {names}, wanted serial {serial!r}", f"rs-enumerate-devices -s && {patient.edit_config()}"
+            f"the SDK sees {names}, wanted serial {serial!r}", f"rs-enumerate-devices -s && {context.edit_config()}"
         )
     return ok(f"the SDK loads, and sees {names}")
 
 
-def check_firmware(patient: Patient) -> Finding:
+def check_firmware(context: DoctorContext) -> Finding:
     """Whether every camera has the firmware that the SDK wants."""
-    patient.need_running()
-    patient.need_camera()
-    cameras = _seen_by_sdk(patient)
+    context.need_running()
+    context.need_camera()
+    cameras = _seen_by_sdk(context)
     if isinstance(cameras, str) or not cameras:
         raise NotApplicable("the SDK sees no camera")
     for camera in cameras:
@@ -204,21 +204,21 @@ def check_firmware(patient: Patient) -> Finding:
     return ok(", ".join(camera["firmware_version"] for camera in cameras))
 
 
-def _rules(patient: Patient, name: str) -> Path | None:
+def _rules(context: DoctorContext, name: str) -> Path | None:
     """The file of rules that udev reads, or the link that masks it."""
-    machine, files = patient.machine, [Path(folder) / name for folder in UDEV_FOLDERS]
+    machine, files = context.machine, [Path(folder) / name for folder in UDEV_FOLDERS]
     return next((file for file in files if machine.link(file) is not None or machine.has(file)), None)
 
 
-def _holders(patient: Patient, camera: UsbCamera) -> set[str]:
+def _holders(context: DoctorContext, camera: UsbCamera) -> set[str]:
     """The drivers of a camera's interfaces."""
-    links = (patient.machine.link(interface / "driver") for interface in interfaces_of(patient, camera))
+    links = (context.machine.link(interface / "driver") for interface in interfaces_of(context, camera))
     return {Path(link).name for link in links if link is not None}
 
 
-def _seen_by_sdk(patient: Patient) -> list[dict[str, str]] | str:
+def _seen_by_sdk(context: DoctorContext) -> list[dict[str, str]] | str:
     """What `runtime.doctor.sdk` prints, or why it prints nothing."""
-    answer = patient.sdk_answer
+    answer = context.sdk_answer
     try:
         cameras: list[dict[str, str]] = json.loads(answer.out)
     except ValueError:

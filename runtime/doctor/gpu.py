@@ -5,12 +5,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
-from handmap.system.board import NO_BOARD
+from handmap.system.jetpack import NO_BOARD
 
 from .account import READ, WRITE, group_names
+from .context import ENGINE_SERVICE, SERVICE, VENV, Check, DoctorContext, Finding, failed, ok, warning
 from .jetpack import installed_tensorrt
 from .machine import NotApplicable
-from .patient import ENGINE_SERVICE, SERVICE, VENV, Check, Finding, Patient, failed, ok, warning
 
 # Without any of the group's nodes CUDA does not start: the memory of Tegra, the GPU itself, and the render node, without
 # which cuInit returns 801 on JetPack 6. Orin has nvgpu, Thor nvidia; the folder below nvgpu has a name of its own there.
@@ -26,51 +26,51 @@ GROUPS: Final = ("video", "render", "plugdev")
 VERSION: Final = "import {0}; print({0}.__version__)"
 
 
-def check_nodes(patient: Patient) -> Finding:
+def check_nodes(context: DoctorContext) -> Finding:
     """Whether the driver has made the nodes that CUDA opens."""
-    patient.need_running()
-    patient.need_tensorrt()
+    context.need_running()
+    context.need_tensorrt()
     # Memory of Tegra and its render node are a Jetson's.
-    wanted = {"GPU": NODES["GPU"]} if patient.l4t == NO_BOARD else NODES
-    missing = [f"{what} (/dev/{', /dev/'.join(names)})" for what, names in wanted.items() if not _nodes(patient, names)]
+    wanted = {"GPU": NODES["GPU"]} if context.l4t == NO_BOARD else NODES
+    missing = [f"{what} (/dev/{', /dev/'.join(names)})" for what, names in wanted.items() if not _nodes(context, names)]
     if missing:
         return failed(
             f"no device node for {'; '.join(missing)}",
             "sudo dmesg | grep -iE 'nvgpu|nvidia|nvmap'  # then: sudo reboot",
         )
-    return ok(", ".join(str(node) for names in wanted.values() for node in _nodes(patient, names)[:1]))
+    return ok(", ".join(str(node) for names in wanted.values() for node in _nodes(context, names)[:1]))
 
 
-def check_rights(patient: Patient) -> Finding:
+def check_rights(context: DoctorContext) -> Finding:
     """Whether the daemon's user may open these nodes."""
-    patient.need_running()
-    patient.need_tensorrt()
-    account = patient.account
-    names = group_names(patient.machine)
+    context.need_running()
+    context.need_tensorrt()
+    account = context.account
+    names = group_names(context.machine)
     closed: dict[Path, str] = {}
-    for node in _nodes(patient, (*(name for several in NODES.values() for name in several), *MORE_NODES)):
-        found = patient.machine.stat(node)
+    for node in _nodes(context, (*(name for several in NODES.values() for name in several), *MORE_NODES)):
+        found = context.machine.stat(node)
         if found is not None and not account.may(READ | WRITE, found):
             closed[node] = names.get(found.st_gid, str(found.st_gid))
     if closed:
         which = ", ".join(f"{node} (group {group})" for node, group in closed.items())
         groups = ",".join(sorted(set(closed.values()) - {"root"}))
         if not groups:  # nobody should be let into root's group for a node that its udev rule passed over
-            nodes = " ".join(patient.here(node) for node in closed)
+            nodes = " ".join(context.here(node) for node in closed)
             return failed(f"user {account.name!r} may not open {which}", f"sudo udevadm trigger && ls -l {nodes}")
-        again = "  # then log in again" if patient.unit is None else f" && sudo systemctl restart {SERVICE}"
-        mend = f"sudo usermod --append --groups {groups} {account.name}{again}"
-        return failed(f"user {account.name!r} may not open {which}", mend)
+        again = "  # then log in again" if context.unit is None else f" && sudo systemctl restart {SERVICE}"
+        fix = f"sudo usermod --append --groups {groups} {account.name}{again}"
+        return failed(f"user {account.name!r} may not open {which}", fix)
     return ok(f"user {account.name!r} may open all of them")
 
 
-def check_device_list(patient: Patient) -> Finding:
+def check_device_list(context: DoctorContext) -> Finding:
     """Whether a unit that may open listed devices only lists all of GPU and camera, by the names of this kernel."""
-    patient.need_running()
-    unit = patient.need_unit()
+    context.need_running()
+    unit = context.need_unit()
     if unit.get("DevicePolicy") not in ("closed", "strict"):
         raise NotApplicable(f"{SERVICE} may open every device that its user may")
-    characters = (patient.machine.text("/proc/devices") or "").partition("Block devices")[0]
+    characters = (context.machine.text("/proc/devices") or "").partition("Block devices")[0]
     names = [line.split()[1] for line in characters.splitlines() if len(line.split()) == 2]
     if not names:
         raise NotApplicable("/proc/devices shows no devices")
@@ -90,44 +90,44 @@ def check_device_list(patient: Patient) -> Finding:
     return ok("all devices of GPU and camera are listed")
 
 
-def check_groups(patient: Patient) -> Finding:
+def check_groups(context: DoctorContext) -> Finding:
     """Whether the unit's user is there, in the groups of GPU and camera."""
-    unit = patient.need_unit()
+    unit = context.need_unit()
     try:
-        account = patient.account
+        account = context.account
     except NotApplicable as error:
         return failed(
             f"{error}, whom {SERVICE} runs as; it would fail with 217/USER",
-            f"sudo systemd-sysusers{_at(patient, '--root')} handmap.conf",
+            f"sudo systemd-sysusers{_at(context, '--root')} handmap.conf",
         )
     if account.uid == 0:
         return warning(
             f"{SERVICE} runs as root, wanted a user of its own",
             f"sudo systemctl edit {SERVICE}  # [Service] User=handmap",
         )
-    known = group_names(patient.machine).values()
+    known = group_names(context.machine).values()
     absent = [name for name in unit.get("SupplementaryGroups", "").split() if name not in known]
     if absent:
         return failed(
             f"{SERVICE} names groups that are not there: {', '.join(absent)}; it would fail with 216/GROUP",
-            " && ".join(f"sudo groupadd --system{_at(patient, '--prefix')} {name}" for name in absent),
+            " && ".join(f"sudo groupadd --system{_at(context, '--prefix')} {name}" for name in absent),
         )
     missing = [name for name in GROUPS if name in known and name not in account.groups.values()]
     if missing:
         return failed(
             f"user {account.name!r} is not in {', '.join(missing)}",
-            f"sudo usermod{_at(patient, '--prefix')} --append --groups {','.join(missing)} {account.name}",
+            f"sudo usermod{_at(context, '--prefix')} --append --groups {','.join(missing)} {account.name}",
         )
     return ok(f"user {account.name!r} in {', '.join(sorted(account.groups.values()))}")
 
 
-def check_python(patient: Patient) -> Finding:
+def check_python(context: DoctorContext) -> Finding:
     """Whether the environment of the package is there and lets the system's TensorRT through."""
-    machine = patient.machine
+    machine = context.machine
     config = machine.text(VENV / "pyvenv.cfg")
-    reinstall = patient.install("--reinstall ./handmap.deb") if machine.is_running else patient.install("handmap.deb")
+    reinstall = context.install("--reinstall ./handmap.deb") if machine.is_running else context.install("handmap.deb")
     if config is None:
-        if patient.unit is None:
+        if context.unit is None:
             raise NotApplicable("our package is not installed")
         return failed(f"{SERVICE} is installed, but there is no environment at {str(VENV)!r}", reinstall)
     keys = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in config.splitlines())}
@@ -143,24 +143,24 @@ def check_python(patient: Patient) -> Finding:
     if own:
         return failed(
             f"{own[0].name!r} in the environment hides the system's TensorRT, which is the board's",
-            f"sudo rm -r {' '.join(patient.here(path) for path in own)}",
+            f"sudo rm -r {' '.join(context.here(path) for path in own)}",
         )
     return ok(f"Python {python} in {str(VENV)!r}, with the system's packages")
 
 
-def check_library(patient: Patient) -> Finding:
+def check_library(context: DoctorContext) -> Finding:
     """Whether the daemon's Python loads the library of the configured engine; TensorRT, the version that dpkg has."""
-    patient.need_running()
-    library = "tensorrt" if patient.valid_settings.engine.backend == "tensorrt" else "onnxruntime"
-    python = patient.python
-    answer = patient.machine.run(python, "-c", VERSION.format(library))
+    context.need_running()
+    library = "tensorrt" if context.valid_settings.engine.backend == "tensorrt" else "onnxruntime"
+    python = context.python
+    answer = context.machine.run(python, "-c", VERSION.format(library))
     if answer.code != 0:
         package = (
-            patient.install("python3-libnvinfer") if library == "tensorrt" else patient.install_python("onnxruntime")
+            context.install("python3-libnvinfer") if library == "tensorrt" else context.install_python("onnxruntime")
         )
         return failed(f"{python} cannot load {library}: {_last_line(answer.err)}", package)
     if library == "tensorrt":
-        version = installed_tensorrt(patient.machine)
+        version = installed_tensorrt(context.machine)
         wanted = ".".join(map(str, (version or ())[:3]))
         if version is not None and not f"{answer.out}.".startswith(f"{wanted}."):
             return failed(
@@ -170,21 +170,21 @@ def check_library(patient: Patient) -> Finding:
     return ok(f"{python} loads {library} {answer.out}")
 
 
-def check_engine(patient: Patient) -> Finding:
+def check_engine(context: DoctorContext) -> Finding:
     """Whether the cache holds the engine of the configured bundle for this very device, as the engine's unit judges it."""
-    patient.need_tensorrt()
-    settings = patient.valid_settings
-    if not patient.machine.is_running:
+    context.need_tensorrt()
+    settings = context.valid_settings
+    if not context.machine.is_running:
         raise NotApplicable("it is built on the board, at the first boot")
-    _ = patient.whole_bundle
+    _ = context.whole_bundle
     build = f"sudo systemctl start {ENGINE_SERVICE} && sudo systemctl restart {SERVICE}"
-    if patient.unit is None:
-        build = f"handmap build-engine --config {patient.here(patient.config)}"
-    cache_dir = patient.cache_dir
-    if patient.machine.has(cache_dir):
+    if context.unit is None:
+        build = f"handmap build-engine --config {context.here(context.config)}"
+    cache_dir = context.cache_dir
+    if context.machine.has(cache_dir):
         next(cache_dir.iterdir(), None)  # a cache that may not be looked into would pass for an empty one
-    answer = patient.machine.run(
-        patient.python, "-m", "handmap", "build-engine", "--config", str(patient.config), "--is-needed", "--json",
+    answer = context.machine.run(
+        context.python, "-m", "handmap", "build-engine", "--config", str(context.config), "--is-needed", "--json",
         environment={"CACHE_DIRECTORY": str(cache_dir.parent)},
     )  # fmt: skip
     try:
@@ -197,13 +197,13 @@ def check_engine(patient: Patient) -> Finding:
     return ok(f"{settings.engine.precision}: {why}")
 
 
-def _nodes(patient: Patient, patterns: tuple[str, ...]) -> list[Path]:
-    return [node for pattern in patterns for node in patient.machine.entries("/dev", pattern)]
+def _nodes(context: DoctorContext, patterns: tuple[str, ...]) -> list[Path]:
+    return [node for pattern in patterns for node in context.machine.entries("/dev", pattern)]
 
 
-def _at(patient: Patient, option: str) -> str:
+def _at(context: DoctorContext, option: str) -> str:
     """The option that leads a program to an image."""
-    return "" if patient.machine.is_running else f" {option}={patient.here('/')}"
+    return "" if context.machine.is_running else f" {option}={context.here('/')}"
 
 
 def _last_line(text: str) -> str:

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from handmap.system.board import JETPACKS, NO_BOARD, RELEASE_FILE, Version, parse_version, show_version
+from handmap.system.jetpack import JETPACKS, NO_BOARD, RELEASE_FILE, Version, parse_version, show_version
 
+from .context import Check, DoctorContext, Finding, failed, ok, warning
 from .machine import Machine, NotApplicable
-from .patient import Check, Finding, Patient, failed, ok, warning
 
 DPKG_STATUS: Final = "/var/lib/dpkg/status"
 DEVICE_TREE: Final = "/proc/device-tree/compatible"
@@ -19,111 +19,111 @@ OPSETS: Final[tuple[tuple[Version, int], ...]] = (((10, 15), 24), ((10, 0), 20))
 OLDEST: Final = JETPACKS[0].since
 
 
-def check_release(patient: Patient) -> Finding:
+def check_release(context: DoctorContext) -> Finding:
     """Whether this L4T is one that the daemon was made for."""
-    if patient.l4t == NO_BOARD:
-        if patient.machine.is_running and _chip(patient.machine) is None:
+    if context.l4t == NO_BOARD:
+        if context.machine.is_running and _chip(context.machine) is None:
             raise NotApplicable("this is no Jetson")
         return failed(
             f"there is no {RELEASE_FILE}, which every L4T root file system carries",
-            "sudo apt install --reinstall nvidia-l4t-core" if patient.machine.is_running
-            else patient.apply_binaries(),
+            "sudo apt install --reinstall nvidia-l4t-core" if context.machine.is_running
+            else context.apply_binaries(),
         )  # fmt: skip
-    if patient.jetpack is not None:
-        return ok(f"L4T {patient.l4t}, of JetPack {patient.jetpack.name}")
-    version = parse_version(patient.l4t)
+    if context.jetpack is not None:
+        return ok(f"L4T {context.l4t}, of JetPack {context.jetpack.name}")
+    version = parse_version(context.l4t)
     if version and version < OLDEST:
         return failed(
-            f"L4T {patient.l4t} is too old, wanted {show_version(OLDEST)} or newer",
-            f"cat {patient.here(RELEASE_FILE)}  # then flash JetPack 6.2 or 7.2",
+            f"L4T {context.l4t} is too old, wanted {show_version(OLDEST)} or newer",
+            f"cat {context.here(RELEASE_FILE)}  # then flash JetPack 6.2 or 7.2",
         )
     return warning(
-        f"L4T {patient.l4t} is none that we know, so nobody has tried it",
-        f"handmap run --config {patient.here(patient.config)} --validate  # then let it run for a day",
+        f"L4T {context.l4t} is none that we know, so nobody has tried it",
+        f"handmap run --config {context.here(context.config)} --validate  # then let it run for a day",
     )
 
 
-def check_board(patient: Patient) -> Finding:
+def check_board(context: DoctorContext) -> Finding:
     """Whether this JetPack is made for this board."""
-    patient.need_running()
-    patient.need_jetson()
-    chip = _chip(patient.machine)
-    model = patient.machine.text("/proc/device-tree/model") or "unnamed"
+    context.need_running()
+    context.need_jetson()
+    chip = _chip(context.machine)
+    model = context.machine.text("/proc/device-tree/model") or "unnamed"
     if chip is None:
         return warning(
             f"the board {model!r} has none of the chips {', '.join(CHIPS.values())}", f"tr '\\0' '\\n' < {DEVICE_TREE}"
         )
-    boards = ("Orin", "Thor") if patient.jetpack is None else patient.jetpack.boards
+    boards = ("Orin", "Thor") if context.jetpack is None else context.jetpack.boards
     if chip not in boards:
         return failed(
-            f"{model} ({chip}) with L4T {patient.l4t}, which is made for {' and '.join(boards)}",
+            f"{model} ({chip}) with L4T {context.l4t}, which is made for {' and '.join(boards)}",
             f"cat {RELEASE_FILE}  # then flash the JetPack of this board",
         )
     return ok(f"{model} ({chip})")
 
 
-def check_tensorrt(patient: Patient) -> Finding:
+def check_tensorrt(context: DoctorContext) -> Finding:
     """Whether TensorRT's packages are there, of one version, and that of the JetPack."""
-    patient.need_tensorrt()
-    found = installed_tensorrt(patient.machine)
+    context.need_tensorrt()
+    found = installed_tensorrt(context.machine)
     if found is None:
         return failed(
             "no package libnvinfer10 or libnvinfer11, so no TensorRT",
-            patient.install("libnvinfer10 libnvonnxparsers10 python3-libnvinfer"),
+            context.install("libnvinfer10 libnvonnxparsers10 python3-libnvinfer"),
         )
-    packages = _packages(patient.machine)
+    packages = _packages(context.machine)
     names = [name.format(found[0]) for name in TENSORRT_PACKAGES]
     missing = [name for name in names if name not in packages]
     if missing:
-        return failed(f"TensorRT {show_version(found)} lacks {', '.join(missing)}", patient.install(" ".join(missing)))
+        return failed(f"TensorRT {show_version(found)} lacks {', '.join(missing)}", context.install(" ".join(missing)))
     versions = {packages[name] for name in names}
     if len(versions) > 1:
         return failed(
             f"TensorRT's packages are of different versions: {', '.join(sorted(versions))}",
-            patient.install(" ".join(names)),
+            context.install(" ".join(names)),
         )
-    jetpack = patient.jetpack
+    jetpack = context.jetpack
     if jetpack is not None and found[:2] not in jetpack.tensorrt:
         wanted = " or ".join(show_version(version) for version in jetpack.tensorrt)
         return failed(
             f"TensorRT {show_version(found)}, but JetPack {jetpack.name} comes with {wanted}",
-            patient.install("nvidia-jetpack python3-libnvinfer"),
+            context.install("nvidia-jetpack python3-libnvinfer"),
         )
     return ok(f"{names[0]} {packages[names[0]]}, parser and Python module alike")
 
 
-def check_opset(patient: Patient) -> Finding:
+def check_opset(context: DoctorContext) -> Finding:
     """Whether TensorRT's parser can read the bundle's graphs."""
-    patient.need_tensorrt()
-    version = installed_tensorrt(patient.machine)
+    context.need_tensorrt()
+    version = installed_tensorrt(context.machine)
     if version is None:
         raise NotApplicable("there is no TensorRT")
-    opset = patient.whole_bundle.manifest.made_from.opset
-    most = next((most for since, most in OPSETS if version >= since), 17)
-    if opset > most:
+    opset = context.whole_bundle.manifest.provenance.opset
+    max_opset = next((max_opset for since, max_opset in OPSETS if version >= since), 17)
+    if opset > max_opset:
         return failed(
-            f"the bundle's graphs are of opset {opset}, TensorRT {show_version(version)} reads up to {most}",
+            f"the bundle's graphs are of opset {opset}, TensorRT {show_version(version)} reads up to {max_opset}",
             "handmap export --checkpoint M.pt2 --samples R --out B  # by a version of ours for this JetPack",
         )
-    return ok(f"opset {opset}, TensorRT {show_version(version)} reads up to {most}")
+    return ok(f"opset {opset}, TensorRT {show_version(version)} reads up to {max_opset}")
 
 
-def check_cuda(patient: Patient) -> Finding:
+def check_cuda(context: DoctorContext) -> Finding:
     """Whether CuPy finds CUDA's runtime and compiler libraries, of the JetPack's major version."""
-    patient.need_tensorrt()
-    machine = patient.machine
+    context.need_tensorrt()
+    machine = context.machine
     installed = machine.entries("/usr/local", "cuda*")
     folders = [Path("/usr/lib/aarch64-linux-gnu"), *(folder / "lib64" for folder in installed)]
     folders += [
         folder / "targets" / target / "lib" for folder in installed for target in ("aarch64-linux", "sbsa-linux")
     ]
     majors = {library: _majors(machine, folders, library) for library in ("libcudart", "libnvrtc")}
-    wanted = {12, 13} if patient.jetpack is None else {patient.jetpack.cuda}
+    wanted = {12, 13} if context.jetpack is None else {context.jetpack.cuda}
     missing = [library for library, found in majors.items() if not found & wanted]
     if missing:
         numbers = " or ".join(str(major) for major in sorted(wanted))
         seen = ", ".join(f"{library} {sorted(found) or 'none'}" for library, found in majors.items())
-        return failed(f"CUDA {numbers} lacks {' and '.join(missing)} (found {seen})", patient.install("nvidia-jetpack"))
+        return failed(f"CUDA {numbers} lacks {' and '.join(missing)} (found {seen})", context.install("nvidia-jetpack"))
     return ok(", ".join(f"{library} {max(found & wanted)}" for library, found in majors.items()))
 
 

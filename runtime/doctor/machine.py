@@ -14,7 +14,7 @@ LIVE_ROOT: Final = Path("/")
 PROGRAM_FOLDERS: Final = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 ANSWER_S: Final = 20.0
 KILLED_S: Final = 1.0
-MOST_LINKS: Final = 40  # as many as the kernel follows
+MAX_LINKS: Final = 40  # as many as the kernel follows
 
 
 class NotApplicable(Exception):
@@ -53,7 +53,7 @@ class Machine:
                 here = self.root if part == "/" or here == self.root else here.parent
             elif (here / part).is_symlink():
                 links += 1
-                if links > MOST_LINKS:
+                if links > MAX_LINKS:
                     raise OSError(f"too many links at {str(name)!r}")
                 left += reversed((here / part).readlink().parts)
             else:

@@ -10,27 +10,27 @@ from typing import Final, get_args
 from handmap.types.errors import ConfigError, HandmapError
 
 from . import camera, config, gpu, jetpack, service, system
+from .context import Check, DoctorContext, Finding, Status, warning
 from .machine import LIVE_ROOT, Machine, NotApplicable
-from .patient import Check, Finding, Patient, Verdict, warning
 
 CHECKS: Final = (
     *config.CHECKS, *jetpack.CHECKS, *gpu.CHECKS, *camera.CHECKS, *service.CHECKS, *system.CHECKS,
 )  # fmt: skip
-ORDER: Final[tuple[Verdict, ...]] = get_args(Verdict)
-SHOWN: Final[dict[Verdict, str]] = {"failed": "FAILED", "warning": "WARNING", "ok": "ok", "not applicable": "n/a"}
+ORDER: Final[tuple[Status, ...]] = get_args(Status)
+SHOWN: Final[dict[Status, str]] = {"failed": "FAILED", "warning": "WARNING", "ok": "ok", "not applicable": "n/a"}
 WIDEST: Final = 120  # columns; longer lines are hard to read
-LEAST_TEXT: Final = 30  # columns beside the names, however narrow the terminal
+MIN_TEXT: Final = 30  # columns beside the names, however narrow the terminal
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """What a check found."""
 
     id: str
     title: str
-    verdict: Verdict
-    evidence: str
-    mend: str
+    status: Status
+    details: str
+    fix: str
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Report:
 
     machine: str
     config: str
-    results: tuple[Result, ...]
+    results: tuple[CheckResult, ...]
 
     @property
     def exit_code(self) -> int:
         """1 if a check failed, else 0."""
-        return int(any(result.verdict == "failed" for result in self.results))
+        return int(any(result.status == "failed" for result in self.results))
 
     def counts(self) -> dict[str, int]:
         """How many results of each verdict."""
-        found = Counter(result.verdict for result in self.results)
-        return {verdict: found[verdict] for verdict in ORDER}
+        found = Counter(result.status for result in self.results)
+        return {status: found[status] for status in ORDER}
 
     def as_json(self) -> dict[str, object]:
         """The report for machines."""
@@ -77,46 +77,46 @@ def open_machine(image: Path | None) -> Machine:
     return Machine(root, is_running=False)
 
 
-def examine(patient: Patient, checks: tuple[Check, ...] = CHECKS) -> Report:
+def run_checks(context: DoctorContext, checks: tuple[Check, ...] = CHECKS) -> Report:
     """The findings of all checks; one that breaks is a failed one."""
-    results = tuple(Result(check.id, check.title, **asdict(_look(check, patient))) for check in checks)
-    machine = str(patient.machine.root) if not patient.machine.is_running else "this machine"
-    return Report(machine, str(patient.config), results)
+    results = tuple(CheckResult(check.id, check.title, **asdict(_look(check, context))) for check in checks)
+    machine = str(context.machine.root) if not context.machine.is_running else "this machine"
+    return Report(machine, str(context.config), results)
 
 
-def as_text(report: Report) -> str:
+def format_report(report: Report) -> str:
     """The report for a terminal: problems first, each command on a line of its own, what does not apply by its reason."""
     width = min(shutil.get_terminal_size((100, 24)).columns, WIDEST)
     head = max(len(result.id) for result in report.results) + 2
     lines = [f"{report.machine}, configuration {report.config!r}", ""]
     silent: dict[str, list[str]] = {}
-    for result in sorted(report.results, key=lambda result: ORDER.index(result.verdict)):
-        if result.verdict == "not applicable" and not result.mend:
-            silent.setdefault(result.evidence, []).append(result.id)
+    for result in sorted(report.results, key=lambda result: ORDER.index(result.status)):
+        if result.status == "not applicable" and not result.fix:
+            silent.setdefault(result.details, []).append(result.id)
             continue
-        lines += _hanging(f"{SHOWN[result.verdict]:<9}{result.id:<{head}}", result.evidence, width)
-        lines += [f"{'':<9}> {result.mend}"] if result.mend else []
+        lines += _hanging(f"{SHOWN[result.status]:<9}{result.id:<{head}}", result.details, width)
+        lines += [f"{'':<9}> {result.fix}"] if result.fix else []
     for reason, ids in silent.items():
         lines += _hanging(f"{SHOWN['not applicable']:<9}", f"{', '.join(ids)}: {reason}", width)
-    return "\n".join([*lines, "", ", ".join(f"{count} {verdict}" for verdict, count in report.counts().items())])
+    return "\n".join([*lines, "", ", ".join(f"{count} {status}" for status, count in report.counts().items())])
 
 
 def _hanging(start: str, text: str, width: int) -> list[str]:
     """Lines of at most so many columns, the first with a start and the others below it."""
     return textwrap.wrap(
-        text, max(width, len(start) + LEAST_TEXT), initial_indent=start, subsequent_indent=" " * len(start),
+        text, max(width, len(start) + MIN_TEXT), initial_indent=start, subsequent_indent=" " * len(start),
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 
 
-def _look(check: Check, patient: Patient) -> Finding:
+def _look(check: Check, context: DoctorContext) -> Finding:
     try:
-        return check.look(patient)
+        return check.look(context)
     except NotApplicable as reason:
         return Finding("not applicable", str(reason))
     except PermissionError as error:
-        where = "" if patient.machine.is_running else f" --image {patient.here('/')}"
-        again = f"sudo handmap doctor{where} --config {patient.here(patient.config)}"
+        where = "" if context.machine.is_running else f" --image {context.here('/')}"
+        again = f"sudo handmap doctor{where} --config {context.here(context.config)}"
         return warning(f"this user may not look: {error}", again)
     except HandmapError as error:
         return Finding("failed", str(error))

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from .account import ENTER, READ, hidden_by, lets_write, read_unit
+from .context import ENGINE_SERVICE, SERVICE, VENV, Check, DoctorContext, Finding, failed, ok, warning
 from .machine import NotApplicable
-from .patient import ENGINE_SERVICE, SERVICE, VENV, Check, Finding, Patient, failed, ok, warning
 
 SYSTEMD: Final = "/run/systemd/system"
 ETC: Final = Path("/etc/systemd/system")
@@ -18,32 +18,32 @@ OTHERS_WRITE: Final = 0o022
 STATE: Final = "/var/lib/handmap"  # which the unit lets its process see
 
 
-def check_installed(patient: Patient) -> Finding:
+def check_installed(context: DoctorContext) -> Finding:
     """Whether the unit is installed, not masked, and starts at boot."""
-    machine = patient.machine
-    systemctl = "sudo systemctl" if machine.is_running else f"sudo systemctl --root={patient.here('/')}"
+    machine = context.machine
+    systemctl = "sudo systemctl" if machine.is_running else f"sudo systemctl --root={context.here('/')}"
     if machine.link(ETC / SERVICE) == "/dev/null":
         return failed(f"{SERVICE} is masked", f"{systemctl} unmask {SERVICE}")
-    if patient.unit is None:
+    if context.unit is None:
         if not machine.is_running:
-            return failed(f"{SERVICE} is not installed", patient.install("handmap.deb"))
+            return failed(f"{SERVICE} is not installed", context.install("handmap.deb"))
         if not machine.has(VENV):
             raise NotApplicable("our package is not installed; the daemon is run by hand")
-        return failed(f"our package is installed, but {SERVICE} is not", patient.install("--reinstall ./handmap.deb"))
-    if not _starts_at_boot(patient, SERVICE):
+        return failed(f"our package is installed, but {SERVICE} is not", context.install("--reinstall ./handmap.deb"))
+    if not _starts_at_boot(context, SERVICE):
         return failed(f"{SERVICE} does not start at boot", f"{systemctl} enable {SERVICE} handmap.target")
     return ok(f"{SERVICE} is installed and starts at boot")
 
 
-def check_state(patient: Patient) -> Finding:
+def check_state(context: DoctorContext) -> Finding:
     """Whether the daemon runs, and has not been restarted time and again."""
-    facts = _show(patient, SERVICE)
+    facts = _show(context, SERVICE)
     state, text = facts["ActiveState"], facts["StatusText"]
     restart, look = f"sudo systemctl restart {SERVICE}", f"journalctl --unit={SERVICE} --boot --lines=50"
     if facts["ExecMainStatus"] == WRONG_CONFIG and state != "active":
         return failed(
             f"{SERVICE} gave up: its configuration or bundle cannot be used (exit code {WRONG_CONFIG})",
-            f"handmap run --config {patient.here(patient.config)} --validate && {restart}",
+            f"handmap run --config {context.here(context.config)} --validate && {restart}",
         )
     if state == "failed":
         return failed(
@@ -59,10 +59,10 @@ def check_state(patient: Patient) -> Finding:
     return ok(f"{SERVICE} runs: {text or 'it has said nothing yet'}")
 
 
-def check_engine_unit(patient: Patient) -> Finding:
+def check_engine_unit(context: DoctorContext) -> Finding:
     """Whether the last build of an engine went well, or was not needed."""
-    patient.need_tensorrt()
-    facts = _show(patient, ENGINE_SERVICE)
+    context.need_tensorrt()
+    facts = _show(context, ENGINE_SERVICE)
     if facts["ActiveState"] == "activating":
         return warning(
             f"{ENGINE_SERVICE} is building: {facts['StatusText'] or 'it has said nothing yet'}",
@@ -77,12 +77,12 @@ def check_engine_unit(patient: Patient) -> Finding:
     return ok("the last build went well, or none was needed")
 
 
-def check_journal(patient: Patient) -> Finding:
+def check_journal(context: DoctorContext) -> Finding:
     """Whether the units have logged errors since boot."""
-    patient.need_running()
-    patient.need_unit()
+    context.need_running()
+    context.need_unit()
     asked = (f"--unit={SERVICE}", f"--unit={ENGINE_SERVICE}", "--boot", "--priority=err")
-    answer = patient.machine.run("journalctl", *asked, "--output=cat", "--lines=200", "--no-pager")
+    answer = context.machine.run("journalctl", *asked, "--output=cat", "--lines=200", "--no-pager")
     if "insufficient permissions" in answer.err or "not seeing messages" in answer.err:
         raise PermissionError("the journal is not for this user")
     if answer.code != 0 or "No journal files were found" in answer.err:
@@ -93,113 +93,113 @@ def check_journal(patient: Patient) -> Finding:
     return ok("no errors since boot")
 
 
-def check_config_rights(patient: Patient) -> Finding:
+def check_config_rights(context: DoctorContext) -> Finding:
     """Whether the daemon's user may read its configuration, and only its owner may change it."""
-    machine, account = patient.machine, patient.account
-    patient.need_unit()
-    found = machine.stat(patient.config)
+    machine, account = context.machine, context.account
+    context.need_unit()
+    found = machine.stat(context.config)
     if found is None:
-        raise NotApplicable(f"there is no {str(patient.config)!r}")
-    closed = _closed_to(patient, patient.config)
+        raise NotApplicable(f"there is no {str(context.config)!r}")
+    closed = _closed_to(context, context.config)
     if closed is not None:
-        return failed(f"user {account.name!r} may not read {str(closed)!r}", f"sudo chmod a+rX {patient.here(closed)}")
+        return failed(f"user {account.name!r} may not read {str(closed)!r}", f"sudo chmod a+rX {context.here(closed)}")
     if found.st_mode & OTHERS_WRITE:
         return failed(
-            f"{str(patient.config)!r} may be written by others than its owner (mode {found.st_mode & 0o777:o})",
-            f"sudo chmod 644 {patient.here(patient.config)}",
+            f"{str(context.config)!r} may be written by others than its owner (mode {found.st_mode & 0o777:o})",
+            f"sudo chmod 644 {context.here(context.config)}",
         )
-    return ok(f"{str(patient.config)!r} is readable for {account.name!r}")
+    return ok(f"{str(context.config)!r} is readable for {account.name!r}")
 
 
-def check_bundle_rights(patient: Patient) -> Finding:
+def check_bundle_rights(context: DoctorContext) -> Finding:
     """Whether the daemon's user may read every file of the bundle."""
-    unit, bundle = patient.need_unit(), patient.whole_bundle
-    hiding = hidden_by(unit, patient.machine.name(bundle.path))
+    unit, bundle = context.need_unit(), context.whole_bundle
+    hiding = hidden_by(unit, context.machine.name(bundle.path))
     if hiding is not None:
         return failed(
             f"{SERVICE} does not see {str(bundle.path)!r}, by its {hiding}",
-            f"sudo cp -r {patient.here(bundle.path)} {patient.here(STATE)}/ && {patient.edit_config()}",
+            f"sudo cp -r {context.here(bundle.path)} {context.here(STATE)}/ && {context.edit_config()}",
         )
     for file in (bundle.path, *sorted(bundle.path.iterdir())):
-        closed = _closed_to(patient, file)
+        closed = _closed_to(context, file)
         if closed is not None:
             is_above = not closed.is_relative_to(bundle.path)
-            mend = f"a+x {patient.here(closed)}" if is_above else f"-R a+rX {patient.here(bundle.path)}"
-            return failed(f"user {patient.account.name!r} may not read {str(closed)!r}", f"sudo chmod {mend}")
-    return ok(f"{str(bundle.path)!r} is readable for {patient.account.name!r}")
+            fix = f"a+x {context.here(closed)}" if is_above else f"-R a+rX {context.here(bundle.path)}"
+            return failed(f"user {context.account.name!r} may not read {str(closed)!r}", f"sudo chmod {fix}")
+    return ok(f"{str(bundle.path)!r} is readable for {context.account.name!r}")
 
 
-def check_cache_rights(patient: Patient) -> Finding:
+def check_cache_rights(context: DoctorContext) -> Finding:
     """Whether the engine cache is the daemon's alone: an engine is code that it runs."""
-    patient.need_unit()
-    account, folder = patient.account, patient.cache_dir
-    builder, place = read_unit(patient.machine, ENGINE_SERVICE) or {}, patient.machine.name(folder)
+    context.need_unit()
+    account, folder = context.account, context.cache_dir
+    builder, place = read_unit(context.machine, ENGINE_SERVICE) or {}, context.machine.name(folder)
     hiding = hidden_by(builder, place)
     if hiding is not None:
-        return failed(f"{ENGINE_SERVICE} does not see {str(folder)!r}, by its {hiding}", patient.edit_config())
-    if not patient.machine.has(folder) and patient.valid_settings.engine.cache_dir is None:
+        return failed(f"{ENGINE_SERVICE} does not see {str(folder)!r}, by its {hiding}", context.edit_config())
+    if not context.machine.has(folder) and context.valid_settings.engine.cache_dir is None:
         folder = folder.parent  # which systemd makes
-    found = patient.machine.stat(folder)
+    found = context.machine.stat(folder)
     if found is None:
-        if folder != patient.cache_dir:
+        if folder != context.cache_dir:
             raise NotApplicable("systemd makes it when the daemon starts")
         return failed(
             f"there is no engine cache at {str(folder)!r}",
-            f"sudo install --directory --owner={account.name} --group={account.name} --mode=700 {patient.here(folder)}",
+            f"sudo install --directory --owner={account.name} --group={account.name} --mode=700 {context.here(folder)}",
         )
     if found.st_uid != account.uid:
         return failed(
             f"{str(folder)!r} belongs to user {found.st_uid}, wanted {account.name!r}",
-            f"sudo chown -R {account.name}: {patient.here(folder)}",
+            f"sudo chown -R {account.name}: {context.here(folder)}",
         )
     if found.st_mode & OTHERS_WRITE:
         return failed(
             f"{str(folder)!r} may be written by others (mode {found.st_mode & 0o777:o}), wanted 700",
-            f"sudo chmod 700 {patient.here(folder)}",
+            f"sudo chmod 700 {context.here(folder)}",
         )
     if not lets_write(builder, place):
-        drop_ins = patient.here(ETC / f"{ENGINE_SERVICE}.d")
+        drop_ins = context.here(ETC / f"{ENGINE_SERVICE}.d")
         lines = f"printf '[Service]\\nReadWritePaths=%s\\n' {shlex.quote(str(place))}"
         again = f" && sudo systemctl daemon-reload && sudo systemctl restart {ENGINE_SERVICE}"
         return failed(
             f"{ENGINE_SERVICE} may not write to {str(folder)!r}, by its ProtectSystem=strict",
-            f"sudo mkdir -p {drop_ins} && {lines} | sudo tee {drop_ins}/cache.conf{again if patient.machine.is_running else ''}",
+            f"sudo mkdir -p {drop_ins} && {lines} | sudo tee {drop_ins}/cache.conf{again if context.machine.is_running else ''}",
         )
     return ok(f"{str(folder)!r} belongs to {account.name!r}, mode {found.st_mode & 0o777:o}")
 
 
-def _closed_to(patient: Patient, file: Path) -> Path | None:
+def _closed_to(context: DoctorContext, file: Path) -> Path | None:
     """The first folder on the way, or the file, that the daemon's user may not enter or read."""
-    root = patient.machine.root
+    root = context.machine.root
     for folder in reversed(file.parents):
         is_outside = root not in (folder, *folder.parents)
-        found = None if is_outside else patient.machine.stat(folder)
-        if found is not None and not patient.account.may(ENTER, found):
+        found = None if is_outside else context.machine.stat(folder)
+        if found is not None and not context.account.may(ENTER, found):
             return folder
-    found = patient.machine.stat(file)
-    return file if found is not None and not patient.account.may(READ, found) else None
+    found = context.machine.stat(file)
+    return file if found is not None and not context.account.may(READ, found) else None
 
 
-def _starts_at_boot(patient: Patient, unit: str, behind: tuple[str, ...] = ()) -> bool:
+def _starts_at_boot(context: DoctorContext, unit: str, behind: tuple[str, ...] = ()) -> bool:
     """Whether links lead from a target of the boot to the unit, over other units or not; those `behind` were looked at."""
     if unit in BOOT_TARGETS:
         return True
-    machine = patient.machine
+    machine = context.machine
     # Links made by systemctl lie in /etc, those that packages bring lie beside the units.
     folders = [
         folder for place in (ETC, Path("/usr/lib/systemd/system")) for folder in machine.entries(place, "*.wants")
     ]
     wanted_by = [folder.name.removesuffix(".wants") for folder in folders if machine.link(folder / unit) is not None]
     behind = (*behind, unit)
-    return any(_starts_at_boot(patient, other, behind) for other in wanted_by if other not in behind)
+    return any(_starts_at_boot(context, other, behind) for other in wanted_by if other not in behind)
 
 
-def _show(patient: Patient, unit: str) -> dict[str, str]:
-    patient.need_running()
-    patient.need_unit()
-    if not patient.machine.has(SYSTEMD):
+def _show(context: DoctorContext, unit: str) -> dict[str, str]:
+    context.need_running()
+    context.need_unit()
+    if not context.machine.has(SYSTEMD):
         raise NotApplicable("systemd does not run here")
-    answer = patient.machine.run("systemctl", "show", unit, f"--property={','.join(PROPERTIES)}")
+    answer = context.machine.run("systemctl", "show", unit, f"--property={','.join(PROPERTIES)}")
     said = dict(line.split("=", 1) for line in answer.out.splitlines() if "=" in line)
     if answer.code != 0 or "ActiveState" not in said:
         raise NotApplicable(f"systemctl does not say: {answer.err or 'no answer'}")

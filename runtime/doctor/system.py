@@ -6,8 +6,8 @@ from typing import Final
 
 from ..settings import ThermalConfig
 from ..thermal import read_facts
+from .context import Check, DoctorContext, Finding, failed, ok, warning
 from .machine import NotApplicable
-from .patient import Check, Finding, Patient, failed, ok, warning
 
 NVPMODEL: Final = "/etc/nvpmodel.conf"
 CPU: Final = Path("/sys/devices/system/cpu")
@@ -20,41 +20,41 @@ ROOM_MB: Final = 200
 MEMORY_MB: Final = (300, 1000)  # below: the daemon does not start; below: an engine's build may be killed
 
 
-def check_power_mode(patient: Patient) -> Finding:
+def check_power_mode(context: DoctorContext) -> Finding:
     """Whether the board runs in its fastest power mode."""
-    patient.need_running()
-    patient.need_jetson()
-    answer = patient.machine.run("nvpmodel", "-q")
+    context.need_running()
+    context.need_jetson()
+    answer = context.machine.run("nvpmodel", "-q")
     found = re.search(r"NV Power Mode:\s*(\S+)", answer.out)
     if found is None:
         return warning(
             f"nvpmodel does not say which mode is set: {answer.err or answer.out or 'no answer'}", "sudo nvpmodel -q"
         )
-    modes = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", patient.machine.text(NVPMODEL) or "")
+    modes = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", context.machine.text(NVPMODEL) or "")
     fastest = max(modes, key=lambda mode: _speed(mode[1]), default=None)
     if fastest is not None and _speed(found[1]) < _speed(fastest[1]):
         return warning(f"power mode {found[1]}, the fastest is {fastest[1]}", f"sudo nvpmodel -m {fastest[0]}")
     return ok(f"power mode {found[1]}")
 
 
-def check_clocks(patient: Patient) -> Finding:
+def check_clocks(context: DoctorContext) -> Finding:
     """Whether CPU and GPU may go as fast as they can."""
-    patient.need_running()
-    text = patient.machine.text
+    context.need_running()
+    text = context.machine.text
     capped, seen = [], []
-    for policy in patient.machine.entries(CPU / "cpufreq", "policy*"):
-        most, may = (_mhz(text(policy / name), 1e3) for name in ("cpuinfo_max_freq", "scaling_max_freq"))
-        if not most:
+    for policy in context.machine.entries(CPU / "cpufreq", "policy*"):
+        max_mhz, may = (_mhz(text(policy / name), 1e3) for name in ("cpuinfo_max_freq", "scaling_max_freq"))
+        if not max_mhz:
             continue  # of cores that the power mode has switched off
         seen.append(f"{policy.name} {may:.0f} MHz ({text(policy / 'scaling_governor')})")
-        if may < most:
-            capped.append(f"{policy.name} may go to {may:.0f} of {most:.0f} MHz")
-    for gpu in (found for pattern in GPU_DEVFREQ for found in patient.machine.entries(DEVFREQ, pattern)):
+        if may < max_mhz:
+            capped.append(f"{policy.name} may go to {may:.0f} of {max_mhz:.0f} MHz")
+    for gpu in (found for pattern in GPU_DEVFREQ for found in context.machine.entries(DEVFREQ, pattern)):
         rates = [_mhz(rate, 1e6) for rate in (text(gpu / "available_frequencies") or "").split()]
-        may, most = _mhz(text(gpu / "max_freq"), 1e6), max(rates, default=0.0)
+        may, max_mhz = _mhz(text(gpu / "max_freq"), 1e6), max(rates, default=0.0)
         seen.append(f"{gpu.name} {may:.0f} MHz")
-        if may < most:
-            capped.append(f"GPU {gpu.name} may go to {may:.0f} of {most:.0f} MHz")
+        if may < max_mhz:
+            capped.append(f"GPU {gpu.name} may go to {may:.0f} of {max_mhz:.0f} MHz")
     if capped:
         return warning(
             "; ".join(capped), "sudo nvpmodel -q --verbose  # set the fastest mode, then: sudo jetson_clocks"
@@ -64,14 +64,14 @@ def check_clocks(patient: Patient) -> Finding:
     return ok(", ".join(seen))
 
 
-def check_temperature(patient: Patient) -> Finding:
+def check_temperature(context: DoctorContext) -> Finding:
     """Whether the board is cool enough for every frame, and its own throttling has not begun."""
-    patient.need_running()
+    context.need_running()
     try:
-        config = patient.valid_settings.thermal
+        config = context.valid_settings.thermal
     except NotApplicable:
         config = ThermalConfig()
-    facts = read_facts(patient.machine.path(config.sysfs), config.zones)
+    facts = read_facts(context.machine.path(config.sysfs), config.zones)
     if not facts.temperatures_c:
         raise NotApplicable("no thermal zone can be read")
     zone, hottest_c = max(facts.temperatures_c.items(), key=lambda item: item[1])
@@ -89,22 +89,22 @@ def check_temperature(patient: Patient) -> Finding:
     return ok(where)
 
 
-def check_disk(patient: Patient) -> Finding:
+def check_disk(context: DoctorContext) -> Finding:
     """Whether there is room for engines and logs."""
-    patient.need_running()
+    context.need_running()
     try:
-        folder = patient.cache_dir
-        graphs = sum(precision.bytes for precision in patient.whole_bundle.hand.precisions.values())
+        folder = context.cache_dir
+        graphs = sum(precision.bytes for precision in context.whole_bundle.hand.precisions.values())
     except NotApplicable:
         folder, graphs = Path("/var"), 0
-    while not patient.machine.has(folder):
+    while not context.machine.has(folder):
         folder = folder.parent
     wanted_mb = ROOM_MB + GRAPHS_BESIDE * graphs / MB
-    answer = patient.machine.run("df", "--block-size=1", "--output=avail", str(patient.machine.path(folder)))
+    answer = context.machine.run("df", "--block-size=1", "--output=avail", str(context.machine.path(folder)))
     free = answer.out.splitlines()[-1:] or [""]
     if not free[0].strip().isdigit():
         return warning(
-            f"df does not say how much room {str(folder)!r} has: {answer.err}", f"df -h {patient.here(folder)}"
+            f"df does not say how much room {str(folder)!r} has: {answer.err}", f"df -h {context.here(folder)}"
         )
     free_mb = int(free[0]) / MB
     found = f"{free_mb:.0f} MB are free at {str(folder)!r}"
@@ -116,10 +116,10 @@ def check_disk(patient: Patient) -> Finding:
     return ok(found)
 
 
-def check_memory(patient: Patient) -> Finding:
+def check_memory(context: DoctorContext) -> Finding:
     """Whether there is memory for the daemon and for an engine's build; on a Jetson it is the GPU's too."""
-    patient.need_running()
-    found = re.search(r"^MemAvailable:\s*(\d+) kB", patient.machine.text("/proc/meminfo") or "", re.MULTILINE)
+    context.need_running()
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", context.machine.text("/proc/meminfo") or "", re.MULTILINE)
     if found is None:
         raise NotApplicable("the kernel does not say how much memory is free")
     free_mb, free_it = int(found[1]) * 1024 / MB, "sudo systemctl isolate multi-user.target  # ends the desktop"
@@ -130,18 +130,18 @@ def check_memory(patient: Patient) -> Finding:
     return ok(f"{free_mb:.0f} MB are free")
 
 
-def check_clock(patient: Patient) -> Finding:
+def check_clock(context: DoctorContext) -> Finding:
     """Whether the time of day is right; joints do not need it, logs and recordings do."""
-    patient.need_running()
-    answer = patient.machine.run("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    context.need_running()
+    answer = context.machine.run("timedatectl", "show", "--property=NTPSynchronized", "--value")
     if answer.code != 0:
         raise NotApplicable(f"timedatectl does not say: {answer.err}")
     if answer.out != "yes":
         return warning(
-            "the time of day is not synchronised: times of logs and recordings may be wrong",
+            "the time of day is not synchronized: times of logs and recordings may be wrong",
             "sudo timedatectl set-ntp true",
         )
-    return ok("the time of day is synchronised")
+    return ok("the time of day is synchronized")
 
 
 def _speed(mode: str) -> float:

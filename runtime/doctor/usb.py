@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from .context import DoctorContext
 from .machine import NotApplicable
-from .patient import Patient
 
 USB: Final = Path("/sys/bus/usb/devices")
 VENDOR: Final = "8086"
@@ -28,9 +28,9 @@ class UsbCamera:
         return f"{self.model} ({VENDOR}:{self.product}) at {self.folder.name}"
 
 
-def on_usb(patient: Patient, models: dict[str, str]) -> list[UsbCamera]:
+def on_usb(context: DoctorContext, models: dict[str, str]) -> list[UsbCamera]:
     """The devices of these idProducts, with the names that stand beside them."""
-    machine, found = patient.machine, []
+    machine, found = context.machine, []
     for folder in machine.entries(USB):
         product = machine.text(folder / "idProduct")
         if product in models and machine.text(folder / "idVendor") == VENDOR:
@@ -38,24 +38,24 @@ def on_usb(patient: Patient, models: dict[str, str]) -> list[UsbCamera]:
     return found
 
 
-def cameras_of(patient: Patient) -> list[UsbCamera]:
+def cameras_of(context: DoctorContext) -> list[UsbCamera]:
     """Cameras on the bus; raises NotApplicable without one, which one check alone says."""
-    patient.need_running()
-    patient.need_camera()
-    found = on_usb(patient, MODELS)
+    context.need_running()
+    context.need_camera()
+    found = on_usb(context, MODELS)
     if not found:
         raise NotApplicable("no camera is on the bus")
     return found
 
 
-def interfaces_of(patient: Patient, camera: UsbCamera) -> list[Path]:
+def interfaces_of(context: DoctorContext, camera: UsbCamera) -> list[Path]:
     """The folders of a camera's USB interfaces."""
-    return patient.machine.entries(USB, f"{camera.folder.name}:*")
+    return context.machine.entries(USB, f"{camera.folder.name}:*")
 
 
-def number(patient: Patient, file: Path) -> float:
+def number(context: DoctorContext, file: Path) -> float:
     """The number in a file, 0 where there is none."""
     try:
-        return float(patient.machine.text(file) or 0)
+        return float(context.machine.text(file) or 0)
     except ValueError:
         return 0.0

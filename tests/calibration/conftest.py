@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from calibration.report import report_bundle
-from calibration.select import Request, select_set
+from calibration.select import SelectRequest, select_set
 from export.to_bundle import export_bundle
 from handmap.recording.writer import RecordingWriter
 from handmap.types.intrinsics import Intrinsics
@@ -15,14 +15,14 @@ from handmap.types.values import DepthFrame
 from tests.calibration.networks import disc_depth, save_residual_program
 from tests.calibration.palms import learn_discs, save_palm_program
 
-LENS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
+INTRINSICS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
 FRAMES = 60
 
 
 def write_disc(path: Path, seed: int, frames: int = FRAMES, is_noise: bool = False) -> Path:
     """A recording of the disc at a distance of its own, moving away from the camera."""
     random = np.random.default_rng(seed)
-    with RecordingWriter(path, LENS, 1.0) as writer:
+    with RecordingWriter(path, INTRINSICS, 1.0) as writer:
         for number in range(frames):
             z_mm = 350 + 90 * seed % 250 + 2 * number
             depth = disc_depth(number + 100 * seed, z_mm, random)
@@ -30,7 +30,7 @@ def write_disc(path: Path, seed: int, frames: int = FRAMES, is_noise: bool = Fal
                 depth = np.where(depth > 0, random.integers(int(z_mm), int(z_mm) + 100, depth.shape), 0).astype(
                     np.uint16
                 )
-            writer.write(DepthFrame(depth, 1.0, LENS, number, number * 33_000_000))
+            writer.write(DepthFrame(depth, 1.0, INTRINSICS, number, number * 33_000_000))
     return path
 
 
@@ -68,13 +68,13 @@ def palm_bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def request_all(bundle_path: Path, recordings: list[Path]) -> Request:
+def request_all(bundle_path: Path, recordings: list[Path]) -> SelectRequest:
     """All four recordings, few frames, insisting."""
-    return Request(bundle_path, tuple(str(path) for path in recordings), (), 64, 5, "right", True)
+    return SelectRequest(bundle_path, tuple(str(path) for path in recordings), (), 64, 5, "right", True)
 
 
 @pytest.fixture(scope="session")
-def set_path(tmp_path_factory: pytest.TempPathFactory, request_all: Request) -> Path:
+def set_path(tmp_path_factory: pytest.TempPathFactory, request_all: SelectRequest) -> Path:
     path = tmp_path_factory.mktemp("set") / "set"
     select_set(request_all, path)
     return path

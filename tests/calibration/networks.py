@@ -1,4 +1,4 @@
-"""Graphs to quantise: small, but with a residual, a concatenation and a matrix product."""
+"""Graphs to quantize: small, but with a residual, a concatenation and a matrix product."""
 
 from pathlib import Path
 

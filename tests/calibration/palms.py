@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from handmap.tracking.palm_view import SPAN_CELLS, SPAN_MM, shrink
+from handmap.tracking.palm_detector import SPAN_CELLS, SPAN_MM, encode_depth
 from handmap.types.arrays import Bool, Float32
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame
@@ -17,7 +17,7 @@ from training.trainer.palm_program import write_palm_program
 from training.trainer.palm_score import PalmScore
 from training.trainer.palm_targets import make_targets, palm_loss
 
-LENS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
+INTRINSICS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
 PICTURES, STEPS, BATCH = 64, 70, 8
 
 
@@ -40,14 +40,14 @@ def _learn() -> PalmNetwork:
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 0.1
-    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     for step in range(STEPS):
         picked = np.random.default_rng(step).integers(0, PICTURES, BATCH)
         targets = make_targets(hands[picked], right[picked], np.full((BATCH, 2), 21, np.int8))
         loss = palm_loss(network(torch.from_numpy(pictures[picked]))["palms"], targets, 0.25)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch stubs
-        optimiser.step()
+        optimizer.step()
     return network.eval()
 
 
@@ -58,13 +58,13 @@ def save_palm_program(path: Path, network: PalmNetwork) -> Path:
 
 def spoil_int8(network: PalmNetwork) -> PalmNetwork:
     """A network of the same function, but with one input channel's weights so large that INT8 has no levels left for the others."""
-    factor, spoilt = 1000.0, copy.deepcopy(network)
-    norm, reader = spoilt.stem[0][1], spoilt.stem[1][0]  # type: ignore[index]  # a Sequential of Sequentials
+    factor, spoiled = 1000.0, copy.deepcopy(network)
+    norm, reader = spoiled.stem[0][1], spoiled.stem[1][0]  # type: ignore[index]  # a Sequential of Sequentials
     with torch.no_grad():
         norm.weight[0] /= factor
         norm.bias[0] /= factor
         reader.weight[:, 0] *= factor
-    return spoilt
+    return spoiled
 
 
 def _discs() -> tuple[Float32, Float32]:
@@ -74,8 +74,8 @@ def _discs() -> tuple[Float32, Float32]:
     for index in range(PICTURES):
         z_mm, across, down = float(random.uniform(350, 800)), *random.integers((-80, -60), (80, 60))
         depth = np.roll(disc_depth(int(random.integers(0, 500)), z_mm, random), (down, across), (0, 1))
-        view = shrink(np, DepthFrame(depth, 1.0, LENS, index, 0))
+        view = encode_depth(np, DepthFrame(depth, 1.0, INTRINSICS, index, 0))
         pictures.append(view.depth_small)
         cells = ((160 + across) / 2.5 - 0.5, (120 + down) / 2.5 - 0.5)
-        hands[index, 0] = (*cells, view.lens.fx_px * SPAN_MM / SPAN_CELLS / z_mm)
+        hands[index, 0] = (*cells, view.intrinsics.fx_px * SPAN_MM / SPAN_CELLS / z_mm)
     return np.stack(pictures)[:, None].astype(np.float32), hands

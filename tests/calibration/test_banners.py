@@ -10,19 +10,19 @@ from PIL import Image
 
 from calibration.commands import calibrate
 from calibration.compare import Comparison
-from calibration.figures import POOR_MM, found_reliability, fp32_worth
-from calibration.gate import explain_fp32, judge_labelled
-from calibration.pictures import join_pictures
+from calibration.detector_inputs import join_inputs
+from calibration.gate import explain_fp32, judge_labeled
 from calibration.plots import draw_reliability
-from calibration.quantise import Recipe, quantise_bundle
+from calibration.quantize import Recipe, quantize_bundle
 from calibration.report import report_bundle
+from calibration.report_metrics import POOR_MM, found_reliability, fp32_worth
 from calibration.report_page import banners
-from handmap.recording.datasets import LabelledFrame
+from handmap.recording.datasets import LabeledFrame
 from handmap.recording.reader import open_recording
 from handmap.recording.writer import RecordingWriter
 from handmap.types.arrays import Float64
 from handmap.types.values import Handedness
-from tests.calibration.conftest import LENS, write_disc
+from tests.calibration.conftest import INTRINSICS, write_disc
 
 FRAMES = 12
 
@@ -33,7 +33,7 @@ def comparison_of(error_mm: Float64, expected_mm: Float64) -> Comparison:
     found = {"fp32": ~(error_mm == 125.0).all(axis=1)}
     distances = np.zeros(0)
     return Comparison(
-        "d", blank, {"fp32": blank}, blank, distances, [], join_pictures([]),
+        "d", blank, {"fp32": blank}, blank, distances, [], join_inputs([]),
         found_error_mm={"fp32": error_mm}, expected_error_mm={"fp32": expected_mm}, is_found=found,
     )  # fmt: skip
 
@@ -41,14 +41,14 @@ def comparison_of(error_mm: Float64, expected_mm: Float64) -> Comparison:
 def figures_of(mean_mm: float | None, int8_is_off_mm: float) -> dict[str, object]:
     error_mm = np.full((50, 21), mean_mm or 0.0)
     found = np.ones(50, bool)
-    gate = judge_labelled((error_mm + int8_is_off_mm, error_mm), (found, found), "d")
-    worth = fp32_worth(comparison_of(error_mm, error_mm)) if mean_mm is not None else fp32_worth(unlabelled())
+    gate = judge_labeled((error_mm + int8_is_off_mm, error_mm), (found, found), "d")
+    worth = fp32_worth(comparison_of(error_mm, error_mm)) if mean_mm is not None else fp32_worth(unlabeled())
     return {"dataset": "d", **worth, "gates": {"int8": msgspec.to_builtins(gate)}}
 
 
-def unlabelled() -> Comparison:
+def unlabeled() -> Comparison:
     blank = np.zeros((0, 21, 3), np.float32)
-    return Comparison("d", blank, {"fp32": blank}, blank, np.zeros(0), [], join_pictures([]))
+    return Comparison("d", blank, {"fp32": blank}, blank, np.zeros(0), [], join_inputs([]))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_fp32_is_worth_is_said_in_mm_or_not_known() -> None:
     poor = fp32_worth(comparison_of(np.full((4, 21), 79.7), np.ones((4, 21))))
 
     assert poor == {"fp32_mean_mm": 79.7, "is_fp32_poor": True}
-    assert fp32_worth(unlabelled()) == {"fp32_mean_mm": None, "is_fp32_poor": None}
+    assert fp32_worth(unlabeled()) == {"fp32_mean_mm": None, "is_fp32_poor": None}
     assert fp32_worth(comparison_of(np.full((4, 21), np.nan), np.ones((4, 21))))["is_fp32_poor"] is True
     assert explain_fp32(79.7, True, "d").startswith("fp32 itself: 79.7 mm from the truth in the mean, POOR")
     assert explain_fp32(7.2, False, "d") == "fp32 itself: 7.2 mm from the truth in the mean"
@@ -94,7 +94,7 @@ def test_expected_errors_are_judged_on_hands_that_were_found() -> None:
     assert all(one["expected_mm"] == pytest.approx(one["true_mm"]) for one in deciles)
 
 
-def test_the_reliability_plot_shows_every_precision_in_its_colour(tmp_path: Path) -> None:
+def test_the_reliability_plot_shows_every_precision_in_its_color(tmp_path: Path) -> None:
     groups = [{"expected_mm": 2.0 * (index + 1), "true_mm": 3.0 * (index + 1)} for index in range(10)]
 
     for names in (["fp32"], ["fp32", "int8"]):
@@ -107,26 +107,26 @@ def test_the_reliability_plot_shows_every_precision_in_its_colour(tmp_path: Path
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def labeled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording with labels that a network without training is far from."""
-    folder = tmp_path_factory.mktemp("labelled")
+    folder = tmp_path_factory.mktemp("labeled")
     write_disc(folder / "plain", 7, FRAMES)
     spread = np.linspace(-40, 40, 21)
-    with RecordingWriter(folder / "labelled", LENS, 1.0) as writer:
+    with RecordingWriter(folder / "labeled", INTRINSICS, 1.0) as writer:
         for frame in open_recording(folder / "plain"):
             z_mm = float(np.median(frame.depth[frame.depth > 0]))
             xyz_mm = np.stack([spread, -spread, np.full(21, z_mm)], axis=1).astype(np.float32)
-            writer.write_labelled(LabelledFrame(frame, xyz_mm, np.ones(21, bool), Handedness.RIGHT))
-    return folder / "labelled"
+            writer.write_labeled(LabeledFrame(frame, xyz_mm, np.ones(21, bool), Handedness.RIGHT))
+    return folder / "labeled"
 
 
 def test_an_untrained_network_is_called_poor_everywhere(
-    bundle_path: Path, set_path: Path, labelled: Path, tmp_path: Path
+    bundle_path: Path, set_path: Path, labeled: Path, tmp_path: Path
 ) -> None:
-    quantise_bundle(bundle_path, set_path, Recipe("mse", "fp32", frozenset()), None, tmp_path / "b")
+    quantize_bundle(bundle_path, set_path, Recipe("mse", "fp32", frozenset()), None, tmp_path / "b")
 
-    outcome = report_bundle(tmp_path / "b", str(labelled), FRAMES, "right", tmp_path / "b")
-    arguments = ["report", "--bundle", f"{tmp_path}/b", "--data", str(labelled), "--out", f"{tmp_path}/c"]
+    outcome = report_bundle(tmp_path / "b", str(labeled), FRAMES, "right", tmp_path / "b")
+    arguments = ["report", "--bundle", f"{tmp_path}/b", "--data", str(labeled), "--out", f"{tmp_path}/c"]
     printed = CliRunner().invoke(calibrate, arguments, catch_exceptions=False)
 
     figures = msgspec.json.decode((tmp_path / "b" / "report.json").read_bytes())

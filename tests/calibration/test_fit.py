@@ -7,11 +7,11 @@ import onnx
 import pytest
 from onnx import ModelProto, numpy_helper
 
-from calibration.fit import Moments, QuantisedWeight, fit_layer, fit_layers
+from calibration.fit import Moments, QuantizedWeight, fit_layer, fit_layers
 from calibration.layers import list_layers
-from calibration.qdq import quantisable_tensors, quantise_graph
+from calibration.qdq import quantizable_tensors, quantize_graph
 from calibration.ranges import choose_thresholds, collect_histograms
-from export.half import half_of_graph
+from export.fp16 import half_of_graph
 from handmap.bundle.graph_view import expose
 from handmap.engines.onnx_engine import run_graph
 from handmap.types.arrays import Float32, Float64
@@ -34,11 +34,11 @@ def depth() -> Float32:
 
 @pytest.fixture(scope="module")
 def thresholds(graph: ModelProto, depth: Float32) -> dict[str, float]:
-    return choose_thresholds(collect_histograms(graph, quantisable_tensors(graph), depth), "mse")
+    return choose_thresholds(collect_histograms(graph, quantizable_tensors(graph), depth), "mse")
 
 
 @pytest.fixture(scope="module")
-def fitted(graph: ModelProto, thresholds: dict[str, float], depth: Float32) -> dict[str, QuantisedWeight]:
+def fitted(graph: ModelProto, thresholds: dict[str, float], depth: Float32) -> dict[str, QuantizedWeight]:
     return fit_layers(graph, thresholds, depth[:32])
 
 
@@ -49,7 +49,7 @@ def moments_of(exact: Float64) -> tuple[Moments, Float64]:
     return Moments(shown.T @ shown / len(shown), (whole - shown).T @ shown / len(shown)), shown
 
 
-def squared_error(layer: QuantisedWeight, weight: Float64, exact: Float64, shown: Float64) -> float:
+def squared_error(layer: QuantizedWeight, weight: Float64, exact: Float64, shown: Float64) -> float:
     levels = layer.levels.reshape(len(weight), -1) * layer.steps.astype(np.float64)[:, None]
     bias = np.zeros(len(weight)) if layer.bias is None else layer.bias
     given = shown[:, :-1] @ levels.T + bias
@@ -60,11 +60,11 @@ def test_a_fitted_weight_loses_less_than_a_rounded_one() -> None:
     random = np.random.default_rng(1)
     exact = (
         random.normal(size=(4000, 6)) @ random.normal(size=(6, 18)) * 0.3
-    )  # inputs that go together, as neighbours do
+    )  # inputs that go together, as neighbors do
     weight = random.normal(size=(5, 2, 3, 3))
     moments, shown = moments_of(exact)
     largest = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / 127
-    rounded = QuantisedWeight(np.rint(weight / largest).astype(np.int8), largest.ravel(), None)
+    rounded = QuantizedWeight(np.rint(weight / largest).astype(np.int8), largest.ravel(), None)
 
     layer = fit_layer(weight, np.zeros(5), moments, np.float32)
 
@@ -95,7 +95,7 @@ def test_what_stands_in_int8_exactly_stays_as_it_was() -> None:
 
 
 def test_ordinary_convolutions_are_fitted_and_others_are_not(
-    graph: ModelProto, fitted: dict[str, QuantisedWeight], thresholds: dict[str, float], depth: Float32
+    graph: ModelProto, fitted: dict[str, QuantizedWeight], thresholds: dict[str, float], depth: Float32
 ) -> None:
     dilated = ModelProto.FromString(graph.SerializeToString())
     node = next(one for one in dilated.graph.node if one.input[1:2] == ["second.weight"])
@@ -109,7 +109,7 @@ def test_ordinary_convolutions_are_fitted_and_others_are_not(
 
 
 def test_a_fitted_layer_is_nearer_to_the_float_one_on_other_samples(
-    graph: ModelProto, fitted: dict[str, QuantisedWeight], thresholds: dict[str, float], depth: Float32
+    graph: ModelProto, fitted: dict[str, QuantizedWeight], thresholds: dict[str, float], depth: Float32
 ) -> None:
     layers = {layer.name: layer for layer in list_layers(graph)}
     node = next(one for one in graph.graph.node if one.name == layers["second"].node)
@@ -118,7 +118,7 @@ def test_a_fitted_layer_is_nearer_to_the_float_one_on_other_samples(
 
     lost = []
     for weights in (fitted, {}):
-        model = quantise_graph(graph, thresholds, others, weights)
+        model = quantize_graph(graph, thresholds, others, weights)
         given = run_graph(expose(model, [node.output[0]]), depth[32:], (node.output[0],), False)[node.output[0]]
         lost.append(float(((given - wanted) ** 2).mean()))
 
@@ -126,11 +126,11 @@ def test_a_fitted_layer_is_nearer_to_the_float_one_on_other_samples(
 
 
 def test_two_fits_are_the_same_and_a_half_body_gets_half_numbers(
-    graph: ModelProto, fitted: dict[str, QuantisedWeight], thresholds: dict[str, float], depth: Float32, tmp_path: Path
+    graph: ModelProto, fitted: dict[str, QuantizedWeight], thresholds: dict[str, float], depth: Float32, tmp_path: Path
 ) -> None:
     again = fit_layers(graph, thresholds, depth[:32])
     half = half_of_graph(graph, tmp_path)
-    half_thresholds = choose_thresholds(collect_histograms(half, quantisable_tensors(half), depth[:8]), "mse")
+    half_thresholds = choose_thresholds(collect_histograms(half, quantizable_tensors(half), depth[:8]), "mse")
 
     halves = fit_layers(half, half_thresholds, depth[:8])
 
@@ -138,6 +138,6 @@ def test_two_fits_are_the_same_and_a_half_body_gets_half_numbers(
         np.testing.assert_array_equal(layer.levels, again[name].levels)
         np.testing.assert_array_equal(layer.bias, again[name].bias)
     assert {one.steps.dtype for one in halves.values()} == {np.dtype(np.float16)}
-    model = quantise_graph(half, half_thresholds, frozenset(), halves)
+    model = quantize_graph(half, half_thresholds, frozenset(), halves)
     kinds = {numpy_helper.to_array(one).dtype for one in model.graph.initializer if one.name.endswith("_bias")}
     assert kinds == {np.dtype(np.float16)}

@@ -7,9 +7,9 @@ import pytest
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from calibration.layers import int8_share, list_layers
-from calibration.qdq import quantisable_tensors, quantise_graph, round_kernels, tensors_to_quantise
+from calibration.qdq import quantizable_tensors, quantize_graph, round_kernels, tensors_to_quantize
 from calibration.ranges import METHODS, Histogram, choose_thresholds, collect_histograms
-from export.half import half_of_graph
+from export.fp16 import half_of_graph
 from handmap.bundle.graph_lint import lint
 from handmap.bundle.graph_view import view_graph
 from handmap.engines.onnx_engine import run_graph
@@ -34,7 +34,7 @@ def depth() -> Float32:
 
 @pytest.fixture(scope="module")
 def histograms(graph: ModelProto, depth: Float32) -> dict[str, Histogram]:
-    return collect_histograms(graph, quantisable_tensors(graph), depth)
+    return collect_histograms(graph, quantizable_tensors(graph), depth)
 
 
 @pytest.fixture(scope="module")
@@ -56,45 +56,45 @@ def test_layers_are_named_by_their_weights_and_count_their_work(graph: ModelProt
 def test_every_layer_reads_int8_and_nothing_else_stands_between(
     graph: ModelProto, thresholds: dict[str, float]
 ) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset(), {})
+    quantized = quantize_graph(graph, thresholds, frozenset(), {})
 
-    view = view_graph(quantised)
-    layers = [node for node in quantised.graph.node if node.op_type in ("Conv", "Gemm")]
+    view = view_graph(quantized)
+    layers = [node for node in quantized.graph.node if node.op_type in ("Conv", "Gemm")]
     for node in layers:
         assert [view.makers[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2, node.name
         assert view.constants[node.input[2]].data_type == TensorProto.FLOAT  # the bias
         assert not any(reader.op_type == "QuantizeLinear" for reader in view.readers.get(node.output[0], []))
-    assert lint(quantised) == []
+    assert lint(quantized) == []
 
 
-def test_the_identity_branch_alone_is_quantised_at_the_residual(
+def test_the_identity_branch_alone_is_quantized_at_the_residual(
     graph: ModelProto, thresholds: dict[str, float]
 ) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset(), {})
+    quantized = quantize_graph(graph, thresholds, frozenset(), {})
 
-    view = view_graph(quantised)
-    (add,) = (node for node in quantised.graph.node if node.op_type == "Add")
+    view = view_graph(quantized)
+    (add,) = (node for node in quantized.graph.node if node.op_type == "Add")
     assert sorted(view.makers[name].op_type for name in add.input) == ["Conv", "DequantizeLinear"]
 
 
 def test_the_residual_stays_fused_when_the_layer_beside_it_stays_in_float(
     graph: ModelProto, thresholds: dict[str, float]
 ) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset({"first.0"}), {})
+    quantized = quantize_graph(graph, thresholds, frozenset({"first.0"}), {})
 
-    view = view_graph(quantised)
-    (add,) = (node for node in quantised.graph.node if node.op_type == "Add")
-    first = next(node for node in quantised.graph.node if node.input[1:2] == ["first.0.weight"])
+    view = view_graph(quantized)
+    (add,) = (node for node in quantized.graph.node if node.op_type == "Add")
+    first = next(node for node in quantized.graph.node if node.input[1:2] == ["first.0.weight"])
     assert "DequantizeLinear" in {view.makers[name].op_type for name in add.input}
     assert view.makers[first.input[0]].op_type == "Relu"  # a float layer reads the float tensor
-    assert lint(quantised) == []
+    assert lint(quantized) == []
 
 
-def test_what_is_concatenated_is_quantised_after_it(graph: ModelProto, thresholds: dict[str, float]) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset(), {})
+def test_what_is_concatenated_is_quantized_after_it(graph: ModelProto, thresholds: dict[str, float]) -> None:
+    quantized = quantize_graph(graph, thresholds, frozenset(), {})
 
-    view = view_graph(quantised)
-    (concat,) = (node for node in quantised.graph.node if node.op_type == "Concat")
+    view = view_graph(quantized)
+    (concat,) = (node for node in quantized.graph.node if node.op_type == "Concat")
     assert {view.makers[name].op_type for name in concat.input} == {"Relu"}
     assert "QuantizeLinear" in {reader.op_type for reader in view.readers[concat.output[0]]}
 
@@ -102,10 +102,10 @@ def test_what_is_concatenated_is_quantised_after_it(graph: ModelProto, threshold
 def test_each_weight_channel_has_its_scale_and_loses_a_step_at_most(
     graph: ModelProto, thresholds: dict[str, float]
 ) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset(), {})
+    quantized = quantize_graph(graph, thresholds, frozenset(), {})
 
     before = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
-    after = view_graph(quantised).constants
+    after = view_graph(quantized).constants
     for layer in list_layers(graph):
         stem = f"{layer.weight}_{layer.node}"
         levels, scale = (numpy_helper.to_array(after[f"{stem}_{what}"]) for what in ("int8", "scale"))
@@ -126,68 +126,68 @@ def test_kernels_keep_their_sums() -> None:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_any_single_layer_can_be_quantised(graph: ModelProto, thresholds: dict[str, float], layer: str) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset(LAYERS) - {layer}, {})
+def test_any_single_layer_can_be_quantized(graph: ModelProto, thresholds: dict[str, float], layer: str) -> None:
+    quantized = quantize_graph(graph, thresholds, frozenset(LAYERS) - {layer}, {})
 
-    kinds = [tensor.data_type for tensor in quantised.graph.initializer if len(tensor.dims) > 1]
+    kinds = [tensor.data_type for tensor in quantized.graph.initializer if len(tensor.dims) > 1]
     assert kinds.count(TensorProto.INT8) == 1
 
 
 def test_int8_joints_are_near_and_not_equal(graph: ModelProto, depth: Float32, thresholds: dict[str, float]) -> None:
     wanted = run_graph(graph.SerializeToString(), depth, ("joints",))["joints"]
 
-    content = quantise_graph(graph, thresholds, frozenset(), {}).SerializeToString()
+    content = quantize_graph(graph, thresholds, frozenset(), {}).SerializeToString()
 
-    found = run_graph(content, depth, ("joints",), is_optimised=False)["joints"]
+    found = run_graph(content, depth, ("joints",), is_optimized=False)["joints"]
     away = np.linalg.norm(found - wanted, axis=-1).mean() / np.linalg.norm(wanted, axis=-1).mean()
     assert 1e-4 < away < 0.03
 
 
 def test_a_half_body_gets_half_scales_at_opset_19(graph: ModelProto, depth: Float32) -> None:
     half = half_of_graph(graph, Path("residual"))
-    found = collect_histograms(half, quantisable_tensors(half), depth)
+    found = collect_histograms(half, quantizable_tensors(half), depth)
 
-    quantised = quantise_graph(half, choose_thresholds(found, "mse"), frozenset({"pose.2"}), {})
+    quantized = quantize_graph(half, choose_thresholds(found, "mse"), frozenset({"pose.2"}), {})
 
-    kinds = {tensor.data_type for tensor in quantised.graph.initializer if tensor.name.endswith("_scale")}
+    kinds = {tensor.data_type for tensor in quantized.graph.initializer if tensor.name.endswith("_scale")}
     assert kinds == {TensorProto.FLOAT16}
-    assert [entry.version for entry in quantised.opset_import if entry.domain == ""] == [19]
+    assert [entry.version for entry in quantized.opset_import if entry.domain == ""] == [19]
     wanted = run_graph(graph.SerializeToString(), depth, ("joints",))["joints"]
-    joints = run_graph(quantised.SerializeToString(), depth, ("joints",), is_optimised=False)["joints"]
+    joints = run_graph(quantized.SerializeToString(), depth, ("joints",), is_optimized=False)["joints"]
     assert np.abs(joints - wanted).mean() < 0.02
 
 
 def test_no_float_copy_of_a_weight_stays_behind(graph: ModelProto, thresholds: dict[str, float]) -> None:
-    quantised = quantise_graph(graph, thresholds, frozenset({"pose.2"}), {})
+    quantized = quantize_graph(graph, thresholds, frozenset({"pose.2"}), {})
 
-    read = {name for node in quantised.graph.node for name in node.input}
-    stored = {tensor.name for tensor in quantised.graph.initializer}
+    read = {name for node in quantized.graph.node for name in node.input}
+    stored = {tensor.name for tensor in quantized.graph.initializer}
     assert stored <= read
     assert "pose.2.weight" in stored and "stem.0.weight" not in stored
 
 
 def test_two_runs_give_the_same_bytes(graph: ModelProto, depth: Float32, thresholds: dict[str, float]) -> None:
-    again = choose_thresholds(collect_histograms(graph, quantisable_tensors(graph), depth), "minmax")
+    again = choose_thresholds(collect_histograms(graph, quantizable_tensors(graph), depth), "minmax")
 
-    first, second = (quantise_graph(graph, found, frozenset(), {}) for found in (thresholds, again))
+    first, second = (quantize_graph(graph, found, frozenset(), {}) for found in (thresholds, again))
 
     assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
 
 
 def test_unknown_and_too_many_float_layers_are_refused(graph: ModelProto, thresholds: dict[str, float]) -> None:
     with pytest.raises(ModelError, match=r"no layer 'stem\.9', it has stem\.0"):
-        quantise_graph(graph, thresholds, frozenset({"stem.9"}), {})
+        quantize_graph(graph, thresholds, frozenset({"stem.9"}), {})
     with pytest.raises(ModelError, match="at least one in INT8"):
-        quantise_graph(graph, thresholds, frozenset(LAYERS), {})
+        quantize_graph(graph, thresholds, frozenset(LAYERS), {})
 
 
-def test_float_tensors_are_quantised_once(graph: ModelProto) -> None:
-    names = tensors_to_quantise(graph, frozenset())
+def test_float_tensors_are_quantized_once(graph: ModelProto) -> None:
+    names = tensors_to_quantize(graph, frozenset())
 
     assert (
         len(names) == len(set(names)) == 6
     )  # two layers read the tensor behind the residual, two the concatenated one
-    assert set(names) <= set(quantisable_tensors(graph))
+    assert set(names) <= set(quantizable_tensors(graph))
 
 
 @pytest.mark.parametrize("method", METHODS)

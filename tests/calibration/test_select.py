@@ -9,15 +9,15 @@ import pytest
 
 from calibration.calibration_set import read_set
 from calibration.candidates import Candidate, find_candidates
-from calibration.footage import open_footage
-from calibration.pictures import join_pictures
-from calibration.select import Request, complaints, coverage, select_set, spread_out
+from calibration.detector_inputs import join_inputs
+from calibration.frame_source import open_source
+from calibration.select import SelectRequest, complaints, coverage, select_set, spread_out
 from handmap.bundle.manifest import read_bundle
 from handmap.engines.factory import EngineConfig, open_engines
 from handmap.recording.reader import open_recording
 from handmap.recording.writer import RecordingWriter
 from handmap.system.timing import StageClock
-from handmap.tracking.palm_view import shrink
+from handmap.tracking.palm_detector import encode_depth
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import ConfigError, DatasetError
@@ -31,7 +31,7 @@ def candidate(random: np.random.Generator, bins: dict[str, int]) -> Candidate:
     v, u = np.mgrid[:128, :128]
     row, column = random.uniform(30, 98, 2)
     depth = np.where((v - row) ** 2 + (u - column) ** 2 < 900, (u - column) / 60, 1).astype(np.float32)
-    return Candidate(depth, np.full((21, 3), np.nan, np.float32), join_pictures([]), 0, 0, "", 400.0, bins)
+    return Candidate(depth, np.full((21, 3), np.nan, np.float32), join_inputs([]), 0, 0, "", 400.0, bins)
 
 
 def test_crops_are_the_daemon_s_own(bundle_path: Path, recordings: list[Path]) -> None:
@@ -41,7 +41,7 @@ def test_crops_are_the_daemon_s_own(bundle_path: Path, recordings: list[Path]) -
     frame = next(iter(open_recording(recordings[0])))
     (pose, *_), _ = track_hands(frame, TrackerState(), engines, settings, StageClock())
 
-    found = find_candidates(open_footage(str(recordings[0])), 0, engines, settings, FRAMES)
+    found = find_candidates(open_source(str(recordings[0])), 0, engines, settings, FRAMES)
 
     (first,) = found.candidates
     joints_mm = engines.hand.infer(first.depth[None, None]).joints[0] * 125
@@ -63,9 +63,9 @@ def test_the_frames_of_the_crops_are_kept_as_the_palm_graph_sees_them(set_path: 
     frames = {index: list(open_recording(Path(one.name))) for index, one in enumerate(found.manifest.sources)}
     assert len(found.pictures) == len(found.manifest.items) and len(found.held_out_pictures) == 16
     for index, item in enumerate(found.manifest.items):
-        view = shrink(np, frames[item.source][item.frame])
+        view = encode_depth(np, frames[item.source][item.frame])
         np.testing.assert_array_equal(found.pictures.depth_small[index, 0], view.depth_small)
-        assert found.pictures.lens_of(index) == view.lens
+        assert found.pictures.intrinsics_of(index) == view.intrinsics
     assert not found.pictures.has_truth
 
 
@@ -86,7 +86,7 @@ def test_recordings_are_held_out_whole(set_path: Path) -> None:
     assert len(found.held_out.depth) == 16
 
 
-def test_a_recording_can_be_held_out_by_name(request_all: Request, tmp_path: Path) -> None:
+def test_a_recording_can_be_held_out_by_name(request_all: SelectRequest, tmp_path: Path) -> None:
     chosen = dataclasses.replace(
         request_all, footage=request_all.footage[:2], held_out=request_all.footage[3:], frames=16
     )
@@ -99,7 +99,7 @@ def test_a_recording_can_be_held_out_by_name(request_all: Request, tmp_path: Pat
 
 
 def test_the_same_request_gives_the_same_bytes_and_another_seed_does_not(
-    request_all: Request, set_path: Path, tmp_path: Path
+    request_all: SelectRequest, set_path: Path, tmp_path: Path
 ) -> None:
     select_set(request_all, tmp_path / "again")
     select_set(dataclasses.replace(request_all, seed=6), tmp_path / "other")
@@ -109,7 +109,9 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_does_not(
     assert (tmp_path / "other" / "crops.npz").read_bytes() != (set_path / "crops.npz").read_bytes()
 
 
-def test_a_small_set_is_refused_unless_forced_and_says_so(request_all: Request, set_path: Path, tmp_path: Path) -> None:
+def test_a_small_set_is_refused_unless_forced_and_says_so(
+    request_all: SelectRequest, set_path: Path, tmp_path: Path
+) -> None:
     with pytest.raises(DatasetError, match=r"64 useful frames, wanted at least 500.*--force"):
         select_set(dataclasses.replace(request_all, is_forced=False), tmp_path / "set")
 
@@ -121,7 +123,7 @@ def test_noise_is_refused(bundle_path: Path, tmp_path: Path) -> None:
     noise = str(write_disc(tmp_path / "noise", 1, 20, is_noise=True))
 
     with pytest.raises(DatasetError, match="the crops are noise"):
-        select_set(Request(bundle_path, (noise,), (), 512, 0, "right", False), tmp_path / "set")
+        select_set(SelectRequest(bundle_path, (noise,), (), 512, 0, "right", False), tmp_path / "set")
 
 
 def test_one_distance_alone_is_refused() -> None:
@@ -145,7 +147,7 @@ def test_twins_and_empty_crops_are_dropped() -> None:
 
 
 @pytest.mark.parametrize(("away_mm", "kept"), [(0.9, 1), (1.1, 2)])
-def test_crops_are_twins_up_to_a_millimetre_in_the_mean(away_mm: float, kept: int) -> None:
+def test_crops_are_twins_up_to_a_millimeter_in_the_mean(away_mm: float, kept: int) -> None:
     random = np.random.default_rng(0)
     one = candidate(random, {"distance": 4})
     other = dataclasses.replace(one, depth=(one.depth - np.float32(away_mm / 125)).astype(np.float32))
@@ -200,7 +202,7 @@ def test_a_changed_set_is_refused_by_the_file_s_name(set_path: Path, tmp_path: P
         read_set(tmp_path)
 
 
-def test_a_request_without_footage_is_refused(request_all: Request, tmp_path: Path) -> None:
+def test_a_request_without_footage_is_refused(request_all: SelectRequest, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no footage"):
         select_set(dataclasses.replace(request_all, footage=()), tmp_path / "set")
 
@@ -214,8 +216,8 @@ def test_a_recording_of_the_camera_s_own_tool_gives_the_same_frames_and_crops(
     engines = open_engines(bundle, EngineConfig(), batch=1)
     settings = tracker_settings(bundle, TrackingConfig())
 
-    theirs = find_candidates(open_footage(str(path)), 0, engines, settings, stride=1)
-    ours = find_candidates(open_footage(str(recordings[0])), 0, engines, settings, stride=1)
+    theirs = find_candidates(open_source(str(path)), 0, engines, settings, stride=1)
+    ours = find_candidates(open_source(str(recordings[0])), 0, engines, settings, stride=1)
 
     assert len(theirs.candidates) == 12
     assert [one.frame_sha256 for one in theirs.candidates] == [one.frame_sha256 for one in ours.candidates[:12]]
@@ -225,14 +227,14 @@ def test_a_recording_of_the_camera_s_own_tool_gives_the_same_frames_and_crops(
 
 def test_left_hands_are_shown_to_the_network_as_right_ones(bundle_path: Path, tmp_path: Path) -> None:
     frame = next(iter(open_recording(write_disc(tmp_path / "disc", 2, 1))))
-    turned = frame.depth[:, ::-1].copy()  # LENS has its centre in the middle of the image
+    turned = frame.depth[:, ::-1].copy()  # LENS has its center in the middle of the image
     with RecordingWriter(tmp_path / "mirrored", frame.intrinsics, 1.0) as writer:
         writer.write(DepthFrame(turned, 1.0, frame.intrinsics, 0, 0))
 
     crops = {}
     sides: tuple[tuple[Literal["right", "left"], str], ...] = (("right", "disc"), ("left", "mirrored"))
     for side, name in sides:
-        select_set(Request(bundle_path, (str(tmp_path / name),), (), 1, 0, side, True), tmp_path / side)
+        select_set(SelectRequest(bundle_path, (str(tmp_path / name),), (), 1, 0, side, True), tmp_path / side)
         crops[side] = read_set(tmp_path / side).crops.depth[0, 0]
 
     assert (crops["left"] != crops["right"]).mean() < 0.02

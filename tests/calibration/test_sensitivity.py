@@ -9,7 +9,7 @@ from onnx import ModelProto
 
 from calibration.calibration_set import Crops, read_set
 from calibration.layers import list_layers
-from calibration.qdq import quantisable_tensors
+from calibration.qdq import quantizable_tensors
 from calibration.ranges import choose_thresholds, collect_histograms
 from calibration.record import Distance, LayerCost, Sensitivity, read_sensitivity
 from calibration.sensitivity import Bench, Search, find_sensitivity, meets_limits, search_mixed
@@ -18,11 +18,11 @@ from handmap.types.errors import ConfigError
 from tests.calibration.networks import plant_outliers, residual_graph
 
 HALF_CUBE_MM = 125.0
-MOST_MM = 2.0
+MAX_MM = 2.0
 
 
 def make_bench(model: ModelProto, crops: Crops) -> Bench:
-    histograms = collect_histograms(model, quantisable_tensors(model), crops.depth)
+    histograms = collect_histograms(model, quantizable_tensors(model), crops.depth)
     joints = run_graph(model.SerializeToString(), crops.depth, ("joints",))["joints"]
     return Bench(model, list_layers(model), choose_thresholds(histograms, "minmax"), {}, crops, joints, HALF_CUBE_MM)
 
@@ -30,7 +30,7 @@ def make_bench(model: ModelProto, crops: Crops) -> Bench:
 def rank(bench: Bench) -> Sensitivity:
     names = frozenset(layer.name for layer in bench.layers)
     costs = tuple(LayerCost(layer.name, layer.macs, bench.cost(names - {layer.name})) for layer in bench.layers)
-    return Sensitivity("key", len(bench.joints), MOST_MM, bench.cost(names), costs)
+    return Sensitivity("key", len(bench.joints), MAX_MM, bench.cost(names), costs)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_a_search_that_was_interrupted_tries_nothing_twice(planted: Bench) -> No
 def test_a_healthy_network_stays_in_int8_as_a_whole(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "sensitivity.json"
 
-    found = find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 32, MOST_MM), out)
+    found = find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 32, MAX_MM), out)
 
     assert found.float_layers == ()
     assert len(found.layers) == 7 and found.body_cost.mean_mm < 0.001
@@ -87,7 +87,7 @@ def test_a_healthy_network_stays_in_int8_as_a_whole(bundle_path: Path, set_path:
 
 def test_work_that_was_cut_short_goes_on_where_it_was(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "sensitivity.json"
-    whole = find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 16, MOST_MM), out)
+    whole = find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 16, MAX_MM), out)
     marked = msgspec.structs.replace(whole.layers[0], cost=Distance(999.0, 999.0))
     out.write_bytes(
         msgspec.json.encode(
@@ -95,25 +95,25 @@ def test_work_that_was_cut_short_goes_on_where_it_was(bundle_path: Path, set_pat
         )
     )
 
-    again = find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 16, MOST_MM), out)
+    again = find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 16, MAX_MM), out)
 
     assert again.layers == (marked, *whole.layers[1:])  # the first is what stood there, not found anew
 
 
 def test_a_file_of_other_work_is_refused(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "sensitivity.json"
-    out.write_bytes(msgspec.json.encode(Sensitivity("another", 16, MOST_MM, Distance(0.0, 0.0))))
+    out.write_bytes(msgspec.json.encode(Sensitivity("another", 16, MAX_MM, Distance(0.0, 0.0))))
 
     with pytest.raises(ConfigError, match="another bundle, set, method, body, number of crops"):
-        find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 16, MOST_MM), out)
+        find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 16, MAX_MM), out)
 
 
 def test_another_limit_is_other_work(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "sensitivity.json"
-    find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 8, MOST_MM), out)
+    find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 8, MAX_MM), out)
 
     with pytest.raises(ConfigError, match="number of crops or limit"):
-        find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 8, MOST_MM / 2), out)
+        find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 8, MAX_MM / 2), out)
 
 
 def test_labels_decide_where_there_are_any() -> None:
@@ -135,7 +135,7 @@ def test_a_lower_limit_leaves_more_in_float(planted: Bench) -> None:
     found = search_mixed(planted, state, lambda _: None)
     half_mm = next(trial.cost.mean_mm for trial in found.trials if trial.float_layers == found.float_layers) / 2
 
-    nearer = search_mixed(planted, msgspec.structs.replace(state, most_mm=half_mm), lambda _: None)
+    nearer = search_mixed(planted, msgspec.structs.replace(state, max_mm=half_mm), lambda _: None)
 
     last = next(trial for trial in nearer.trials if trial.float_layers == nearer.float_layers)
     assert last.passed and last.cost.mean_mm <= half_mm

@@ -1,4 +1,4 @@
-"""NVIDIA's own parser and builder accept every graph that quantising makes; what TensorRT logged is in the message where not.
+"""NVIDIA's own parser and builder accept every graph that quantizing makes; what TensorRT logged is in the message where not.
 
 The hand graphs of the shipped bundle are built by tests/export/test_to_engine.py.
 """
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from calibration.quantise import Recipe, quantise_bundle
-from export.engine_plan import Source, build_plan
+from calibration.quantize import Recipe, quantize_bundle
+from export.engine_plan import GraphSource, build_plan
 from export.to_engine import open_backend
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.bundle.tensors import fix_batch
@@ -24,14 +24,14 @@ def small_bundle(
 ) -> Path:
     """INT8 on either body, one layer in float."""
     path = tmp_path_factory.mktemp("rtx") / "bundle"
-    quantise_bundle(bundle_path, set_path, Recipe("mse", request.param, frozenset({"first.0"})), None, path)
+    quantize_bundle(bundle_path, set_path, Recipe("mse", request.param, frozenset({"first.0"})), None, path)
     return path
 
 
 def engine_of(bundle: Bundle, graph: str, precision: str, batch: int) -> bytes:
     """What NVIDIA's builder makes of a graph."""
     tensors = fix_batch(bundle.manifest.graphs.named()[graph].tensors, batch)
-    source = Source(f"{graph} {precision}", bundle.graph_path(graph, precision).read_bytes(), tensors)
+    source = GraphSource(f"{graph} {precision}", bundle.graph_path(graph, precision).read_bytes(), tensors)
     return build_plan(open_backend("rtx"), source, BuilderOptions(), b"", None).engine
 
 
@@ -41,7 +41,7 @@ def test_a_small_network_is_built(small_bundle: Path, precision: str) -> None:
 
 
 def test_an_int8_palm_graph_is_built(palm_bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
-    quantise_bundle(palm_bundle_path, set_path, Recipe("mse", "fp16", frozenset()), None, tmp_path / "both")
+    quantize_bundle(palm_bundle_path, set_path, Recipe("mse", "fp16", frozenset()), None, tmp_path / "both")
 
     assert engine_of(read_bundle(tmp_path / "both"), "palm", "int8", 1)
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from clients.demo import watch
-from clients.listen import TextLines, as_json, listen, summary
+from clients.listen import TextLines, as_json, print_packets, reception_summary
 from clients.receive import Received, StreamCounts, open_receiver
-from clients.scene import SURE_RGB, UNSURE_RGB, Readout, shape_of
-from clients.view import View, octahedron_sphere
+from clients.scene import SURE_RGB, UNSURE_RGB, Readout, drawn_hand
+from clients.view import HandViewer, octahedron_sphere
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand, encode
 from handmap.types.errors import ConfigError
@@ -56,7 +56,7 @@ def test_text_has_a_line_per_frame_and_one_per_change_of_state() -> None:
     ]
 
 
-def test_json_carries_joints_in_metres() -> None:
+def test_json_carries_joints_in_meters() -> None:
     line = json.loads(json.dumps(as_json(make_received(make_hand()))))
 
     assert (line["state"], line["latency_ms"], line["joint_order"]) == ("TRACKING", 3.0, "hand21")
@@ -73,13 +73,13 @@ def test_listening_ends_after_count_and_after_seconds() -> None:
     shown: list[Received] = []
     warnings: list[str] = []
 
-    listen(receiver, shown.append, warnings.append, count=3, seconds=None)
+    print_packets(receiver, shown.append, warnings.append, count=3, seconds=None)
     start_s = time.monotonic()
-    listen(receiver, shown.append, warnings.append, count=None, seconds=0.3)
+    print_packets(receiver, shown.append, warnings.append, count=None, seconds=0.3)
 
     assert [received.packet.sequence for received in shown] == [0, 1, 2, 3, 4]
     assert 0.25 < time.monotonic() - start_s < 2
-    assert summary(receiver.counts) == "5 packets, 0 lost, 0 late, 0 restarts, 0 refused"
+    assert reception_summary(receiver.counts) == "5 packets, 0 lost, 0 late, 0 restarts, 0 refused"
     assert not warnings
     receiver.close()
 
@@ -88,7 +88,7 @@ def test_silence_is_said_once_and_with_what_to_do() -> None:
     receiver = open_receiver("127.0.0.1", 0)
     warnings: list[str] = []
 
-    listen(receiver, lambda received: None, warnings.append, count=None, seconds=2.2)
+    print_packets(receiver, lambda received: None, warnings.append, count=None, seconds=2.2)
 
     (line,) = warnings
     assert "silence" in line and f"port {receiver.port}" in line
@@ -113,7 +113,7 @@ def test_two_daemons_on_one_port_are_told_from_restarts() -> None:
 def test_connection_that_asks_for_nothing_is_not_reported(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    page = View("127.0.0.1", 18092)
+    page = HandViewer("127.0.0.1", 18092)
     port = int(page.address.rpartition(":")[2])
 
     socket.create_connection(("127.0.0.1", port)).close()
@@ -150,13 +150,13 @@ def test_demo_shows_the_hands_and_not_the_heartbeats_between_them(capsys: pytest
 
 def test_page_on_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(ConfigError, match="--web-host"):
-        View("198.51.100.1", 18091)
+        HandViewer("198.51.100.1", 18091)
 
 
-def test_colour_runs_from_sure_to_unsure() -> None:
-    assert (shape_of(make_hand(0.001)).colours == SURE_RGB.astype(np.uint8)).all()
-    assert (shape_of(make_hand(0.1)).colours == UNSURE_RGB.astype(np.uint8)).all()
-    assert shape_of(make_hand()).bones_m.shape == (len(BONES), 2, 3)
+def test_color_runs_from_sure_to_unsure() -> None:
+    assert (drawn_hand(make_hand(0.001)).colors == SURE_RGB.astype(np.uint8)).all()
+    assert (drawn_hand(make_hand(0.1)).colors == UNSURE_RGB.astype(np.uint8)).all()
+    assert drawn_hand(make_hand()).bones_m.shape == (len(BONES), 2, 3)
 
 
 def test_words_tell_rate_latency_confidence_and_silence() -> None:
@@ -183,7 +183,7 @@ def test_sphere_is_round_and_closed() -> None:
 
 def test_page_is_served_and_lives_through_a_restart_of_the_sender() -> None:
     receiver = open_receiver("127.0.0.1", 0)
-    page = View("127.0.0.1", 18080)
+    page = HandViewer("127.0.0.1", 18080)
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
             for stream_id in (1, 2):

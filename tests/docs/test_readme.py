@@ -28,7 +28,7 @@ def test_the_program_in_the_readme_tracks_the_hand() -> None:
     rows = [line.split() for line in done.stdout.splitlines()]
     truth = {
         one.frame.frame_number: one.xyz_camera_mm[INDEX_TIP]
-        for one in open_recording(ROOT / "models/demo_recording").labelled()
+        for one in open_recording(ROOT / "models/demo_recording").labeled()
     }
     errors_mm = [np.linalg.norm(np.array(row[2:], float) - truth[int(row[0])]) for row in rows]
     assert len(rows) >= 0.95 * len(truth)

@@ -16,15 +16,15 @@ from tests.export.programs import SmallNetwork, save_program
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """220 frames of a noisy disc that moves, 320x240."""
     path = tmp_path_factory.mktemp("recording") / "disc"
-    lens = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
+    intrinsics = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
     rng = np.random.default_rng(1)
     v, u = np.mgrid[:240, :320]
-    with RecordingWriter(path, lens, 1.0) as writer:
+    with RecordingWriter(path, intrinsics, 1.0) as writer:
         for number in range(220):
             depth = np.zeros((240, 320), np.uint16)
             inside = (u - 100 - number / 3) ** 2 + (v - 120) ** 2 < 40**2
             depth[inside] = 450 + rng.integers(0, 30, int(inside.sum()))
-            writer.write(DepthFrame(depth, 1.0, lens, number, number * 33_000_000))
+            writer.write(DepthFrame(depth, 1.0, intrinsics, number, number * 33_000_000))
     return path
 
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from handmap.bundle.confidence import ConfidenceTable
-from handmap.bundle.manifest import Normalisation
-from handmap.bundle.model_facts import FACTS_FILE, ModelFacts, encode_facts
+from handmap.bundle.manifest import Normalization
+from handmap.bundle.model_metadata import METADATA_FILE, ModelMetadata, encode_metadata
 from handmap.types.joints import HAND21, JOINT_COUNT
 
-FACTS = ModelFacts(
-    HAND21, 250.0, (220.0, 280.0), Normalisation(-1.0, 1.0, 1.0), ConfidenceTable((0.0, 1.0), (50.0, 5.0))
+FACTS = ModelMetadata(
+    HAND21, 250.0, (220.0, 280.0), Normalization(-1.0, 1.0, 1.0), ConfidenceTable((0.0, 1.0), (50.0, 5.0))
 )
 
 
@@ -32,8 +32,8 @@ class SmallNetwork(nn.Module):
         return outputs | ({"guidance": self.maps(x)} if self.has_guidance else {})
 
 
-def save_program(path: Path, network: nn.Module, facts: ModelFacts | None = FACTS, dynamic: bool = True) -> Path:
+def save_program(path: Path, network: nn.Module, facts: ModelMetadata | None = FACTS, dynamic: bool = True) -> Path:
     shapes = {"depth": {0: torch.export.Dim("n", min=1)}} if dynamic else None
     program = torch.export.export(network.eval(), (torch.ones(2, 1, 128, 128),), dynamic_shapes=shapes, strict=False)
-    torch.export.save(program, path, extra_files={FACTS_FILE: encode_facts(facts)} if facts else {})
+    torch.export.save(program, path, extra_files={METADATA_FILE: encode_metadata(facts)} if facts else {})
     return path

@@ -38,12 +38,12 @@ def test_a_name_that_a_version_lacks_is_found(checked: dict[str, Any]) -> None:
 
 
 def test_the_code_meets_a_library_without_a_device_by_a_sentence(checked: dict[str, Any]) -> None:
-    said = checked["said"]
+    warnings = checked["said"]
 
-    assert said["log_lines"] and said["one_log"] and said["monitor"] and said["is_supported"]
-    assert said["strongly_typed"] > 0
-    assert said["builder"].startswith("graph 'x': TensorRT gives no Builder (pybind11")
-    assert said["runtime"].startswith("graph 'x': TensorRT gives no Runtime (pybind11")
+    assert warnings["log_lines"] and warnings["one_log"] and warnings["monitor"] and warnings["is_supported"]
+    assert warnings["strongly_typed"] > 0
+    assert warnings["builder"].startswith("graph 'x': TensorRT gives no Builder (pybind11")
+    assert warnings["runtime"].startswith("graph 'x': TensorRT gives no Runtime (pybind11")
 
 
 def test_every_name_exists_in_tensorrt_rtx() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from export.engine_plan import Source, build_plan
+from export.engine_plan import GraphSource, build_plan
 from export.engine_progress import Phases, open_monitor
 from handmap.bundle.tensors import Tensor, Tensors, fix_batch
 from handmap.engines.cache import BuilderOptions
@@ -13,7 +13,7 @@ from tests.support.tiny_bundle import TINY
 TENSORS = Tensors(
     (Tensor("depth", "float32", ("batch", 1, 128, 128)),), (Tensor("joints", "float32", ("batch", 21, 3)),)
 )
-SOURCE = Source("graph 'tiny'", TINY.read_bytes(), fix_batch(TENSORS, 1))
+SOURCE = GraphSource("graph 'tiny'", TINY.read_bytes(), fix_batch(TENSORS, 1))
 
 
 class Heard(Notifier):

@@ -37,7 +37,7 @@ def test_the_palm_engine_answers_as_its_program(bundle_path: Path, recording: Pa
     program = torch.export.load(palm_program).module()
     pictures = pictures_of_recording(recording)[:8]
 
-    assert engines.palm is not None and 0 < engines.least_score < 1
+    assert engines.palm is not None and 0 < engines.min_score < 1
     with torch.inference_mode():
         wanted = program(torch.from_numpy(pictures))["palms"].numpy()
     for picture, answer in zip(pictures, wanted, strict=True):

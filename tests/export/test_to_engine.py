@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.engine_plan import Backend, Source, build_plan
+from export.engine_plan import Backend, GraphSource, build_plan
 from export.engine_store import locked, read_timing
 from export.to_engine import BuildRequest, build_engine, is_needed, open_backend
 from handmap.bundle.golden import Golden, read_golden
@@ -200,7 +200,7 @@ def test_shapes_that_the_graph_does_not_take_are_told_in_the_loggers_words(backe
     wrong = Tensors((Tensor(depth.name, depth.dtype, (1, 1, 64, 64)),), tensors.outputs)
 
     with pytest.raises(BuildError, match=r"builds no engine of it: ERROR: .*depth"):
-        build_plan(backend, Source("graph", TINY.read_bytes(), wrong), BuilderOptions(), b"", None)
+        build_plan(backend, GraphSource("graph", TINY.read_bytes(), wrong), BuilderOptions(), b"", None)
 
 
 def test_other_tensors_than_the_manifest_states_are_refused(backend: Backend, bundle: Bundle) -> None:
@@ -208,7 +208,7 @@ def test_other_tensors_than_the_manifest_states_are_refused(backend: Backend, bu
     swapped = Tensors(tensors.inputs, (*tensors.outputs, *tensors.outputs))
 
     with pytest.raises(ModelError, match=r"outputs \['joints'\] in it, wanted .* \['joints', 'joints'\]"):
-        build_plan(backend, Source("graph", TINY.read_bytes(), swapped), BuilderOptions(), b"", None)
+        build_plan(backend, GraphSource("graph", TINY.read_bytes(), swapped), BuilderOptions(), b"", None)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flash.overlay import apply, damaged, read_manifest, remove
-from flash.preflight import Request
+from flash.preflight import OverlayRequest
 from handmap.types.errors import ConfigError
 from tests.flash.conftest import CONFIG, ON_DEBIAN
 from tests.flash.made_up_tree import RELEASE, small_deb
@@ -132,7 +132,7 @@ def test_lintian_finds_no_error(packages: tuple[Path, Path]) -> None:
 
 
 @pytest.fixture
-def image(clean: Path, packages: tuple[Path, Path], tmp_path: Path) -> Request:
+def image(clean: Path, packages: tuple[Path, Path], tmp_path: Path) -> OverlayRequest:
     """Debian in the role of Jetson Linux, with the package and one more to put in."""
     (clean / "etc/nv_tegra_release").write_text(RELEASE.format(major=36, rest="4.7"))
     tree, extra = tmp_path / "Linux_for_Tegra", tmp_path / "extra"
@@ -141,14 +141,14 @@ def image(clean: Path, packages: tuple[Path, Path], tmp_path: Path) -> Request:
     extra.mkdir()
     shutil.move(small_deb(tmp_path, "libwidget3", Depends="libc6"), extra / "libwidget3.deb")
     (tmp_path / "config.yaml").write_text(CONFIG)
-    return Request(tree, packages[0], tmp_path / "config.yaml", extra)
+    return OverlayRequest(tree, packages[0], tmp_path / "config.yaml", extra)
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int]]:
     return {str(path.relative_to(root)): (path.lstat().st_mtime_ns, path.lstat().st_mode) for path in root.rglob("*")}
 
 
-def test_an_image_gets_it_once_and_loses_all_of_it_again(image: Request, clean: Path) -> None:
+def test_an_image_gets_it_once_and_loses_all_of_it_again(image: OverlayRequest, clean: Path) -> None:
     mounts, before = Path("/proc/self/mountinfo").read_text(), set(snapshot(clean))
     done = apply(image)
 
@@ -177,7 +177,7 @@ def test_an_image_gets_it_once_and_loses_all_of_it_again(image: Request, clean: 
     assert "libwidget3" not in run("dpkg-query", f"--admindir={clean}/var/lib/dpkg", "-W")
 
 
-def test_a_configuration_that_the_daemon_refuses_leaves_the_image_as_it_was(image: Request, clean: Path) -> None:
+def test_a_configuration_that_the_daemon_refuses_leaves_the_image_as_it_was(image: OverlayRequest, clean: Path) -> None:
     before = set(snapshot(clean))
     image.config.write_text(CONFIG + "no_such_key: 1\n")
     with pytest.raises(ConfigError, match=r"daemon of the image refuses the configuration: .*no_such_key"):
@@ -193,7 +193,9 @@ def test_a_configuration_that_the_daemon_refuses_leaves_the_image_as_it_was(imag
     assert (clean / "etc/handmap/config.yaml").read_text() == CONFIG
 
 
-def test_a_package_that_fails_to_install_takes_everything_with_it(image: Request, clean: Path, tmp_path: Path) -> None:
+def test_a_package_that_fails_to_install_takes_everything_with_it(
+    image: OverlayRequest, clean: Path, tmp_path: Path
+) -> None:
     before = set(snapshot(clean))
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -203,13 +205,13 @@ def test_a_package_that_fails_to_install_takes_everything_with_it(image: Request
     run("dpkg-deb", "-b", root, broken / "libwidget3.deb")
 
     with pytest.raises(ConfigError, match=r"dpkg in the image said: .*libwidget3"):
-        apply(Request(image.tree, image.deb, image.config, broken))
+        apply(OverlayRequest(image.tree, image.deb, image.config, broken))
     assert set(snapshot(clean)) - before <= {"var/log/dpkg.log"}
 
 
 @pytest.mark.parametrize(("when", "is_half"), [("usr/share/handmap/wheels", True), ("usr/lib/handmap/venv.new", False)])
 def test_a_run_that_is_killed_leaves_no_mount_and_can_be_taken_out(
-    image: Request, clean: Path, when: str, is_half: bool
+    image: OverlayRequest, clean: Path, when: str, is_half: bool
 ) -> None:
     mounts, before = Path("/proc/self/mountinfo").read_text(), set(snapshot(clean))
     words = [

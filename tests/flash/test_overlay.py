@@ -12,7 +12,7 @@ import pytest
 from flash import overlay
 from flash.overlay import MANIFEST, UNFINISHED, apply, damaged, read_manifest, remove
 from flash.packages import installed_packages, package_states
-from flash.preflight import Request
+from flash.preflight import OverlayRequest
 from handmap.types.errors import ConfigError
 from tests.flash.made_up_tree import made_up_tree, small_deb
 
@@ -66,7 +66,7 @@ def whole_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Request:
+def image(tmp_path: Path) -> OverlayRequest:
     """A tree in a folder whose name has a blank, its root file system on another disk, our package and another one."""
     folder = tmp_path / "my boards"
     tree = made_up_tree(folder)
@@ -83,15 +83,15 @@ def image(tmp_path: Path) -> Request:
     extra.mkdir()
     shutil.move(small_deb(folder, "libwidget3", Depends="libc6"), extra / "libwidget3.deb")
     (folder / "config.yaml").write_text("publish: {targets: [{host: 127.0.0.1, port: 5700}]}\n")
-    return Request(tree, ours, folder / "config.yaml", extra)
+    return OverlayRequest(tree, ours, folder / "config.yaml", extra)
 
 
-def is_clean(request: Request) -> bool:
+def is_clean(request: OverlayRequest) -> bool:
     ours = {"handmap", "libwidget3"} & package_states(request.rootfs).keys()
     return not ours and not (request.rootfs / "usr/share/handmap").exists()
 
 
-def test_it_is_put_in_once_and_taken_out_whole(image: Request) -> None:
+def test_it_is_put_in_once_and_taken_out_whole(image: OverlayRequest) -> None:
     done = apply(image)
 
     assert done.changed and not apply(image).changed
@@ -104,7 +104,7 @@ def test_it_is_put_in_once_and_taken_out_whole(image: Request) -> None:
 
 
 @pytest.mark.parametrize("name", ["usr/bin/handmap", TARGET_LINK, "usr/lib/systemd/system/handmap.target"])
-def test_what_has_gone_since_is_put_back(image: Request, name: str) -> None:
+def test_what_has_gone_since_is_put_back(image: OverlayRequest, name: str) -> None:
     apply(image)
     (image.rootfs / name).unlink()
 
@@ -115,7 +115,7 @@ def test_what_has_gone_since_is_put_back(image: Request, name: str) -> None:
 
 @pytest.mark.parametrize("word", ["--install", "--validate"])
 def test_a_run_that_was_killed_is_begun_anew_and_what_it_added_goes_with_ours(
-    image: Request, monkeypatch: pytest.MonkeyPatch, word: str
+    image: OverlayRequest, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
     killed_at(monkeypatch, word)
     with pytest.raises(Killed):
@@ -130,7 +130,7 @@ def test_a_run_that_was_killed_is_begun_anew_and_what_it_added_goes_with_ours(
 
 
 @pytest.fixture
-def killed(image: Request, monkeypatch: pytest.MonkeyPatch) -> Request:
+def killed(image: OverlayRequest, monkeypatch: pytest.MonkeyPatch) -> OverlayRequest:
     """The image after a run that was killed in the end."""
     with monkeypatch.context() as patch:
         killed_at(patch, "--validate")
@@ -139,7 +139,7 @@ def killed(image: Request, monkeypatch: pytest.MonkeyPatch) -> Request:
     return image
 
 
-def leave(request: Request, state: str) -> None:
+def leave(request: OverlayRequest, state: str) -> None:
     """Has dpkg believe that it was ended in this state of our package."""
     status = request.rootfs / "var/lib/dpkg/status"
     head, ours, rest = status.read_text().partition("Package: handmap\n")
@@ -148,13 +148,13 @@ def leave(request: Request, state: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["install ok unpacked", "install ok half-configured"])
-def test_what_a_killed_run_left_is_taken_out(killed: Request, state: str) -> None:
+def test_what_a_killed_run_left_is_taken_out(killed: OverlayRequest, state: str) -> None:
     leave(killed, state)
 
     assert remove(killed.tree) and is_clean(killed)
 
 
-def test_a_package_without_a_manifest_is_taken_out_in_whatever_state(killed: Request) -> None:
+def test_a_package_without_a_manifest_is_taken_out_in_whatever_state(killed: OverlayRequest) -> None:
     leave(killed, "install ok half-configured")
     (killed.rootfs / MANIFEST).unlink()
 
@@ -162,7 +162,7 @@ def test_a_package_without_a_manifest_is_taken_out_in_whatever_state(killed: Req
     assert "handmap" not in package_states(killed.rootfs)
 
 
-def test_what_was_killed_while_it_was_unpacked_is_made_whole_before_it_is_taken_out(killed: Request) -> None:
+def test_what_was_killed_while_it_was_unpacked_is_made_whole_before_it_is_taken_out(killed: OverlayRequest) -> None:
     leave(killed, "install reinstreq half-installed")
 
     with pytest.raises(
@@ -173,14 +173,14 @@ def test_what_was_killed_while_it_was_unpacked_is_made_whole_before_it_is_taken_
     assert remove(killed.tree) and is_clean(killed)
 
 
-def test_a_manifest_of_packages_that_somebody_purged_is_forgotten(image: Request) -> None:
+def test_a_manifest_of_packages_that_somebody_purged_is_forgotten(image: OverlayRequest) -> None:
     apply(image)
     programs(image.rootfs, "dpkg", "--purge", "handmap", "libwidget3")
 
     assert remove(image.tree) and is_clean(image)
 
 
-def test_a_first_run_that_fails_leaves_nothing(image: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_run_that_fails_leaves_nothing(image: OverlayRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     refused_at(monkeypatch, "--validate")
 
     with pytest.raises(ConfigError, match="daemon of the image refuses the configuration: it does not want to"):
@@ -189,7 +189,7 @@ def test_a_first_run_that_fails_leaves_nothing(image: Request, monkeypatch: pyte
 
 
 def test_where_not_even_that_can_be_taken_out_the_next_removal_can(
-    image: Request, monkeypatch: pytest.MonkeyPatch
+    image: OverlayRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused_at(monkeypatch, "--purge")
     (image.rootfs / "etc/systemd/system").mkdir(parents=True)
@@ -203,7 +203,7 @@ def test_where_not_even_that_can_be_taken_out_the_next_removal_can(
     assert remove(image.tree) and is_clean(image)
 
 
-def test_the_daemon_gets_into_its_folder_whatever_the_umask(image: Request) -> None:
+def test_the_daemon_gets_into_its_folder_whatever_the_umask(image: OverlayRequest) -> None:
     before = os.umask(0o077)
     try:
         apply(image)
@@ -214,7 +214,7 @@ def test_the_daemon_gets_into_its_folder_whatever_the_umask(image: Request) -> N
         assert stat.S_IMODE((image.rootfs / name).stat().st_mode) == 0o755
 
 
-def test_what_cannot_be_written_is_one_sentence(image: Request) -> None:
+def test_what_cannot_be_written_is_one_sentence(image: OverlayRequest) -> None:
     (image.rootfs / "usr/share/handmap").write_text("no folder")
 
     with pytest.raises(ConfigError, match=r"flash-overlay\.json' cannot be written \(File exists\); make room"):
@@ -222,7 +222,7 @@ def test_what_cannot_be_written_is_one_sentence(image: Request) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"release":"\xff","packages":[],"config_sha256":"","files":{}}'])
-def test_a_manifest_that_nobody_can_read_is_refused(image: Request, content: bytes) -> None:
+def test_a_manifest_that_nobody_can_read_is_refused(image: OverlayRequest, content: bytes) -> None:
     (image.rootfs / MANIFEST).parent.mkdir()
     (image.rootfs / MANIFEST).write_bytes(content)
 
@@ -231,7 +231,9 @@ def test_a_manifest_that_nobody_can_read_is_refused(image: Request, content: byt
 
 
 @pytest.mark.parametrize("name", ["etc/handmap", "usr/share/handmap", "usr/sbin/policy-rc.d"])
-def test_a_link_out_of_the_image_is_refused_before_it_is_followed(image: Request, tmp_path: Path, name: str) -> None:
+def test_a_link_out_of_the_image_is_refused_before_it_is_followed(
+    image: OverlayRequest, tmp_path: Path, name: str
+) -> None:
     (tmp_path / "here").mkdir()
     (image.rootfs / name).parent.mkdir(exist_ok=True)
     (image.rootfs / name).symlink_to(tmp_path / "here")

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from flash import preflight
 from flash.commands import flash_overlay
 from flash.l4t import Release, read_release
-from flash.preflight import Request, examine
+from flash.preflight import OverlayRequest, plan_overlay
 from flash.targets import TARGETS
-from handmap.system.board import JETPACKS
+from handmap.system.jetpack import JETPACKS
 from handmap.types.errors import ConfigError
 from tests.flash.made_up_tree import made_up_tree, small_deb
 
@@ -28,22 +28,22 @@ WITH_FALLBACK = ON_CPU + "engine: {backend: tensorrt, precision: fp16, fallback:
 
 
 @pytest.fixture
-def request_of(tmp_path: Path) -> Request:
+def request_of(tmp_path: Path) -> OverlayRequest:
     config = tmp_path / "config.yaml"
     config.write_text(ON_CPU)
-    return Request(made_up_tree(tmp_path), small_deb(tmp_path), config)
+    return OverlayRequest(made_up_tree(tmp_path), small_deb(tmp_path), config)
 
 
 def snapshot(folder: Path) -> dict[Path, tuple[int, int]]:
     return {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in folder.rglob("*")}
 
 
-def with_extra(request: Request, *debs: Path) -> Request:
+def with_extra(request: OverlayRequest, *debs: Path) -> OverlayRequest:
     folder = request.tree.parent / "extra"
     folder.mkdir()
     for deb in debs:
         shutil.move(deb, folder / deb.name)
-    return Request(request.tree, request.deb, request.config, folder)
+    return OverlayRequest(request.tree, request.deb, request.config, folder)
 
 
 @pytest.mark.parametrize(
@@ -75,21 +75,21 @@ def test_every_jetpack_has_a_target_and_a_way_to_flash() -> None:
         assert release.flash.startswith("sudo ./tools/")
 
 
-def test_a_tree_before_apply_binaries_is_refused(request_of: Request) -> None:
+def test_a_tree_before_apply_binaries_is_refused(request_of: OverlayRequest) -> None:
     (request_of.rootfs / "etc/nv_tegra_release").unlink()
 
     with pytest.raises(ConfigError, match=r"apply_binaries\.sh"):
-        examine(request_of)
+        plan_overlay(request_of)
 
 
-def test_a_release_file_of_another_form_is_refused(request_of: Request) -> None:
+def test_a_release_file_of_another_form_is_refused(request_of: OverlayRequest) -> None:
     (request_of.rootfs / "etc/nv_tegra_release").write_text("R36")
 
     with pytest.raises(ConfigError, match="begins with 'R36'"):
-        examine(request_of)
+        plan_overlay(request_of)
 
 
-def test_a_dry_run_says_what_would_be_done_and_changes_nothing(request_of: Request) -> None:
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(request_of: OverlayRequest) -> None:
     before = snapshot(request_of.tree.parent)
     words = [str(request_of.tree), "--deb", str(request_of.deb), "--config", str(request_of.config), "--dry-run"]
     done = CliRunner().invoke(flash_overlay, words, catch_exceptions=False)
@@ -111,58 +111,60 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(request_of: Reque
         ("nothing | libgone1", r"needs nothing \| libgone1"),
     ],
 )
-def test_unmet_dependencies_are_named(request_of: Request, tmp_path: Path, depends: str, says: str) -> None:
+def test_unmet_dependencies_are_named(request_of: OverlayRequest, tmp_path: Path, depends: str, says: str) -> None:
     deb = small_deb(tmp_path / "other", Depends=depends)
 
     with pytest.raises(ConfigError, match=says):
-        examine(Request(request_of.tree, deb, request_of.config))
+        plan_overlay(OverlayRequest(request_of.tree, deb, request_of.config))
 
 
 @pytest.mark.parametrize("depends", ["nothing | procps", "widget (>= 2)", "python3:any", "procps (= 2:3.3.17)"])
-def test_met_dependencies_of_every_form(request_of: Request, tmp_path: Path, depends: str) -> None:
+def test_met_dependencies_of_every_form(request_of: OverlayRequest, tmp_path: Path, depends: str) -> None:
     deb = small_deb(tmp_path / "other", Depends=depends)
 
-    assert examine(Request(request_of.tree, deb, request_of.config)).debs[-1].name == "handmap"
+    assert plan_overlay(OverlayRequest(request_of.tree, deb, request_of.config)).debs[-1].name == "handmap"
 
 
-def test_extra_packages_meet_dependencies_and_have_their_own_checked(request_of: Request, tmp_path: Path) -> None:
+def test_extra_packages_meet_dependencies_and_have_their_own_checked(
+    request_of: OverlayRequest, tmp_path: Path
+) -> None:
     deb = small_deb(tmp_path / "other", Depends="libusb-1.0-0")
     usb = small_deb(tmp_path, "libusb-1.0-0", Depends="libudev1")
-    request = with_extra(Request(request_of.tree, deb, request_of.config), usb)
+    request = with_extra(OverlayRequest(request_of.tree, deb, request_of.config), usb)
 
     with pytest.raises(ConfigError, match=r"libusb-1\.0-0 needs libudev1") as raised:
-        examine(request)
+        plan_overlay(request)
     assert "handmap needs" not in str(raised.value)
 
     assert request.extra_debs is not None
     shutil.move(small_deb(tmp_path, "libudev1", Depends="libc6"), request.extra_debs / "libudev1.deb")
-    assert [one.name for one in examine(request).debs] == ["libudev1", "libusb-1.0-0", "handmap"]
+    assert [one.name for one in plan_overlay(request).debs] == ["libudev1", "libusb-1.0-0", "handmap"]
 
 
 def test_a_configuration_for_tensorrt_alone_needs_its_packages_in_the_image(
-    request_of: Request, tmp_path: Path
+    request_of: OverlayRequest, tmp_path: Path
 ) -> None:
     request_of.config.write_text(ON_GPU)
     with pytest.raises(
         ConfigError,
         match=r"no python3-libnvinfer, libnvinfer\[0-9\]\*, cuda-cudart-12-\*, cuda-nvrtc-12-\*; .*fallback: onnx",
     ):
-        examine(request_of)
+        plan_overlay(request_of)
 
     request_of.config.write_text(WITH_FALLBACK)
-    assert examine(request_of).release.name == "36.4.7"
+    assert plan_overlay(request_of).release.name == "36.4.7"
 
     request_of.config.write_text(ON_GPU)
     names = ("python3-libnvinfer", "libnvinfer10", "cuda-cudart-12-6", "cuda-nvrtc-12-6")
     request = with_extra(request_of, *(small_deb(tmp_path, name, Depends="libc6") for name in names))
-    assert len(examine(request).debs) == 5
+    assert len(plan_overlay(request).debs) == 5
 
 
-def test_packages_of_another_architecture_are_named(request_of: Request, tmp_path: Path) -> None:
+def test_packages_of_another_architecture_are_named(request_of: OverlayRequest, tmp_path: Path) -> None:
     request = with_extra(request_of, small_deb(tmp_path, "libudev1", "arm64", Depends="libc6"))
 
     with pytest.raises(ConfigError, match=r"it is amd64, and libudev1\.deb is for another architecture"):
-        examine(request)
+        plan_overlay(request)
 
 
 @pytest.mark.parametrize("entry", [None, "disabled\nflags: POCF\n", "enabled\nflags: POC\n"])
@@ -173,7 +175,7 @@ def test_a_foreign_image_needs_an_interpreter_that_the_kernel_holds(
     if entry is not None:
         (tmp_path / "qemu-aarch64").write_text(entry)
     (tmp_path / "config.yaml").write_text(ON_CPU)
-    request = Request(
+    request = OverlayRequest(
         made_up_tree(tmp_path, architecture="arm64"),
         small_deb(tmp_path, architecture="arm64"),
         tmp_path / "config.yaml",
@@ -182,21 +184,21 @@ def test_a_foreign_image_needs_an_interpreter_that_the_kernel_holds(
     with pytest.raises(
         ConfigError, match="arm64 cannot run on this machine, register them with: apt install qemu-user-static"
     ):
-        examine(request)
+        plan_overlay(request)
     (tmp_path / "qemu-aarch64").write_text("enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: POF\n")
-    assert examine(request).debs[-1].architecture == "arm64"
+    assert plan_overlay(request).debs[-1].architecture == "arm64"
 
 
-def test_too_little_room_is_refused_with_both_figures(request_of: Request, tmp_path: Path) -> None:
+def test_too_little_room_is_refused_with_both_figures(request_of: OverlayRequest, tmp_path: Path) -> None:
     deb = small_deb(tmp_path / "other", Installed_Size=str(1 << 40))
 
     with pytest.raises(ConfigError, match=r"\d+ MB are free there, 1073741888 MB are wanted"):
-        examine(Request(request_of.tree, deb, request_of.config))
+        plan_overlay(OverlayRequest(request_of.tree, deb, request_of.config))
 
 
 @pytest.mark.parametrize("name", ["rootfs", "my boards \\ Gr\udcfc\udcdfe"])
 def test_what_is_mounted_in_it_is_named_whatever_its_folder_is_called(
-    request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    request_of: OverlayRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     tree = tmp_path / name / "Linux_for_Tegra"
     shutil.copytree(request_of.tree, tree)
@@ -207,15 +209,15 @@ def test_what_is_mounted_in_it_is_named_whatever_its_folder_is_called(
     monkeypatch.setattr(preflight, "MOUNTS", tmp_path / "mountinfo")
 
     with pytest.raises(ConfigError, match="rootfs/proc is mounted in it, unmount that first"):
-        examine(Request(tree, request_of.deb, request_of.config))
+        plan_overlay(OverlayRequest(tree, request_of.deb, request_of.config))
 
 
-def test_all_faults_are_named_at_once(request_of: Request, tmp_path: Path) -> None:
+def test_all_faults_are_named_at_once(request_of: OverlayRequest, tmp_path: Path) -> None:
     request_of.config.write_text(ON_GPU)
     deb = small_deb(tmp_path / "other", "handmap", "arm64", Depends="libgone1")
 
     with pytest.raises(ConfigError) as raised:
-        examine(Request(request_of.tree, deb, request_of.config))
+        plan_overlay(OverlayRequest(request_of.tree, deb, request_of.config))
     said = str(raised.value)
     assert "another architecture" in said and "libgone1" in said and "python3-libnvinfer" in said
 
@@ -223,31 +225,35 @@ def test_all_faults_are_named_at_once(request_of: Request, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "says"), [("other", "is the package 'other', wanted 'handmap'"), (None, r"is no \.deb")]
 )
-def test_what_is_not_our_package_is_refused(request_of: Request, tmp_path: Path, name: str | None, says: str) -> None:
+def test_what_is_not_our_package_is_refused(
+    request_of: OverlayRequest, tmp_path: Path, name: str | None, says: str
+) -> None:
     wrong = tmp_path / "wrong.deb"
     wrong.write_text("no package")
     deb = small_deb(tmp_path, name) if name else wrong
 
     with pytest.raises(ConfigError, match=says):
-        examine(Request(request_of.tree, deb, request_of.config))
+        plan_overlay(OverlayRequest(request_of.tree, deb, request_of.config))
 
 
-def test_a_package_that_comes_twice_is_named_with_both_files(request_of: Request, tmp_path: Path) -> None:
+def test_a_package_that_comes_twice_is_named_with_both_files(request_of: OverlayRequest, tmp_path: Path) -> None:
     older = small_deb(tmp_path / "older", "handmap", Version="0.9-1")
     older = older.rename(older.with_name("handmap_0.9.deb"))
 
     with pytest.raises(ConfigError, match=r"package handmap comes from handmap_0\.9\.deb and handmap\.deb, leave one"):
-        examine(with_extra(request_of, older))
+        plan_overlay(with_extra(request_of, older))
 
 
-def test_what_a_new_package_provides_does_not_hide_what_is_installed(request_of: Request, tmp_path: Path) -> None:
+def test_what_a_new_package_provides_does_not_hide_what_is_installed(
+    request_of: OverlayRequest, tmp_path: Path
+) -> None:
     deb = small_deb(tmp_path / "other", Depends="procps (= 2:3.3.17)")
-    request = Request(request_of.tree, deb, request_of.config)
+    request = OverlayRequest(request_of.tree, deb, request_of.config)
 
-    assert examine(with_extra(request, small_deb(tmp_path, "busybox-ps", Depends="libc6", Provides="procps")))
+    assert plan_overlay(with_extra(request, small_deb(tmp_path, "busybox-ps", Depends="libc6", Provides="procps")))
 
 
-def test_a_package_with_latin_letters_is_read(request_of: Request, tmp_path: Path) -> None:
+def test_a_package_with_latin_letters_is_read(request_of: OverlayRequest, tmp_path: Path) -> None:
     deb = small_deb(tmp_path / "other", Depends="procps,\n libusb-1.0-0")
     root = tmp_path / "other/handmap-root"
     control = (root / "DEBIAN/control").read_bytes().replace(b"a <a@b.invalid>", b"Gr\xfc\xdfe <a@b.invalid>")
@@ -255,25 +261,25 @@ def test_a_package_with_latin_letters_is_read(request_of: Request, tmp_path: Pat
     subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, deb], check=True, capture_output=True)
 
     with pytest.raises(ConfigError, match=r"handmap needs libusb-1\.0-0, the image has none"):
-        examine(Request(request_of.tree, deb, request_of.config))
+        plan_overlay(OverlayRequest(request_of.tree, deb, request_of.config))
 
 
-def test_a_package_database_that_was_cut_short_is_refused(request_of: Request) -> None:
+def test_a_package_database_that_was_cut_short_is_refused(request_of: OverlayRequest) -> None:
     (request_of.rootfs / "var/lib/dpkg/status").write_text("Package: python3\nSta")
 
     with pytest.raises(ConfigError, match=r"package database '.*/var/lib/dpkg' cannot be read \(.*\); unpack"):
-        examine(request_of)
+        plan_overlay(request_of)
 
 
-def test_an_empty_folder_of_extra_packages_is_refused(request_of: Request) -> None:
+def test_an_empty_folder_of_extra_packages_is_refused(request_of: OverlayRequest) -> None:
     with pytest.raises(ConfigError, match=r"holds no \.deb"):
-        examine(with_extra(request_of))
+        plan_overlay(with_extra(request_of))
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [(["--remove", "--dry-run"], "stands alone"), ([], "found no --deb"), (["--dry-run"], "found no --deb")],
 )
-def test_options_that_do_not_fit_are_refused(request_of: Request, words: list[str], says: str) -> None:
+def test_options_that_do_not_fit_are_refused(request_of: OverlayRequest, words: list[str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         CliRunner().invoke(flash_overlay, [str(request_of.tree), *words], catch_exceptions=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flash.targets import TARGETS, Target
+from flash.targets import TARGETS, BoardTarget
 from flash.wheels import fetch_wheels, read_lock
 from handmap.types.errors import ConfigError, DependencyError
 
@@ -16,7 +16,7 @@ TARGET = TARGETS["debian12-amd64"]
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-def test_every_wheel_of_a_lock_fits_its_target(target: Target) -> None:
+def test_every_wheel_of_a_lock_fits_its_target(target: BoardTarget) -> None:
     tag = f"cp{target.python.replace('.', '')}"
 
     for name in read_lock(target.lock(ROOT)):

@@ -8,10 +8,10 @@ import numpy as np
 from handmap.engines.gpu import FusedCrop
 from handmap.geometry.crop import crop_hand
 from handmap.types.arrays import Float32
-from handmap.types.values import DepthFrame, View
+from handmap.types.values import DepthFrame, HandRoi
 from tests.support.depth_frames import Scene
 
-MOST_VIEWS = 3  # that a scene has
+MAX_VIEWS = 3  # that a scene has
 ALLOWED = 1e-4  # share of pixels that may differ
 
 Crops = Callable[[Scene], Float32]
@@ -36,7 +36,7 @@ def cupy_crops(cupy: ModuleType) -> Crops:
 
 def fused_crops(stream: object) -> Crops:
     """The kernel, on frames from the host."""
-    fused = FusedCrop(MOST_VIEWS)
+    fused = FusedCrop(MAX_VIEWS)
 
     def crops(scene: Scene) -> Float32:
         fused.set_frame(scene.frame)
@@ -45,7 +45,7 @@ def fused_crops(stream: object) -> Crops:
     return crops
 
 
-def run_fused(fused: FusedCrop, views: Sequence[View], stream: object) -> Float32:
+def run_fused(fused: FusedCrop, views: Sequence[HandRoi], stream: object) -> Float32:
     """The crops of these views of the frame that was set."""
     fused.set_views(views)
     fused.enqueue(stream)

@@ -8,14 +8,14 @@ import numpy as np
 from handmap.engines import gpu
 from handmap.engines.device_engine import DeviceEngine
 from handmap.types.arrays import Float32
-from handmap.types.values import CROP_PX, View
+from handmap.types.values import CROP_PX, HandRoi
 from tests.gpu.parity import numpy_crops
 from tests.support.depth_frames import Scene, two_hands
 from tests.support.gpu_memory import bytes_in_use
 
 BATCH = 2
 WARM_UP = 1000
-MOST_GROWTH_BYTES = 8 << 20
+MAX_GROWTH_BYTES = 8 << 20
 
 
 def random_depth(seed: int) -> Float32:
@@ -27,12 +27,12 @@ def use_fused_crop(engine: DeviceEngine, is_eager: bool) -> gpu.FusedCrop:
     """The crop of two hands before the network; one that waits for its stream cannot be recorded."""
     crop = gpu.FusedCrop(BATCH, out=engine.input_buffer)
 
-    def prelude(stream: Any) -> None:
+    def preprocess(stream: Any) -> None:
         crop.enqueue(stream)
         if is_eager:
             stream.synchronize()
 
-    engine.set_prelude(prelude)
+    engine.set_preprocess(preprocess)
     return crop
 
 
@@ -41,7 +41,7 @@ def move_hands(crops: Sequence[gpu.FusedCrop]) -> Iterator[Float32]:
     scene = two_hands()
     for shift_mm in (0.0, 7.5, -30.0):
         views = tuple(
-            View(view.centre_mm + np.float32(shift_mm), view.cube_mm, bool(place))
+            HandRoi(view.center_mm + np.float32(shift_mm), view.cube_mm, bool(place))
             for place, view in enumerate(scene.views)
         )
         for crop in crops:

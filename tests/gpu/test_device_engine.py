@@ -8,13 +8,13 @@ import pytest
 from handmap.bundle.tensors import Tensor, Tensors
 from handmap.engines import gpu
 from handmap.engines.device_engine import DeviceEngine
-from handmap.engines.engine import ViewEngine
+from handmap.engines.engine import CroppingEngine
 from handmap.engines.gpu_engine import GpuHandEngine
 from handmap.types.arrays import Array
 from handmap.types.errors import DependencyError, EngineFailed
 from handmap.types.values import CROP_PX
 from tests.gpu.parity import ALLOWED, numpy_crops
-from tests.gpu.replays import BATCH, MOST_GROWTH_BYTES, move_hands, random_depth, replay_growth_bytes, use_fused_crop
+from tests.gpu.replays import BATCH, MAX_GROWTH_BYTES, move_hands, random_depth, replay_growth_bytes, use_fused_crop
 from tests.support.depth_frames import Scene, two_hands
 
 TENSORS = Tensors(
@@ -48,7 +48,7 @@ class DoublingPlan:
             cupy.multiply(depth[:, 0, :21, :3], np.float32(2), out=self._buffers["joints"])
             cupy.add(depth[:, :, :32, :32], np.float32(1), out=self._buffers["guidance"])
 
-    def said(self) -> str:
+    def pop_log(self) -> str:
         return ""
 
 
@@ -124,7 +124,7 @@ def test_launches_keep_no_memory(engine: DeviceEngine, is_eager: bool) -> None:
 
     growth = replay_growth_bytes(engine, crop, LAUNCHES // 10 if is_eager else LAUNCHES)
 
-    assert max(growth) <= MOST_GROWTH_BYTES, growth
+    assert max(growth) <= MAX_GROWTH_BYTES, growth
 
 
 def test_engines_that_are_closed_give_their_memory_back() -> None:
@@ -141,11 +141,11 @@ def test_engines_that_are_closed_give_their_memory_back() -> None:
 def test_frames_and_views_go_in_and_joints_come_out() -> None:
     device = DeviceEngine(DoublingPlan(), gpu, "fp16")
     engine = GpuHandEngine(device, gpu.FusedCrop(BATCH, out=device.input_buffer))
-    assert isinstance(engine, ViewEngine)
+    assert isinstance(engine, CroppingEngine)
     for distance_mm in (300.0, 420.0):
         scene = two_hands(distance_mm)
         for views in (scene.views, scene.views[:1], scene.views[::-1]):
-            output, filled = engine.infer_views(scene.frame, views)
+            output, filled = engine.infer_rois(scene.frame, views)
 
             depth = numpy_crops(Scene(scene.frame, views))
             assert (output.joints[: len(views)] != depth[:, :21, :3] * 2).mean() <= ALLOWED

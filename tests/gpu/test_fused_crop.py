@@ -9,7 +9,7 @@ import pytest
 
 from handmap.engines.gpu import FusedCrop, open_stream
 from handmap.types.values import DepthFrame
-from tests.gpu.parity import ALLOWED, MOST_VIEWS, differing_share, fused_crops, numpy_crops, on_gpu, run_fused
+from tests.gpu.parity import ALLOWED, MAX_VIEWS, differing_share, fused_crops, numpy_crops, on_gpu, run_fused
 from tests.support.depth_frames import scenes, two_hands
 from tests.support.gpu_memory import bytes_in_use
 
@@ -80,7 +80,7 @@ def test_the_crop_is_written_into_the_engine_s_buffer(cupy: ModuleType, stream: 
 
 def test_a_recorded_crop_sees_the_frames_and_views_that_came_later(stream: Any) -> None:
     """Of another size too, and empty ones: frame and views are in memory that the graph copies anew."""
-    fused = FusedCrop(MOST_VIEWS)
+    fused = FusedCrop(MAX_VIEWS)
     fused.set_frame(two_hands().frame)
     fused.enqueue(stream)
     graph = record(fused, stream)

@@ -11,10 +11,10 @@ from handmap.bundle.tensors import fix_batch
 from handmap.engines import gpu
 from handmap.engines.device_engine import DeviceEngine
 from handmap.engines.factory import TOLERANCE_MM, check_golden
-from handmap.engines.tensorrt_engine import TensorrtPlan, deserialise, load_tensorrt, open_tensorrt_engine
+from handmap.engines.tensorrt_engine import TensorrtPlan, deserialize, load_tensorrt, open_tensorrt_engine
 from handmap.types.errors import DependencyError, EngineFailed, ModelError
 from tests.gpu.parity import ALLOWED
-from tests.gpu.replays import BATCH, MOST_GROWTH_BYTES, move_hands, random_depth, replay_growth_bytes, use_fused_crop
+from tests.gpu.replays import BATCH, MAX_GROWTH_BYTES, move_hands, random_depth, replay_growth_bytes, use_fused_crop
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "models" / "handmap-hand21"
@@ -94,7 +94,7 @@ def test_inferences_keep_no_memory(engine: DeviceEngine) -> None:
 
     growth = replay_growth_bytes(engine, crop, INFERENCES)
 
-    assert max(growth) <= MOST_GROWTH_BYTES, growth
+    assert max(growth) <= MAX_GROWTH_BYTES, growth
 
 
 def test_another_batch_than_it_was_built_for_is_refused(engine_file: Path) -> None:
@@ -109,4 +109,4 @@ def test_what_is_cut_short_or_changed_is_refused_with_tensorrts_own_lines(engine
         path.write_bytes(broken)
 
         with pytest.raises(EngineFailed, match=r"cannot load its \d+ bytes \(TensorRT: "):
-            deserialise(load_tensorrt(), path)
+            deserialize(load_tensorrt(), path)

@@ -59,3 +59,18 @@ def test_help_shows_every_verb_in_one_whole_line_of_80_columns() -> None:
 
         assert len(lines) == len(group.list_commands(click.Context(group))), name
         assert [line for line in lines if line.endswith("...") or len(line) > 80] == [], name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "old", "new"),
+    [
+        (["train-side", "--config", "c.yaml"], "train-side", "train-handedness"),
+        (["calibrate", "quantise", "--bundle", "b"], "calibrate quantise", "calibrate quantize"),
+        (["calibrate", "quantize", "--most-mm=1"], "--most-mm", "--max-mm"),
+    ],
+)
+def test_an_old_word_of_the_command_line_is_refused_by_its_new_name(arguments: list[str], old: str, new: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "handmap", *arguments], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 78
+    assert done.stderr == f"handmap: {old!r} is called {new!r} now; write that\n"

@@ -28,7 +28,7 @@ from runtime.daemon import Daemon
 from runtime.retry import StopFlag
 from runtime.settings import ReplayConfig, Settings
 from tests.support.processes import ROOT, drain, handmap, listening, port_of, receive, started
-from tests.support.tiny_bundle import blob_centre_mm, write_blob_recording, write_config
+from tests.support.tiny_bundle import blob_center_mm, write_blob_recording, write_config
 
 MODEL = ROOT / "models" / "handmap-hand21"
 DEMO = ROOT / "models" / "demo_recording"
@@ -100,8 +100,8 @@ def test_joints_follow_the_blob(tmp_path: Path, bundle: Bundle, recording: Path)
 
     for packet in joints_only(packets)[1:]:
         (hand,) = packet.hands
-        centre_mm = hand.xyz_m.mean(axis=0) * 1000
-        assert np.abs(centre_mm[:2] - blob_centre_mm(packet.frame_number)[:2]).max() < 5  # mm
+        center_mm = hand.xyz_m.mean(axis=0) * 1000
+        assert np.abs(center_mm[:2] - blob_center_mm(packet.frame_number)[:2]).max() < 5  # mm
         assert hand.flags == HandFlags.VALID | HandFlags.TRACKED
     assert packets[0].state is DaemonState.STARTING
     assert packets[-1].state is DaemonState.STOPPING

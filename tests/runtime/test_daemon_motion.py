@@ -12,7 +12,7 @@ import pytest
 from handmap.bundle.manifest import Bundle
 from handmap.protocol.fields import HandFlags, MessageType
 from handmap.protocol.packet import Packet
-from handmap.recording.datasets import LabelledFrame
+from handmap.recording.datasets import LabeledFrame
 from handmap.system.config import read_config
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.types.arrays import Float32
@@ -70,7 +70,7 @@ def test_the_joints_of_a_moving_hand_are_moved_on_to_the_time_of_publication(tmp
     )
 
     both = [(behind[number], ahead[number]) for number in behind.keys() & ahead.keys()]
-    ages_s = [min((one.publish_ns - one.capture_ns) / 1e9, AHEAD.most_extrapolation_ms / 1e3) for _, one in both]
+    ages_s = [min((one.publish_ns - one.capture_ns) / 1e9, AHEAD.max_extrapolation_ms / 1e3) for _, one in both]
     moves_mm = [float((joints_mm([one]) - joints_mm([other]))[..., 0].mean()) for other, one in both]
     assert len(both) > 8
     assert all(one.hands[0].flags & HandFlags.EXTRAPOLATED for _, one in both)
@@ -98,7 +98,7 @@ class OneAfterTheOther:
     def endless(self) -> Iterator[DepthFrame]:
         return cycle(self._frames)
 
-    def labelled(self) -> Iterator[LabelledFrame]:
+    def labeled(self) -> Iterator[LabeledFrame]:
         return iter(())
 
 
@@ -106,9 +106,9 @@ class OneAfterTheOther:
 def test_a_hand_seen_through_another_lens_is_a_new_one(
     tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, focal_px: float, ids: set[int]
 ) -> None:
-    lenses = [CAMERA] * 5 + [replace(CAMERA, fx_px=focal_px, fy_px=focal_px)] * 5
+    intrinsics_list = [CAMERA] * 5 + [replace(CAMERA, fx_px=focal_px, fy_px=focal_px)] * 5
     place = np.array([0, 0, 500], np.float32)
-    recording = OneAfterTheOther([blob_frame_at(n, place, lens) for n, lens in enumerate(lenses)])
+    recording = OneAfterTheOther([blob_frame_at(n, place, intrinsics) for n, intrinsics in enumerate(intrinsics_list)])
     monkeypatch.setattr(pipeline, "camera_opener", lambda *_: lambda: ReplayCamera(recording, Lockstep(), False))
 
     packets = packets_of(tmp_path, bundle, write_frames(tmp_path / "r", list(recording)[:1]), PLAIN, "lockstep")

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from handmap.tracking.track import cube_centre
+from handmap.tracking.track import cube_center
 from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.joints import HAND21
 from handmap.types.values import DepthFrame, HandPose
 from tests.emptied_depth import emptied, in_cube, replaced_by_behind
 from tests.real_depth import (
-    HAND_CENTRES_MM,
+    HAND_CENTERS_MM,
     NYU_FRAME,
     NYU_JOINTS,
     finger_tips,
@@ -22,12 +22,12 @@ from tests.real_depth import (
 )
 
 SAME_HAND_MM = 80.0
-MOST_MEAN_TIP_ERROR_MM = 4.0  # of all twenty marks, across the line of sight; each is good to 3 px, 4 mm
-MOST_MEAN_OF_FIVE_MM = 5.0  # of the repository's one marked frame, where this network is off by 4.4
-MOST_TIP_ERROR_MM = 12.0
-MOST_NYU_ERROR_MM = 11.3  # mean of ten joints: the weights this network began with reach 10.8, and 0.5 is the margin
-LENS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
-CENTRE_MM = (0.0, 0.0, 500.0)
+MAX_MEAN_TIP_ERROR_MM = 4.0  # of all twenty marks, across the line of sight; each is good to 3 px, 4 mm
+MAX_MEAN_OF_FIVE_MM = 5.0  # of the repository's one marked frame, where this network is off by 4.4
+MAX_TIP_ERROR_MM = 12.0
+MAX_NYU_ERROR_MM = 11.3  # mean of ten joints: the weights this network began with reach 10.8, and 0.5 is the margin
+INTRINSICS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
+CENTER_MM = (0.0, 0.0, 500.0)
 WALL, HAND = 900, 490
 
 
@@ -42,9 +42,9 @@ def test_the_hand_is_found_in_every_frame_though_torso_elbow_or_head_are_there(
 ) -> None:
     found = {
         name: pose is not None
-        and bool(np.linalg.norm(cube_centre(pose.xyz_camera_mm) - HAND_CENTRES_MM[name]) < SAME_HAND_MM)
+        and bool(np.linalg.norm(cube_center(pose.xyz_camera_mm) - HAND_CENTERS_MM[name]) < SAME_HAND_MM)
         for name, pose in poses.items()
-        if name in HAND_CENTRES_MM
+        if name in HAND_CENTERS_MM
     }
 
     sys.stdout.write(f"hand found in {sum(found.values())} of {len(found)}\n")
@@ -66,13 +66,13 @@ def test_finger_tips_lie_where_they_were_marked(poses: dict[str, HandPose | None
             away_px = float(np.linalg.norm(uv[place] - mark))
             errors_mm.append(away_px * pose.xyz_camera_mm[place, 2] / frames[name].intrinsics.fx_px)
 
-    mean, median, most = (float(of(errors_mm)) for of in (np.mean, np.median, np.max))
-    sys.stdout.write(f"{len(errors_mm)} tips: mean {mean:.1f} mm, median {median:.1f} mm, largest {most:.1f} mm\n")
-    assert mean <= (MOST_MEAN_TIP_ERROR_MM if len(errors_mm) > 5 else MOST_MEAN_OF_FIVE_MM)
-    assert most <= MOST_TIP_ERROR_MM
+    mean, median, largest = (float(of(errors_mm)) for of in (np.mean, np.median, np.max))
+    sys.stdout.write(f"{len(errors_mm)} tips: mean {mean:.1f} mm, median {median:.1f} mm, largest {largest:.1f} mm\n")
+    assert mean <= (MAX_MEAN_TIP_ERROR_MM if len(errors_mm) > 5 else MAX_MEAN_OF_FIVE_MM)
+    assert largest <= MAX_TIP_ERROR_MM
 
 
-def test_joints_of_the_nyu_frame_lie_where_they_are_labelled(poses: dict[str, HandPose | None]) -> None:
+def test_joints_of_the_nyu_frame_lie_where_they_are_labeled(poses: dict[str, HandPose | None]) -> None:
     if NYU_FRAME not in poses:
         pytest.skip("the NYU frame is in no repository; name its folder in HANDMAP_REAL_DEPTH")
     pose = poses[NYU_FRAME]
@@ -82,7 +82,7 @@ def test_joints_of_the_nyu_frame_lie_where_they_are_labelled(poses: dict[str, Ha
     errors_mm = np.linalg.norm(own_mm - nyu_joints_mm(), axis=1)
 
     sys.stdout.write(f"NYU frame, {len(errors_mm)} joints in 3D: mean {errors_mm.mean():.1f} mm\n")
-    assert float(errors_mm.mean()) <= MOST_NYU_ERROR_MM
+    assert float(errors_mm.mean()) <= MAX_NYU_ERROR_MM
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def hand() -> DepthFrame:
     """A square hand before nothing."""
     depth = np.zeros((240, 320), np.uint16)
     depth[100:140, 120:160] = HAND
-    return DepthFrame(depth, 1.0, LENS, 0, 0)
+    return DepthFrame(depth, 1.0, INTRINSICS, 0, 0)
 
 
 def before_wall(hand: DepthFrame, columns: slice) -> DepthFrame:
@@ -106,7 +106,7 @@ def before_wall(hand: DepthFrame, columns: slice) -> DepthFrame:
 def test_an_emptied_cube_holds_no_point_and_nothing_else_is_changed(hand: DepthFrame) -> None:
     frame = before_wall(hand, slice(0, 320))
 
-    empty = emptied(frame, CENTRE_MM)
+    empty = emptied(frame, CENTER_MM)
 
     assert (empty.depth[frame.depth == HAND] == 0).all()
     assert (empty.depth == frame.depth)[frame.depth != HAND].all()
@@ -115,7 +115,7 @@ def test_an_emptied_cube_holds_no_point_and_nothing_else_is_changed(hand: DepthF
 def test_behind_a_hand_and_its_shadow_stands_the_wall(hand: DepthFrame) -> None:
     frame = before_wall(hand, slice(0, 320))
 
-    behind = replaced_by_behind(frame, CENTRE_MM)
+    behind = replaced_by_behind(frame, CENTER_MM)
 
     assert (behind.depth == WALL).all()
 
@@ -123,8 +123,8 @@ def test_behind_a_hand_and_its_shadow_stands_the_wall(hand: DepthFrame) -> None:
 def test_a_hand_before_an_empty_room_leaves_nothing_of_its_shape(hand: DepthFrame) -> None:
     frame = before_wall(hand, slice(0, 60))
 
-    behind = replaced_by_behind(frame, CENTRE_MM)
+    behind = replaced_by_behind(frame, CENTER_MM)
 
-    assert not in_cube(behind, CENTRE_MM).any()
+    assert not in_cube(behind, CENTER_MM).any()
     assert (behind.depth[:, 60:] == 0).all()
     assert (behind.depth[:, :60] == WALL).all()

@@ -90,7 +90,7 @@ def test_targets_tracking_and_log_are_taken_over_while_the_camera_runs_on(
         with started("run", "--config", config) as process:
             running = Running(config, process, port, [old, new])
             before = running.until(is_tracking)
-            more = "tracking: {far_mm: 300}\nlog: {format: json, stats_s: 0.2}\n"  # the blob is half a metre away
+            more = "tracking: {max_depth_mm: 300}\nlog: {format: json, stats_interval_s: 0.2}\n"  # the blob is half a meter away
             running.reload(settings_text(bundle.path, replay(recording), port_of(new), port, more))
             running.until(lambda packet: packet.state is DaemonState.NO_HAND)
             running.for_seconds(2.5)
@@ -273,7 +273,7 @@ BASE = Settings(Path("/b"), REPLAY, PublishConfig((TargetConfig("127.0.0.1"),)))
         ({}, None),
         ({"log": LogConfig(level="debug"), "telemetry": TelemetryConfig(None)}, None),
         ({"publish": PublishConfig((TargetConfig("10.0.0.1"),))}, None),
-        ({"tracking": msgspec.structs.replace(BASE.tracking, near_mm=200.0)}, None),
+        ({"tracking": msgspec.structs.replace(BASE.tracking, min_depth_mm=200.0)}, None),
         ({"tracking": msgspec.structs.replace(BASE.tracking, max_hands=2)}, True),
         ({"camera": ReplayConfig(Path("/other"))}, False),
         ({"engine": msgspec.structs.replace(BASE.engine, threads=2)}, True),

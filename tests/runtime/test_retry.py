@@ -112,7 +112,7 @@ def test_heartbeat_goes_on_and_the_watchdog_is_fed_only_by_progress(tmp_path: Pa
 def test_rates_are_logged_every_so_often_and_not_per_frame(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     clock = StageClock(budgets_ms={"crop": 1.0, "infer": 5.0})
-    stats = StatsLog(clock, every_s=0.1)
+    stats = StatsLog(clock, interval_s=0.1)
     counts = Counts(dropped=3, skipped=1, stale=4, repeated=5, late=2)
 
     end_s = time.monotonic() + 0.35

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 
+from handmap.bundle.manifest import Bundle
 from handmap.protocol.fields import DEFAULT_PORT
 from handmap.system.config import read_config
+from handmap.system.renamed import KEYS
 from handmap.types.errors import ConfigError
 from runtime.settings import ReplayConfig, Settings
+from tests.support.tiny_bundle import write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = "bundle: b\ncamera: {kind: replay, path: r}\npublish: {targets: [{host: 127.0.0.1}]}\n"
@@ -46,7 +50,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (GOOD.replace("targets: [{host: 127.0.0.1}]", "targets: []"), "line 3: key 'publish.targets'"),
         (GOOD + "bundle: c\n", "line 4: key 'bundle' is given twice"),
         (GOOD.replace("bundle: b\n", ""), "key 'bundle' is missing"),
-        (GOOD + "log: {stats_s: often}\n", "line 4: key 'log.stats_s'"),
+        (GOOD + "log: {stats_interval_s: often}\n", "line 4: key 'log.stats_interval_s'"),
         ("bundle: [\n", "not valid YAML"),
     ],
 )
@@ -55,3 +59,23 @@ def test_bad_configuration_is_refused_with_its_line(tmp_path: Path, text: str, s
         read(tmp_path, text)
 
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("old", "new"), sorted(KEYS.items()))
+def test_an_old_key_is_refused_by_its_new_name(
+    tmp_path: Path, bundle: Bundle, recording: Path, old: str, new: str
+) -> None:
+    *sections, key = old.split(".")
+    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, "recorded", False)
+    data = yaml.safe_load(config.read_text())
+    if "faults" in sections:
+        data["camera"] = {"kind": "faulty", "camera": data["camera"], "faults": [{"kind": "stalled", key: 1}]}
+        old, new = (name.replace("faults.", "faults[0].") for name in (old, new))
+    else:
+        data.setdefault(sections[0], {})[key] = 1
+    config.write_text(yaml.safe_dump(data))
+
+    with pytest.raises(ConfigError) as caught:
+        read_config(config, Settings)
+
+    assert f"key {old!r} is called {new.rpartition('.')[2]!r} now; rename it" in str(caught.value)

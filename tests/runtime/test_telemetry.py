@@ -24,7 +24,7 @@ from runtime.settings import PublishConfig, TargetConfig, ThermalConfig
 from runtime.snapshot import Snapshot, Sources
 from runtime.state import DaemonStatus
 from runtime.stats import StatsLog
-from runtime.telemetry import LONGEST_S, MOST_CONNECTIONS, Telemetry
+from runtime.telemetry import LONGEST_S, MAX_CONNECTIONS, Telemetry
 from runtime.thermal import ThermalWatch
 from tests.support.running import free_port
 
@@ -146,7 +146,7 @@ def test_only_the_loopback_address_is_listened_at(tmp_path: Path) -> None:
 def test_clients_that_say_nothing_or_do_not_read_pile_up_nothing(tmp_path: Path) -> None:
     with serving(sources(tmp_path)) as port:
         threads = threading.active_count()
-        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(4 * MOST_CONNECTIONS)]
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(4 * MAX_CONNECTIONS)]
         for client in idle[::2]:
             client.sendall(b"GET /metrics HTTP/1.1\r\nX: y\r\n")
         assert threading.active_count() == threads

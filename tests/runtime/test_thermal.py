@@ -129,7 +129,7 @@ def test_bounds_that_the_board_throttles_below_are_warned_of_once(
             super().read_once()
             looks.release()
 
-    with Counted(ThermalConfig(every_s=0.1, sysfs=tmp_path), lambda _: None):
+    with Counted(ThermalConfig(poll_interval_s=0.1, sysfs=tmp_path), lambda _: None):
         assert all(looks.acquire(timeout=5) for _ in range(3))
 
     assert caplog.text.count("throttles_from_c=85.0") == 1
@@ -142,7 +142,7 @@ def test_a_warm_daemon_works_on_fewer_frames_and_says_so_in_its_packets(
     heat(sysfs, 92)
     with listening() as sink:
         config = write_config(tmp_path / "c.yaml", bundle.path, recording, port_of(sink))
-        config.write_text(config.read_text() + f"thermal: {{every_s: 0.1, hot_c: 91, sysfs: {sysfs}}}\n")
+        config.write_text(config.read_text() + f"thermal: {{poll_interval_s: 0.1, hot_c: 91, sysfs: {sysfs}}}\n")
         with started("run", "--config", config):
             hot: list[Packet] = []
             while len(hot) < 12:

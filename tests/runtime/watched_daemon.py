@@ -48,18 +48,18 @@ class WatchedDaemon:
     def wait_for(self, is_wanted: Callable[[Packet], bool], from_s: float, limit_s: float = 10) -> float:
         """When the first such packet came after from_s."""
         while True:
-            for at_s, packet in list(self.packets):
-                if at_s >= from_s and is_wanted(packet):
-                    return at_s
+            for start_s, packet in list(self.packets):
+                if start_s >= from_s and is_wanted(packet):
+                    return start_s
             assert self.now_s() < from_s + limit_s, f"no such packet from {from_s} s on; error {self.error!r}"
             time.sleep(0.02)
 
     def between(self, from_s: float, to_s: float) -> list[Packet]:
-        return [packet for at_s, packet in self.packets if from_s <= at_s < to_s]
+        return [packet for start_s, packet in self.packets if from_s <= start_s < to_s]
 
     def heartbeat_gap_s(self) -> float:
         """The longest time between two heartbeats."""
-        times = [at_s for at_s, packet in self.packets if packet.message_type is MessageType.HEARTBEAT]
+        times = [start_s for start_s, packet in self.packets if packet.message_type is MessageType.HEARTBEAT]
         return max(later - earlier for earlier, later in pairwise(times))
 
     def end(self) -> None:
@@ -99,7 +99,7 @@ def write_faulty_config(
         f"  camera: {{kind: replay, path: {recording}}}\n"
         f"  faults: [{faults}]\n"
         f"publish: {{targets: [{targets}]}}\n"
-        "log: {stats_s: 0.5}\n"
+        "log: {stats_interval_s: 0.5}\n"
         "telemetry: {port: null}\n"
         "smoothing: {enabled: false}\n"  # positions are compared with where the blob is
     )

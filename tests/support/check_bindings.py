@@ -11,7 +11,7 @@ from functools import reduce
 from types import ModuleType
 from typing import Any
 
-from export.engine_plan import Backend, Source, build_plan, describe_layers
+from export.engine_plan import Backend, GraphSource, build_plan, describe_layers
 from export.engine_progress import open_monitor
 from export.to_engine import OLDEST, version_of
 from handmap.bundle.tensors import Tensor, Tensors
@@ -21,7 +21,7 @@ from handmap.engines.tensorrt_log import KEPT_SEVERITIES, tensorrt_log
 from handmap.system.notify import Notifier
 from handmap.types.errors import HandmapError
 
-SOURCE = Source("graph 'x'", b"", Tensors((Tensor("depth", "float32", (1, 1, 128, 128)),), ()))
+SOURCE = GraphSource("graph 'x'", b"", Tensors((Tensor("depth", "float32", (1, 1, 128, 128)),), ()))
 
 
 def main(module_name: str) -> None:

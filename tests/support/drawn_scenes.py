@@ -13,14 +13,16 @@ from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Array, Float32, Int32, Uint16
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.joints import JOINT_COUNT
-from handmap.types.values import GUIDANCE_PX, DepthFrame, Handedness, View
+from handmap.types.values import GUIDANCE_PX, DepthFrame, Handedness, HandRoi
 
-LENS = Intrinsics(640, 480, 475.0, 475.0, 319.5, 239.5)
+INTRINSICS = Intrinsics(640, 480, 475.0, 475.0, 319.5, 239.5)
 CUBE_MM = 250.0
 TABLE = ConfidenceTable((0.0, 1.0), (60.0, 5.0), (0.0, 1.0), (0.0, 1.0))
 DOUBTFUL = ConfidenceTable((0.0, 1.0), (60.0, 5.0), (0.0, 1.0), (0.0, 0.8))  # never surer than that of a hand
 
-SOMEWHERE = View(np.array([0, 0, 450], np.float32), CUBE_MM, False)  # where a pose was seen, for tests that do not care
+SOMEWHERE = HandRoi(
+    np.array([0, 0, 450], np.float32), CUBE_MM, False
+)  # where a pose was seen, for tests that do not care
 
 
 class NoClock:
@@ -75,9 +77,11 @@ def scene(*balls: tuple[float, float, float, float], number: int = 0, capture_ns
     depth: Uint16 = np.zeros((480, 640), np.uint16)
     v, u = np.mgrid[:480, :640]
     for x, y, z, radius in sorted(balls, key=lambda ball: -ball[2]):
-        disc = (u - LENS.cx_px - x / z * 475) ** 2 + (v - LENS.cy_px - y / z * 475) ** 2 < (radius / z * 475) ** 2
+        disc = (u - INTRINSICS.cx_px - x / z * 475) ** 2 + (v - INTRINSICS.cy_px - y / z * 475) ** 2 < (
+            radius / z * 475
+        ) ** 2
         depth[disc] = int(z)
-    return DepthFrame(depth, 1.0, LENS, number, capture_ns)
+    return DepthFrame(depth, 1.0, INTRINSICS, number, capture_ns)
 
 
 class PalmsAt:
@@ -104,7 +108,7 @@ class PalmsAt:
 class ViewsEngine(CentroidEngine):
     """Crops by itself, as an engine on a GPU does."""
 
-    def infer_views(self, frame: DepthFrame, views: Sequence[View]) -> tuple[EngineOutput, Int32]:
+    def infer_rois(self, frame: DepthFrame, views: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
         depth = np.ones((self.batch, 1, 128, 128), np.float32)
         for place, view in enumerate(views):
             depth[place, 0] = crop_hand(np, frame, *view).depth

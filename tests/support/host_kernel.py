@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from handmap.engines.crop_kernel import HAND, THREADS, hand_parameters
 from handmap.types.arrays import Bool, Float32
-from handmap.types.values import CROP_PX, DepthFrame, View
+from handmap.types.values import CROP_PX, DepthFrame, HandRoi
 
 SHIMS = Path(__file__).parent
 
@@ -37,7 +37,7 @@ class HostKernel:
         assert self._library.hand_bytes() == HAND.itemsize
 
     def crop(
-        self, frame: DepthFrame, views: Sequence[View], seed: int, threads: int = THREADS
+        self, frame: DepthFrame, views: Sequence[HandRoi], seed: int, threads: int = THREADS
     ) -> tuple[Float32, NDArray[np.int32]]:
         """What one launch writes: crops (len(views), 128, 128), and how many of their pixels are not background."""
         pitch_px = frame.depth.strides[0] // frame.depth.itemsize

@@ -13,7 +13,7 @@ from pathlib import Path
 from export.to_engine import BuildRequest, build_engine, open_backend
 from handmap.system.notify import Notifier
 
-MOST_BUILDS = 200
+MAX_BUILDS = 200
 
 
 class Fuse:
@@ -52,7 +52,7 @@ class BurningNotifier(Notifier):
 def main(bundle: Path, folder: Path) -> None:
     """Builds until one lives."""
     backend = open_backend("rtx")
-    for number in range(1, MOST_BUILDS):
+    for number in range(1, MAX_BUILDS):
         child = os.fork()
         if child == 0:
             fuse = Fuse(number, folder / str(number))

@@ -77,13 +77,18 @@ def write_sdk_recording(path: Path, frames: Iterable[DepthFrame], spacing_s: flo
 
 
 def _video_stream(rs: ModuleType, frame: DepthFrame, uid: int, fps: int) -> object:
-    lens = frame.intrinsics
+    intrinsics = frame.intrinsics
     optics = rs.intrinsics()
-    optics.width, optics.height = lens.width_px, lens.height_px
-    optics.fx, optics.fy, optics.ppx, optics.ppy = lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px
+    optics.width, optics.height = intrinsics.width_px, intrinsics.height_px
+    optics.fx, optics.fy, optics.ppx, optics.ppy = (
+        intrinsics.fx_px,
+        intrinsics.fy_px,
+        intrinsics.cx_px,
+        intrinsics.cy_px,
+    )
     optics.model, optics.coeffs = rs.distortion.none, [0.0] * 5
     stream = rs.video_stream()
     stream.type, stream.fmt, stream.index, stream.uid = rs.stream.depth, rs.format.z16, 0, uid
-    stream.width, stream.height, stream.fps, stream.bpp = lens.width_px, lens.height_px, fps, 2
+    stream.width, stream.height, stream.fps, stream.bpp = intrinsics.width_px, intrinsics.height_px, fps, 2
     stream.intrinsics = optics
     return stream

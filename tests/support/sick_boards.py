@@ -203,7 +203,7 @@ SICK: list[Case] = [
     ("disk", "warning", answers("usr/bin/df", "exit 1"), "df does not say", "df -h"),
     ("memory", "failed", put("proc/meminfo", "MemAvailable: 200000 kB"), "205 MB are free", "isolate"),
     ("memory", "warning", put("proc/meminfo", "MemAvailable: 700000 kB"), "717 MB are free", "isolate"),
-    ("clock", "warning", answers("usr/bin/timedatectl", "echo no"), "not synchronised", "set-ntp"),
+    ("clock", "warning", answers("usr/bin/timedatectl", "echo no"), "not synchronized", "set-ntp"),
 ]  # fmt: skip
 
 SICK_IMAGES: list[Case] = [

@@ -62,7 +62,7 @@ def _tag(python: Path) -> str:
 
 
 def _unpacked(version: str, tag: str) -> Path:
-    """The folder of an unpacked wheel; fetched once, never part of the repository: the licence does not allow it."""
+    """The folder of an unpacked wheel; fetched once, never part of the repository: the license does not allow it."""
     folder = CACHE / f"{version}-cp{tag}"
     if folder.exists():
         return folder

@@ -14,11 +14,11 @@ from handmap.bundle.manifest import (
     MANIFEST,
     Bundle,
     Graph,
+    GraphFile,
     Graphs,
-    MadeFrom,
     Manifest,
-    Normalisation,
-    Precision,
+    Normalization,
+    Provenance,
     encode_manifest,
     read_bundle,
 )
@@ -46,19 +46,19 @@ def write_bundle(path: Path) -> Bundle:
     tensors = Tensors(
         (Tensor("depth", "float32", ("batch", 1, 128, 128)),), (Tensor("joints", "float32", ("batch", 21, 3)),)
     )
-    precision = Precision("hand.fp32.onnx", hashlib.sha256(graph).hexdigest(), len(graph))
+    precision = GraphFile("hand.fp32.onnx", hashlib.sha256(graph).hexdigest(), len(graph))
     hand = Graph(
-        tensors, HAND21, 250.0, (180.0, 300.0), Normalisation(-1.0, 1.0, 1.0), {"fp32": precision},
+        tensors, HAND21, 250.0, (180.0, 300.0), Normalization(-1.0, 1.0, 1.0), {"fp32": precision},
         ConfidenceTable((0.0, 1.0), (12.0, 5.0)),
     )  # fmt: skip
-    made_from = MadeFrom("0" * 64, "test", {}, 18)
+    provenance = Provenance("0" * 64, "test", {}, 18)
     golden_sha256 = hashlib.sha256((path / GOLDEN).read_bytes()).hexdigest()
-    (path / MANIFEST).write_bytes(encode_manifest(Manifest(1, Graphs(hand), golden_sha256, made_from)))
+    (path / MANIFEST).write_bytes(encode_manifest(Manifest(1, Graphs(hand), golden_sha256, provenance)))
     return read_bundle(path)
 
 
-def blob_centre_mm(number: int) -> Float32:
-    """Where the blob of frame `number` is: on a slow circle, half a metre away."""
+def blob_center_mm(number: int) -> Float32:
+    """Where the blob of frame `number` is: on a slow circle, half a meter away."""
     angle = number / 40
     return np.array([60 * np.cos(angle), 40 * np.sin(angle), 500], np.float32)
 
@@ -66,21 +66,21 @@ def blob_centre_mm(number: int) -> Float32:
 def blob_frame(number: int, has_hand: bool = True) -> DepthFrame:
     """A frame with a hand-sized lens of depth in it, or with nothing."""
     if has_hand:
-        return blob_frame_at(number, blob_centre_mm(number))
+        return blob_frame_at(number, blob_center_mm(number))
     depth = np.zeros((CAMERA.height_px, CAMERA.width_px), np.uint16)
     return DepthFrame(depth, 1.0, CAMERA, number, round(number * 1e9 / FPS))
 
 
-def blob_frame_at(number: int, centre_mm: Float32, lens: Intrinsics = CAMERA) -> DepthFrame:
-    """A frame with the blob at centre_mm (3,) in the camera frame, mm."""
-    x, y, z = centre_mm
-    depth = np.zeros((lens.height_px, lens.width_px), np.uint16)
-    v, u = np.mgrid[: lens.height_px, : lens.width_px]
-    off_x = (u - lens.cx_px) * z / lens.fx_px - x
-    off_y = (v - lens.cy_px) * z / lens.fy_px - y
+def blob_frame_at(number: int, center_mm: Float32, intrinsics: Intrinsics = CAMERA) -> DepthFrame:
+    """A frame with the blob at center_mm (3,) in the camera frame, mm."""
+    x, y, z = center_mm
+    depth = np.zeros((intrinsics.height_px, intrinsics.width_px), np.uint16)
+    v, u = np.mgrid[: intrinsics.height_px, : intrinsics.width_px]
+    off_x = (u - intrinsics.cx_px) * z / intrinsics.fx_px - x
+    off_y = (v - intrinsics.cy_px) * z / intrinsics.fy_px - y
     inside = 1 - (off_x / 45) ** 2 - (off_y / 80) ** 2
     depth[inside > 0] = (z - 20 * np.sqrt(inside[inside > 0])).astype(np.uint16)
-    return DepthFrame(depth, 1.0, lens, number, round(number * 1e9 / FPS))
+    return DepthFrame(depth, 1.0, intrinsics, number, round(number * 1e9 / FPS))
 
 
 def write_blob_recording(path: Path, frames: int = 30, empty_from: int | None = None) -> Path:
@@ -104,7 +104,7 @@ def write_config(
         f"bundle: {bundle}\n"
         f"camera: {{kind: replay, path: {recording}, pace: {pace}, loop: {str(is_looped).lower()}}}\n"
         f"publish: {{targets: [{{host: 127.0.0.1, port: {port}}}]}}\n"
-        "log: {stats_s: 0.5}\n"
+        "log: {stats_interval_s: 0.5}\n"
         "smoothing: {enabled: false}\n"
     )
     return path

@@ -55,10 +55,10 @@ def test_other_processes_are_hidden_from_the_daemon(machine: Container) -> None:
     names = ("see process 1",)
 
     control = tried(machine, names, "handmap", "")
-    hidden = tried(machine, names, "handmap", sandbox_of("system/handmap.service"))
+    occluded = tried(machine, names, "handmap", sandbox_of("system/handmap.service"))
 
     assert control == {"see process 1": "ok"}
-    assert hidden == {"see process 1": "ENOENT"}
+    assert occluded == {"see process 1": "ENOENT"}
 
 
 @pytest.mark.parametrize("unit", ["handmap.service", "handmap-engine.service"])

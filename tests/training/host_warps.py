@@ -8,5 +8,5 @@ from training.samples.device_augment import DeviceWarps
 
 def move_warps(warps: Warps, device: torch.device) -> DeviceWarps:
     """Warps that were drawn on the host, without the seed of their noise."""
-    drawn = (warps.angle_rad, warps.scale, warps.centre_mm, warps.noise_mm)
+    drawn = (warps.angle_rad, warps.scale, warps.center_mm, warps.noise_mm)
     return DeviceWarps(*(torch.from_numpy(values).float().to(device) for values in drawn))

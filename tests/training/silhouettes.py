@@ -31,7 +31,7 @@ def silhouettes(count: int, joints: int, seed: int = 1) -> Silhouettes:
 
 
 def _smooth(values: Float64, times: int) -> Float64:
-    """Each value (32, 32) the mean of itself and its neighbours, so many times."""
+    """Each value (32, 32) the mean of itself and its neighbors, so many times."""
     for _ in range(times):
         values = (values + sum(np.roll(values, shift, axis) for axis in (0, 1) for shift in (-1, 1))) / 5
     return values

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from handmap.recording.datasets import KindFrame, LabelledFrame
+from handmap.recording.datasets import KindFrame, LabeledFrame
 from handmap.types.arrays import Bool, Float32, Float64
 from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.values import DepthFrame, Handedness, TimestampSource
@@ -18,16 +18,16 @@ from ..hand.hand_model import HandAsset, HandShape, load_hand_asset
 from ..hand.poses import Kind, folded_tips, one_bent, open_hand, pointing, sample_kind, sample_pose
 from ..hand.rotations import uniform_rotation
 from ..synthesis.observe import visible_joints
+from ..synthesis.placement import Placement
 from ..synthesis.render import draw_mesh
 from ..synthesis.rooms import draw_backdrop
 from ..synthesis.scene import (
-    FULL_WINDOW,
+    FULL_IMAGE,
     HEIGHT_PX,
-    LEAST_JOINT_MM,
+    MIN_JOINT_MM,
     WIDTH_PX,
-    Placement,
     Scene,
-    centre_of,
+    center_of,
     draw_scene,
     render_scene,
     skin_of,
@@ -107,34 +107,34 @@ def stage_hand(kind: HandKind, draw_shape: DrawShape, random: np.random.Generato
 def show_hand(kind_name: str, kind: HandKind, staged: Staged, is_left: bool, random: np.random.Generator) -> KindFrame:
     """The frame (480, 640) that a random sensor makes of it, mirrored first for a left hand."""
     asset, scene = load_hand_asset(), staged.scene
-    z_mm, is_hand = render_scene(asset, scene, FULL_WINDOW)
-    hands = [(scene.joints_mm, visible_joints(scene.joints_mm, scene.lens, z_mm, is_hand), True)]
+    z_mm, is_hand = render_scene(asset, scene, FULL_IMAGE)
+    hands = [(scene.joints_mm, visible_joints(scene.joints_mm, scene.intrinsics, z_mm, is_hand), True)]
     if staged.other_mm is not None:
         is_there = np.ones(z_mm.shape, np.bool_)
-        seen = visible_joints(staged.other_mm, scene.lens, z_mm, is_there)
+        seen = visible_joints(staged.other_mm, scene.intrinsics, z_mm, is_there)
         hands.append((staged.other_mm, seen, staged.is_other_right))
     deepest = max(float(joints[:, 2].max()) for joints, _, _ in hands)
-    behind = draw_backdrop(scene.lens, deepest, random)
+    behind = draw_backdrop(scene.intrinsics, deepest, random)
     z_mm = np.where(z_mm > 0, z_mm, behind).astype(np.float32)
     is_hand &= _about(scene)
-    lens = scene.lens
+    intrinsics = scene.intrinsics
     if is_left:
-        z_mm, is_hand, lens = mirror(z_mm, is_hand, lens)
-    depth, _ = sense(z_mm, is_hand, lens.fx_px, _draw_sensor(kind, random))
-    frame = DepthFrame(depth, DEPTH_UNIT_MM, lens, 0, 0, TimestampSource.RECORDING)
+        z_mm, is_hand, intrinsics = mirror(z_mm, is_hand, intrinsics)
+    depth, _ = sense(z_mm, is_hand, intrinsics.fx_px, _draw_sensor(kind, random))
+    frame = DepthFrame(depth, DEPTH_UNIT_MM, intrinsics, 0, 0, TimestampSource.RECORDING)
     return KindFrame(kind_name, frame, tuple(_label(frame, *hand, is_left) for hand in hands))
 
 
-def mirror(z_mm: Float32, is_hand: Bool, lens: Intrinsics) -> tuple[Float32, Bool, Intrinsics]:
+def mirror(z_mm: Float32, is_hand: Bool, intrinsics: Intrinsics) -> tuple[Float32, Bool, Intrinsics]:
     """The image of the world with x negated; a camera with its lens the other way round sees it."""
-    turned = replace(lens, cx_px=lens.width_px - 1 - lens.cx_px)
+    turned = replace(intrinsics, cx_px=intrinsics.width_px - 1 - intrinsics.cx_px)
     return np.ascontiguousarray(z_mm[:, ::-1]), np.ascontiguousarray(is_hand[:, ::-1]), turned
 
 
-def _label(frame: DepthFrame, joints_mm: Float64, seen: Bool, is_right: bool, is_left_world: bool) -> LabelledFrame:
+def _label(frame: DepthFrame, joints_mm: Float64, seen: Bool, is_right: bool, is_left_world: bool) -> LabeledFrame:
     side = np.array([-1.0 if is_left_world else 1.0, 1, 1])
     handedness = Handedness.RIGHT if is_right != is_left_world else Handedness.LEFT
-    return LabelledFrame(frame, (joints_mm * side).astype(np.float32), seen, handedness)
+    return LabeledFrame(frame, (joints_mm * side).astype(np.float32), seen, handedness)
 
 
 def _draw_sensor(kind: HandKind, random: np.random.Generator) -> Sensor:
@@ -144,8 +144,8 @@ def _draw_sensor(kind: HandKind, random: np.random.Generator) -> Sensor:
 
 def _about(scene: Scene) -> Bool:
     """Where in the image (480, 640) the hand is, its arm not."""
-    u, v = project(np, scene.joints_mm, scene.lens).T
-    spare = ABOUT_MM * scene.lens.fx_px / float(scene.joints_mm[:, 2].min())
+    u, v = project(np, scene.joints_mm, scene.intrinsics).T
+    spare = ABOUT_MM * scene.intrinsics.fx_px / float(scene.joints_mm[:, 2].min())
     rows, columns = np.arange(HEIGHT_PX)[:, None], np.arange(WIDTH_PX)
     inside: Bool = (
         (rows > v.min() - spare) & (rows < v.max() + spare) & (columns > u.min() - spare) & (columns < u.max() + spare)
@@ -161,7 +161,7 @@ def _with_other_hand(scene: Scene, draw_shape: DrawShape, random: np.random.Gene
     is_right = random.uniform() >= OTHER_SIDE_SHARE
     side = np.array([1.0 if is_right else -1.0, 1, 1])
     turned = hand.joints_mm @ rotation.T
-    offset = centre_of(scene.joints_mm) + _away(70, 140, random) - centre_of(turned * side)
+    offset = center_of(scene.joints_mm) + _away(70, 140, random) - center_of(turned * side)
     xyz = skin_of(asset, shape, hand, rotation, turned[0]) * side + offset
     triangles = asset.triangles if is_right else np.ascontiguousarray(asset.triangles[:, ::-1])
     mesh = Mesh(xyz.astype(np.float32), triangles)
@@ -169,7 +169,7 @@ def _with_other_hand(scene: Scene, draw_shape: DrawShape, random: np.random.Gene
 
 
 def _with_thing(scene: Scene, random: np.random.Generator) -> Staged:
-    at = centre_of(scene.joints_mm) + _away(30, 110, random)
+    at = center_of(scene.joints_mm) + _away(30, 110, random)
     rotation = uniform_rotation(random)
     meshes = tuple(moved(mesh, rotation, at) for mesh in make_thing(random))
     return Staged(replace(scene, company=meshes), None, False)
@@ -184,15 +184,17 @@ def _away(nearest_mm: float, farthest_mm: float, random: np.random.Generator) ->
 def _is_in_sight(asset: HandAsset, staged: Staged) -> bool:
     """Whether enough of the hand is seen beside its company, and some of that too; judged on every fourth pixel each way."""
     scene = staged.scene
-    if min(float(mesh.xyz_mm[:, 2].min()) for mesh in scene.company) < LEAST_JOINT_MM:
+    if min(float(mesh.xyz_mm[:, 2].min()) for mesh in scene.company) < MIN_JOINT_MM:
         return False
-    lens = np.array([scene.lens.fx_px, scene.lens.fy_px, scene.lens.cx_px, scene.lens.cy_px]) / 4
+    intrinsics = (
+        np.array([scene.intrinsics.fx_px, scene.intrinsics.fy_px, scene.intrinsics.cx_px, scene.intrinsics.cy_px]) / 4
+    )
     about = _about(scene)[::4, ::4]
     alone, z_mm = np.zeros((2, HEIGHT_PX // 4, WIDTH_PX // 4), np.float32)
     is_hand, is_shown = np.zeros((2, *z_mm.shape), np.bool_)
-    draw_mesh(alone, is_hand, scene.skin_mm, asset.triangles, lens)
+    draw_mesh(alone, is_hand, scene.skin_mm, asset.triangles, intrinsics)
     for mesh in scene.company:
-        draw_mesh(z_mm, np.zeros_like(is_shown), mesh.xyz_mm, mesh.triangles, lens)
-    draw_mesh(z_mm, is_shown, scene.skin_mm, asset.triangles, lens)
+        draw_mesh(z_mm, np.zeros_like(is_shown), mesh.xyz_mm, mesh.triangles, intrinsics)
+    draw_mesh(z_mm, is_shown, scene.skin_mm, asset.triangles, intrinsics)
     whole = int((is_hand & about).sum())
     return int((is_shown & about).sum()) >= SEEN_SHARE * whole and int(((z_mm > 0) & ~is_shown).sum()) >= 0.1 * whole

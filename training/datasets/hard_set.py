@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from handmap.recording.datasets import KindFrame, LabelledFrame
+from handmap.recording.datasets import KindFrame, LabeledFrame
 from handmap.types.joints import HAND21
 
 from ..hand.hand_model import HandAsset, HandShape, held_out_coefficients, shape_hand
@@ -52,15 +52,15 @@ class HardSet:
         """Frames with a hand."""
         return self.turns * sum(_holds_hand(kind) for kind in self.kinds)
 
-    def __iter__(self) -> Iterator[LabelledFrame]:
+    def __iter__(self) -> Iterator[LabeledFrame]:
         """The frames with a hand, with the hand that each is about."""
         for index in range(self.count_frames()):
             if _holds_hand(self.kinds[index % len(self.kinds)]):
                 yield self.show(index).hands[0]
 
-    def kind_frames(self, most: int | None = None) -> Iterator[KindFrame]:
-        """All frames, or the first `most`, in order."""
-        for index in range(min(self.count_frames(), most or self.count_frames())):
+    def kind_frames(self, max_frames: int | None = None) -> Iterator[KindFrame]:
+        """All frames, or the first `max_count`, in order."""
+        for index in range(min(self.count_frames(), max_frames or self.count_frames())):
             yield self.show(index)
 
     def show(self, index: int) -> KindFrame:

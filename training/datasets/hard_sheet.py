@@ -35,13 +35,13 @@ def _tile(shown: KindFrame) -> Uint8:
     z = shown.frame.depth[::EVERY_PX, ::EVERY_PX].astype(np.float64)
     slope = np.abs(np.gradient(z, axis=0)) + np.abs(np.gradient(z, axis=1))
     bright = np.clip(1.1 - z / FAR_MM, 0.12, 1) * np.clip(1 - slope / 40, 0.35, 1)
-    grey = np.where(z > 0, 255 * bright, 0).astype(np.uint8)
-    tile: Uint8 = np.pad(np.repeat(grey[..., None], 3, axis=2), ((0, GAP_PX), (0, GAP_PX), (0, 0)), constant_values=80)
+    gray = np.where(z > 0, 255 * bright, 0).astype(np.uint8)
+    tile: Uint8 = np.pad(np.repeat(gray[..., None], 3, axis=2), ((0, GAP_PX), (0, GAP_PX), (0, 0)), constant_values=80)
     for hand in shown.hands:
-        colour = RIGHT_COLOUR if hand.handedness is Handedness.RIGHT else LEFT_COLOUR
+        color = RIGHT_COLOUR if hand.handedness is Handedness.RIGHT else LEFT_COLOUR
         for column, row in np.rint(project(np, hand.xyz_camera_mm, shown.frame.intrinsics) / EVERY_PX).astype(int):
-            if 0 < row < grey.shape[0] and 0 < column < grey.shape[1]:
-                tile[row - 1 : row + 2, column - 1 : column + 2] = colour
+            if 0 < row < gray.shape[0] and 0 < column < gray.shape[1]:
+                tile[row - 1 : row + 2, column - 1 : column + 2] = color
     return tile
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from handmap.recording.datasets import Dataset, LabelledFrame
+from handmap.recording.datasets import Dataset, LabeledFrame
 from handmap.types.arrays import Float64
 from handmap.types.errors import DatasetError
 from handmap.types.joints import HAND21
@@ -20,7 +20,8 @@ from ..hand.hand_model import HandAsset, held_out_coefficients, load_hand_asset,
 from ..hand.poses import sample_pose
 from ..seed_domains import SeedDomain
 from ..synthesis.observe import observe
-from ..synthesis.scene import HEIGHT_PX, WHOLE, WIDTH_PX, Scene, draw_scene
+from ..synthesis.placement import WHOLE
+from ..synthesis.scene import HEIGHT_PX, WIDTH_PX, Scene, draw_scene
 from ..synthesis.sensor import draw_sensor
 from .hard_set import HARD_SETS
 
@@ -42,7 +43,7 @@ class SyntheticSet:
     def __len__(self) -> int:
         return self.frames
 
-    def __iter__(self) -> Iterator[LabelledFrame]:
+    def __iter__(self) -> Iterator[LabeledFrame]:
         asset = load_hand_asset()
         for index in range(self.frames):
             scene, random = self._draw(asset, index)

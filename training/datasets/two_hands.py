@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from handmap.metrics.tracked import TrueHand
+from handmap.metrics.matching import GroundTruthHand
 from handmap.types.arrays import Float32
 from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.values import DepthFrame, Handedness, TimestampSource
@@ -20,8 +20,8 @@ from ..synthesis.scene import FOCALS_PX, HEIGHT_PX, WIDTH_PX
 from ..synthesis.sensor import draw_sensor, sense
 from .two_hands_motion import SeenHand, place_at
 from .two_hands_scenes import (
-    Cast,
-    Stage,
+    SceneInputs,
+    SceneParts,
     make_clutter,
     make_crossing,
     make_empty,
@@ -43,7 +43,7 @@ class SceneKind:
     """A scene by name: how many sequences it has and how long they are, whole and for a quick look."""
 
     name: str
-    make: Callable[[Stage], Cast]
+    make: Callable[[SceneInputs], SceneParts]
     sequences: int
     frames: int
     quick_frames: int
@@ -54,7 +54,7 @@ class TwoHandFrame:
     """A depth frame and the hands that are really there, seen or not."""
 
     frame: DepthFrame
-    truth: tuple[TrueHand, ...]
+    truth: tuple[GroundTruthHand, ...]
 
 
 SCENES = (
@@ -74,10 +74,10 @@ def render_sequence(kind: SceneKind, number: int, frames: int) -> Iterator[TwoHa
     random = np.random.default_rng([SeedDomain.TWO_HANDS, [one.name for one in SCENES].index(kind.name), number])
     # The widest lens where hands come as near as 300 mm side by side.
     focal = FOCALS_PX[0 if kind.name == "near-far" else int(random.integers(2))] * random.uniform(0.97, 1.03)
-    lens = Intrinsics(WIDTH_PX, HEIGHT_PX, focal, focal, *random.uniform((312, 233), (328, 247)))
-    cast = kind.make(Stage(asset, lens, number, frames, random))
+    intrinsics = Intrinsics(WIDTH_PX, HEIGHT_PX, focal, focal, *random.uniform((312, 233), (328, 247)))
+    cast = kind.make(SceneInputs(asset, intrinsics, number, frames, random))
     sensor = draw_sensor(random, DEPTH_UNITS_MM[number % 2], HEIGHT_PX, WIDTH_PX)
-    figures = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px])
+    figures = np.array([intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px, intrinsics.cy_px])
     for at in range(frames):
         turn = at / (frames - 1)
         z_mm = cast.background_mm.copy()
@@ -90,20 +90,20 @@ def render_sequence(kind: SceneKind, number: int, frames: int) -> Iterator[TwoHa
             triangles = asset.triangles if hand.is_right else np.ascontiguousarray(asset.triangles[:, ::-1])
             draw_mesh(z_mm, is_hand, hand.skin_mm, triangles, figures)
         noise = replace(sensor, seed=int(random.integers(0, 2**62)))
-        depth, _ = sense(z_mm, is_hand, lens.fx_px, noise)
-        frame = DepthFrame(depth, sensor.depth_unit_mm, lens, at, at * FRAME_NS, TimestampSource.RECORDING)
-        yield TwoHandFrame(frame, tuple(_true_hand(hand, z_mm, lens) for hand in hands))
+        depth, _ = sense(z_mm, is_hand, intrinsics.fx_px, noise)
+        frame = DepthFrame(depth, sensor.depth_unit_mm, intrinsics, at, at * FRAME_NS, TimestampSource.RECORDING)
+        yield TwoHandFrame(frame, tuple(_true_hand(hand, z_mm, intrinsics) for hand in hands))
 
 
-def _true_hand(hand: SeenHand, z_mm: Float32, lens: Intrinsics) -> TrueHand:
+def _true_hand(hand: SeenHand, z_mm: Float32, intrinsics: Intrinsics) -> GroundTruthHand:
     side = Handedness.RIGHT if hand.is_right else Handedness.LEFT
-    return TrueHand(hand.hand_id, hand.joints_mm.astype(np.float32), side, _count_seen(hand, z_mm, lens))
+    return GroundTruthHand(hand.hand_id, hand.joints_mm.astype(np.float32), side, _count_seen(hand, z_mm, intrinsics))
 
 
-def _count_seen(hand: SeenHand, z_mm: Float32, lens: Intrinsics) -> int:
+def _count_seen(hand: SeenHand, z_mm: Float32, intrinsics: Intrinsics) -> int:
     """How many joints lie in the image with nothing but their own flesh before them; judged before noise."""
     joints = hand.joints_mm[hand.joints_mm[:, 2] > 0]
-    column, row = np.rint(project(np, joints, lens)).astype(int).T
+    column, row = np.rint(project(np, joints, intrinsics)).astype(int).T
     inside = (row >= 0) & (row < HEIGHT_PX) & (column >= 0) & (column < WIDTH_PX)
     surface = z_mm[np.where(inside, row, 0), np.where(inside, column, 0)]
     return int((inside & (surface > 0) & (surface > joints[:, 2] - SEEN_FLESH_MM)).sum())

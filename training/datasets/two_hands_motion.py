@@ -11,7 +11,7 @@ from ..hand.collision import self_collides
 from ..hand.hand_model import ELBOW, FOREARM, HandAsset, HandShape, held_out_coefficients, pose_hand, shape_hand
 from ..hand.poses import Kind, counting, curled, fist, open_hand, pinching, pointing, sample_kind
 from ..hand.rotations import turn_x, turn_y, turn_z
-from ..synthesis.scene import LEAST_JOINT_MM, skin_of
+from ..synthesis.scene import MIN_JOINT_MM, skin_of
 
 GESTURES: tuple[Kind, ...] = (open_hand, pointing, pinching, curled, counting, fist)
 WRIST_LIMIT = np.radians([35.0, 20.0, 20.0])
@@ -124,13 +124,13 @@ def _swayed(hand: MovingHand, turn: float) -> Float64:
 
 
 def _wrist(hand: MovingHand, joints_mm: Float64, rotation: Float64, turn: float) -> Float64:
-    # The palm is what goes along: the hand's own centre would jump about with the fingers.
+    # The palm is what goes along: the hand's own center would jump about with the fingers.
     wrist: Float64 = ease(hand.places_mm, turn) - rotation @ (joints_mm[9] * 0.8)
     return wrist
 
 
 def _misses_camera(asset: HandAsset, hand: MovingHand, turn: float) -> bool:
-    """Whether hand and forearm keep LEAST_JOINT_MM off the camera."""
+    """Whether hand and forearm keep MIN_JOINT_MM off the camera."""
     posed = pose_hand(asset, hand.shape.anchors_mm, ease(hand.keys, turn))
     rotation = _swayed(hand, turn)
     wrist = _wrist(hand, posed.joints_mm, rotation, turn)
@@ -138,4 +138,4 @@ def _misses_camera(asset: HandAsset, hand: MovingHand, turn: float) -> bool:
     along = elbow - wrist
     share = min(max(-float(wrist @ along) / float(along @ along), 0.0), 1.0)
     nearest = float(np.linalg.norm(wrist + share * along))
-    return nearest >= LEAST_JOINT_MM and float((posed.joints_mm @ rotation.T + wrist)[:, 2].min()) >= LEAST_JOINT_MM
+    return nearest >= MIN_JOINT_MM and float((posed.joints_mm @ rotation.T + wrist)[:, 2].min()) >= MIN_JOINT_MM

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from handmap.engines.engine import Engine
-from handmap.tracking.look import Clock, LookSettings, look
+from handmap.tracking.pose_estimate import EstimatorSettings, StageTimer, estimate_poses
 from handmap.types.arrays import Float32, Float64
 from handmap.types.intrinsics import unproject
-from handmap.types.values import DepthFrame, Handedness, HandPose, View
+from handmap.types.values import DepthFrame, Handedness, HandPose, HandRoi
 
 from ..compiled import compiled
 
 CLAMP_MM = (100.0, 1060.0)  # what was not measured becomes 100
 MEASURED_MM = 100.01
 SIGMA_DEPTH_MM, SIGMA_PX, RADIUS_PX = 30.0, 30.0, 2  # of the bilateral filter; its diameter is 5
-BEYOND_MM = 120.0  # four sigmas: a neighbour so much deeper weighs nothing
+BEYOND_MM = 120.0  # four sigmas: a neighbor so much deeper weighs nothing
 NEAREST_RANK = 10
 RANGE_MM, SLAB_MM = 480.0, 120.0
-LEAST_PIXELS, LEAST_POINTS = 10, 4
+MIN_PIXELS, MIN_POINTS = 10, 4
 SLABS, WIDER, PUSH = 12, 1.1, 0.2
 STEP_LIMIT_MM = 120.0
 MOMENTUM = math.log(100) / STEP_LIMIT_MM**2
@@ -32,9 +32,9 @@ MOMENTUM = math.log(100) / STEP_LIMIT_MM**2
 
 @dataclass(frozen=True)
 class BaselineTrack:
-    """What the original remembers: its smoothed centre (3,) mm, if any, the length of its last step, and an id that we count up."""
+    """What the original remembers: its smoothed center (3,) mm, if any, the length of its last step, and an id that we count up."""
 
-    centre_mm: Float64 | None
+    center_mm: Float64 | None
     step_mm: float
     track_id: int
 
@@ -43,22 +43,22 @@ NO_BASELINE_TRACK = BaselineTrack(None, 0.0, 0)
 
 
 def follow_baseline(frame: DepthFrame, track: BaselineTrack) -> BaselineTrack:
-    """The track to hand to the next call: where the original would look in this frame, no centre where nowhere."""
-    return stabilise(track, locate_nearest(frame))
+    """The track to hand to the next call: where the original would look in this frame, no center where nowhere."""
+    return stabilize(track, locate_nearest(frame))
 
 
 def baseline_pose(
-    frame: DepthFrame, track: BaselineTrack, is_mirrored: bool, engine: Engine, settings: LookSettings, cube_mm: float,
-    clock: Clock,
+    frame: DepthFrame, track: BaselineTrack, is_mirrored: bool, engine: Engine, settings: EstimatorSettings, cube_mm: float,
+    clock: StageTimer,
 ) -> HandPose | None:  # fmt: skip
-    """What the network sees in the cube about the track's centre: always published, and always as a left hand, as the original does.
+    """What the network sees in the cube about the track's center: always published, and always as a left hand, as the original does.
 
-    None where the track has no centre. is_mirrored is for the caller to say: the original has no way to know.
+    None where the track has no center. is_mirrored is for the caller to say: the original has no way to know.
     """
-    if track.centre_mm is None:
+    if track.center_mm is None:
         return None
-    view = View(track.centre_mm.astype(np.float32), cube_mm, is_mirrored)
-    (seen,) = look(frame, [view], engine, settings, clock)
+    view = HandRoi(track.center_mm.astype(np.float32), cube_mm, is_mirrored)
+    (seen,) = estimate_poses(frame, [view], engine, settings, clock)
     return HandPose(
         xyz_camera_mm=seen.xyz_camera_mm,
         expected_error_mm=seen.expected_error_mm,
@@ -76,7 +76,7 @@ def baseline_pose(
 
 
 def locate_nearest(frame: DepthFrame) -> Float64 | None:
-    """The centre (3,) mm of the nearest thing, its wrist cut off; None where nothing lies within RANGE_MM."""
+    """The center (3,) mm of the nearest thing, its wrist cut off; None where nothing lies within RANGE_MM."""
     z_mm = np.where(frame.depth > 0, frame.depth * np.float32(frame.depth_unit_mm), np.float32(CLAMP_MM[0]))
     filtered = _bilateral(np.clip(z_mm, *CLAMP_MM).astype(np.float32))
     measured = filtered[filtered > MEASURED_MM]
@@ -86,16 +86,16 @@ def locate_nearest(frame: DepthFrame) -> Float64 | None:
     if nearest_mm > RANGE_MM:
         return None
     rows, columns = np.nonzero((filtered >= nearest_mm) & (filtered < nearest_mm + SLAB_MM))
-    if len(rows) < LEAST_PIXELS:
+    if len(rows) < MIN_PIXELS:
         return None
     uv = np.stack([columns, rows], axis=-1).astype(np.float64)
     return cut_wrist(unproject(np, uv, filtered[rows, columns].astype(np.float64), frame.intrinsics))
 
 
 def cut_wrist(points_mm: Float64) -> Float64:
-    """The centre (3,) of points (N, 3) without the forearm: slabs from far to near, the first that is wider than the last is the wrist.
+    """The center (3,) of points (N, 3) without the forearm: slabs from far to near, the first that is wider than the last is the wrist.
 
-    A slab's width is the first singular value of its centred points, not divided by their number; one of too few points counts as
+    A slab's width is the first singular value of its centered points, not divided by their number; one of too few points counts as
     0 wide, so that the next ends the walk: both as the rules have it.
     """
     z = points_mm[:, 2]
@@ -104,31 +104,31 @@ def cut_wrist(points_mm: Float64) -> Float64:
     wrist, width_before = 0, math.inf
     for index in range(SLABS):
         inside = points_mm[slab == index]
-        width = _first_singular_value(inside) if len(inside) >= LEAST_POINTS else 0.0
+        width = _first_singular_value(inside) if len(inside) >= MIN_POINTS else 0.0
         if width > WIDER * width_before:
             wrist = index
             break
         width_before = width
     upper, cut = points_mm[slab >= wrist], points_mm[slab == wrist]
-    if min(len(upper), len(cut)) < LEAST_POINTS:
+    if min(len(upper), len(cut)) < MIN_POINTS:
         return _mean(points_mm)
     middle = _mean(upper)
     return middle + PUSH * (middle - _mean(cut))
 
 
-def stabilise(track: BaselineTrack, centre_mm: Float64 | None) -> BaselineTrack:
-    """The momentum tracker: the first centre is taken, a jump beyond STEP_LIMIT_MM loses the track, else a step is damped by how
+def stabilize(track: BaselineTrack, center_mm: Float64 | None) -> BaselineTrack:
+    """The momentum tracker: the first center is taken, a jump beyond STEP_LIMIT_MM loses the track, else a step is damped by how
     much longer or shorter than the last it is."""
-    if centre_mm is None:
+    if center_mm is None:
         return BaselineTrack(None, 0.0, track.track_id)
-    if track.centre_mm is None:
-        return BaselineTrack(centre_mm, 0.0, track.track_id + 1)
-    away_mm = float(np.linalg.norm(centre_mm - track.centre_mm))
+    if track.center_mm is None:
+        return BaselineTrack(center_mm, 0.0, track.track_id + 1)
+    away_mm = float(np.linalg.norm(center_mm - track.center_mm))
     if away_mm > STEP_LIMIT_MM:
         return BaselineTrack(None, 0.0, track.track_id)
     share = math.exp(-MOMENTUM * (away_mm - track.step_mm) ** 2)
-    moved = (1 - share) * track.centre_mm + share * centre_mm
-    return BaselineTrack(moved, float(np.linalg.norm(moved - track.centre_mm)), track.track_id)
+    moved = (1 - share) * track.center_mm + share * center_mm
+    return BaselineTrack(moved, float(np.linalg.norm(moved - track.center_mm)), track.track_id)
 
 
 def _mean(points_mm: Float64) -> Float64:
@@ -137,8 +137,8 @@ def _mean(points_mm: Float64) -> Float64:
 
 
 def _first_singular_value(points_mm: Float64) -> float:
-    centred = points_mm - points_mm.mean(axis=0)
-    return math.sqrt(max(float(np.linalg.eigvalsh(centred.T @ centred)[-1]), 0.0))
+    centered = points_mm - points_mm.mean(axis=0)
+    return math.sqrt(max(float(np.linalg.eigvalsh(centered.T @ centered)[-1]), 0.0))
 
 
 @compiled
@@ -153,7 +153,7 @@ def _bilateral(z_mm: Float32) -> Float32:
         for column in range(RADIUS_PX, width - RADIUS_PX):
             middle = z_mm[row, column]
             if middle > RANGE_MM + SLAB_MM + BEYOND_MM or middle < MEASURED_MM:
-                continue  # too far to be kept whatever its neighbours are, or not measured
+                continue  # too far to be kept whatever its neighbors are, or not measured
             total = np.float32(0.0)
             weighted = np.float32(0.0)
             for down in range(-RADIUS_PX, RADIUS_PX + 1):

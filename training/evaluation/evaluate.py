@@ -1,4 +1,4 @@
-"""Scores a bundle on a labelled data set, by the very steps of the daemon."""
+"""Scores a bundle on a labeled data set, by the very steps of the daemon."""
 
 from pathlib import Path
 from typing import Literal, cast
@@ -9,7 +9,7 @@ from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.engine import Engines
 from handmap.engines.factory import EngineConfig, open_engines
 from handmap.metrics.kind_scores import kind_summary, score_frames
-from handmap.metrics.scores import measure, summary
+from handmap.metrics.pose_error import measure_pose_errors, pose_error_summary
 from handmap.recording.datasets import KindDataset, open_dataset
 from handmap.system.progress import track_progress
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
@@ -26,14 +26,14 @@ class EvaluationConfig(msgspec.Struct, frozen=True):
 
     precision: str = "fp32"
     threads: int = 1
-    most: int | None = None
+    max_frames: int | None = None
     defaults: Defaults | None = None
 
 
 def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> dict[str, object]:
-    """The figures of `handmap.metrics.scores.summary` for a bundle on the data set called `data`, or of `kind_summary` where it is one by kinds.
+    """The figures of `handmap.metrics.pose_error.summary` for a bundle on the data set called `data`, or of `kind_summary` where it is one by kinds.
 
-    `defaults: found` expects a hand in every frame, as tracking.expects_hand does, and shows each once; `defaults: run` takes the
+    `defaults: found` expects a hand in every frame, as tracking.assume_hand_present does, and shows each once; `defaults: run` takes the
     daemon's own defaults and shows each five times. Of a set by kinds, hands may be of either side, if the bundle tells sides.
     Raises DatasetError if the set's joints are not the bundle's.
     """
@@ -51,9 +51,9 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
         if isinstance(dataset, KindDataset):
             return _evaluate_kinds(dataset, bundle, engines, config)
         defaults = config.defaults or "found"
-        settings = tracker_settings(bundle, TrackingConfig(expects_hand=defaults == "found"))
-        errors = measure(dataset, engines, settings, config.most, PRESENTATIONS[defaults])
-        return {**summary(errors, bundle.hand.joint_names), "defaults": defaults}
+        settings = tracker_settings(bundle, TrackingConfig(assume_hand_present=defaults == "found"))
+        errors = measure_pose_errors(dataset, engines, settings, config.max_frames, PRESENTATIONS[defaults])
+        return {**pose_error_summary(errors, bundle.hand.joint_names), "defaults": defaults}
     finally:
         engines.close()
 
@@ -62,10 +62,10 @@ def _evaluate_kinds(
     dataset: KindDataset, bundle: Bundle, engines: Engines, config: EvaluationConfig
 ) -> dict[str, object]:
     defaults = config.defaults or "run"
-    tells_side = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
-    hand: Literal["any", "right"] = "any" if tells_side else "right"
-    settings = tracker_settings(bundle, TrackingConfig(hand=hand, expects_hand=defaults == "found"))
-    total = min(dataset.count_frames(), config.most or dataset.count_frames())
+    tells_handedness = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
+    hand: Literal["any", "right"] = "any" if tells_handedness else "right"
+    settings = tracker_settings(bundle, TrackingConfig(hand=hand, assume_hand_present=defaults == "found"))
+    total = min(dataset.count_frames(), config.max_frames or dataset.count_frames())
     results = []
     with track_progress("score", total, "frames") as advance:
         for result in score_frames(dataset.kind_frames(total), engines, settings, PRESENTATIONS[defaults]):

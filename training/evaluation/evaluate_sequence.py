@@ -9,11 +9,11 @@ import numpy as np
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.engine import Engines
 from handmap.engines.factory import EngineConfig, open_engines
-from handmap.metrics.track_scores import TrackCounts, score_tracks, sum_counts, track_summary
-from handmap.metrics.tracked import TrackedFrame, TrueHand
+from handmap.metrics.matching import GroundTruthHand, TrackedFrame
+from handmap.metrics.tracking_metrics import TrackCounts, score_tracks, sum_counts, track_summary
 from handmap.system.progress import Advance, track_progress
 from handmap.system.timing import StageClock
-from handmap.tracking.track import cube_centre
+from handmap.tracking.track import cube_center
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import ConfigError
@@ -26,9 +26,9 @@ Precision = Literal["fp32", "fp16", "int8"]
 Figures: TypeAlias = Mapping[str, object]
 
 SEQUENCES = ("two-hands",)
-MOST_HANDS, BASELINE_HANDS = 2, 1
-AT_LEAST = {"detection_rate": 0.98, "handedness_accuracy": 0.98, "ids_kept": 0.95}
-AT_MOST = {"false_hands": 0.01}
+MAX_HANDS, BASELINE_HANDS = 2, 1
+LOWER_BOUNDS = {"detection_rate": 0.98, "handedness_accuracy": 0.98, "ids_kept": 0.95}
+UPPER_BOUNDS = {"false_hands": 0.01}
 COLUMNS = {  # of the table for a person: key, heading and how it is shown
     "detection_rate": ("found %", 100), "found_of_all": ("of all %", 100),
     "found_of_well_seen": ("well seen %", 100), "false_hands": ("false %", 100),
@@ -41,7 +41,7 @@ COLUMNS = {  # of the table for a person: key, heading and how it is shown
 def evaluate_sequence(
     bundle_path: Path, sequence: str, precision: str, threads: int, is_quick: bool
 ) -> dict[str, object]:
-    """Figures of `handmap.metrics.track_scores.track_summary` over all scenes and for each, the same of the baseline, and the targets.
+    """Figures of `handmap.metrics.tracking_metrics.track_summary` over all scenes and for each, the same of the baseline, and the targets.
 
     The baseline follows one hand, so it is asked for one: any hand that it finds is credited, ids are judged for the hand it had,
     and its crop is mirrored as the hand it located needs; the side that it publishes is always left, as it assumes.
@@ -50,7 +50,7 @@ def evaluate_sequence(
     if sequence not in SEQUENCES:
         raise ConfigError(f"evaluate: no sequence is called {sequence!r}; known: {', '.join(SEQUENCES)}")
     bundle = read_bundle(bundle_path)
-    engines = open_engines(bundle, EngineConfig(precision=cast(Precision, precision), threads=threads), MOST_HANDS)
+    engines = open_engines(bundle, EngineConfig(precision=cast(Precision, precision), threads=threads), MAX_HANDS)
     try:
         ours, baseline = _run_scenes(bundle, engines, is_quick)
     finally:
@@ -106,7 +106,7 @@ def _run_scenes(
 def _run_sequence(
     bundle: Bundle, engines: Engines, kind: SceneKind, number: int, frames: int, tell: Callable[[int], None]
 ) -> tuple[TrackCounts, TrackCounts]:
-    settings = tracker_settings(bundle, TrackingConfig(hand=asked_hand(bundle), max_hands=MOST_HANDS))
+    settings = tracker_settings(bundle, TrackingConfig(hand=asked_hand(bundle), max_hands=MAX_HANDS))
     clock = StageClock()
     state, track = TrackerState(), NO_BASELINE_TRACK
     ours: list[TrackedFrame] = []
@@ -119,7 +119,7 @@ def _run_sequence(
         pose = baseline_pose(shown.frame, track, is_left, engines.hand, settings, settings.cube_mm, clock)
         theirs.append(TrackedFrame(shown.truth, () if pose is None else (pose,)))
         tell(len(ours))
-    return score_tracks(ours, MOST_HANDS), score_tracks(theirs, BASELINE_HANDS)
+    return score_tracks(ours, MAX_HANDS), score_tracks(theirs, BASELINE_HANDS)
 
 
 def asked_hand(bundle: Bundle) -> Literal["any", "right"]:
@@ -127,11 +127,11 @@ def asked_hand(bundle: Bundle) -> Literal["any", "right"]:
     return "any" if "side" in {tensor.name for tensor in bundle.hand.tensors.outputs} else "right"
 
 
-def _nearest_is_left(track: BaselineTrack, truth: tuple[TrueHand, ...]) -> bool:
+def _nearest_is_left(track: BaselineTrack, truth: tuple[GroundTruthHand, ...]) -> bool:
     """Whether the true hand nearest to where the baseline looks is a left one: told to it, so that its errors are its locator's."""
-    if track.centre_mm is None or not truth:
+    if track.center_mm is None or not truth:
         return True
-    away = [float(np.linalg.norm(cube_centre(hand.xyz_camera_mm) - track.centre_mm)) for hand in truth]
+    away = [float(np.linalg.norm(cube_center(hand.xyz_camera_mm) - track.center_mm)) for hand in truth]
     return truth[int(np.argmin(away))].handedness is Handedness.LEFT
 
 
@@ -147,7 +147,7 @@ def _teller(advance: Advance, before: int, scene: str) -> Callable[[int], None]:
 def _targets(figures: Figures) -> dict[str, dict[str, object]]:
     """What was asked for, beside whether it is met; a share of nothing is not."""
     targets: dict[str, dict[str, object]] = {}
-    for bound, limits in (("at least", AT_LEAST), ("at most", AT_MOST)):
+    for bound, limits in (("at least", LOWER_BOUNDS), ("at most", UPPER_BOUNDS)):
         for name, wanted in limits.items():
             value = cast("float | None", figures[name])
             is_met = value is not None and (value >= wanted if bound == "at least" else value <= wanted)

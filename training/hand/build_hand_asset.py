@@ -20,7 +20,7 @@ from handmap.types.arrays import Float32, Float64
 from handmap.types.joints import FINGERS
 
 from ..compiled import IntArray
-from .makehuman import Body, BodyArchive
+from .makehuman import BodyArchive, BodyMesh
 from .shape_targets import draw_shapes
 
 ASSET = Path(__file__).parent / "assets" / "hand.npz"
@@ -75,7 +75,7 @@ def build(archive: BodyArchive) -> dict[str, NDArray[np.generic]]:
     rim = _rim(triangles)
     bone_of_weight, weight = _strongest(ours[kept], rim)
     cap = np.array([[b, a, len(kept)] for a, b in _rim_edges(triangles)])
-    # The cap's centre is one more vertex, the mean of the rim, put between the skin and the anchors.
+    # The cap's center is one more vertex, the mean of the rim, put between the skin and the anchors.
     mean = np.insert(mean, len(kept), mean[rim].mean(axis=0), axis=0)
     basis = np.insert(basis, len(kept), basis[:, rim].mean(axis=1), axis=1)
     hinges = archive.read_bone_axes(names[0] for name, names in BONES.items()) @ to_hand.T
@@ -91,7 +91,7 @@ def build(archive: BodyArchive) -> dict[str, NDArray[np.generic]]:
     }
 
 
-def _hand_frame(body: Body, vertices: Float32) -> Float64:
+def _hand_frame(body: BodyMesh, vertices: Float32) -> Float64:
     """Rotation (3, 3) into the hand frame: x to the thumb's side, y from the middle knuckle to the wrist, z out of the hand's back."""
     wrist, index, middle, little = (
         vertices[body.cubes[f"joint-r-{name}"]].mean(axis=0)
@@ -104,7 +104,7 @@ def _hand_frame(body: Body, vertices: Float32) -> Float64:
     return np.stack([x, y, np.cross(x, y)])
 
 
-def _rows(body: Body, vertices: Float32, kept: IntArray, tips: list[IntArray]) -> Float32:
+def _rows(body: BodyMesh, vertices: Float32, kept: IntArray, tips: list[IntArray]) -> Float32:
     """Skin vertices, then the anchors (hand21 joints, pivot of the palm arch, elbow), about the wrist."""
     anchors = [vertices[body.cubes["joint-r-hand"]].mean(axis=0)]
     for finger in range(1, 6):
@@ -115,7 +115,7 @@ def _rows(body: Body, vertices: Float32, kept: IntArray, tips: list[IntArray]) -
     return rows
 
 
-def _tip_vertices(body: Body, vertices: Float32, weights: Float64) -> list[IntArray]:
+def _tip_vertices(body: BodyMesh, vertices: Float32, weights: Float64) -> list[IntArray]:
     """For each finger, the skin vertices of the mean shape within TIP_BAND_MM of its end."""
     found = []
     skin = np.unique(body.quads)
@@ -148,7 +148,7 @@ def _rim(triangles: IntArray) -> IntArray:
 
 
 def _strongest(weights: Float64, rim: IntArray) -> tuple[IntArray, Float64]:
-    """Bones (V + 1, 4) and weights (V + 1, 4), which sum to 1; the last row is the cap's centre."""
+    """Bones (V + 1, 4) and weights (V + 1, 4), which sum to 1; the last row is the cap's center."""
     weights = np.concatenate([weights, weights[rim].mean(axis=0, keepdims=True)])
     bones = np.argsort(-weights, axis=1, kind="stable")[:, :WEIGHTS_PER_VERTEX]
     strongest = np.take_along_axis(weights, bones, axis=1)

@@ -19,7 +19,7 @@ _RADII_MM = np.array([*FINGER_RADII_MM.ravel(), *[PALM_RADIUS_MM] * 4])
 
 
 def _may_collide(first: int, second: int) -> bool:
-    """Neighbours on one finger cannot; a base phalanx cannot reach its neighbour's or the palm."""
+    """Neighbors on one finger cannot; a base phalanx cannot reach its neighbor's or the palm."""
     if first >= 15:
         return False
     if second >= 15:
@@ -31,13 +31,13 @@ def _may_collide(first: int, second: int) -> bool:
 
 _PAIRS = [(a, b) for a in range(19) for b in range(a + 1, 19) if _may_collide(a, b)]
 CAPSULE_PAIRS = np.array([(*_SEGMENTS[a], *_SEGMENTS[b]) for a, b in _PAIRS])
-LEAST_MM = np.array([_RADII_MM[a] + _RADII_MM[b] for a, b in _PAIRS])
+MIN_MM = np.array([_RADII_MM[a] + _RADII_MM[b] for a, b in _PAIRS])
 
 
 def self_collides(joints_mm: Float64) -> bool:
     """Whether any two capsules of the hand with joints (21, 3) overlap; radii grow with the palm."""
     scale = float(np.linalg.norm(joints_mm[9] - joints_mm[0])) / MEAN_PALM_MM
-    return _any_nearer(joints_mm, CAPSULE_PAIRS, LEAST_MM * scale)
+    return _any_nearer(joints_mm, CAPSULE_PAIRS, MIN_MM * scale)
 
 
 @compiled

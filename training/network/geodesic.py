@@ -1,6 +1,6 @@
 """Geodesic distance inside a hand's silhouette by first-order fast marching: the arithmetic under the edt2 guidance maps.
 
-Everything is in pixels of the map, unit speed, four neighbours; depth plays no part. What the maps are for is in `guidance`.
+Everything is in pixels of the map, unit speed, four neighbors; depth plays no part. What the maps are for is in `guidance`.
 """
 
 import numpy as np
@@ -57,7 +57,7 @@ def geodesic_closeness(hands: Bool, joint_cells: IntArray) -> Float32:
             if not silhouette[start]:
                 _add_touching_disc(silhouette, domain, row, column, size)
             farthest = _march(domain, start, stride, distances, keys, cells)
-            _normalise(silhouette, distances, farthest, closeness[sample, joint])
+            _normalize(silhouette, distances, farthest, closeness[sample, joint])
     return closeness
 
 
@@ -77,7 +77,7 @@ def _add_touching_disc(silhouette: Bool, domain: Bool, row: int, column: int, si
 
 
 @compiled
-def _normalise(silhouette: Bool, distances: Float64, farthest: float, closeness: Float32) -> None:
+def _normalize(silhouette: Bool, distances: Float64, farthest: float, closeness: Float32) -> None:
     """Writes (farthest - distance) / farthest where there is hand; the only pixel of a domain is its own joint: 1."""
     size = closeness.shape[0]
     for row in range(size):
@@ -99,7 +99,7 @@ def _march(domain: Bool, start: int, stride: int, distances: Float64, keys: Floa
     while size > 0:
         here = cells[0]
         key = keys[0]
-        size = _remove_least(keys, cells, size)
+        size = _remove_smallest(keys, cells, size)
         if frozen[here]:
             continue
         frozen[here] = True
@@ -118,7 +118,7 @@ def _march(domain: Bool, start: int, stride: int, distances: Float64, keys: Floa
 
 @compiled
 def _solve(distances: Float64, frozen: Bool, cell: int, stride: int) -> float:
-    """The first-order upwind solution of |grad d| = 1 at `cell` from its frozen neighbours."""
+    """The first-order upwind solution of |grad d| = 1 at `cell` from its frozen neighbors."""
     across, along = np.inf, np.inf
     for step in (-1, 1):
         if frozen[cell + step]:
@@ -147,7 +147,7 @@ def _push(keys: Float64, cells: IntArray, size: int, key: float, cell: int) -> i
 
 
 @compiled
-def _remove_least(keys: Float64, cells: IntArray, size: int) -> int:
+def _remove_smallest(keys: Float64, cells: IntArray, size: int) -> int:
     """Removes the first entry of a binary heap of `size` entries; gives the new size."""
     size -= 1
     key, cell = keys[size], cells[size]

@@ -67,8 +67,8 @@ def heatmaps(cells: HandCells, joints: Float32) -> Float32:
     The original's amplitude is the joint's depth; ours is 1, so that the map shows only where the joint is.
     """
     axis = np.arange(GUIDANCE_PX)
-    centre = joint_cells(joints)[..., None]  # (N, J, 2, 1)
-    profile = np.exp(-0.5 * ((axis - centre) / HEATMAP_SIGMA_PX) ** 2)  # (N, J, 2, 32)
+    center = joint_cells(joints)[..., None]  # (N, J, 2, 1)
+    profile = np.exp(-0.5 * ((axis - center) / HEATMAP_SIGMA_PX) ** 2)  # (N, J, 2, 32)
     return (profile[:, :, 0, :, None] * profile[:, :, 1, None, :]).astype(np.float32)
 
 
@@ -109,15 +109,15 @@ def offset_maps(cells: HandCells, joints: Float32) -> Float32:
 
 
 def voxel_offset_maps(is_occupied: Bool, joints: Float32) -> Float32:
-    """vxudir (N, 4 J, S, S, S): as `offset_maps`, for the centres of the occupied voxels of a grid (N, S, S, S) indexed z, y, x."""
+    """vxudir (N, 4 J, S, S, S): as `offset_maps`, for the centers of the occupied voxels of a grid (N, S, S, S) indexed z, y, x."""
     count, size = is_occupied.shape[:2]
     axis = ((2 * np.arange(size) + 1) / size - 1).astype(np.float32)
     z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
-    centres = np.broadcast_to(np.stack([x, y, z]), (count, 3, size, size, size))
-    offsets = joints[..., None, None, None] - centres[:, None]  # (N, J, 3, S, S, S)
+    centers = np.broadcast_to(np.stack([x, y, z]), (count, 3, size, size, size))
+    offsets = joints[..., None, None, None] - centers[:, None]  # (N, J, 3, S, S, S)
     distance = np.clip(np.linalg.norm(offsets, axis=2), NEAREST, CUBE_SIDE)
     closeness = (CUBE_SIDE - distance) / CUBE_SIDE * is_occupied[:, None]
-    units = _unit_offsets(centres, joints) * is_occupied[:, None, None]
+    units = _unit_offsets(centers, joints) * is_occupied[:, None, None]
     return np.concatenate([closeness, units.reshape(count, -1, size, size, size)], axis=1).astype(np.float32)
 
 

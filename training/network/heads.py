@@ -1,6 +1,6 @@
 """What turns the features of the last stage into joints: the paper's fully connected head, and a dense head whose cells vote.
 
-Both take (N, F, 32, 32) of any body and give joints in half cube sides about the cube's centre. `embed` is what training may run
+Both take (N, F, 32, 32) of any body and give joints in half cube sides about the cube's center. `embed` is what training may run
 in bfloat16, `estimate` what it keeps in float32.
 """
 
@@ -51,7 +51,7 @@ class FullyConnectedHead(nn.Module):
 
 
 class VotingHead(nn.Module):
-    """Down to 8x8 and back to 16x16, where each cell votes for each joint by an offset from its own centre; a softmax weights the votes.
+    """Down to 8x8 and back to 16x16, where each cell votes for each joint by an offset from its own center; a softmax weights the votes.
 
     Published relatives: A2J (Xiong et al., ICCV 2019) and AWR (Huang et al., AAAI 2020).
     """
@@ -66,7 +66,7 @@ class VotingHead(nn.Module):
         self.merge = BasicResidual(64)
         self.score = nn.Conv2d(64, JOINT_COUNT, 1)
         self.offset = nn.Conv2d(64, 3 * JOINT_COUNT, 1)
-        self.register_buffer("anchors", _cell_centres(), persistent=False)
+        self.register_buffer("anchors", _cell_centers(), persistent=False)
 
     def embed(self, features: Tensor) -> Tensor:
         """What the votes are linear in, (N, 64, 16, 16), of features (N, F, 32, 32)."""
@@ -120,8 +120,8 @@ def paper_layers(features: int) -> nn.Module:
     )
 
 
-def _cell_centres() -> Tensor:
-    """x and y of the cells' centres, and 0 for z: (1, 1, 3, 256), row by row."""
+def _cell_centers() -> Tensor:
+    """x and y of the cells' centers, and 0 for z: (1, 1, 3, 256), row by row."""
     axis = (2 * torch.arange(VOTE_CELLS, dtype=torch.float32) + 1) / VOTE_CELLS - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     return torch.stack([x, y, torch.zeros_like(x)]).reshape(1, 1, 3, VOTE_CELLS * VOTE_CELLS)

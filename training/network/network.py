@@ -1,6 +1,6 @@
 """The HandMap network family: stem, residual stages with plug-in guidance maps (GMS), and a head; one module, several layouts.
 
-Input is depth (N, 1, 128, 128) in [-1, 1] with background +1; joints come out in half cube sides about the cube's centre.
+Input is depth (N, 1, 128, 128) in [-1, 1] with background +1; joints come out in half cube sides about the cube's center.
 What the maps should show is in `guidance`; the layers are in `blocks`, the heads in `heads`.
 """
 
@@ -104,7 +104,7 @@ class HandMap(nn.Module):
         self.stages = nn.ModuleList(_stage(layout.body(config.features), config) for _ in range(config.stages))
         self.head = _head(layout, config)
         self.register_load_state_dict_pre_hook(_name_head)  # type: ignore[no-untyped-call]  # torch stubs lack its types
-        self.apply(_initialise)
+        self.apply(_initialize)
 
     def describe(self, depth: Tensor) -> Described:
         """Everything but the head's estimate, which training keeps in float32 while this runs in bfloat16."""
@@ -212,7 +212,7 @@ _LAYOUTS: dict[Layout, _Layout] = {
 }
 
 
-def _initialise(layer: nn.Module) -> None:
+def _initialize(layer: nn.Module) -> None:
     if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         return
     if layer.bias is None:

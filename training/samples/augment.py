@@ -1,4 +1,4 @@
-"""Rendered hands to network samples: in-plane rotation, scale, a crop centre that is off, light depth noise, orthographic crop.
+"""Rendered hands to network samples: in-plane rotation, scale, a crop center that is off, light depth noise, orthographic crop.
 
 A sample is a function of (seed, epoch, index) alone, so a run can be repeated, resumed in the middle, or spread over machines.
 Rendering is in `synthetic`, the guidance maps are in `guidance`.
@@ -23,7 +23,7 @@ SCALE_LIMIT_SIGMAS = 2.5
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far samples are varied. The centre is off by a mixture: usually a little (tracking), sometimes more (detection)."""
+    """How far samples are varied. The center is off by a mixture: usually a little (tracking), sometimes more (detection)."""
 
     rotation_deg: float = 180.0
     scale_sigma: float = 0.08
@@ -43,11 +43,11 @@ class Samples(NamedTuple):
 
 
 class Warps(NamedTuple):
-    """How each canvas becomes a crop: rotation about z, scale, the crop's centre after both in mm (N, 3), noise amplitude in mm."""
+    """How each canvas becomes a crop: rotation about z, scale, the crop's center after both in mm (N, 3), noise amplitude in mm."""
 
     angle_rad: Float64
     scale: Float64
-    centre_mm: Float64
+    center_mm: Float64
     noise_mm: Float64
     noise_seed: NDArray[np.uint64]
 
@@ -64,7 +64,7 @@ def draw_warps(config: AugmentConfig, key: tuple[int, int], indices: NDArray[np.
     return Warps(
         angle_rad=np.deg2rad(config.rotation_deg) * (2 * uniforms[:, 1] - 1),
         scale=np.exp(config.scale_sigma * np.clip(normals[:, 3], -SCALE_LIMIT_SIGMAS, SCALE_LIMIT_SIGMAS)),
-        centre_mm=np.clip(normals[:, :3] * sigma_mm[:, None], -limit_mm, limit_mm),
+        center_mm=np.clip(normals[:, :3] * sigma_mm[:, None], -limit_mm, limit_mm),
         noise_mm=config.depth_noise_mm * uniforms[:, 2],
         noise_seed=(uniforms[:, 3] * 2**53).astype(np.uint64),
     )
@@ -86,28 +86,28 @@ def augment(rendered: RenderedHands, warps: Warps, cube_mm: float) -> Samples:
 def _warp(rendered: RenderedHands, warps: Warps, half_mm: float, samples: Samples) -> None:
     for sample in range(len(samples.depth)):
         sine, cosine = np.sin(warps.angle_rad[sample]), np.cos(warps.angle_rad[sample])
-        scale, centre = warps.scale[sample], warps.centre_mm[sample]
+        scale, center = warps.scale[sample], warps.center_mm[sample]
         for joint in range(JOINT_COUNT):
             xyz = rendered.joints_mm[sample, joint]
             moved = samples.joints[sample, joint]
-            moved[0] = (scale * (cosine * xyz[0] - sine * xyz[1]) - centre[0]) / half_mm
-            moved[1] = (scale * (sine * xyz[0] + cosine * xyz[1]) - centre[1]) / half_mm
-            moved[2] = (scale * xyz[2] - centre[2]) / half_mm
+            moved[0] = (scale * (cosine * xyz[0] - sine * xyz[1]) - center[0]) / half_mm
+            moved[1] = (scale * (sine * xyz[0] + cosine * xyz[1]) - center[1]) / half_mm
+            moved[2] = (scale * xyz[2] - center[2]) / half_mm
         state = warps.noise_seed[sample]
         noise = warps.noise_mm[sample] / half_mm
         to_crop = scale * CANVAS_UNIT_MM / half_mm
         per_mm = CANVAS_PX / CANVAS_MM
         for row in range(CROP_PX):
-            y = ((2 * row + 1) / CROP_PX - 1) * half_mm + centre[1]
+            y = ((2 * row + 1) / CROP_PX - 1) * half_mm + center[1]
             for column in range(CROP_PX):
-                x = ((2 * column + 1) / CROP_PX - 1) * half_mm + centre[0]
+                x = ((2 * column + 1) / CROP_PX - 1) * half_mm + center[0]
                 # Back through scale and rotation to the canvas; the nearest pixel, since depths must not mix across edges.
                 r = int(np.floor((cosine * y - sine * x) / scale * per_mm + CANVAS_PX / 2))
                 c = int(np.floor((cosine * x + sine * y) / scale * per_mm + CANVAS_PX / 2))
                 depth, is_hand = BACKGROUND, False
                 if 0 <= r < CANVAS_PX and 0 <= c < CANVAS_PX and rendered.canvas[sample, r, c] != EMPTY:
                     state = _next(state)
-                    depth = rendered.canvas[sample, r, c] * to_crop - centre[2] / half_mm + noise * _bell(state)
+                    depth = rendered.canvas[sample, r, c] * to_crop - center[2] / half_mm + noise * _bell(state)
                     is_hand = rendered.is_hand[sample, r, c] and abs(depth) < 1
                     depth = depth if abs(depth) < 1 else BACKGROUND
                 samples.depth[sample, row, column] = depth

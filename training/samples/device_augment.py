@@ -1,7 +1,7 @@
 """The warps of `augment` in torch, on any device: crops gathered straight from a pool of canvases that stays there.
 
 The same crops as `augment` but for two things. Places are computed in float32 instead of float64, so about two pixels in a million
-fall into the neighbouring cell of the canvas. And depth noise comes from the device's own generator with the same deviation:
+fall into the neighboring cell of the canvas. And depth noise comes from the device's own generator with the same deviation:
 that of `augment` is one sequence along each sample's pixels, which cannot be drawn all at once.
 """
 
@@ -28,11 +28,11 @@ class PackedPool(NamedTuple):
 
 
 class DeviceWarps(NamedTuple):
-    """As `augment.Warps`: angle_rad (N,), scale (N,), centre_mm (N, 3), noise_mm (N,)."""
+    """As `augment.Warps`: angle_rad (N,), scale (N,), center_mm (N, 3), noise_mm (N,)."""
 
     angle_rad: Tensor
     scale: Tensor
-    centre_mm: Tensor
+    center_mm: Tensor
     noise_mm: Tensor
 
 
@@ -54,7 +54,7 @@ def draw_device_warps(config: AugmentConfig, count: int, generator: torch.Genera
     return DeviceWarps(
         angle_rad=math.radians(config.rotation_deg) * (2 * uniforms[:, 1] - 1),
         scale=torch.exp(config.scale_sigma * normals[:, 3].clamp(-SCALE_LIMIT_SIGMAS, SCALE_LIMIT_SIGMAS)),
-        centre_mm=(normals[:, :3] * sigma_mm).clamp(-limit_mm, limit_mm),
+        center_mm=(normals[:, :3] * sigma_mm).clamp(-limit_mm, limit_mm),
         noise_mm=config.depth_noise_mm * uniforms[:, 2],
     )
 
@@ -66,7 +66,7 @@ def augment_on_device(
     half_mm = cube_mm / 2
     packed, is_inside = _gather(pool.canvas, rows, warps, half_mm)
     to_crop = warps.scale * (CANVAS_UNIT_MM / half_mm)
-    depth = (packed >> 1) * to_crop[:, None, None] - (warps.centre_mm[:, 2] / half_mm)[:, None, None]
+    depth = (packed >> 1) * to_crop[:, None, None] - (warps.center_mm[:, 2] / half_mm)[:, None, None]
     noise = torch.randn(depth.shape, device=depth.device, generator=generator)
     depth += noise * (warps.noise_mm / half_mm)[:, None, None]
     is_seen = is_inside & (packed != NOTHING) & (depth.abs() < 1)
@@ -80,7 +80,7 @@ def augment_on_device(
 def _gather(canvas: Tensor, rows: Tensor, warps: DeviceWarps, half_mm: float) -> tuple[Tensor, Tensor]:
     """What lies under every pixel of the crops (N, 128, 128) int16, and whether the canvas reaches there."""
     axis = ((2 * torch.arange(CROP_PX, device=canvas.device, dtype=torch.float32) + 1) / CROP_PX - 1) * half_mm
-    x, y = axis + warps.centre_mm[:, :1], axis + warps.centre_mm[:, 1:2]  # (N, 128)
+    x, y = axis + warps.center_mm[:, :1], axis + warps.center_mm[:, 1:2]  # (N, 128)
     # Back through scale and rotation to the canvas; the nearest pixel, since depths must not mix across edges.
     per_mm = CANVAS_PX / CANVAS_MM / warps.scale
     cosine, sine = (per_mm * torch.cos(warps.angle_rad))[:, None], (per_mm * torch.sin(warps.angle_rad))[:, None]
@@ -99,4 +99,4 @@ def _move_joints(joints_mm: Tensor, warps: DeviceWarps, half_mm: float) -> Tenso
     cosine, sine = torch.cos(warps.angle_rad)[:, None], torch.sin(warps.angle_rad)[:, None]
     x, y, z = joints_mm.unbind(2)
     moved = torch.stack([cosine * x - sine * y, sine * x + cosine * y, z], dim=2)
-    return (warps.scale[:, None, None] * moved - warps.centre_mm[:, None]) / half_mm
+    return (warps.scale[:, None, None] * moved - warps.center_mm[:, None]) / half_mm

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from handmap.files.atomic import write_file
 from handmap.system.progress import track_progress
-from handmap.tracking.palm_view import SMALL_COLUMNS, SMALL_ROWS, SPAN_CELLS, SPAN_MM, shrink
+from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, SPAN_CELLS, SPAN_MM, encode_depth
 from handmap.types.arrays import Bool, Float32
 from handmap.types.errors import DatasetError
 from handmap.types.intrinsics import project
@@ -18,7 +18,7 @@ from handmap.types.values import DepthFrame
 from ..synthesis.palm_scene import UNIT_MM, PalmSample, render_palm_sample
 
 SHARD_SAMPLES = 1024
-MOST_HANDS = 2
+MAX_HANDS = 2
 
 
 class PalmSamples(NamedTuple):
@@ -52,22 +52,22 @@ def load_samples(folder: Path, domain: int, count: int) -> PalmSamples:
 
 def as_arrays(sample: PalmSample) -> tuple[Float32, Float32, Bool, NDArray[np.int8]]:
     """Picture (96, 128), hands (2, 3), is_right (2,) and seen joints (2,) of a rendered sample."""
-    view = shrink(np, DepthFrame(sample.depth, UNIT_MM, sample.lens, 0, 0))
-    hands = np.full((MOST_HANDS, 3), np.nan, np.float32)
-    is_right = np.zeros(MOST_HANDS, bool)
-    seen = np.zeros(MOST_HANDS, np.int8)
-    for index, centre in enumerate(sample.centres_mm):
-        hands[index, :2] = project(np, centre[None], view.lens)[0]
-        hands[index, 2] = view.lens.fx_px * SPAN_MM / SPAN_CELLS / centre[2]
+    view = encode_depth(np, DepthFrame(sample.depth, UNIT_MM, sample.intrinsics, 0, 0))
+    hands = np.full((MAX_HANDS, 3), np.nan, np.float32)
+    is_right = np.zeros(MAX_HANDS, bool)
+    seen = np.zeros(MAX_HANDS, np.int8)
+    for index, center in enumerate(sample.centers_mm):
+        hands[index, :2] = project(np, center[None], view.intrinsics)[0]
+        hands[index, 2] = view.intrinsics.fx_px * SPAN_MM / SPAN_CELLS / center[2]
         is_right[index], seen[index] = sample.is_right[index], sample.seen_joints[index]
     return view.depth_small, hands, is_right, seen
 
 
 def _write_shard(path: Path, domain: int, first: int) -> None:
-    pictures = np.empty((SHARD_SAMPLES, SMALL_ROWS, SMALL_COLUMNS), np.float16)
-    hands = np.empty((SHARD_SAMPLES, MOST_HANDS, 3), np.float32)
-    is_right = np.empty((SHARD_SAMPLES, MOST_HANDS), bool)
-    seen = np.empty((SHARD_SAMPLES, MOST_HANDS), np.int8)
+    pictures = np.empty((SHARD_SAMPLES, INPUT_ROWS, INPUT_COLUMNS), np.float16)
+    hands = np.empty((SHARD_SAMPLES, MAX_HANDS, 3), np.float32)
+    is_right = np.empty((SHARD_SAMPLES, MAX_HANDS), bool)
+    seen = np.empty((SHARD_SAMPLES, MAX_HANDS), np.int8)
     for index in range(SHARD_SAMPLES):
         pictures[index], hands[index], is_right[index], seen[index] = as_arrays(
             render_palm_sample(domain, first + index)

@@ -1,1 +1,1 @@
-"""Synthetic depth: scenes with hands, people and things, the rasteriser, the depth camera's faults, and hands in motion."""
+"""Synthetic depth: scenes with hands, people and things, the rasterizer, the depth camera's faults, and hands in motion."""

@@ -22,9 +22,9 @@ _NOTHING = np.int32(2**30)  # farther than any value
 
 @compiled
 def print_canvas(
-    raw: Uint16, is_hand: Bool, unit_mm: float, lens: Float64, centre_mm: Float64
+    raw: Uint16, is_hand: Bool, unit_mm: float, intrinsics: Float64, center_mm: Float64
 ) -> tuple[NDArray[np.int16], Bool]:
-    """Canvas (160, 160) int16 in CANVAS_UNIT_MM about centre_mm, EMPTY for nothing, and its mask, of a raw window (H, W).
+    """Canvas (160, 160) int16 in CANVAS_UNIT_MM about center_mm, EMPTY for nothing, and its mask, of a raw window (H, W).
 
     lens is (fx, fy, cx - left, cy - top). The nearest point wins; gaps one pixel wide are closed along rows, then columns.
     """
@@ -32,19 +32,19 @@ def print_canvas(
     cells = np.full((CANVAS_PX, CANVAS_PX), _NOTHING, np.int32)
     half = CANVAS_MM / 2
     scale = CANVAS_PX / CANVAS_MM
-    per_focal = 1 / lens[0]
-    least = math.floor((centre_mm[2] - half) / unit_mm) + 1  # the raw values strictly inside the canvas
-    most = math.ceil((centre_mm[2] + half) / unit_mm) - 1
+    per_focal = 1 / intrinsics[0]
+    lowest = math.floor((center_mm[2] - half) / unit_mm) + 1  # the raw values strictly inside the canvas
+    highest = math.ceil((center_mm[2] + half) / unit_mm) - 1
     for i in range(raw.shape[0]):
-        y = (i - lens[3]) / lens[1]
+        y = (i - intrinsics[3]) / intrinsics[1]
         for j in range(raw.shape[1]):
-            if raw[i, j] < max(least, 1) or raw[i, j] > most:
+            if raw[i, j] < max(lowest, 1) or raw[i, j] > highest:
                 continue
             z = raw[i, j] * unit_mm
-            column = math.floor(((j - lens[2]) * per_focal * z - centre_mm[0]) * scale + CANVAS_PX / 2)
-            row = math.floor((y * z - centre_mm[1]) * scale + CANVAS_PX / 2)
+            column = math.floor(((j - intrinsics[2]) * per_focal * z - center_mm[0]) * scale + CANVAS_PX / 2)
+            row = math.floor((y * z - center_mm[1]) * scale + CANVAS_PX / 2)
             if 0 <= row < CANVAS_PX and 0 <= column < CANVAS_PX:
-                value = np.int32(math.floor((z - centre_mm[2]) * (1 / CANVAS_UNIT_MM) + 0.5)) * 2 + (
+                value = np.int32(math.floor((z - center_mm[2]) * (1 / CANVAS_UNIT_MM) + 0.5)) * 2 + (
                     0 if is_hand[i, j] else 1
                 )
                 if value < cells[row, column]:
@@ -54,7 +54,7 @@ def print_canvas(
 
 @compiled
 def _close(cells: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Cells with each empty one between two filled neighbours of its row set to the farther of them."""
+    """Cells with each empty one between two filled neighbors of its row set to the farther of them."""
     closed = cells.copy()
     for i in range(cells.shape[0]):
         for j in range(1, cells.shape[1] - 1):

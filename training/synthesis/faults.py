@@ -50,15 +50,15 @@ def punch_holes(raw: Uint16, mask: Bool, share: float, seed: int) -> tuple[Uint1
 @compiled
 def _punch_blob(raw: Uint16, mask: Bool, blob: Float64, phases: Float64) -> None:
     """Empties a round spot (row, column, radius in pixels) with a wavy edge."""
-    centre_row, centre_column, radius = blob
+    center_row, center_column, radius = blob
     height, width = raw.shape
     reach = radius * 1.4
-    for row in range(max(int(centre_row - reach), 0), min(int(centre_row + reach) + 1, height)):
-        for column in range(max(int(centre_column - reach), 0), min(int(centre_column + reach) + 1, width)):
-            angle = math.atan2(row - centre_row, column - centre_column)
+    for row in range(max(int(center_row - reach), 0), min(int(center_row + reach) + 1, height)):
+        for column in range(max(int(center_column - reach), 0), min(int(center_column + reach) + 1, width)):
+            angle = math.atan2(row - center_row, column - center_column)
             edge = 1.0
             for k in range(len(phases)):
                 edge += 0.13 * math.sin((k + 2) * angle + phases[k])
-            if math.hypot(row - centre_row, column - centre_column) < radius * edge:
+            if math.hypot(row - center_row, column - center_column) < radius * edge:
                 raw[row, column] = 0
                 mask[row, column] = False

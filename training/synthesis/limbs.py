@@ -9,7 +9,7 @@ from handmap.types.arrays import Float64
 from .solids import Mesh, circle, loft
 
 POINTS = 15  # of a bent line
-ROUNDED = 3  # neighbours that a bend is smoothed over
+ROUNDED = 3  # neighbors that a bend is smoothed over
 
 
 def bent(start_mm: Float64, middle_mm: Float64, end_mm: Float64) -> Float64:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from handmap.recording.datasets import LabelledFrame
+from handmap.recording.datasets import LabeledFrame
 from handmap.types.arrays import Float64
 from handmap.types.intrinsics import Intrinsics
 
@@ -19,7 +19,7 @@ from .observe import observe
 from .scene import HEIGHT_PX, WIDTH_PX, Scene, skin_of
 from .sensor import Sensor
 
-LENS = Intrinsics(WIDTH_PX, HEIGHT_PX, 475.0, 475.0, 320.0, 240.0)
+INTRINSICS = Intrinsics(WIDTH_PX, HEIGHT_PX, 475.0, 475.0, 320.0, 240.0)
 GESTURES: tuple[Kind, ...] = (open_hand, fist, open_hand, pinching, pointing, curled, open_hand, counting)
 GESTURE_S = 0.85  # from one gesture to the next
 HOLD = 0.25  # share of that time in which a gesture is held
@@ -43,10 +43,10 @@ class Motion:
     phases: Float64
 
 
-def synthesize_frames(seed: int, frames: int, fps: float) -> Iterator[LabelledFrame]:
+def synthesize_frames(seed: int, frames: int, fps: float) -> Iterator[LabeledFrame]:
     """A right hand for frames / fps seconds, its forearm entering from below; the last frame leads on to the first.
 
-    Depth is 640x480 in millimetres; capture times start at 0 and are 1 / fps apart. The same seed gives the same bytes.
+    Depth is 640x480 in millimeters; capture times start at 0 and are 1 / fps apart. The same seed gives the same bytes.
     """
     asset = load_hand_asset()
     random = np.random.default_rng([SeedDomain.MOTION, seed])
@@ -87,12 +87,12 @@ def _draw_key(
     random: np.random.Generator,
 ) -> Float64:
     """A pose of a kind that can be reached from the pose before, and leads to the one after, without self-collision."""
-    neighbours = [*before, *([] if after is None else [after])]
+    neighbors = [*before, *([] if after is None else [after])]
     for attempt in range(PATH_DRAWS):
         wanted = kind if attempt < PATH_DRAWS // 2 else open_hand
         angles, _ = sample_kind(asset, shape.anchors_mm, wanted, random)
         angles[FOREARM] = np.clip(angles[FOREARM], -WRIST_LIMIT, WRIST_LIMIT)
-        if all(_is_free(asset, shape, neighbour, angles) for neighbour in neighbours):
+        if all(_is_free(asset, shape, neighbor, angles) for neighbor in neighbors):
             break
     return angles
 
@@ -112,8 +112,8 @@ def _scene(asset: HandAsset, motion: Motion, turn: float, length_s: float) -> Sc
     x, y, z, pitch, yaw, roll = MIDDLE + SWING * np.sin(motion.phases + 2 * math.pi * cycles * turn)
     hand = pose_hand(asset, motion.shape.anchors_mm, angles_at(motion, turn))
     rotation = turn_z(roll) @ turn_x(pitch) @ turn_y(yaw)
-    # The palm is what sways: the hand's own centre would jump about with the fingers.
+    # The palm is what sways: the hand's own center would jump about with the fingers.
     palm = rotation @ (hand.joints_mm[9] * 0.8)
     joints = hand.joints_mm @ rotation.T - palm + np.array([x, y, z])
     skin_mm = skin_of(asset, motion.shape, hand, rotation, joints[0])
-    return Scene(LENS, skin_mm, joints, None, None)
+    return Scene(INTRINSICS, skin_mm, joints, None, None)

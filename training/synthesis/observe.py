@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from handmap.recording.datasets import LabelledFrame
+from handmap.recording.datasets import LabeledFrame
 from handmap.types.arrays import Bool, Float32, Float64
 from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.values import DepthFrame, Handedness, TimestampSource
 
 from ..hand.hand_model import HandAsset
-from .scene import FULL_WINDOW, Scene, render_scene
+from .scene import FULL_IMAGE, Scene, render_scene
 from .sensor import Sensor, sense
 
 # A joint is seen where the first surface along its ray is the hand's and no farther before it than its own flesh. Measured on
@@ -16,18 +16,22 @@ from .sensor import Sensor, sense
 FLESH_MM = np.array([26.0, 32, 27, 15, 14, *[28.0, 18, 15, 12] * 4])
 
 
-def observe(asset: HandAsset, scene: Scene, sensor: Sensor, frame_number: int, capture_ns: int) -> LabelledFrame:
+def observe(asset: HandAsset, scene: Scene, sensor: Sensor, frame_number: int, capture_ns: int) -> LabeledFrame:
     """The frame that the sensor makes of the whole image; visibility is judged before noise."""
-    z_mm, is_hand = render_scene(asset, scene, FULL_WINDOW)
-    depth, _ = sense(z_mm, is_hand, scene.lens.fx_px, sensor)
-    frame = DepthFrame(depth, sensor.depth_unit_mm, scene.lens, frame_number, capture_ns, TimestampSource.RECORDING)
+    z_mm, is_hand = render_scene(asset, scene, FULL_IMAGE)
+    depth, _ = sense(z_mm, is_hand, scene.intrinsics.fx_px, sensor)
+    frame = DepthFrame(
+        depth, sensor.depth_unit_mm, scene.intrinsics, frame_number, capture_ns, TimestampSource.RECORDING
+    )
     joints = scene.joints_mm.astype(np.float32)
-    return LabelledFrame(frame, joints, visible_joints(scene.joints_mm, scene.lens, z_mm, is_hand), Handedness.RIGHT)
+    return LabeledFrame(
+        frame, joints, visible_joints(scene.joints_mm, scene.intrinsics, z_mm, is_hand), Handedness.RIGHT
+    )
 
 
-def visible_joints(joints_mm: Float64, lens: Intrinsics, z_mm: Float32, is_hand: Bool) -> Bool:
+def visible_joints(joints_mm: Float64, intrinsics: Intrinsics, z_mm: Float32, is_hand: Bool) -> Bool:
     """For each joint (21, 3), whether it is in the image and only its own flesh is before it."""
-    uv: Float64 = project(np, joints_mm, lens)
+    uv: Float64 = project(np, joints_mm, intrinsics)
     column, row = np.rint(uv).astype(int).T
     height, width = z_mm.shape
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)

@@ -12,18 +12,18 @@ from handmap.types.arrays import Bool, Float32
 
 from ..compiled import compiled
 
-EDGE_MM = 15.0  # a step between neighbours that makes both an edge
+EDGE_MM = 15.0  # a step between neighbors that makes both an edge
 ROUND_PX = 3  # how far light that bounces about a corner is smeared, in pixels
 ROUND_MM = 40.0  # steps larger than this are edges, not corners
 GRAIN_FROM_MM = 500.0  # the distance that `grain_mm` is given for
-LEAST_COSINE = 0.25  # of the angle of incidence; a time of flight camera loses what is seen flatter
+MIN_COSINE = 0.25  # of the angle of incidence; a time of flight camera loses what is seen flatter
 
 
 @dataclass(frozen=True)
 class Optics:
     """Stereo: shadow_mm, the second camera's distance, > 0 where it stands to the right, and fat_px, by how much near things grow.
 
-    Time of flight: roundness, the share [0, 1] of the light that came by way of the neighbours, and grain_mm, the noise of
+    Time of flight: roundness, the share [0, 1] of the light that came by way of the neighbors, and grain_mm, the noise of
     a surface that faces the camera at GRAIN_FROM_MM. It grows with distance squared and as less light comes back.
     """
 
@@ -105,11 +105,11 @@ def _bounce(
             up, down = z_mm[row - ROUND_PX, column], z_mm[row + ROUND_PX, column]
             if max(abs(left - z), abs(right - z), abs(up - z), abs(down - z)) > ROUND_MM:
                 # An edge: how flat the surface is seen cannot be told from it.
-                result[row, column] = z + grain_mm * (z / GRAIN_FROM_MM) ** 2 * grain[row, column] / LEAST_COSINE
+                result[row, column] = z + grain_mm * (z / GRAIN_FROM_MM) ** 2 * grain[row, column] / MIN_COSINE
                 continue
-            across = 2 * ROUND_PX * z / focal_px  # mm between the neighbours
+            across = 2 * ROUND_PX * z / focal_px  # mm between the neighbors
             cosine = 1 / math.sqrt(1 + ((right - left) / across) ** 2 + ((down - up) / across) ** 2)
-            if cosine < LEAST_COSINE:
+            if cosine < MIN_COSINE:
                 result[row, column], mask[row, column] = 0, False
                 continue
             rounded = z + roundness * ((left + right + up + down) / 4 - z)

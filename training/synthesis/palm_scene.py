@@ -15,10 +15,10 @@ from ..hand.hand_model import ELBOW, FOREARM, HandAsset, load_hand_asset
 from ..hand.poses import sample_any_pose
 from ..hand.rotations import turn_x, turn_y, turn_z, uniform_rotation, upright_rotation
 from .forearms import draw_hidden_hand, draw_stump
-from .no_hand import draw_bodies, draw_furniture, draw_head, draw_limb, wear
+from .negatives import draw_bodies, draw_furniture, draw_head, draw_limb, wear
 from .people import draw_person
 from .render import draw_ellipsoid, draw_mesh, draw_plane
-from .scene import HEIGHT_PX, LEAST_JOINT_MM, WIDTH_PX, centre_of, draw_lens, place_hand, skin_of
+from .scene import HEIGHT_PX, MIN_JOINT_MM, WIDTH_PX, center_of, draw_lens, place_hand, skin_of
 from .sensor import Sensor, sense
 from .synthetic import draw_faulty_sensor, draw_shape
 from .things import draw_chair, draw_held, draw_room, draw_table
@@ -47,11 +47,11 @@ class PlacedHand:
 
 @dataclass(frozen=True)
 class PalmSample:
-    """Raw depth (192, 256) in mm and its lens; centres (H, 3) of the hands' cubes in mm, which are right, joints seen of each."""
+    """Raw depth (192, 256) in mm and its lens; centers (H, 3) of the hands' cubes in mm, which are right, joints seen of each."""
 
     depth: Uint16
-    lens: Intrinsics
-    centres_mm: Float64
+    intrinsics: Intrinsics
+    centers_mm: Float64
     is_right: Bool
     seen_joints: tuple[int, ...]
 
@@ -61,7 +61,7 @@ def render_palm_sample(domain: int, seed: int) -> PalmSample:
     random = np.random.default_rng([domain, seed])
     asset = load_hand_asset()
     full = draw_lens(random)
-    lens = Intrinsics(
+    intrinsics = Intrinsics(
         WIDTH, HEIGHT, full.fx_px / REDUCED, full.fy_px / REDUCED, (full.cx_px + 0.5) / REDUCED - 0.5,
         (full.cy_px + 0.5) / REDUCED - 0.5,
     )  # fmt: skip
@@ -70,7 +70,7 @@ def render_palm_sample(domain: int, seed: int) -> PalmSample:
         hands.append(_draw_hand(asset, full, hands, random))
     z_mm = np.zeros((HEIGHT, WIDTH), np.float32)
     mask = np.zeros(z_mm.shape, np.bool_)
-    figures = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px])
+    figures = np.array([intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px, intrinsics.cy_px])
     _draw_background(z_mm, figures, hands, random)
     for hand in hands:
         triangles = asset.triangles if hand.is_right else asset.triangles[:, ::-1]
@@ -78,11 +78,11 @@ def render_palm_sample(domain: int, seed: int) -> PalmSample:
         if random.uniform() < 0.7:
             _draw_upper_arm(z_mm, figures, hand, random)
     _draw_distractors(z_mm, figures, random)
-    seen = tuple(_count_seen(z_mm, hand.joints_mm, lens) for hand in hands)
+    seen = tuple(_count_seen(z_mm, hand.joints_mm, intrinsics) for hand in hands)
     sensor = _reduced(draw_faulty_sensor(random, UNIT_MM, HEIGHT, WIDTH))
     depth, _ = sense(z_mm, mask & (z_mm > 0), full.fx_px, sensor)
-    centres = np.array([centre_of(hand.joints_mm) for hand in hands]).reshape(-1, 3)
-    return PalmSample(depth, lens, centres, np.array([hand.is_right for hand in hands], bool), seen)
+    centers = np.array([center_of(hand.joints_mm) for hand in hands]).reshape(-1, 3)
+    return PalmSample(depth, intrinsics, centers, np.array([hand.is_right for hand in hands], bool), seen)
 
 
 def _draw_distractors(z_mm: Float32, figures: Float64, random: np.random.Generator) -> None:
@@ -104,7 +104,9 @@ def _reduced(sensor: Sensor) -> Sensor:
     return replace(sensor, optics=replace(sensor.optics, shadow_mm=sensor.optics.shadow_mm / REDUCED, fat_px=fat_px))
 
 
-def _draw_hand(asset: HandAsset, lens: Intrinsics, others: list[PlacedHand], random: np.random.Generator) -> PlacedHand:
+def _draw_hand(
+    asset: HandAsset, intrinsics: Intrinsics, others: list[PlacedHand], random: np.random.Generator
+) -> PlacedHand:
     """A hand somewhere before the camera, the second often of the other side and near the first."""
     shape = draw_shape(asset, random)
     _, hand = sample_any_pose(asset, shape.anchors_mm, random)
@@ -113,13 +115,13 @@ def _draw_hand(asset: HandAsset, lens: Intrinsics, others: list[PlacedHand], ran
     for _ in range(12):
         rotation = _draw_rotation(random)
         turned = hand.joints_mm @ rotation.T
-        offset = -centre_of(turned) + _draw_place(turned - centre_of(turned), lens, others, side, random)
+        offset = -center_of(turned) + _draw_place(turned - center_of(turned), intrinsics, others, side, random)
         joints = turned + offset
         elbow = joints[0] + rotation @ (hand.rotations[FOREARM] @ shape.anchors_mm[ELBOW])
         is_free = all(
-            float(np.linalg.norm(centre_of(joints) * side - centre_of(other.joints_mm))) > 55 for other in others
+            float(np.linalg.norm(center_of(joints) * side - center_of(other.joints_mm))) > 55 for other in others
         )
-        if is_free and joints[:, 2].min() > LEAST_JOINT_MM and _misses_camera(joints[0], elbow):
+        if is_free and joints[:, 2].min() > MIN_JOINT_MM and _misses_camera(joints[0], elbow):
             break
     skin = skin_of(asset, shape, hand, rotation, joints[0])
     return PlacedHand((skin * side).astype(np.float32), joints * side, elbow * side, is_right)
@@ -137,21 +139,21 @@ def _draw_rotation(random: np.random.Generator) -> Float64:
 
 
 def _draw_place(
-    joints_mm: Float64, lens: Intrinsics, others: list[PlacedHand], side: Float64, random: np.random.Generator
+    joints_mm: Float64, intrinsics: Intrinsics, others: list[PlacedHand], side: Float64, random: np.random.Generator
 ) -> Float64:
-    """Where the centre (3,) goes, before mirroring by `side`: near the first hand, or anywhere in the image."""
+    """Where the center (3,) goes, before mirroring by `side`: near the first hand, or anywhere in the image."""
     if others and random.uniform() < TOGETHER_SHARE:
-        near: Float64 = (centre_of(others[0].joints_mm) + random.normal(0, 90, 3)) * side
+        near: Float64 = (center_of(others[0].joints_mm) + random.normal(0, 90, 3)) * side
         near[2] = max(near[2], 230.0)
         return near
     at_border = random.uniform() < 0.2
-    return place_hand(joints_mm, lens, at_border, random, RANGE_MM)
+    return place_hand(joints_mm, intrinsics, at_border, random, RANGE_MM)
 
 
 def _misses_camera(wrist_mm: Float64, elbow_mm: Float64) -> bool:
     along = elbow_mm - wrist_mm
     share = min(max(-float(wrist_mm @ along) / float(along @ along), 0.0), 1.0)
-    return float(np.linalg.norm(wrist_mm + share * along)) >= LEAST_JOINT_MM
+    return float(np.linalg.norm(wrist_mm + share * along)) >= MIN_JOINT_MM
 
 
 def _draw_background(z_mm: Float32, figures: Float64, hands: list[PlacedHand], random: np.random.Generator) -> None:
@@ -186,14 +188,14 @@ def _draw_upper_arm(z_mm: Float32, figures: Float64, hand: PlacedHand, random: n
     direction = direction / np.linalg.norm(direction) * random.uniform(200, 320)
     thick = random.uniform(36, 62)
     for share in np.linspace(0, 1, BEADS):
-        centre = hand.elbow_mm + direction * share
-        if centre[2] - thick > LEAST_JOINT_MM:
-            draw_ellipsoid(z_mm, mask, centre, np.full(3, thick), figures)
+        center = hand.elbow_mm + direction * share
+        if center[2] - thick > MIN_JOINT_MM:
+            draw_ellipsoid(z_mm, mask, center, np.full(3, thick), figures)
 
 
-def _count_seen(z_mm: Float32, joints_mm: Float64, lens: Intrinsics) -> int:
+def _count_seen(z_mm: Float32, joints_mm: Float64, intrinsics: Intrinsics) -> int:
     """How many joints lie in the image with nothing but their own flesh before them."""
-    column, row = np.rint(project(np, joints_mm, lens)).astype(int).T
+    column, row = np.rint(project(np, joints_mm, intrinsics)).astype(int).T
     inside = (row >= 0) & (row < HEIGHT) & (column >= 0) & (column < WIDTH)
     surface = z_mm[np.where(inside, row, 0), np.where(inside, column, 0)]
     return int((inside & (surface > 0) & (surface > joints_mm[:, 2] - SEEN_FLESH_MM)).sum())

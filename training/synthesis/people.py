@@ -23,7 +23,7 @@ HIDDEN_WRISTS_MM = np.array([[135, 470, -25], [-30, 400, 165], [-120, 215, -40],
 
 
 @dataclass(frozen=True)
-class Body:
+class Person:
     """Meshes in the body's frame, where its parts are, by name, (3,) mm, and the wrists (2, 3) of arms that end in nothing."""
 
     meshes: tuple[Mesh, ...]
@@ -46,7 +46,7 @@ def draw_build(random: np.random.Generator) -> Build:
     return Build(random.uniform(*SIZES), random.uniform(0.85, 1.2), fold_mm)
 
 
-def make_body(build: Build, free_arms: float, random: np.random.Generator) -> Body:
+def make_body(build: Build, free_arms: float, random: np.random.Generator) -> Person:
     """A person whose arms, with probability free_arms each, reach anywhere and end at the wrist, else hide their hands."""
     shoulders = np.array([[side * random.uniform(162, 188), 30, 0] for side in (1, -1)])
     meshes: list[Mesh] = [_torso(build, random), *_head(build, random)]
@@ -74,32 +74,34 @@ def make_body(build: Build, free_arms: float, random: np.random.Generator) -> Bo
         spots |= {"knee": knee, "foot": foot}
     wrists = np.array(bare).reshape(-1, 3)
     scaled = tuple(Mesh((mesh.xyz_mm * np.float32(build.size)).astype(np.float32), mesh.triangles) for mesh in meshes)
-    return Body(scaled, {name: build.size * spot for name, spot in spots.items()}, build.size * wrists)
+    return Person(scaled, {name: build.size * spot for name, spot in spots.items()}, build.size * wrists)
 
 
 def draw_facing(random: np.random.Generator) -> Float64:
-    """A rotation (3, 3) of a body: mostly towards the camera, leaning a little, at times seen from above or below."""
+    """A rotation (3, 3) of a body: mostly toward the camera, leaning a little, at times seen from above or below."""
     yaw = random.normal(0, 0.8) if random.uniform() < 0.75 else random.uniform(-3.14, 3.14)
     pitch = random.normal(0, 0.2) if random.uniform() < 0.7 else random.uniform(-1.2, 1.2)
     return turn_z(random.normal(0, 0.15)) @ turn_x(pitch) @ turn_y(yaw)
 
 
-def draw_meshes(z_mm: Float32, meshes: tuple[Mesh, ...], rotation: Float64, offset_mm: Float64, lens: Float64) -> None:
+def draw_meshes(
+    z_mm: Float32, meshes: tuple[Mesh, ...], rotation: Float64, offset_mm: Float64, intrinsics: Float64
+) -> None:
     """Draws meshes, turned and shifted, into a z-buffer; lens as for `draw_mesh`."""
     scratch = np.zeros(z_mm.shape, np.bool_)
     for mesh in meshes:
         placed = moved(mesh, rotation, offset_mm)
-        draw_mesh(z_mm, scratch, placed.xyz_mm, placed.triangles, lens)
+        draw_mesh(z_mm, scratch, placed.xyz_mm, placed.triangles, intrinsics)
 
 
 def draw_person(
-    z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator, spot: str, free_arms: float = 0.5
+    z_mm: Float32, center: Float64, intrinsics: Float64, random: np.random.Generator, spot: str, free_arms: float = 0.5
 ) -> None:
-    """A person with one of its parts at the centre."""
+    """A person with one of its parts at the center."""
     body = make_body(draw_build(random), free_arms, random)
     rotation = draw_facing(random)
     at = rotation @ body.spots_mm[spot] - np.array([*random.normal(0, 22, 2), random.uniform(20, 70)])
-    draw_meshes(z_mm, body.meshes, rotation, centre - at, lens)
+    draw_meshes(z_mm, body.meshes, rotation, center - at, intrinsics)
 
 
 def _torso(build: Build, random: np.random.Generator) -> Mesh:

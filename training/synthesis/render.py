@@ -1,7 +1,7 @@
 """Draws hands and what surrounds them into a z-buffer at the camera's own resolution.
 
-Pixel centres are at integer coordinates. A z-buffer is (H, W) float32 mm along the camera's z axis, 0 where nothing was
-hit, and covers the window of the image whose first pixel is (left, top); `is_hand` (H, W) marks pixels of hand or forearm.
+Pixel centers are at integer coordinates. A z-buffer is (H, W) float32 mm along the camera's z axis, 0 where nothing was
+hit, and covers the window of the image whose first pixel is (left, top); `passes_presence_gate` (H, W) marks pixels of hand or forearm.
 """
 
 import math
@@ -12,7 +12,7 @@ from handmap.types.arrays import Bool, Float32, Float64
 
 from ..compiled import IntArray, compiled
 
-NEAR_MM = 60.0  # triangles that reach nearer than this are left out; no sensor of this kind measures there
+NEAR_PLANE_MM = 60.0  # triangles that reach nearer than this are left out; no sensor of this kind measures there
 
 
 @compiled
@@ -52,7 +52,7 @@ def cut_forearm(vertices: Float32, elbow_mm: Float64, length_mm: float) -> Float
 
 
 @compiled
-def draw_mesh(z_mm: Float32, is_hand: Bool, xyz: Float32, triangles: IntArray, lens: Float64) -> None:
+def draw_mesh(z_mm: Float32, is_hand: Bool, xyz: Float32, triangles: IntArray, intrinsics: Float64) -> None:
     """Draws triangles (T, 3) of vertices xyz (V, 3), camera frame, front sides only; lens is (fx, fy, cx - left, cy - top)."""
     height, width = z_mm.shape
     count = len(xyz)
@@ -60,9 +60,9 @@ def draw_mesh(z_mm: Float32, is_hand: Bool, xyz: Float32, triangles: IntArray, l
     v = np.empty(count)
     inverse = np.empty(count)
     for i in range(count):
-        inverse[i] = 1.0 / xyz[i, 2] if xyz[i, 2] > NEAR_MM else 0.0
-        u[i] = xyz[i, 0] * inverse[i] * lens[0] + lens[2]
-        v[i] = xyz[i, 1] * inverse[i] * lens[1] + lens[3]
+        inverse[i] = 1.0 / xyz[i, 2] if xyz[i, 2] > NEAR_PLANE_MM else 0.0
+        u[i] = xyz[i, 0] * inverse[i] * intrinsics[0] + intrinsics[2]
+        v[i] = xyz[i, 1] * inverse[i] * intrinsics[1] + intrinsics[3]
     for t in range(len(triangles)):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         area = (u[b] - u[a]) * (v[c] - v[a]) - (v[b] - v[a]) * (u[c] - u[a])
@@ -94,57 +94,61 @@ def draw_mesh(z_mm: Float32, is_hand: Bool, xyz: Float32, triangles: IntArray, l
 
 
 @compiled
-def draw_ellipsoid(z_mm: Float32, is_hand: Bool, centre_mm: Float64, radii_mm: Float64, lens: Float64) -> None:
+def draw_ellipsoid(z_mm: Float32, is_hand: Bool, center_mm: Float64, radii_mm: Float64, intrinsics: Float64) -> None:
     """Draws an ellipsoid with axes along the camera's, all of it beyond NEAR_MM: a torso, a ball, another person's head."""
-    top, bottom = _extent(centre_mm[1], radii_mm[1], centre_mm[2], radii_mm[2], lens[1], lens[3], z_mm.shape[0])
-    left, right = _extent(centre_mm[0], radii_mm[0], centre_mm[2], radii_mm[2], lens[0], lens[2], z_mm.shape[1])
+    top, bottom = _extent(
+        center_mm[1], radii_mm[1], center_mm[2], radii_mm[2], intrinsics[1], intrinsics[3], z_mm.shape[0]
+    )
+    left, right = _extent(
+        center_mm[0], radii_mm[0], center_mm[2], radii_mm[2], intrinsics[0], intrinsics[2], z_mm.shape[1]
+    )
     for row in range(top, bottom):
-        y = (row - lens[3]) / lens[1]
+        y = (row - intrinsics[3]) / intrinsics[1]
         for column in range(left, right):
-            x = (column - lens[2]) / lens[0]
-            # |ray * z - centre| = 1 in units of the radii: a z^2 - 2 b z + c = 0
+            x = (column - intrinsics[2]) / intrinsics[0]
+            # |ray * z - center| = 1 in units of the radii: a z^2 - 2 b z + c = 0
             a = (x / radii_mm[0]) ** 2 + (y / radii_mm[1]) ** 2 + (1.0 / radii_mm[2]) ** 2
             b = (
-                x * centre_mm[0] / radii_mm[0] ** 2
-                + y * centre_mm[1] / radii_mm[1] ** 2
-                + centre_mm[2] / radii_mm[2] ** 2
+                x * center_mm[0] / radii_mm[0] ** 2
+                + y * center_mm[1] / radii_mm[1] ** 2
+                + center_mm[2] / radii_mm[2] ** 2
             )
             c = (
-                (centre_mm[0] / radii_mm[0]) ** 2
-                + (centre_mm[1] / radii_mm[1]) ** 2
-                + (centre_mm[2] / radii_mm[2]) ** 2
+                (center_mm[0] / radii_mm[0]) ** 2
+                + (center_mm[1] / radii_mm[1]) ** 2
+                + (center_mm[2] / radii_mm[2]) ** 2
                 - 1.0
             )
             inside = b * b - a * c
             if inside > 0.0:
                 z = (b - math.sqrt(inside)) / a
-                if z > NEAR_MM and (z_mm[row, column] == 0.0 or z < z_mm[row, column]):
+                if z > NEAR_PLANE_MM and (z_mm[row, column] == 0.0 or z < z_mm[row, column]):
                     z_mm[row, column] = z
                     is_hand[row, column] = False
 
 
 @compiled
 def _extent(
-    centre_mm: float, radius_mm: float, z_mm: float, z_radius_mm: float, focal_px: float, origin_px: float, size_px: int
+    center_mm: float, radius_mm: float, z_mm: float, z_radius_mm: float, focal_px: float, origin_px: float, size_px: int
 ) -> tuple[int, int]:
     """Pixels [first, end) along one image axis that hold a box around the ellipsoid."""
-    near, far = max(z_mm - z_radius_mm, NEAR_MM), z_mm + z_radius_mm
-    low, high = centre_mm - radius_mm, centre_mm + radius_mm
+    near, far = max(z_mm - z_radius_mm, NEAR_PLANE_MM), z_mm + z_radius_mm
+    low, high = center_mm - radius_mm, center_mm + radius_mm
     first = math.floor(min(low / near, low / far) * focal_px + origin_px)
     end = math.ceil(max(high / near, high / far) * focal_px + origin_px) + 1
     return min(max(first, 0), size_px), min(max(end, 0), size_px)
 
 
 @compiled
-def draw_plane(z_mm: Float32, is_hand: Bool, normal: Float64, distance_mm: float, lens: Float64) -> None:
+def draw_plane(z_mm: Float32, is_hand: Bool, normal: Float64, distance_mm: float, intrinsics: Float64) -> None:
     """Draws the plane of points p with normal . p = distance_mm where it lies behind everything drawn so far."""
     height, width = z_mm.shape
     for row in range(height):
-        y = (row - lens[3]) / lens[1]
+        y = (row - intrinsics[3]) / intrinsics[1]
         for column in range(width):
-            x = (column - lens[2]) / lens[0]
+            x = (column - intrinsics[2]) / intrinsics[0]
             slope = normal[0] * x + normal[1] * y + normal[2]
             z = distance_mm / slope if slope * distance_mm > 0.0 else 0.0
-            if NEAR_MM < z < 4000.0 and (z_mm[row, column] == 0.0 or z < z_mm[row, column]):
+            if NEAR_PLANE_MM < z < 4000.0 and (z_mm[row, column] == 0.0 or z < z_mm[row, column]):
                 z_mm[row, column] = z
                 is_hand[row, column] = False

@@ -6,7 +6,7 @@ from handmap.types.arrays import Float32, Float64
 from handmap.types.intrinsics import Intrinsics
 
 from ..hand.rotations import turn_x, turn_y
-from .no_hand import wear
+from .negatives import wear
 from .people import Build, draw_meshes, make_body
 from .scene import HEIGHT_PX, WIDTH_PX
 from .things import draw_chair, draw_room, draw_table
@@ -16,15 +16,15 @@ WORN_SHARE = 0.3  # of rooms: ragged holes, folds
 CLEAR_MM = 60.0  # between what a frame is about and what stands behind it
 
 
-def figures_of(lens: Intrinsics) -> Float64:
+def intrinsics_vector_of(intrinsics: Intrinsics) -> Float64:
     """A lens as `render.draw_mesh` takes it for the whole image."""
-    return np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px])
+    return np.array([intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px, intrinsics.cy_px])
 
 
-def draw_backdrop(lens: Intrinsics, beyond_mm: float, random: np.random.Generator) -> Float32:
+def draw_backdrop(intrinsics: Intrinsics, beyond_mm: float, random: np.random.Generator) -> Float32:
     """Depth (480, 640) in mm of what stands beyond a distance; 0 for nothing."""
     z_mm = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
-    figures = figures_of(lens)
+    figures = intrinsics_vector_of(intrinsics)
     kind = random.uniform()
     nearest = beyond_mm + CLEAR_MM
     if kind < 0.25:

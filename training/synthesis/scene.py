@@ -14,6 +14,7 @@ from handmap.types.intrinsics import Intrinsics
 
 from ..hand.hand_model import ELBOW, FOREARM, HandAsset, HandShape, PosedHand
 from ..hand.rotations import edge_on_rotation, pointing_away_rotation, uniform_rotation, upright_rotation
+from .placement import Placement
 from .render import draw_ellipsoid, draw_mesh, draw_plane, skin
 from .solids import Mesh, moved
 from .surroundings import Ellipsoid, Plane, draw_body_beside, draw_company, draw_plane_behind
@@ -22,19 +23,18 @@ from .worn import draw_clothes
 WIDTH_PX, HEIGHT_PX = 640, 480
 FOCALS_PX = (385.0, 475.0, 610.0)
 FLESH_MM = 14.0  # from a joint to the skin around it
-LEAST_JOINT_MM = 130.0  # nearer than this neither joint nor forearm may come
+MIN_JOINT_MM = 130.0  # nearer than this neither joint nor forearm may come
 PLACE_ATTEMPTS = 12
-NEAREST_MM, FARTHEST_MM = 250.0, 700.0  # where hands are put
 WHOLE_HAND, HALF_OR_MORE, CUT_HAND = range(21, 22), range(11, 22), range(11, 21)  # joints that lie in the image
 COMPANY_ATTEMPTS = 10
 COMPANY_SEEN = 0.5  # of the hand must stay in sight beside company
-COMPANY_LEAST = 0.05  # of the hand's size is what company must show inside CUBE_MM
+MIN_COMPANY = 0.05  # of the hand's size is what company must show inside CUBE_MM
 CUBE_MM = 250.0
 SIGHT_PX = 8  # pixels of the image that one spans where that is counted
 
 
 @dataclass(frozen=True)
-class Window:
+class PixelWindow:
     """Pixels [left, left + width) x [top, top + height) of the image."""
 
     left: int
@@ -43,35 +43,7 @@ class Window:
     height: int
 
 
-FULL_WINDOW = Window(0, 0, WIDTH_PX, HEIGHT_PX)
-
-
-@dataclass(frozen=True)
-class Placement:
-    """How scenes are drawn. Shares are of scenes, all else off.
-
-    Cut by the image border; forearm cut short, in a sleeve, with a watch; another hand or a thing in the hand's cube; seen
-    edge-on; pointing away from the camera. Hands are put from nearest_mm to farthest_mm, by equal ratios if is_log_depth.
-    """
-
-    border_share: float
-    cut_share: float
-    sleeve_share: float
-    watch_share: float = 0.0
-    company_share: float = 0.0
-    edge_on_share: float = 0.0
-    pointing_away_share: float = 0.0
-    nearest_mm: float = NEAREST_MM
-    farthest_mm: float = FARTHEST_MM
-    is_log_depth: bool = False
-
-
-WHOLE = Placement(border_share=0.0, cut_share=0.0, sleeve_share=0.0)
-PLAIN = Placement(border_share=0.08, cut_share=0.25, sleeve_share=0.12)
-TRAINING = Placement(
-    border_share=0.12, cut_share=0.25, sleeve_share=0.2, watch_share=0.1, company_share=0.15, edge_on_share=0.12,
-    pointing_away_share=0.1, nearest_mm=200.0, farthest_mm=1000.0, is_log_depth=True,
-)  # fmt: skip
+FULL_IMAGE = PixelWindow(0, 0, WIDTH_PX, HEIGHT_PX)
 
 
 @dataclass(frozen=True)
@@ -81,7 +53,7 @@ class Scene:
     What the forearm has `worn` counts as forearm, `company` does not.
     """
 
-    lens: Intrinsics
+    intrinsics: Intrinsics
     skin_mm: Float32
     joints_mm: Float64
     ellipsoid: Ellipsoid | None
@@ -90,8 +62,8 @@ class Scene:
     company: tuple[Mesh, ...] = ()
 
 
-def centre_of(joints_mm: Float64) -> Float64:
-    """Middle (3,) of the joints' bounding box: where the hand cube is centred."""
+def center_of(joints_mm: Float64) -> Float64:
+    """Middle (3,) of the joints' bounding box: where the hand cube is centered."""
     middle: Float64 = (joints_mm.min(axis=0) + joints_mm.max(axis=0)) / 2
     return middle
 
@@ -100,16 +72,16 @@ def draw_scene(
     asset: HandAsset, shape: HandShape, hand: PosedHand, placement: Placement, random: np.random.Generator
 ) -> Scene:
     """A random camera before this hand, which lies wholly inside the image but for the placement's border_share."""
-    lens = draw_lens(random)
+    intrinsics = draw_lens(random)
     inside = CUT_HAND if random.uniform() < placement.border_share else WHOLE_HAND
     turn = _draw_view(placement, random)
     while True:
         rotation = turn(random)
         turned = hand.joints_mm @ rotation.T
-        joints = turned - centre_of(turned)
-        joints += _place_at(joints, lens, inside, _draw_depth_mm(placement, random), random)
+        joints = turned - center_of(turned)
+        joints += _place_at(joints, intrinsics, inside, _draw_depth_mm(placement, random), random)
         arm = rotation @ (hand.rotations[FOREARM] @ shape.anchors_mm[ELBOW])
-        if _distance_to_camera_mm(joints[0], arm) >= LEAST_JOINT_MM:  # no camera is inside an arm
+        if _distance_to_camera_mm(joints[0], arm) >= MIN_JOINT_MM:  # no camera is inside an arm
             break
     shape, clothes = draw_clothes(shape, placement.cut_share, placement.sleeve_share, placement.watch_share, random)
     skin_mm = skin_of(asset, shape, hand, rotation, joints[0])
@@ -117,8 +89,8 @@ def draw_scene(
     worn = tuple(moved(mesh, rotation @ hand.rotations[FOREARM], arm_offset) for mesh in clothes)
     kind = random.uniform()
     plane = draw_plane_behind(joints, random) if kind < 0.15 else None
-    ellipsoid = draw_body_beside(joints, centre_of(joints), random) if 0.15 <= kind < 0.30 else None
-    scene = Scene(lens, skin_mm, joints, ellipsoid, plane, worn)
+    ellipsoid = draw_body_beside(joints, center_of(joints), random) if 0.15 <= kind < 0.30 else None
+    scene = Scene(intrinsics, skin_mm, joints, ellipsoid, plane, worn)
     is_accompanied = placement.company_share > 0 and random.uniform() < placement.company_share
     return _with_company(asset, scene, random) if is_accompanied else scene
 
@@ -130,25 +102,32 @@ def skin_of(asset: HandAsset, shape: HandShape, hand: PosedHand, rotation: Float
     return skin(shape.vertices_mm, asset.weight_bones, asset.weights, rotations, offsets)
 
 
-def render_scene(asset: HandAsset, scene: Scene, window: Window) -> tuple[Float32, Bool]:
+def render_scene(asset: HandAsset, scene: Scene, window: PixelWindow) -> tuple[Float32, Bool]:
     """The z-buffer of a window, (H, W) mm with 0 for nothing, and where it shows hand or forearm."""
     z_mm = np.zeros((window.height, window.width), np.float32)
     is_hand = np.zeros((window.height, window.width), np.bool_)
-    lens = np.array([scene.lens.fx_px, scene.lens.fy_px, scene.lens.cx_px - window.left, scene.lens.cy_px - window.top])
+    intrinsics = np.array(
+        [
+            scene.intrinsics.fx_px,
+            scene.intrinsics.fy_px,
+            scene.intrinsics.cx_px - window.left,
+            scene.intrinsics.cy_px - window.top,
+        ]
+    )
     for mesh in scene.company:  # before the hand, which marks what it then covers
-        draw_mesh(z_mm, np.empty_like(is_hand), mesh.xyz_mm, mesh.triangles, lens)
-    draw_mesh(z_mm, is_hand, scene.skin_mm, asset.triangles, lens)
+        draw_mesh(z_mm, np.empty_like(is_hand), mesh.xyz_mm, mesh.triangles, intrinsics)
+    draw_mesh(z_mm, is_hand, scene.skin_mm, asset.triangles, intrinsics)
     for mesh in scene.worn:
-        draw_mesh(z_mm, is_hand, mesh.xyz_mm, mesh.triangles, lens)
+        draw_mesh(z_mm, is_hand, mesh.xyz_mm, mesh.triangles, intrinsics)
     if scene.ellipsoid is not None:
-        draw_ellipsoid(z_mm, is_hand, scene.ellipsoid.centre_mm, scene.ellipsoid.radii_mm, lens)
+        draw_ellipsoid(z_mm, is_hand, scene.ellipsoid.center_mm, scene.ellipsoid.radii_mm, intrinsics)
     if scene.plane is not None:
-        draw_plane(z_mm, is_hand, scene.plane.normal, scene.plane.distance_mm, lens)
+        draw_plane(z_mm, is_hand, scene.plane.normal, scene.plane.distance_mm, intrinsics)
     return z_mm, is_hand
 
 
 def draw_lens(random: np.random.Generator) -> Intrinsics:
-    """One of three usual focal lengths give or take 5 %, the centre near the image's."""
+    """One of three usual focal lengths give or take 5 %, the center near the image's."""
     focal = FOCALS_PX[int(random.integers(len(FOCALS_PX)))] * random.uniform(0.95, 1.05)
     aspect, cx, cy = random.uniform((0.995, 308, 230), (1.005, 332, 250))
     return Intrinsics(WIDTH_PX, HEIGHT_PX, focal, focal * aspect, cx, cy)
@@ -156,28 +135,33 @@ def draw_lens(random: np.random.Generator) -> Intrinsics:
 
 def place_hand(
     joints_mm: Float64,
-    lens: Intrinsics,
+    intrinsics: Intrinsics,
     at_border: bool,
     random: np.random.Generator,
     range_mm: tuple[float, float],
 ) -> Float64:
-    """Where the hand's centre (3,) goes so that all joints, flesh included, are in the image, or half of them at_border.
+    """Where the hand's center (3,) goes so that all joints, flesh included, are in the image, or half of them at_border.
 
     Its depth is in range_mm, or farther off where no place was found there.
     """
     z_mm = random.uniform(*range_mm)
-    return _place_at(joints_mm, lens, HALF_OR_MORE if at_border else WHOLE_HAND, z_mm, random)
+    return _place_at(joints_mm, intrinsics, HALF_OR_MORE if at_border else WHOLE_HAND, z_mm, random)
 
 
-def _place_at(joints_mm: Float64, lens: Intrinsics, wanted: range, z_mm: float, random: np.random.Generator) -> Float64:
-    """Where the hand's centre (3,) goes so that a wanted number of joints is in the image, at z_mm or farther off."""
-    z_mm = max(z_mm, LEAST_JOINT_MM - float(joints_mm[:, 2].min()))
+def _place_at(
+    joints_mm: Float64, intrinsics: Intrinsics, wanted: range, z_mm: float, random: np.random.Generator
+) -> Float64:
+    """Where the hand's center (3,) goes so that a wanted number of joints is in the image, at z_mm or farther off."""
+    z_mm = max(z_mm, MIN_JOINT_MM - float(joints_mm[:, 2].min()))
     while True:
         for _ in range(PLACE_ATTEMPTS):
             u, v = random.uniform((0, 0), (WIDTH_PX, HEIGHT_PX))
-            centre = np.array([(u - lens.cx_px) / lens.fx_px, (v - lens.cy_px) / lens.fy_px, 1.0]) * z_mm
-            if _joints_inside(joints_mm + centre, lens) in wanted:
-                return centre
+            center = (
+                np.array([(u - intrinsics.cx_px) / intrinsics.fx_px, (v - intrinsics.cy_px) / intrinsics.fy_px, 1.0])
+                * z_mm
+            )
+            if _joints_inside(joints_mm + center, intrinsics) in wanted:
+                return center
         z_mm *= 1.08
 
 
@@ -204,19 +188,19 @@ def _with_company(asset: HandAsset, scene: Scene, random: np.random.Generator) -
     """The scene with something in sight in the hand's cube that leaves COMPANY_SEEN of the hand; without if none was found."""
     alone, _ = _in_sight(asset, scene)
     for _ in range(COMPANY_ATTEMPTS):
-        mesh = draw_company(asset, scene.joints_mm, centre_of(scene.joints_mm), uniform_rotation(random), random)
+        mesh = draw_company(asset, scene.joints_mm, center_of(scene.joints_mm), uniform_rotation(random), random)
         joined = replace(scene, company=(mesh,))
         hand, company = _in_sight(asset, joined)
-        is_beyond_camera = mesh.xyz_mm[:, 2].min() > LEAST_JOINT_MM
-        if is_beyond_camera and hand >= COMPANY_SEEN * alone and company >= COMPANY_LEAST * alone:
+        is_beyond_camera = mesh.xyz_mm[:, 2].min() > MIN_JOINT_MM
+        if is_beyond_camera and hand >= COMPANY_SEEN * alone and company >= MIN_COMPANY * alone:
             return joined
     return scene
 
 
 def _in_sight(asset: HandAsset, scene: Scene) -> tuple[int, int]:
     """How many coarse pixels about the joints show the hand, and how many its company."""
-    lens = scene.lens
-    coarse = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px]) / SIGHT_PX
+    intrinsics = scene.intrinsics
+    coarse = np.array([intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px, intrinsics.cy_px]) / SIGHT_PX
     z_mm = np.zeros((HEIGHT_PX // SIGHT_PX, WIDTH_PX // SIGHT_PX), np.float32)
     is_hand = np.zeros(z_mm.shape, np.bool_)
     for mesh in scene.company:
@@ -225,7 +209,7 @@ def _in_sight(asset: HandAsset, scene: Scene) -> tuple[int, int]:
     rows, columns = np.nonzero(z_mm)
     z = z_mm[rows, columns]
     rays = np.stack([(columns - coarse[2]) / coarse[0], (rows - coarse[3]) / coarse[1], np.ones(len(z))], axis=1)
-    away = np.abs(rays * z[:, None] - centre_of(scene.joints_mm))
+    away = np.abs(rays * z[:, None] - center_of(scene.joints_mm))
     half = (scene.joints_mm.max(axis=0) - scene.joints_mm.min(axis=0)) / 2
     is_about, is_hand_there = (away < half + FLESH_MM).all(axis=1), is_hand[rows, columns]
     is_in_cube = (away < CUBE_MM / 2).all(axis=1)
@@ -238,11 +222,11 @@ def _distance_to_camera_mm(start_mm: Float64, along_mm: Float64) -> float:
     return float(np.linalg.norm(start_mm + share * along_mm))
 
 
-def _joints_inside(joints_mm: Float64, lens: Intrinsics) -> int:
+def _joints_inside(joints_mm: Float64, intrinsics: Intrinsics) -> int:
     """How many of the joints (21, 3) lie in the image with FLESH_MM to spare."""
     z = joints_mm[:, 2]
-    u = joints_mm[:, 0] / z * lens.fx_px + lens.cx_px
-    v = joints_mm[:, 1] / z * lens.fy_px + lens.cy_px
-    spare = FLESH_MM / z * lens.fx_px
+    u = joints_mm[:, 0] / z * intrinsics.fx_px + intrinsics.cx_px
+    v = joints_mm[:, 1] / z * intrinsics.fy_px + intrinsics.cy_px
+    spare = FLESH_MM / z * intrinsics.fx_px
     inside = (u > spare) & (u < WIDTH_PX - spare) & (v > spare) & (v < HEIGHT_PX - spare)
     return int(inside.sum())

@@ -1,11 +1,11 @@
-"""One labelled picture of every switch of the synthetic scenes: shapes, poses, views, what is about the hand, cameras, faults."""
+"""One labeled picture of every switch of the synthetic scenes: shapes, poses, views, what is about the hand, cameras, faults."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from handmap.recording.datasets import LabelledFrame
+from handmap.recording.datasets import LabeledFrame
 from handmap.types.intrinsics import Intrinsics
 
 from ..hand.hand_model import HandShape, load_hand_asset, shape_hand
@@ -13,7 +13,8 @@ from ..hand.poses import ALL_KINDS, KINDS, Kind, open_hand, sample_kind
 from ..hand.rotations import turn_x, turn_y
 from ..hand.shape_variation import ShapeVariation, vary_shape
 from .observe import observe
-from .scene import HEIGHT_PX, WHOLE, WIDTH_PX, Placement, Scene, centre_of, draw_scene, skin_of
+from .placement import WHOLE, Placement
+from .scene import HEIGHT_PX, WIDTH_PX, Scene, center_of, draw_scene, skin_of
 from .sensor import Sensor, draw_sensor, draw_stereo, draw_time_of_flight
 
 PLAIN = ShapeVariation(np.ones(5), 1.0, 1.0, 1.0, 1.0)
@@ -49,7 +50,7 @@ class Tile:
     """What one tile shows."""
 
     title: str
-    frame: LabelledFrame
+    frame: LabeledFrame
 
 
 def draw_tiles(seed: int, of_each: int) -> Iterator[Tile]:
@@ -72,23 +73,23 @@ def draw_tiles(seed: int, of_each: int) -> Iterator[Tile]:
 
 def _see(
     shape: HandShape, kind: Kind, placement: Placement, draw: SensorDraw, random: np.random.Generator
-) -> LabelledFrame:
+) -> LabeledFrame:
     asset = load_hand_asset()
     _, hand = sample_kind(asset, shape.anchors_mm, kind, random)
     scene = draw_scene(asset, shape, hand, placement, random)
     return observe(asset, scene, draw(random, 1.0, HEIGHT_PX, WIDTH_PX), 0, 0)
 
 
-def _see_palm(shape: HandShape, kind: Kind, turned_rad: float, random: np.random.Generator) -> LabelledFrame:
+def _see_palm(shape: HandShape, kind: Kind, turned_rad: float, random: np.random.Generator) -> LabeledFrame:
     """The hand upright, its palm to the camera but for a turn and tilt of about turned_rad."""
     asset = load_hand_asset()
     _, hand = sample_kind(asset, shape.anchors_mm, kind, random)
     yaw, pitch = random.normal(0, turned_rad, 2)
     rotation = turn_x(pitch) @ turn_y(yaw)
     joints = hand.joints_mm @ rotation.T
-    joints += np.array([0.0, 0, 380.0]) - centre_of(joints)
-    lens = Intrinsics(WIDTH_PX, HEIGHT_PX, 475.0, 475.0, 320.0, 240.0)
-    scene = Scene(lens, skin_of(asset, shape, hand, rotation, joints[0]), joints, None, None)
+    joints += np.array([0.0, 0, 380.0]) - center_of(joints)
+    intrinsics = Intrinsics(WIDTH_PX, HEIGHT_PX, 475.0, 475.0, 320.0, 240.0)
+    scene = Scene(intrinsics, skin_of(asset, shape, hand, rotation, joints[0]), joints, None, None)
     return observe(asset, scene, draw_sensor(random, 1.0, HEIGHT_PX, WIDTH_PX), 0, 0)
 
 

@@ -36,7 +36,7 @@ class Sensor:
     jitter_rate: float
     lost_edge_rate: float
     flying_edge_rate: float
-    least_mm: float
+    min_mm: float
     holes: Float64  # (K, 3) row, column, radius, in pixels of the window
     seed: int
     optics: Optics | None = None
@@ -46,14 +46,14 @@ class Sensor:
 
 def draw_sensor(random: np.random.Generator, depth_unit_mm: float, height_px: int, width_px: int) -> Sensor:
     """A random sensor for a window of this size."""
-    white, correlated, step, jitter, lost, flying, least = random.uniform(
+    white, correlated, step, jitter, lost, flying, lowest = random.uniform(
         (0.02, 0.02, 0.0, 0.0, 0.02, 0.02, 100), (0.14, 0.10, 1.0, 0.5, 0.35, 0.2, 130)
     )
     count = max(int(random.integers(-3, 5)), 0)
     holes = random.uniform((0, 0, 1.5), (height_px, width_px, 7.0), (count, 3))
     seed = int(random.integers(0, 2**62))
     step_px = 2.0 ** -(3 + 2 * step)  # 1/8 to 1/32
-    return Sensor(depth_unit_mm, white, correlated, step_px, jitter, lost, flying, least, holes, seed)
+    return Sensor(depth_unit_mm, white, correlated, step_px, jitter, lost, flying, lowest, holes, seed)
 
 
 def draw_stereo(random: np.random.Generator, depth_unit_mm: float, height_px: int, width_px: int) -> Sensor:
@@ -90,7 +90,7 @@ def sense(z_mm: Float32, is_hand: Bool, focal_px: float, sensor: Sensor) -> tupl
     figures = np.array(
         [
             sensor.depth_unit_mm, sensor.white_px, sensor.correlated_px, sensor.step_px, sensor.jitter_rate,
-            sensor.lost_edge_rate, sensor.flying_edge_rate, sensor.least_mm, focal_px * BASELINE_MM,
+            sensor.lost_edge_rate, sensor.flying_edge_rate, sensor.min_mm, focal_px * BASELINE_MM,
         ]
     )  # fmt: skip
     raw, mask = _sense(z_mm, is_hand, figures, np.uint64(sensor.seed))
@@ -104,7 +104,7 @@ def sense(z_mm: Float32, is_hand: Bool, focal_px: float, sensor: Sensor) -> tupl
 
 @compiled
 def _mix(value: np.uint64) -> np.uint64:
-    """SplitMix64's finaliser: 64 well mixed bits of a counter."""
+    """SplitMix64's finalizer: 64 well mixed bits of a counter."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
@@ -147,24 +147,24 @@ def _smooth(grid: Float32, row: int, column: int) -> np.float32:
 
 @compiled
 def _step_behind(z_mm: Float32, row: np.int64, column: np.int64) -> float:
-    """How far the farthest of the four neighbours lies behind this pixel, mm; FLYING_MM where one is empty, 0 where none is an edge."""
+    """How far the farthest of the four neighbors lies behind this pixel, mm; FLYING_MM where one is empty, 0 where none is an edge."""
     z = z_mm[row, column]
     up, down = z_mm[row - 1, column], z_mm[row + 1, column]
     left, right = z_mm[row, column - 1], z_mm[row, column + 1]
-    least, most = min(up, down, left, right), max(up, down, left, right)
-    if least == 0.0:
+    lowest, highest = min(up, down, left, right), max(up, down, left, right)
+    if lowest == 0.0:
         return FLYING_MM
-    if most - z > EDGE_MM:
-        return min(float(most - z), FLYING_MM)
-    if z - least > EDGE_MM:
-        return max(float(least - z), -FLYING_MM)
+    if highest - z > EDGE_MM:
+        return min(float(highest - z), FLYING_MM)
+    if z - lowest > EDGE_MM:
+        return max(float(lowest - z), -FLYING_MM)
     return 0.0
 
 
 @compiled
 def _sense(z_mm: Float32, is_hand: Bool, figures: Float64, seed: np.uint64) -> tuple[Uint16, Bool]:
     height, width = z_mm.shape
-    unit, white, correlated, step, jitter, lost, flying, least, focal_baseline = figures
+    unit, white, correlated, step, jitter, lost, flying, lowest, focal_baseline = figures
     in_steps, in_units = 1.0 / step, focal_baseline / (step * unit)
     jitter_limit = np.uint64(jitter * 256.0)
     grid = _grid(height, width, seed)
@@ -184,7 +184,7 @@ def _sense(z_mm: Float32, is_hand: Bool, figures: Float64, seed: np.uint64) -> t
                 np.int64(((bits >> np.uint64(16)) & np.uint64(0xFF)) * np.uint64(3) >> np.uint64(8)) - 1
             )
             z = float(z_mm[i, j])
-            if z < least:
+            if z < lowest:
                 continue
             behind = _step_behind(z_mm, i, j)
             if behind != 0.0:
@@ -208,10 +208,10 @@ def _punch(raw: Uint16, mask: Bool, holes: Float64) -> None:
     """Empties round holes, as specular spots leave them."""
     height, width = raw.shape
     for k in range(len(holes)):
-        centre_row, centre_column, radius = holes[k]
-        for row in range(max(int(centre_row - radius), 0), min(int(centre_row + radius) + 1, height)):
-            for column in range(max(int(centre_column - radius), 0), min(int(centre_column + radius) + 1, width)):
-                if (row - centre_row) ** 2 + (column - centre_column) ** 2 < radius * radius:
+        center_row, center_column, radius = holes[k]
+        for row in range(max(int(center_row - radius), 0), min(int(center_row + radius) + 1, height)):
+            for column in range(max(int(center_column - radius), 0), min(int(center_column + radius) + 1, width)):
+                if (row - center_row) ** 2 + (column - center_column) ** 2 < radius * radius:
                     raw[row, column] = 0
                     mask[row, column] = False
 

@@ -23,7 +23,7 @@ GRIP = [4, 8, 12, 9]  # thumb, index and middle tip and middle knuckle lie about
 class Ellipsoid:
     """A body with axes along the camera's."""
 
-    centre_mm: Float64
+    center_mm: Float64
     radii_mm: Float64
 
 
@@ -43,30 +43,30 @@ def draw_plane_behind(joints_mm: Float64, random: np.random.Generator) -> Plane:
     return Plane(normal, float((joints_mm @ normal).max()) + gap_mm)
 
 
-def draw_body_beside(joints_mm: Float64, centre: Float64, random: np.random.Generator) -> Ellipsoid:
+def draw_body_beside(joints_mm: Float64, center: Float64, random: np.random.Generator) -> Ellipsoid:
     """A ball (or something as small and rounded) or a torso whose outline seen from the camera about touches the hand's, nearer to it or as far."""
-    reach = float(np.linalg.norm((joints_mm - centre)[:, :2], axis=1).max())
+    reach = float(np.linalg.norm((joints_mm - center)[:, :2], axis=1).max())
     low, high = BALL_RADII_MM if random.uniform() < 0.5 else TORSO_RADII_MM
     radii = np.array(low) + (np.array(high) - low) * random.uniform(size=3)
     about = random.uniform(0, 2 * math.pi)
     direction = np.array([math.cos(about), math.sin(about)])
     extent = 1 / math.hypot(direction[0] / radii[0], direction[1] / radii[1])
     beside = direction * (reach * random.uniform(0.75, 1.15) + extent * random.uniform(1.0, 1.15))
-    z_mm = max(float(centre[2] + random.uniform(-150, 60)), 160 + float(radii[2]))
+    z_mm = max(float(center[2] + random.uniform(-150, 60)), 160 + float(radii[2]))
     # Shift along the ray, so that the two stay side by side in the image at whatever depth the body stands.
-    return Ellipsoid(np.array([*((centre[:2] + beside) * (z_mm / centre[2])), z_mm]), radii)
+    return Ellipsoid(np.array([*((center[:2] + beside) * (z_mm / center[2])), z_mm]), radii)
 
 
 def draw_company(
-    asset: HandAsset, joints_mm: Float64, centre: Float64, rotation: Float64, random: np.random.Generator
+    asset: HandAsset, joints_mm: Float64, center: Float64, rotation: Float64, random: np.random.Generator
 ) -> Mesh:
     """Another hand, or a thing that is held, touched, before or behind the hand; turned by a random rotation (3, 3)."""
     if random.uniform() < OTHER_HAND_SHARE:
-        return _other_hand(asset, centre, rotation, random)
-    return _thing(joints_mm, centre, rotation, random)
+        return _other_hand(asset, center, rotation, random)
+    return _thing(joints_mm, center, rotation, random)
 
 
-def _other_hand(asset: HandAsset, centre: Float64, rotation: Float64, random: np.random.Generator) -> Mesh:
+def _other_hand(asset: HandAsset, center: Float64, rotation: Float64, random: np.random.Generator) -> Mesh:
     shape = shape_hand(asset, train_coefficients(asset, random))
     _, hand = sample_pose(asset, shape.anchors_mm, random)
     rotations, offsets = np.matmul(rotation, hand.rotations), hand.offsets_mm @ rotation.T
@@ -79,10 +79,10 @@ def _other_hand(asset: HandAsset, centre: Float64, rotation: Float64, random: np
         triangles = np.ascontiguousarray(triangles[:, ::-1])
     direction = random.normal(size=3)
     offset = direction / np.linalg.norm(direction) * random.uniform(50, 150)
-    return Mesh((xyz + centre + offset).astype(np.float32), triangles)
+    return Mesh((xyz + center + offset).astype(np.float32), triangles)
 
 
-def _thing(joints_mm: Float64, centre: Float64, rotation: Float64, random: np.random.Generator) -> Mesh:
+def _thing(joints_mm: Float64, center: Float64, rotation: Float64, random: np.random.Generator) -> Mesh:
     thing = _draw_thing(random)
     place = random.uniform()
     if place < 0.4:  # held across the palm
@@ -90,10 +90,10 @@ def _thing(joints_mm: Float64, centre: Float64, rotation: Float64, random: np.ra
     if place < 0.8:
         x, y = random.normal(0, 45, 2)
         gap = random.uniform(50, 130) * (-1 if place < 0.6 else 1)
-        return moved(thing, rotation, centre + np.array([x, y, gap]))
-    about, reach = random.uniform(0, 2 * math.pi), float(np.linalg.norm(joints_mm - centre, axis=1).max())
+        return moved(thing, rotation, center + np.array([x, y, gap]))
+    about, reach = random.uniform(0, 2 * math.pi), float(np.linalg.norm(joints_mm - center, axis=1).max())
     beside = np.array([math.cos(about), math.sin(about), 0.0]) * reach * random.uniform(0.6, 1.1)
-    return moved(thing, rotation, centre + beside)
+    return moved(thing, rotation, center + beside)
 
 
 def _draw_thing(random: np.random.Generator) -> Mesh:

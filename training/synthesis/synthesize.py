@@ -21,9 +21,9 @@ def write_recording(path: Path, seed: int, seconds: float, fps: float) -> int:
     frames = iter(synthesize_frames(seed, count, fps))
     first = next(frames)
     with RecordingWriter(path, first.frame.intrinsics, first.frame.depth_unit_mm) as writer:
-        writer.write_labelled(first)
+        writer.write_labeled(first)
         with track_progress("synthesize", count, "frames") as advance:
-            for done, labelled in enumerate(frames, start=2):
-                writer.write_labelled(labelled)
+            for done, labeled in enumerate(frames, start=2):
+                writer.write_labeled(labeled)
                 advance(done, "")
     return count

@@ -1,4 +1,4 @@
-"""Training samples: hands of training shapes seen by random depth cameras, printed around their true centre; some show no hand.
+"""Training samples: hands of training shapes seen by random depth cameras, printed around their true center; some show no hand.
 
 No crop jitter, rotation or scaling here: `augment` does that on the canvas, so that a rendered sample can be used many times.
 """
@@ -19,8 +19,9 @@ from ..hand.poses import sample_any_pose, sample_pose
 from ..hand.shape_variation import draw_variation, vary_shape
 from ..seed_domains import SeedDomain
 from .canvas import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM, EMPTY, print_canvas
-from .no_hand import render_no_hand
-from .scene import HEIGHT_PX, PLAIN, TRAINING, WIDTH_PX, Scene, Window, centre_of, draw_scene, render_scene
+from .negatives import render_negative
+from .placement import PLAIN, TRAINING
+from .scene import HEIGHT_PX, WIDTH_PX, PixelWindow, Scene, center_of, draw_scene, render_scene
 from .sensor import Sensor, draw_any_sensor, draw_sensor, sense
 
 __all__ = ["CANVAS_MM", "CANVAS_PX", "CANVAS_UNIT_MM", "EMPTY", "SampleBatch", "render_samples"]
@@ -30,7 +31,7 @@ DrawSensor: TypeAlias = Callable[[np.random.Generator, float, int, int], Sensor]
 DEPTH_UNITS_MM = (1.0, 0.125)  # what RealSense cameras deliver
 NEAR_CLUTTER_MM = 60.0
 NO_HAND_SHARE = 0.18
-LEAST_HAND_CELLS = 300  # of the canvas; a fist seen end on has about 1500
+MIN_HAND_CELLS = 300  # of the canvas; a fist seen end on has about 1500
 SCENE_ATTEMPTS = 8
 PLAIN_SHARE = 0.4  # of hands: a scanned shape in a common pose before a plain sensor, as most hands are
 VARIED_SHARE = 0.7  # of hands: shapes beyond the base mesh
@@ -44,8 +45,8 @@ MARGIN_PX = 3  # for jitter at the window's rim
 class SampleBatch:
     """N rendered samples.
 
-    canvas (N, 160, 160) int16 in CANVAS_UNIT_MM behind the canvas centre, EMPTY where nothing was seen; is_hand (N, 160, 160)
-    where the pixel shows hand or forearm; joints_mm (N, 21, 3) about the canvas centre, axes as in the camera frame, all NaN
+    canvas (N, 160, 160) int16 in CANVAS_UNIT_MM behind the canvas center, EMPTY where nothing was seen; is_hand (N, 160, 160)
+    where the pixel shows hand or forearm; joints_mm (N, 21, 3) about the canvas center, axes as in the camera frame, all NaN
     where the sample shows no hand.
     """
 
@@ -67,7 +68,7 @@ def render_samples(first_seed: int, count: int) -> SampleBatch:
 def _render_sample(seed: int) -> tuple[NDArray[np.int16], Bool, Float64]:
     random = np.random.default_rng([SeedDomain.TRAINING, seed])
     if random.uniform() < NO_HAND_SHARE:
-        return *render_no_hand(random), np.full((JOINT_COUNT, 3), np.nan)
+        return *render_negative(random), np.full((JOINT_COUNT, 3), np.nan)
     asset = load_hand_asset()
     if random.uniform() < PLAIN_SHARE:
         shape = shape_hand(asset, train_coefficients(asset, random))
@@ -80,9 +81,9 @@ def _render_sample(seed: int) -> tuple[NDArray[np.int16], Bool, Float64]:
     for _ in range(SCENE_ATTEMPTS):
         scene = draw_scene(asset, shape, hand, placement, random)
         canvas, is_hand = _see(asset, scene, draw_its_sensor, random)
-        if is_hand.sum() >= LEAST_HAND_CELLS:  # else clutter or the sensor's least distance hides the hand
+        if is_hand.sum() >= MIN_HAND_CELLS:  # else clutter or the sensor's least distance hides the hand
             break
-    return canvas, is_hand, scene.joints_mm - centre_of(scene.joints_mm)
+    return canvas, is_hand, scene.joints_mm - center_of(scene.joints_mm)
 
 
 def draw_shape(asset: HandAsset, random: np.random.Generator) -> HandShape:
@@ -108,32 +109,36 @@ def _see(
     asset: HandAsset, scene: Scene, draw_its_sensor: DrawSensor, random: np.random.Generator
 ) -> tuple[NDArray[np.int16], Bool]:
     """Canvas and mask of what a random sensor sees of the scene."""
-    centre = centre_of(scene.joints_mm)
-    window = _window(scene, centre)
+    center = center_of(scene.joints_mm)
+    window = _window(scene, center)
     z_mm, drawn = render_scene(asset, scene, window)
     unit_mm = DEPTH_UNITS_MM[int(random.integers(len(DEPTH_UNITS_MM)))]
-    raw, mask = sense(z_mm, drawn, scene.lens.fx_px, draw_its_sensor(random, unit_mm, window.height, window.width))
-    lens = scene.lens
-    offsets = np.array([lens.fx_px, lens.fy_px, lens.cx_px - window.left, lens.cy_px - window.top])
-    return print_canvas(raw, mask, unit_mm, offsets, centre)
+    raw, mask = sense(
+        z_mm, drawn, scene.intrinsics.fx_px, draw_its_sensor(random, unit_mm, window.height, window.width)
+    )
+    intrinsics = scene.intrinsics
+    offsets = np.array(
+        [intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px - window.left, intrinsics.cy_px - window.top]
+    )
+    return print_canvas(raw, mask, unit_mm, offsets, center)
 
 
-def _window(scene: Scene, centre_mm: Float64) -> Window:
+def _window(scene: Scene, center_mm: Float64) -> PixelWindow:
     """The part of the image that the canvas can show: skin and clothes inside its cube, or the whole cube where there is clutter."""
     half = CANVAS_MM / 2
     if scene.plane is None and scene.ellipsoid is None and not scene.company:
         drawn = np.concatenate([scene.skin_mm, *(mesh.xyz_mm for mesh in scene.worn)])
-        points = drawn[(np.abs(drawn - centre_mm) < half).all(axis=1)]
+        points = drawn[(np.abs(drawn - center_mm) < half).all(axis=1)]
     else:
         # Nearer than this, clutter at the canvas's rim may be missing: the window would grow to the whole image for it.
         corners = np.array([[x, y, z] for x in (-half, half) for y in (-half, half) for z in (-NEAR_CLUTTER_MM, half)])
-        points = centre_mm + corners
+        points = center_mm + corners
     points = points[points[:, 2] > 100]
-    u = points[:, 0] / points[:, 2] * scene.lens.fx_px + scene.lens.cx_px
-    v = points[:, 1] / points[:, 2] * scene.lens.fy_px + scene.lens.cy_px
+    u = points[:, 0] / points[:, 2] * scene.intrinsics.fx_px + scene.intrinsics.cx_px
+    v = points[:, 1] / points[:, 2] * scene.intrinsics.fy_px + scene.intrinsics.cy_px
     left, right = _clipped(float(u.min()), float(u.max()), WIDTH_PX)
     top, bottom = _clipped(float(v.min()), float(v.max()), HEIGHT_PX)
-    return Window(left, top, right - left, bottom - top)
+    return PixelWindow(left, top, right - left, bottom - top)
 
 
 def _clipped(low: float, high: float, size_px: int) -> tuple[int, int]:

@@ -14,14 +14,14 @@ from .solids import Mesh, ball, box, cup, cylinder, moved, revolve
 STILL = np.eye(3)
 
 
-def draw_held(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
+def draw_held(z_mm: Float32, center: Float64, intrinsics: Float64, random: np.random.Generator) -> None:
     """One or a few things of the size one holds: cup, bottle, phone, box, stick, tool, ball; in the air or on a table."""
     if random.uniform() < 0.35:
-        _plane_under(z_mm, centre, lens, random)
-    draw_meshes(z_mm, make_thing(random), uniform_rotation(random), centre + random.normal(0, 15, 3), lens)
+        _plane_under(z_mm, center, intrinsics, random)
+    draw_meshes(z_mm, make_thing(random), uniform_rotation(random), center + random.normal(0, 15, 3), intrinsics)
     for _ in range(int(random.choice(3, p=(0.6, 0.25, 0.15)))):
         away = random.normal(0, (90, 90, 60))
-        draw_meshes(z_mm, make_thing(random), uniform_rotation(random), centre + away, lens)
+        draw_meshes(z_mm, make_thing(random), uniform_rotation(random), center + away, intrinsics)
 
 
 def make_thing(random: np.random.Generator) -> tuple[Mesh, ...]:
@@ -50,12 +50,12 @@ def make_thing(random: np.random.Generator) -> tuple[Mesh, ...]:
     return handle, head
 
 
-def draw_chair(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
-    """A chair with the end of an armrest, its back, seat or a leg at the centre."""
+def draw_chair(z_mm: Float32, center: Float64, intrinsics: Float64, random: np.random.Generator) -> None:
+    """A chair with the end of an armrest, its back, seat or a leg at the center."""
     meshes, spots = make_chair(random)
     rotation = turn_x(random.uniform(-0.9, 0.3)) @ turn_y(random.uniform(-math.pi, math.pi))
     spot = spots[int(random.integers(len(spots)))] + random.normal(0, 25, 3)
-    draw_meshes(z_mm, meshes, rotation, centre - rotation @ spot, lens)
+    draw_meshes(z_mm, meshes, rotation, center - rotation @ spot, intrinsics)
 
 
 def make_chair(random: np.random.Generator) -> tuple[tuple[Mesh, ...], Float64]:
@@ -89,8 +89,8 @@ def make_chair(random: np.random.Generator) -> tuple[tuple[Mesh, ...], Float64]:
     return tuple(meshes), np.array(spots, np.float64)
 
 
-def draw_table(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
-    """A table with an edge, corner or leg at the centre, and things on it."""
+def draw_table(z_mm: Float32, center: Float64, intrinsics: Float64, random: np.random.Generator) -> None:
+    """A table with an edge, corner or leg at the center, and things on it."""
     wide, deep, thick = random.uniform((500, 400, 12), (1600, 900, 60))
     meshes = [box(np.array([wide, thick, deep]))]
     leg = random.uniform(14, 45)
@@ -103,17 +103,17 @@ def draw_table(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.
         else np.array([wide / 2, 0, -deep / 2])
     )
     rotation = turn_x(random.uniform(-1.1, -0.05)) @ turn_y(random.normal(0, 0.6))
-    offset = centre - rotation @ near
-    draw_meshes(z_mm, tuple(meshes), rotation, offset, lens)
+    offset = center - rotation @ near
+    draw_meshes(z_mm, tuple(meshes), rotation, offset, intrinsics)
     for _ in range(int(random.integers(0, 4))):
         at = near + np.array([random.normal(0, 120), -thick / 2 - random.uniform(20, 90), random.uniform(20, 200)])
-        draw_meshes(z_mm, make_thing(random), rotation @ turn_x(math.pi / 2), rotation @ at + offset, lens)
+        draw_meshes(z_mm, make_thing(random), rotation @ turn_x(math.pi / 2), rotation @ at + offset, intrinsics)
 
 
-def draw_room(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
-    """The corner of a room at the centre: a floor or ceiling, two walls, perhaps a pole, a shelf, a door left ajar."""
+def draw_room(z_mm: Float32, center: Float64, intrinsics: Float64, random: np.random.Generator) -> None:
+    """The corner of a room at the center: a floor or ceiling, two walls, perhaps a pole, a shelf, a door left ajar."""
     rotation = turn_x(random.normal(-0.25, 0.35)) @ turn_y(random.uniform(-0.75, 0.75))
-    corner = centre + random.normal(0, 60, 3)
+    corner = center + random.normal(0, 60, 3)
     side, up = random.choice((-1.0, 1.0), 2)
     for normal, reach in (
         ([0, 0, 1.0], 0.0),
@@ -122,18 +122,18 @@ def draw_room(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.G
     ):
         if random.uniform() < 0.75:
             turned = rotation @ np.array(normal)
-            draw_plane(z_mm, np.zeros(z_mm.shape, np.bool_), turned, float(turned @ corner) + reach, lens)
+            draw_plane(z_mm, np.zeros(z_mm.shape, np.bool_), turned, float(turned @ corner) + reach, intrinsics)
     for _ in range(int(random.integers(0, 3))):
         at = corner + random.normal(0, (140, 120, 40)) - np.array([0, 0, random.uniform(0, 120)])
         kind = random.uniform()
         sides = (30, 1500, 30) if kind < 0.3 else (500, 25, 220) if kind < 0.6 else (80, 120, 15)
-        draw_meshes(z_mm, (box(np.array(sides) * random.uniform(0.6, 2.0, 3)),), rotation, at, lens)
+        draw_meshes(z_mm, (box(np.array(sides) * random.uniform(0.6, 2.0, 3)),), rotation, at, intrinsics)
 
 
-def _plane_under(z_mm: Float32, centre: Float64, lens: Float64, random: np.random.Generator) -> None:
+def _plane_under(z_mm: Float32, center: Float64, intrinsics: Float64, random: np.random.Generator) -> None:
     normal = turn_x(random.uniform(-1.2, 0)) @ turn_y(random.normal(0, 0.3)) @ np.array([0, 0, 1.0])
-    reach = float(normal @ centre) + random.uniform(15, 120)
-    draw_plane(z_mm, np.zeros(z_mm.shape, np.bool_), normal, reach, lens)
+    reach = float(normal @ center) + random.uniform(15, 120)
+    draw_plane(z_mm, np.zeros(z_mm.shape, np.bool_), normal, reach, intrinsics)
 
 
 def _pole(radius_mm: float, height_mm: float, at_mm: tuple[float, float, float]) -> Mesh:

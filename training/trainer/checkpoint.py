@@ -16,16 +16,18 @@ from handmap.types.errors import ConfigError, ModelError
 FORMAT = 2  # 1 called best_error by the name of best_error_mm, in mm or not
 LAST, BEST = "last.pt", "best.pt"
 NETWORK = "network."
+KEYS = {"optimizer": "optimiser"}  # in the file; they change only with FORMAT
+FIELDS = {key: name for name, key in KEYS.items()}
 
 
 class Checkpoint(NamedTuple):
-    """Where a run is: weights and optimiser as state dicts, the validation error of the best weights so far in the measure of its own
+    """Where a run is: weights and optimizer as state dicts, the validation error of the best weights so far in the measure of its own
     loop (mm for the hand network), and the wall time that it has taken.
     """
 
     network: dict[str, Any]
     average: dict[str, Any]
-    optimiser: dict[str, Any]
+    optimizer: dict[str, Any]
     step: int
     samples: int
     smoothed: dict[str, float]
@@ -37,7 +39,8 @@ class Checkpoint(NamedTuple):
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes under a temporary name, flushes to disk, renames."""
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **checkpoint._asdict()}, buffer)
+    content = {KEYS.get(name, name): value for name, value in checkpoint._asdict().items()}
+    torch.save({"format": FORMAT, **content}, buffer)
     try:
         write_file(path, buffer.getvalue())
     except OSError as error:
@@ -79,12 +82,17 @@ def _is_plain(content: Any) -> bool:
 def _as_checkpoint(path: Path, content: Any) -> Checkpoint:
     found = content.pop("format", None) if isinstance(content, dict) else None
     if found == 1:
-        return Checkpoint(best_error=content.pop("best_error_mm"), **content)
+        content["best_error"] = content.pop("best_error_mm")
+        return _decode(content)
     if found != FORMAT:
         raise ModelError(
             f"checkpoint {str(path)!r} has format {found!r}, wanted {FORMAT}; train again, or use the version that wrote it"
         )
-    return Checkpoint(**content)
+    return _decode(content)
+
+
+def _decode(content: dict[str, Any]) -> Checkpoint:
+    return Checkpoint(**{FIELDS.get(key, key): value for key, value in content.items()})
 
 
 def read_weights(path: Path) -> dict[str, Any]:

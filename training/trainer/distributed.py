@@ -17,13 +17,13 @@ from .train_config import DeviceKind
 class Place(NamedTuple):
     """Which share of the batches is ours, on which device, and whether we are the one of this machine that renders to the cache.
 
-    neighbours is how many processes share this machine, ourselves included.
+    neighbors is how many processes share this machine, ourselves included.
     """
 
     share: Share
     device: torch.device
     is_renderer: bool
-    neighbours: int
+    neighbors: int
 
     @property
     def is_first(self) -> bool:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from handmap.bundle.model_facts import PalmFacts
-from handmap.tracking.palm_view import SMALL_COLUMNS, SMALL_ROWS
+from handmap.bundle.model_metadata import PalmMetadata
+from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS
 
 from ..network.palm_network import PalmNetwork
-from .palm_score import LEAST_SCORE, PalmScore
+from .palm_score import MIN_SCORE, PalmScore
 from .program import commit_of_sources, export_network, save_program, tool_versions
 
 
@@ -15,13 +15,13 @@ def write_palm_program(path: Path, network: PalmNetwork, score: PalmScore, ident
 
     Raises ModelError where it cannot be written.
     """
-    facts = PalmFacts(
-        least_score=LEAST_SCORE,
-        made_from={
+    facts = PalmMetadata(
+        min_score=MIN_SCORE,
+        provenance={
             "config": identity,
             "commit": commit_of_sources(),
             "validation": score._asdict(),
             "tools": tool_versions(),
         },
     )
-    save_program(path, export_network(network, "depth_small", (SMALL_ROWS, SMALL_COLUMNS)), facts)
+    save_program(path, export_network(network, "depth_small", (INPUT_ROWS, INPUT_COLUMNS)), facts)

@@ -5,7 +5,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from handmap.tracking.palm_view import SMALL_COLUMNS, SMALL_ROWS, SPAN_CELLS, SPAN_MM, Palm, read_palms
+from handmap.tracking.palm_detector import (
+    INPUT_COLUMNS,
+    INPUT_ROWS,
+    SPAN_CELLS,
+    SPAN_MM,
+    PalmDetection,
+    decode_detections,
+)
 from handmap.types.arrays import Float32
 from handmap.types.intrinsics import Intrinsics
 
@@ -13,13 +20,13 @@ from ..network.palm_network import PalmNetwork
 from ..samples.palm_samples import PalmSamples
 from .palm_targets import HIDDEN_JOINTS, SEEN_JOINTS
 
-LEAST_SCORE = 0.15  # proposals are cheap: the hand network judges them
+MIN_SCORE = 0.15  # proposals are cheap: the hand network judges them
 SCORED_FROM = 0.4  # the scores below are of reports that stand alone
-MOST_PALMS = 4
-NEAR_MM = 90.0  # a report this near a hand's cube centre is of that hand
+MAX_PALMS = 4
+MATCH_MM = 90.0  # a report this near a hand's cube center is of that hand
 BATCH = 64
 # Any lens will do where pictures are compared with pictures: lengths in mm need only one that both sides share.
-LENS = Intrinsics(SMALL_COLUMNS, SMALL_ROWS, 95.0, 95.0, 63.5, 47.5)
+INTRINSICS = Intrinsics(INPUT_COLUMNS, INPUT_ROWS, 95.0, 95.0, 63.5, 47.5)
 
 
 class PalmScore(NamedTuple):
@@ -48,21 +55,21 @@ def score_palms(network: PalmNetwork, samples: PalmSamples) -> PalmScore:
         with torch.inference_mode():
             answers = network(pictures)["palms"].float().numpy()
         for index, answer in enumerate(answers, start=first):
-            reports = read_palms(answer, LENS, SCORED_FROM, MOST_PALMS)
-            true_mm = _centres(samples.hands[index])
+            reports = decode_detections(answer, INTRINSICS, SCORED_FROM, MAX_PALMS)
+            true_mm = _centers(samples.hands[index])
             seen = samples.seen_joints[index]
             taken: set[int] = set()
             for hand in np.flatnonzero(seen >= SEEN_JOINTS):
                 hands += 1
                 at, away_mm = _nearest(true_mm[hand], reports, taken)
-                if away_mm <= NEAR_MM:
+                if away_mm <= MATCH_MM:
                     taken.add(at)
                     found += 1
                     distances.append(away_mm)
                     right += (reports[at].right > 0.5) == samples.is_right[index, hand]
             doubtful = true_mm[(seen >= HIDDEN_JOINTS) & (seen < SEEN_JOINTS)]
             others = [report for at, report in enumerate(reports) if at not in taken]
-            false += any(all(_away_mm(report, one) > NEAR_MM for one in doubtful) for report in others)
+            false += any(all(_away_mm(report, one) > MATCH_MM for one in doubtful) for report in others)
     return PalmScore(
         float(found / max(hands, 1)),
         float(false / len(samples.pictures)),
@@ -71,18 +78,21 @@ def score_palms(network: PalmNetwork, samples: PalmSamples) -> PalmScore:
     )
 
 
-def _centres(hands: Float32) -> Float32:
-    """Centres (2, 3) in mm as LENS would have them, of hands as samples state them."""
-    z = LENS.fx_px * SPAN_MM / SPAN_CELLS / hands[:, 2]
-    x, y = (hands[:, 0] - LENS.cx_px) / LENS.fx_px * z, (hands[:, 1] - LENS.cy_px) / LENS.fy_px * z
+def _centers(hands: Float32) -> Float32:
+    """Centers (2, 3) in mm as LENS would have them, of hands as samples state them."""
+    z = INTRINSICS.fx_px * SPAN_MM / SPAN_CELLS / hands[:, 2]
+    x, y = (
+        (hands[:, 0] - INTRINSICS.cx_px) / INTRINSICS.fx_px * z,
+        (hands[:, 1] - INTRINSICS.cy_px) / INTRINSICS.fy_px * z,
+    )
     return np.stack([x, y, z], axis=-1).astype(np.float32)
 
 
-def _nearest(centre_mm: Float32, reports: list[Palm], taken: set[int]) -> tuple[int, float]:
-    away = {at: _away_mm(report, centre_mm) for at, report in enumerate(reports) if at not in taken}
+def _nearest(center_mm: Float32, reports: list[PalmDetection], taken: set[int]) -> tuple[int, float]:
+    away = {at: _away_mm(report, center_mm) for at, report in enumerate(reports) if at not in taken}
     at = min(away, key=lambda one: away[one], default=-1)
     return at, away.get(at, float("inf"))
 
 
-def _away_mm(report: Palm, centre_mm: Float32) -> float:
-    return float(np.linalg.norm(report.centre_mm - centre_mm))
+def _away_mm(report: PalmDetection, center_mm: Float32) -> float:
+    return float(np.linalg.norm(report.center_mm - center_mm))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from handmap.tracking.palm_view import PALM_COLUMNS, PALM_ROWS, STRIDE
+from handmap.tracking.palm_detector import MAP_COLUMNS, MAP_ROWS, STRIDE
 from handmap.types.arrays import Bool, Float32
 
 SPREAD_CELLS = 1.0  # of the bump around a hand's middle
@@ -32,18 +32,18 @@ class PalmTargets(NamedTuple):
 
 def make_targets(hands: Float32, is_right: Bool, seen_joints: NDArray[np.int8]) -> PalmTargets:
     """Targets of hands (N, 2, 3); a hand of which too little is seen counts neither way."""
-    row, column = np.mgrid[:PALM_ROWS, :PALM_COLUMNS]
+    row, column = np.mgrid[:MAP_ROWS, :MAP_COLUMNS]
     at = (hands[..., :2] - (STRIDE - 1) / 2) / STRIDE  # (N, 2) column, row in cells of the answer
     away = np.hypot(
         np.rint(at[..., 0])[:, :, None, None] - column, np.rint(at[..., 1])[:, :, None, None] - row
     )  # (N, 2, 24, 32)
     is_hand = (np.isfinite(hands[..., 0]) & (seen_joints >= SEEN_JOINTS))[:, :, None, None]
-    is_doubtful = (np.isfinite(hands[..., 0]) & (seen_joints >= HIDDEN_JOINTS))[:, :, None, None] & ~is_hand
+    is_ignored = (np.isfinite(hands[..., 0]) & (seen_joints >= HIDDEN_JOINTS))[:, :, None, None] & ~is_hand
     distance = np.where(is_hand, away, np.inf)
     nearest = distance.argmin(axis=1)  # (N, 24, 32)
     closest = distance.min(axis=1)
     bump = np.exp(-(closest**2) / (2 * SPREAD_CELLS**2))
-    weight = ~(is_doubtful & (away < 2 * NEAR_CELLS)).any(axis=1) | (bump == 1)
+    weight = ~(is_ignored & (away < 2 * NEAR_CELLS)).any(axis=1) | (bump == 1)
     size = np.take_along_axis(np.nan_to_num(hands[..., 2]), nearest.reshape(len(hands), -1), axis=1)
     side = np.take_along_axis(is_right, nearest.reshape(len(hands), -1), axis=1)
     shape = closest.shape

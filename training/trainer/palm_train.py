@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handmap.system.progress import track_progress
-from handmap.tracking.palm_view import SMALL_COLUMNS
+from handmap.tracking.palm_detector import INPUT_COLUMNS
 
 from ..network.palm_network import PalmNetwork
 from ..samples.palm_samples import PalmSamples, load_samples
@@ -57,7 +57,7 @@ class PalmTrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: Count = 1
 
 
-PACE = frozenset(("total_samples", "out", "cache", "start_from", "validate_every_samples", "threads"))
+RESUME_MUTABLE_KEYS = frozenset(("total_samples", "out", "cache", "start_from", "validate_every_samples", "threads"))
 
 
 class PalmBatch(NamedTuple):
@@ -67,13 +67,13 @@ class PalmBatch(NamedTuple):
     targets: PalmTargets
 
 
-def make_batch(samples: PalmSamples, picked: NDArray[np.int64], random: np.random.Generator) -> PalmBatch:
+def make_palm_batch(samples: PalmSamples, picked: NDArray[np.int64], random: np.random.Generator) -> PalmBatch:
     """The picked samples, half of them mirrored (a left hand becomes a right one), each a little larger or smaller."""
     pictures = samples.pictures[picked].astype(np.float32)
     hands, is_right = samples.hands[picked].copy(), samples.is_right[picked].copy()
     turned = random.uniform(size=len(picked)) < 0.5
     pictures[turned] = pictures[turned, :, ::-1]
-    hands[turned, :, 0] = SMALL_COLUMNS - 1 - hands[turned, :, 0]
+    hands[turned, :, 0] = INPUT_COLUMNS - 1 - hands[turned, :, 0]
     is_right[turned] = ~is_right[turned]
     scale = random.uniform(*SIZE_RANGE, len(picked)).astype(np.float32)
     pictures *= scale[:, None, None]
@@ -92,7 +92,7 @@ def train_palm(config: PalmTrainConfig) -> Path:
     _loop(learner, samples, validation, config)
     learner.average.load_state_dict(read_checkpoint(config.out / BEST).average)
     path = config.out / "palm.pt2"
-    record = settings_besides(config, PACE) | {
+    record = settings_besides(config, RESUME_MUTABLE_KEYS) | {
         "total_samples": config.total_samples,
         "start": describe_start(config.start_from),
     }
@@ -113,7 +113,7 @@ def _loop(
     learner: Learner[PalmNetwork], samples: PalmSamples, validation: PalmSamples, config: PalmTrainConfig
 ) -> None:
     """Steps from the last checkpoint to the end of the budget; validates and writes checkpoints."""
-    identity, note = settings_besides(config, PACE), ""
+    identity, note = settings_besides(config, RESUME_MUTABLE_KEYS), ""
     state = restore(config.out, learner, identity)
     first = state.step * config.batch_samples
     with track_progress("train palm", config.total_samples, "samples", first) as advance:
@@ -136,7 +136,7 @@ def _pick(samples: PalmSamples, step: int, config: PalmTrainConfig) -> PalmBatch
     """The batch of a step, drawn from seed and step alone."""
     random = np.random.default_rng([config.seed, step])
     picked = np.sort(random.integers(0, len(samples.pictures), config.batch_samples))
-    return make_batch(samples, picked, random)
+    return make_palm_batch(samples, picked, random)
 
 
 def _loss(network: PalmNetwork, batch: PalmBatch, config: PalmTrainConfig) -> Tensor:

@@ -22,7 +22,7 @@ from ..samples.drawing import CELLS, SLOT_SAMPLES, Drawers
 from .sample_stream import Share
 from .train_config import TrainConfig
 
-LEAST_BATCHES: Final = 8  # in the pool before the first step
+MIN_BATCHES: Final = 8  # in the pool before the first step
 POLL_S: Final = 1.0
 
 
@@ -78,7 +78,7 @@ class PoolStream:
     def batches(self, first_step: int, end_step: int) -> Iterator[DeviceBatch]:
         """Batches of steps first_step to end_step - 1."""
         count = self._config.batch_samples // self._share.processes
-        least = min(LEAST_BATCHES * count, len(self._pool.hands.canvas))
+        least = min(MIN_BATCHES * count, len(self._pool.hands.canvas))
         while self._pool.filled < least:
             self._drawers.collect(self._pool.add, POLL_S)
         for step in range(first_step, end_step):

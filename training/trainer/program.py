@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from handmap.bundle.confidence_fit import KnownLooks, fit_confidence
-from handmap.bundle.manifest import Normalisation
-from handmap.bundle.model_facts import FACTS_FILE, ModelFacts, PalmFacts, encode_facts
+from handmap.bundle.manifest import Normalization
+from handmap.bundle.model_metadata import METADATA_FILE, ModelMetadata, PalmMetadata, encode_metadata
 from handmap.files.atomic import write_file
 from handmap.types.errors import ModelError
 from handmap.types.joints import HAND21
@@ -53,14 +53,14 @@ def write_program(
     save_program(path, export_network(network), facts)
 
 
-def save_program(path: Path, program: torch.export.ExportedProgram, facts: ModelFacts | PalmFacts) -> None:
+def save_program(path: Path, program: torch.export.ExportedProgram, facts: ModelMetadata | PalmMetadata) -> None:
     """Writes a program with its facts inside, and these as JSON beside it.
 
     Raises ModelError where they cannot be written.
     """
-    text = encode_facts(facts)
+    text = encode_metadata(facts)
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={FACTS_FILE: text})
+    torch.export.save(program, buffer, extra_files={METADATA_FILE: text})
     try:
         write_file(path.with_suffix(".json"), text.encode())
         write_file(path, buffer.getvalue())
@@ -70,17 +70,17 @@ def save_program(path: Path, program: torch.export.ExportedProgram, facts: Model
         ) from error
 
 
-def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, checkpoint: Checkpoint) -> ModelFacts:
+def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, checkpoint: Checkpoint) -> ModelMetadata:
     """What a user of the network must know and cannot see in its tensors."""
     spread = float(np.exp(TRAINED_SIGMAS * config.augment.scale_sigma))
     size = measure_size(network)
-    return ModelFacts(
+    return ModelMetadata(
         joint_names=HAND21,
         cube_mm=config.cube_mm,
         cube_mm_range=(round(config.cube_mm / spread, 1), round(config.cube_mm * spread, 1)),
-        normalisation=Normalisation(near=-1.0, far=1.0, background=BACKGROUND),
+        normalization=Normalization(near=-1.0, far=1.0, background=BACKGROUND),
         confidence=fit_confidence(looks, output_names(network)),
-        made_from={
+        provenance={
             "config": identity_of(config) | length_of(config),
             "start": describe_start(config.start_from),
             "start_share": config.start_share,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import BEST, LAST, Checkpoint, check_identity, read_checkpoint, write_checkpoint
-from .optimise import Schedule, learning_rate_at, make_optimiser, step_optimiser, update_average
+from .optimize import Schedule, learning_rate_at, make_optimizer, step_optimizer, update_average
 
 HISTORY = "history.jsonl"
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -30,11 +30,11 @@ class AveragedSchedule(Schedule, Protocol):
 
 @dataclass(frozen=True)
 class Learner(Generic[NetworkT]):
-    """What a run moves: a network, its averaged weights, and the optimiser; changed in place by `take_step` and `restore`."""
+    """What a run moves: a network, its averaged weights, and the optimizer; changed in place by `take_step` and `restore`."""
 
     network: NetworkT
     average: NetworkT
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
 
 
 class RunState(NamedTuple):
@@ -47,9 +47,9 @@ class RunState(NamedTuple):
 
 
 def begin(network: NetworkT, config: Schedule) -> Learner[NetworkT]:
-    """A network to be trained, with a copy of it as the averaged weights and a fresh optimiser."""
+    """A network to be trained, with a copy of it as the averaged weights and a fresh optimizer."""
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    return Learner(network.train(), average, make_optimiser(network, config))
+    return Learner(network.train(), average, make_optimizer(network, config))
 
 
 def restore(folder: Path, learner: Learner[NetworkT], identity: dict[str, object]) -> RunState:
@@ -64,7 +64,7 @@ def restore(folder: Path, learner: Learner[NetworkT], identity: dict[str, object
     check_identity(path, saved, identity)
     learner.network.load_state_dict(saved.network)
     learner.average.load_state_dict(saved.average)
-    learner.optimiser.load_state_dict(saved.optimiser)
+    learner.optimizer.load_state_dict(saved.optimizer)
     return RunState(saved.step, dict(saved.smoothed), saved.best_error, saved.elapsed_s)
 
 
@@ -77,7 +77,7 @@ def take_step(
     """
     loss.backward()  # type: ignore[no-untyped-call]  # torch stubs
     rate = learning_rate_at(step * config.batch_samples, config, spent)
-    step_optimiser(learner.optimiser, learner.network.parameters(), rate)
+    step_optimizer(learner.optimizer, learner.network.parameters(), rate)
     update_average(learner.average, learner.network, step, config.average_decay)
 
 
@@ -88,7 +88,7 @@ def take_snapshot(
     return Checkpoint(
         network=learner.network.state_dict(),
         average=learner.average.state_dict(),
-        optimiser=learner.optimiser.state_dict(),
+        optimizer=learner.optimizer.state_dict(),
         step=state.step,
         samples=state.step * config.batch_samples,
         smoothed=state.smoothed,

@@ -39,7 +39,7 @@ def open_stream(config: TrainConfig, place: Place, step: int) -> Iterator[Iterat
 
 def _count_drawers(config: TrainConfig, place: Place) -> int:
     """As configured; of 0, this process's share of the cores but one."""
-    cores = len(os.sched_getaffinity(0)) // place.neighbours
+    cores = len(os.sched_getaffinity(0)) // place.neighbors
     return config.pool.drawers or max(1, cores - 1)
 
 

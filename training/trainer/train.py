@@ -1,6 +1,6 @@
 """The training loop: batches in, steps, validation, checkpoints; resumes by itself from the last checkpoint of its folder.
 
-The step is in `optimise`, checkpoints in `resumable`, the data in `streams`, the trained program in `program`.
+The step is in `optimize`, checkpoints in `resumable`, the data in `streams`, the trained program in `program`.
 """
 
 import time
@@ -21,7 +21,7 @@ from ..network.network import HandMap
 from .budget import Clock
 from .checkpoint import BEST, read_checkpoint, read_weights
 from .distributed import Place, join_processes
-from .optimise import Losses, Trainee, learning_rate_at
+from .optimize import Losses, Trainee, learning_rate_at
 from .pool_stream import DeviceBatch
 from .program import write_program
 from .resumable import (
@@ -114,7 +114,7 @@ def _begin(config: TrainConfig, place: Place) -> Run:
 
 @torch.no_grad()
 def _blend_start(average: HandMap, config: TrainConfig) -> None:
-    """Draws weights back towards those that the run began with, by start_share.
+    """Draws weights back toward those that the run began with, by start_share.
 
     Most of what fine-tuning gained is kept, and most of what it lost elsewhere comes back (Wortsman et al., "Robust fine-tuning
     of zero-shot models", CVPR 2022).

@@ -94,7 +94,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of the whole budget in samples."""
+        """Optimizer steps of the whole budget in samples."""
         return -(-self.total_samples // self.batch_samples)
 
     @property
@@ -104,7 +104,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 # May differ between a checkpoint and the run that resumes it.
-PACE = frozenset(
+RESUME_MUTABLE_KEYS = frozenset(
     (
         "total_samples",
         "budget",
@@ -126,7 +126,7 @@ def identity_of(config: TrainConfig) -> dict[str, object]:
     """The settings that a resumed run must share with the checkpoint, as plain values."""
     plain: dict[str, object] = msgspec.to_builtins(config, enc_hook=str)
     window = {"shard_samples": config.cache.shard_samples, "window_shards": config.cache.window_shards}
-    return {name: value for name, value in plain.items() if name not in PACE} | window
+    return {name: value for name, value in plain.items() if name not in RESUME_MUTABLE_KEYS} | window
 
 
 def length_of(config: TrainConfig) -> dict[str, object]:

@@ -12,7 +12,7 @@ from torch import nn
 from handmap.bundle.confidence import Signals, read_signals
 from handmap.bundle.confidence_fit import KnownLooks, gather_looks
 from handmap.engines.engine import EngineOutput
-from handmap.tracking.look import normalised_joints
+from handmap.tracking.pose_estimate import split_batch
 from handmap.types.arrays import Float32
 
 from ..samples.augment import AugmentConfig, augment, draw_warps
@@ -64,7 +64,7 @@ def predict(network: nn.Module, validation: ValidationSet) -> KnownLooks:
     for start in range(0, len(validation.depth), PASS_SAMPLES):
         depth = torch.from_numpy(validation.depth[start : start + PASS_SAMPLES]).to(device)
         output = EngineOutput.of({name: value.cpu().numpy() for name, value in network(depth).items()})
-        signals += [read_signals(np, one, validation.cube_mm) for one in normalised_joints(output, len(depth))]
+        signals += [read_signals(np, one, validation.cube_mm) for one in split_batch(output, len(depth))]
         located.append(output.joints)
     network.train(was_training)
     offsets = np.concatenate(located) - validation.joints

@@ -17,7 +17,7 @@ struct Hand {
     unsigned int near, far;        // smallest and largest raw depth inside the cube; 0, "not measured", never is
     float unit_mm;
     float u_offset, v_offset, inverse_fx, inverse_fy;
-    float centre_x, centre_y, centre_z;  // mm
+    float center_x, center_y, center_z;  // mm
     float cells_per_mm, half_cells, half_cube_mm;
     int is_mirrored;
 };
@@ -45,9 +45,9 @@ __device__ void print_points(const Hand& hand, unsigned int* zbuffer)
                 const float x = __fmul_rn(__fmul_rn(__fadd_rn(u, hand.u_offset), hand.inverse_fx), z);
                 const float y = __fmul_rn(y_per_z, z);
                 const float column =
-                    __fadd_rn(__fmul_rn(__fsub_rn(x, hand.centre_x), hand.cells_per_mm), hand.half_cells);
+                    __fadd_rn(__fmul_rn(__fsub_rn(x, hand.center_x), hand.cells_per_mm), hand.half_cells);
                 const float row =
-                    __fadd_rn(__fmul_rn(__fsub_rn(y, hand.centre_y), hand.cells_per_mm), hand.half_cells);
+                    __fadd_rn(__fmul_rn(__fsub_rn(y, hand.center_y), hand.cells_per_mm), hand.half_cells);
                 if (!(column >= 0.0f && column < SIZE && row >= 0.0f && row < SIZE)) continue;
                 atomicMin(&zbuffer[static_cast<int>(row) * SIZE + static_cast<int>(column)], raw);
             }
@@ -56,7 +56,7 @@ __device__ void print_points(const Hand& hand, unsigned int* zbuffer)
 }
 
 // An empty cell between two filled ones takes the farther. In place, in any order: a cell closes only between cells that
-// are filled already, so of two empty neighbours neither ever does, and no thread reads what another one writes.
+// are filled already, so of two empty neighbors neither ever does, and no thread reads what another one writes.
 __device__ void close_hole(unsigned int* zbuffer, int cell, int along, int step)
 {
     if (along == 0 || along == SIZE - 1 || zbuffer[cell] != EMPTY) return;
@@ -88,7 +88,7 @@ extern "C" __global__ void __launch_bounds__(1024) crop_hands(const Hand* hands,
         float value = 1.0f;
         if (raw != EMPTY) {
             const float z = __fmul_rn(static_cast<float>(raw), hand.unit_mm);
-            value = __fdiv_rn(__fsub_rn(z, hand.centre_z), hand.half_cube_mm);
+            value = __fdiv_rn(__fsub_rn(z, hand.center_z), hand.half_cube_mm);
         }
         nearer += value < 1.0f;
         const int column = cell % SIZE;

@@ -14,7 +14,7 @@ from handmap.bundle.confidence import (
     read_signals,
 )
 from handmap.types.arrays import Float32
-from handmap.types.values import JointsNormalised
+from handmap.types.values import NormalizedJoints
 
 TABLE = ConfidenceTable((0.2, 0.8), (40.0, 4.0))
 NOTHING = np.zeros(5, np.float32)
@@ -28,7 +28,7 @@ def test_the_value_is_read_in_the_cell_where_the_joint_landed() -> None:
     guidance = np.zeros((3, 32, 32), np.float32)
     guidance[0, 31, 0] = 0.7  # row 31, column 0: left, bottom
     guidance[1, 16, 16] = 0.5
-    joints = JointsNormalised(np.array([[-0.99, 0.99, 0], [0.01, 0.01, 0], [1.2, 0, 0]], np.float32), guidance)
+    joints = NormalizedJoints(np.array([[-0.99, 0.99, 0], [0.01, 0.01, 0], [1.2, 0, 0]], np.float32), guidance)
 
     landed = guidance_at_joints(np, joints)
 
@@ -40,10 +40,10 @@ def test_signals_are_the_spread_in_mm_and_the_maps_of_each_joint() -> None:
     guidance[1, 4, 5] = 0.9
     spread = np.array([[0.3, 0.4, 0.0], [0, 0, 0]], np.float32)
 
-    found = read_signals(np, JointsNormalised(np.zeros((2, 3), np.float32), guidance, -2.0, spread), 200.0)
+    found = read_signals(np, NormalizedJoints(np.zeros((2, 3), np.float32), guidance, -2.0, spread), 200.0)
 
     assert np.expm1(found.log_spread).tolist() == pytest.approx([50, 0], rel=1e-5)
-    assert found.peak.tolist() == pytest.approx([0, 0.9]) and found.hand_peak == pytest.approx(0.45)
+    assert found.peak.tolist() == pytest.approx([0, 0.9]) and found.mean_heatmap_peak == pytest.approx(0.45)
     assert found.side == -2.0
 
 
@@ -56,7 +56,9 @@ def test_expected_errors_lie_between_the_rows_and_stay_at_the_ends() -> None:
 
 
 def test_the_doubt_of_a_joint_adds_up_what_votes_and_maps_say_of_it_and_of_the_hand() -> None:
-    fit = JointDoubt((0.0, 10.0), (0.0, 10.0), spread=1.0, landed=-1.0, peak=2.0, hand_spread=0.5, hand_peak=1.0)
+    fit = JointDoubt(
+        (0.0, 10.0), (0.0, 10.0), spread=1.0, landed=-1.0, peak=2.0, hand_spread=0.5, mean_heatmap_peak=1.0
+    )
     told = Signals(
         np.array([4.0, 2.0], np.float32), np.array([1.0, 0.5], np.float32), np.array([0.5, 1.0], np.float32), 0.0
     )

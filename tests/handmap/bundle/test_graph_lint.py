@@ -9,7 +9,7 @@ from handmap.types.errors import ModelError
 
 onnx: Any = pytest.importorskip("onnx", reason="needs onnx, of the extras export and calibrate")
 
-from handmap.bundle.graph_lint import Finding, lint, refuse  # noqa: E402 # it imports onnx
+from handmap.bundle.graph_lint import LintFinding, lint, refuse  # noqa: E402 # it imports onnx
 
 FLOAT = 1
 WEIGHT = np.ones((4, 4, 3, 3), np.float32)
@@ -31,7 +31,7 @@ def model(nodes: list[Any], constants: list[Any], opset: int = 18, axes: tuple[A
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
 
 
-def quantised(zero: Any = None, weight_scale: Any = None, has_zero: bool = True) -> Any:
+def quantized(zero: Any = None, weight_scale: Any = None, has_zero: bool = True) -> Any:
     """x -> Q/DQ -> Conv with an INT8 weight -> y."""
     scales = np.full(4, 0.1, np.float32) if weight_scale is None else weight_scale
     facts = "s z" if has_zero else "s"
@@ -50,7 +50,7 @@ def quantised(zero: Any = None, weight_scale: Any = None, has_zero: bool = True)
     return model(nodes, constants)
 
 
-def rules(found: list[Finding]) -> set[str]:
+def rules(found: list[LintFinding]) -> set[str]:
     return {finding.rule for finding in found}
 
 
@@ -58,7 +58,7 @@ def test_a_float_graph_and_a_symmetric_int8_graph_pass() -> None:
     plain = model([node("Conv", "x w", "y", pads=[1, 1, 1, 1])], [constant("w", WEIGHT)])
 
     assert lint(plain) == []
-    assert lint(quantised()) == []
+    assert lint(quantized()) == []
 
 
 @pytest.mark.parametrize("opset", [17, 20])
@@ -74,15 +74,15 @@ def test_any_symbolic_axis_but_the_batch_is_found() -> None:
 
 @pytest.mark.parametrize("zero", [np.uint8(0), np.uint8(128), np.int8(3)])
 def test_an_unsigned_or_shifted_zero_point_is_found(zero: Any) -> None:
-    assert rules(lint(quantised(zero))) == {"zero point"}
+    assert rules(lint(quantized(zero))) == {"zero point"}
 
 
-def test_a_quantiser_without_zero_point_is_found_for_it_is_unsigned() -> None:
-    assert rules(lint(quantised(has_zero=False))) == {"zero point"}
+def test_a_quantizer_without_zero_point_is_found_for_it_is_unsigned() -> None:
+    assert rules(lint(quantized(has_zero=False))) == {"zero point"}
 
 
 def test_an_int32_bias_is_found() -> None:
-    graph = quantised()
+    graph = quantized()
     graph.graph.initializer.append(constant("b", np.zeros(4, np.int32)))
     graph.graph.node.insert(3, node("DequantizeLinear", "b ws", "bd", axis=0))
     graph.graph.node[4].input.append("bd")
@@ -92,11 +92,11 @@ def test_an_int32_bias_is_found() -> None:
 
 @pytest.mark.parametrize("scale", [np.float32(0.1), np.full(1, 0.1, np.float32)])
 def test_weights_with_one_scale_are_found(scale: Any) -> None:
-    assert rules(lint(quantised(weight_scale=scale))) == {"per tensor"}
+    assert rules(lint(quantized(weight_scale=scale))) == {"per tensor"}
 
 
 def test_weight_scales_along_the_wrong_axis_are_found() -> None:
-    graph = quantised()
+    graph = quantized()
     graph.graph.node[2].attribute[0].i = 1
 
     assert rules(lint(graph)) == {"per tensor"}
@@ -126,21 +126,21 @@ def test_weights_that_are_not_finite_are_found(bad: float) -> None:
     assert rules(lint(model([node("Conv", "x w", "y", pads=[1, 1, 1, 1])], [constant("w", weight)]))) == {"not finite"}
 
 
-def residual(is_conv_quantised: bool, is_identity_quantised: bool) -> Any:
+def residual(is_conv_quantized: bool, is_identity_quantized: bool) -> Any:
     graph = (
-        quantised()
-        if is_conv_quantised
+        quantized()
+        if is_conv_quantized
         else model([node("Conv", "x w", "y", pads=[1, 1, 1, 1])], [constant("w", WEIGHT)])
     )
     graph.graph.node[-1].output[0] = "branch"
     identity = "x"
-    if is_identity_quantised:
-        identity = "xd" if is_conv_quantised else "x"
+    if is_identity_quantized:
+        identity = "xd" if is_conv_quantized else "x"
     graph.graph.node.extend([node("Add", f"branch {identity}", "sum"), node("Relu", "sum", "y")])
     return graph
 
 
-def test_a_float_identity_beside_a_quantised_convolution_is_found() -> None:
+def test_a_float_identity_beside_a_quantized_convolution_is_found() -> None:
     assert rules(lint(residual(True, False))) == {"residual"}
     assert lint(residual(True, True)) == []
 
@@ -150,14 +150,14 @@ def test_a_residual_whose_convolution_is_in_float_may_stay_in_float() -> None:
 
 
 def test_an_add_behind_an_activation_is_no_residual() -> None:
-    graph = quantised()
+    graph = quantized()
     graph.graph.node[-1].output[0] = "branch"
     graph.graph.node.extend([node("Relu", "branch", "active"), node("Add", "active x", "y")])
 
     assert lint(graph) == []
 
 
-def test_quantising_between_a_convolution_and_its_activation_is_found() -> None:
+def test_quantizing_between_a_convolution_and_its_activation_is_found() -> None:
     nodes = [
         node("Conv", "x w", "c", pads=[1, 1, 1, 1]),
         node("QuantizeLinear", "c s z", "cq"),
@@ -170,7 +170,7 @@ def test_quantising_between_a_convolution_and_its_activation_is_found() -> None:
 
 
 def test_refusing_names_the_graph_the_node_and_how_many_others() -> None:
-    graph = quantised(np.uint8(0), np.float32(0.1))
+    graph = quantized(np.uint8(0), np.float32(0.1))
 
     with pytest.raises(
         ModelError,

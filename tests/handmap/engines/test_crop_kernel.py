@@ -12,15 +12,15 @@ import pytest
 from handmap.engines.crop_kernel import FACTS, FOLDER, HAND, OPTIONS, SOURCE, KernelFacts, choose_cubin, hand_parameters
 from handmap.geometry.crop import crop_hand
 from handmap.recording.reader import open_recording
-from handmap.tracking.locate import locate
+from handmap.tracking.region_proposals import propose_regions
 from handmap.types.arrays import Float32
-from handmap.types.values import DepthFrame, View
+from handmap.types.values import DepthFrame, HandRoi
 from tests.real_depth import real_frames
 from tests.support.depth_frames import Scene, scenes, two_hands
 from tests.support.host_kernel import HostKernel
 
 DEMO = Path(__file__).parents[3] / "models" / "demo_recording"
-NOWHERE = View(np.array([0, 0, -900], np.float32), 250.0, False)
+NOWHERE = HandRoi(np.array([0, 0, -900], np.float32), 250.0, False)
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ to compile the kernel for the host")
 
 
@@ -36,15 +36,15 @@ def changed_kernel(folder: Path, old: str, new: str) -> HostKernel:
     return HostKernel(folder / SOURCE, folder)
 
 
-def crops_of(frame: DepthFrame, views: Sequence[View]) -> Float32:
+def crops_of(frame: DepthFrame, views: Sequence[HandRoi]) -> Float32:
     return np.stack([crop_hand(np, frame, *view).depth for view in views])
 
 
-def views_of(frame: DepthFrame, number: int) -> list[View]:
+def views_of(frame: DepthFrame, number: int) -> list[HandRoi]:
     """Cubes where hands may be, the first of them off its place as tracking leaves it."""
-    centres = [proposal.centre_mm for proposal in locate(np, frame, (150.0, 1500.0), 4)]
+    centers = [proposal.center_mm for proposal in propose_regions(np, frame, (150.0, 1500.0), 4)]
     off = np.random.default_rng(number).uniform(-60, 60, 3).astype(np.float32)
-    return [View(centre + off * (rank == 0), 250.0, rank % 2 == 1) for rank, centre in enumerate(centres)]
+    return [HandRoi(center + off * (rank == 0), 250.0, rank % 2 == 1) for rank, center in enumerate(centers)]
 
 
 def assert_same(kernel: HostKernel, scene: Scene, seed: int, threads: int) -> int:
@@ -108,11 +108,11 @@ def test_a_place_without_a_hand_holds_background(kernel: HostKernel) -> None:
 
 
 CELL = "zbuffer[static_cast<int>(row) * SIZE + static_cast<int>(column)]"
-COLUMN = "__fadd_rn(__fmul_rn(__fsub_rn(x, hand.centre_x), hand.cells_per_mm), hand.half_cells)"
+COLUMN = "__fadd_rn(__fmul_rn(__fsub_rn(x, hand.center_x), hand.cells_per_mm), hand.half_cells)"
 FAULTS = {
     "no barriers": ("__syncthreads();", ""),
     "the last point wins": (f"atomicMin(&{CELL}, raw);", f"{CELL} = raw;"),
-    "fused multiply-add": (COLUMN, "__builtin_fmaf(x - hand.centre_x, hand.cells_per_mm, hand.half_cells)"),
+    "fused multiply-add": (COLUMN, "__builtin_fmaf(x - hand.center_x, hand.cells_per_mm, hand.half_cells)"),
     "holes stay": ("zbuffer[cell] = before > after ? before : after;", ";"),
 }
 

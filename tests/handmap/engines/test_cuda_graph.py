@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from handmap.engines.cuda_graph import StreamWork
+from handmap.engines.cuda_graph import CapturedGraph
 from handmap.types.errors import EngineFailed
 from tests.support.numpy_gpu import Stream
 
@@ -28,7 +28,7 @@ class Counter:
 def test_a_launch_does_what_was_recorded_without_asking_again() -> None:
     stream = Stream()
     counter = Counter(stream)
-    work = StreamWork(stream, counter, "counting")
+    work = CapturedGraph(stream, counter, "counting")
     asked, done = counter.asked, counter.done
 
     work.launch()
@@ -42,7 +42,7 @@ def test_work_has_run_once_before_it_is_recorded() -> None:
     stream = Stream()
     seen: list[bool] = []
 
-    StreamWork(stream, lambda: seen.append(stream.is_capturing), "watching")
+    CapturedGraph(stream, lambda: seen.append(stream.is_capturing), "watching")
 
     assert seen[:2] == [False, True]
 
@@ -51,7 +51,7 @@ def test_what_cannot_be_recorded_is_done_anew_at_every_launch_and_said_once(capl
     stream = Stream(refuses_graphs=True)
     counter = Counter(stream)
     with caplog.at_level(logging.INFO):
-        work = StreamWork(stream, counter, "counting")
+        work = CapturedGraph(stream, counter, "counting")
     asked = counter.asked
 
     work.launch()
@@ -73,7 +73,7 @@ def test_work_that_fails_only_while_recorded_runs_eagerly(kind: type[Exception])
             raise kind("not in a graph")
         stream.do(lambda: None)
 
-    work = StreamWork(stream, enqueue, "shy")
+    work = CapturedGraph(stream, enqueue, "shy")
 
     assert not work.is_graph and not stream.is_capturing
 
@@ -85,6 +85,6 @@ def test_work_that_fails_by_itself_is_not_hidden_and_leaves_the_stream_free() ->
         raise EngineFailed("never works")
 
     with pytest.raises(EngineFailed, match="never works"):
-        StreamWork(stream, enqueue, "broken")
+        CapturedGraph(stream, enqueue, "broken")
 
     assert not stream.is_capturing

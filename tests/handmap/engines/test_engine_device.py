@@ -34,7 +34,7 @@ class DoublingPlan:
     def execute(self, stream: Any) -> None:
         stream.do(self._run)
 
-    def said(self) -> str:
+    def pop_log(self) -> str:
         return " (library: it was warm)"
 
     def _run(self) -> None:
@@ -90,10 +90,10 @@ def test_replay_runs_the_prelude_on_what_it_finds_now(refuses_graphs: bool) -> N
     engine = open_engine(DoublingPlan(), refuses_graphs)
     frame = random_depth(5)
 
-    def prelude(stream: Stream) -> None:
+    def preprocess(stream: Stream) -> None:
         stream.do(lambda: np.copyto(engine.input_buffer.values, frame))
 
-    engine.set_prelude(prelude)
+    engine.set_preprocess(preprocess)
     frame[...] = random_depth(6)
 
     np.testing.assert_array_equal(engine.replay().joints, frame[:, 0, :21, :3] * 2)
@@ -160,6 +160,6 @@ def test_a_closed_engine_says_so_and_closes_twice() -> None:
     engine.close()
 
     assert not engine.is_graph
-    for use in (lambda: engine.infer(random_depth(10)), engine.replay, lambda: engine.set_prelude(lambda _: None)):
+    for use in (lambda: engine.infer(random_depth(10)), engine.replay, lambda: engine.set_preprocess(lambda _: None)):
         with pytest.raises(EngineFailed, match="used after it was closed"):
             use()

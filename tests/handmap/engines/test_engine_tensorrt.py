@@ -15,7 +15,7 @@ from handmap.bundle.tensors import Tensor, Tensors
 from handmap.engines.cuda_driver import read_device_facts
 from handmap.engines.tensorrt_engine import (
     TensorrtPlan,
-    deserialise,
+    deserialize,
     dtype_name,
     load_tensorrt,
     open_tensorrt_engine,
@@ -132,7 +132,7 @@ def test_what_is_no_plan_is_refused_with_tensorrts_own_lines(rtx: ModuleType, tm
     path.write_bytes(content)
 
     with pytest.raises(EngineFailed) as caught:
-        deserialise(rtx, path)
+        deserialize(rtx, path)
 
     assert f"cannot load its {len(content)} bytes (TensorRT: ERROR: " in str(caught.value)
     assert str(path) in str(caught.value) and "handmap build-engine" in str(caught.value)
@@ -140,7 +140,7 @@ def test_what_is_no_plan_is_refused_with_tensorrts_own_lines(rtx: ModuleType, tm
 
 def test_a_file_that_cannot_be_read_is_one_sentence(rtx: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match=r"it cannot be opened \(.*No such file"):
-        deserialise(rtx, tmp_path / "absent.engine")
+        deserialize(rtx, tmp_path / "absent.engine")
 
 
 def test_a_runtime_that_is_not_made_is_one_sentence(rtx: ModuleType, engine_file: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_runtime_that_is_not_made_is_one_sentence(rtx: ModuleType, engine_file
     vars(module).update(Runtime=refuse)
 
     with pytest.raises(EngineFailed, match=r"it cannot be opened \(pybind11"):
-        deserialise(module, engine_file)
+        deserialize(module, engine_file)
 
 
 def test_a_plan_of_symbolic_batch_is_fixed_to_one(rtx: ModuleType, engine_file: Path) -> None:

@@ -106,7 +106,7 @@ def test_two_hands_fit_into_a_datagram_that_is_never_fragmented() -> None:
     assert MAX_HANDS >= 2 and HEADER_BYTES + MAX_HANDS * HAND_BYTES + CRC_BYTES <= MAX_PACKET_BYTES
 
 
-def test_pose_in_mm_arrives_in_metres() -> None:
+def test_pose_in_mm_arrives_in_meters() -> None:
     xyz_mm = np.linspace(-300, 700, 63, dtype=np.float32).reshape(21, 3)
     error_mm = np.full(21, 12.5, np.float32)
     pose = HandPose(xyz_mm, error_mm, SOMEWHERE, 3, Handedness.LEFT, 0.9, 0.8, True, False, True, 12, 34)

@@ -23,7 +23,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from handmap.files.images import write_depth_png, write_picture
-from handmap.recording.datasets import LabelledFrame
+from handmap.recording.datasets import LabeledFrame
 from handmap.recording.png_folder import PngFolderConfig
 from handmap.recording.reader import open_recording
 from handmap.recording.writer import RecordingWriter
@@ -42,11 +42,11 @@ def make_frame(number: int, unit_mm: float = 1.0) -> DepthFrame:
     return DepthFrame(depth, unit_mm, CAMERA, number, 10**9 + number * 33_333_333)
 
 
-def make_label(number: int) -> LabelledFrame:
+def make_label(number: int) -> LabeledFrame:
     """A frame with seeded joints."""
     rng = np.random.default_rng(number)
     xyz_mm = rng.uniform(-300, 700, (21, 3)).astype(np.float32)
-    return LabelledFrame(make_frame(number), xyz_mm, rng.random(21) < 0.5, Handedness.LEFT)
+    return LabeledFrame(make_frame(number), xyz_mm, rng.random(21) < 0.5, Handedness.LEFT)
 
 
 def write_frames(path: Path, count: int = 5, unit_mm: float = 1.0) -> Path:
@@ -96,12 +96,12 @@ def test_labels_come_back_with_their_frame(tmp_path: Path) -> None:
     with RecordingWriter(tmp_path / "r", CAMERA, 1.0) as writer:
         writer.write(make_frame(100))  # a frame without a label is passed over
         for number in range(101, 300):
-            writer.write_labelled(make_label(number))
+            writer.write_labeled(make_label(number))
 
-    labelled = list(open_recording(tmp_path / "r").labelled())
+    labeled = list(open_recording(tmp_path / "r").labeled())
 
-    assert len(labelled) == 199
-    for number, found in enumerate(labelled, 101):
+    assert len(labeled) == 199
+    for number, found in enumerate(labeled, 101):
         wanted = make_label(number)
         assert np.abs(found.xyz_camera_mm - wanted.xyz_camera_mm).max() < 1e-3  # mm
         assert np.array_equal(found.is_visible, wanted.is_visible)
@@ -113,7 +113,7 @@ def test_recording_without_labels_says_so(tmp_path: Path) -> None:
     recording = open_recording(write_frames(tmp_path / "r"))
 
     with pytest.raises(RecordingError, match="no joint labels"):
-        next(recording.labelled())
+        next(recording.labeled())
 
 
 def test_bag_holds_the_standard_messages(tmp_path: Path) -> None:
@@ -344,10 +344,10 @@ def test_two_depth_topics_want_a_choice(tmp_path: Path) -> None:
         open_recording(path, topic="/other")
 
 
-def test_metres_of_others_are_read_and_missing_values_are_zero(tmp_path: Path) -> None:
-    metres = np.full((48, 64), 0.5, np.float32)
-    metres[0, :3] = (np.nan, np.inf, 99)
-    messages = [("/depth/image", IMAGE, image_message(metres, "32FC1")), ("/depth/camera_info", INFO, info_message(55))]
+def test_meters_of_others_are_read_and_missing_values_are_zero(tmp_path: Path) -> None:
+    meters = np.full((48, 64), 0.5, np.float32)
+    meters[0, :3] = (np.nan, np.inf, 99)
+    messages = [("/depth/image", IMAGE, image_message(meters, "32FC1")), ("/depth/camera_info", INFO, info_message(55))]
 
     (frame,) = open_recording(write_bag(tmp_path / "bag", messages))
 
@@ -419,10 +419,10 @@ def test_folder_without_intrinsics_is_refused(tmp_path: Path) -> None:
         open_recording(tmp_path)
 
 
-def test_nyu_colours_are_depth(tmp_path: Path) -> None:
+def test_nyu_colors_are_depth(tmp_path: Path) -> None:
     depth = make_frame(0).depth
-    colour = np.stack([np.zeros_like(depth), depth >> 8, depth & 255], axis=-1).astype(np.uint8)
-    write_picture(tmp_path / "0.png", colour)
+    color = np.stack([np.zeros_like(depth), depth >> 8, depth & 255], axis=-1).astype(np.uint8)
+    write_picture(tmp_path / "0.png", color)
     config = PngFolderConfig(60.5, 61.5, 31.25, 23.75, encoding="nyu")
 
     (frame,) = open_recording(tmp_path, png_config=config)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handmap.system.board import JETPACKS, find_jetpack, parse_version, read_l4t_release, show_version
+from handmap.system.jetpack import JETPACKS, find_jetpack, parse_version, read_l4t_release, show_version
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from handmap.tracking.track import Track, continue_track, observe_hand, predicted_centre, start_track
+from handmap.tracking.track import Track, predicted_center, start_track, update_handedness_and_size, update_track
 from handmap.types.arrays import Float32
 from handmap.types.values import Handedness
 
 FRAME_NS = 33_333_333
-CENTRE = np.array([0, 0, 500], np.float32)
+CENTER = np.array([0, 0, 500], np.float32)
 HAND = np.zeros((21, 3), np.float32)
 
 
@@ -22,28 +22,28 @@ def moving(speed_mm_s: float, frames: int) -> Track:
     """A track after so many frames of a hand that moves along x."""
     track = start_track(1, at(0), 0)
     for number in range(1, frames):
-        track = continue_track(track, at(speed_mm_s * number * FRAME_NS / 1e9), number * FRAME_NS)
+        track = update_track(track, at(speed_mm_s * number * FRAME_NS / 1e9), number * FRAME_NS)
     return track
 
 
 def observed(logits: list[float], track: Track | None = None) -> Track:
     """The track after looks that gave these log odds of a right hand."""
-    track = track or start_track(1, CENTRE, 0)
+    track = track or start_track(1, CENTER, 0)
     for logit in logits:
-        track = observe_hand(track, logit, HAND)
+        track = update_handedness_and_size(track, logit, HAND)
     return track
 
 
 def test_a_hand_is_expected_straight_on_for_a_tenth_of_a_second_and_no_further() -> None:
-    track = replace(moving(600, 10), centre_mm=at(0), velocity_mm_s=np.array([600, 0, 0], np.float32))
+    track = replace(moving(600, 10), center_mm=at(0), velocity_mm_s=np.array([600, 0, 0], np.float32))
 
-    expected = [predicted_centre(track, track.capture_ns + round(s * 1e9))[0] for s in (-0.1, 0.0, 0.05, 0.1, 0.5)]
+    expected = [predicted_center(track, track.capture_ns + round(s * 1e9))[0] for s in (-0.1, 0.0, 0.05, 0.1, 0.5)]
 
     np.testing.assert_allclose(expected, (0, 0, 30, 60, 60), atol=1e-3)
 
 
 def test_the_velocity_is_mostly_that_of_the_newest_step() -> None:
-    track = continue_track(start_track(1, at(0), 0), at(20), FRAME_NS)
+    track = update_track(start_track(1, at(0), 0), at(20), FRAME_NS)
     settled = moving(600, 10)
 
     assert track.velocity_mm_s[0] == pytest.approx(0.6 * 600, rel=1e-3)
@@ -52,7 +52,7 @@ def test_the_velocity_is_mostly_that_of_the_newest_step() -> None:
 
 @pytest.mark.parametrize(("speed_mm_s", "is_hand"), [(3900, True), (4100, False)])
 def test_a_step_faster_than_a_fast_wave_is_a_jump_and_no_motion(speed_mm_s: float, is_hand: bool) -> None:
-    track = continue_track(start_track(1, at(0), 0), at(speed_mm_s * FRAME_NS / 1e9), FRAME_NS)
+    track = update_track(start_track(1, at(0), 0), at(speed_mm_s * FRAME_NS / 1e9), FRAME_NS)
 
     assert (track.velocity_mm_s[0] > 0) == is_hand
 
@@ -61,14 +61,14 @@ def test_a_step_faster_than_a_fast_wave_is_a_jump_and_no_motion(speed_mm_s: floa
 def test_the_velocity_is_forgotten_after_a_gap_and_where_the_clock_stood_still(gap_s: float, is_known: bool) -> None:
     track = moving(600, 10)
 
-    after = continue_track(track, track.centre_mm + at(10) - at(0), track.capture_ns + round(gap_s * 1e9))
+    after = update_track(track, track.center_mm + at(10) - at(0), track.capture_ns + round(gap_s * 1e9))
 
     assert bool(after.velocity_mm_s.any()) == is_known
     assert after.frames == track.frames + 1
 
 
 def test_a_hand_of_which_nothing_was_seen_is_taken_for_a_right_one() -> None:
-    assert start_track(1, CENTRE, 0).handedness is Handedness.RIGHT
+    assert start_track(1, CENTER, 0).handedness is Handedness.RIGHT
     assert observed([-0.1]).handedness is Handedness.LEFT
 
 
@@ -82,7 +82,7 @@ def test_a_belief_that_grew_in_a_second_outlives_a_tenth_of_one_of_contrary_look
 def test_what_was_seen_long_ago_fades() -> None:
     belief = observed([2.0] * 3)
 
-    assert observed([0.0] * 60, belief).right == pytest.approx(belief.right * 0.16, rel=0.03)
+    assert observed([0.0] * 60, belief).right_logit == pytest.approx(belief.right_logit * 0.16, rel=0.03)
 
 
 def test_the_surest_belief_gives_way_within_a_second() -> None:
@@ -90,21 +90,21 @@ def test_the_surest_belief_gives_way_within_a_second() -> None:
 
     assert observed([-2.0] * 4, surest).handedness is Handedness.RIGHT
     assert observed([-2.0] * 8, surest).handedness is Handedness.LEFT
-    assert observed([-2.0] * 90).right == -surest.right
+    assert observed([-2.0] * 90).right_logit == -surest.right_logit
 
 
 def test_no_single_look_says_more_than_seven_to_one() -> None:
-    assert observed([20.0]).right == pytest.approx(2.0)
-    assert observed([-20.0]).right == pytest.approx(-2.0)
-    assert observed([1.5]).right == pytest.approx(1.5)
+    assert observed([20.0]).right_logit == pytest.approx(2.0)
+    assert observed([-20.0]).right_logit == pytest.approx(-2.0)
+    assert observed([1.5]).right_logit == pytest.approx(1.5)
 
 
 def test_the_size_is_the_mean_of_two_seconds_at_most() -> None:
     large = np.zeros((21, 3), np.float32)
     large[[5, 9, 13, 17], 1] = 120  # the knuckles, mm from the wrist
 
-    first = observe_hand(replace(start_track(1, CENTRE, 0), palm_mm=60.0), 0, large)
-    later = observe_hand(replace(start_track(1, CENTRE, 0), palm_mm=60.0, frames=1000), 0, large)
+    first = update_handedness_and_size(replace(start_track(1, CENTER, 0), palm_mm=60.0), 0, large)
+    later = update_handedness_and_size(replace(start_track(1, CENTER, 0), palm_mm=60.0, frames=1000), 0, large)
 
     assert first.palm_mm == pytest.approx(120)
     assert later.palm_mm == pytest.approx(61)

@@ -6,10 +6,10 @@ import numpy as np
 
 from handmap.engines.engine import Engines
 from handmap.tracking.smooth import UNSMOOTHED, SmoothingConfig
-from handmap.tracking.track import NO_TRACKS, cube_centre
+from handmap.tracking.track import NO_TRACKS, cube_center
 from handmap.tracking.tracker import TrackerState, track_hands, update_tracks
 from handmap.types.values import DepthFrame, HandPose
-from tests.support.drawn_scenes import LENS, CentroidEngine, NoClock, scene, settings
+from tests.support.drawn_scenes import INTRINSICS, CentroidEngine, NoClock, scene, settings
 
 FRAME_NS = 33_333_333
 STEP_MM = 20.0
@@ -46,7 +46,7 @@ def test_without_smoothing_the_joints_are_those_of_the_network() -> None:
 
 
 def test_smoothed_joints_of_a_moving_hand_lag() -> None:
-    raw, smoothed = (cube_centre(last_of(moving(), how).xyz_camera_mm) for how in (UNSMOOTHED, SmoothingConfig()))
+    raw, smoothed = (cube_center(last_of(moving(), how).xyz_camera_mm) for how in (UNSMOOTHED, SmoothingConfig()))
 
     assert 0.1 < raw[0] - smoothed[0] < STEP_MM
 
@@ -63,7 +63,7 @@ def test_joints_are_moved_on_to_the_time_of_the_clock() -> None:
 
 def test_another_lens_drops_all_tracks_and_never_uses_an_id_again() -> None:
     frames = moving(2)
-    wider = replace(frames[1], intrinsics=replace(LENS, fx_px=300.0, fy_px=300.0))
+    wider = replace(frames[1], intrinsics=replace(INTRINSICS, fx_px=300.0, fy_px=300.0))
     state, engines = TrackerState(), Engines(CentroidEngine())
     (first,), state = track_hands(frames[0], state, engines, settings(), NoClock())
 
@@ -76,4 +76,4 @@ def test_another_lens_drops_all_tracks_and_never_uses_an_id_again() -> None:
 def test_a_pose_tells_which_cube_the_network_was_shown() -> None:
     pose = last_of(moving(2), UNSMOOTHED)
 
-    assert np.linalg.norm(np.asarray(pose.view.centre_mm) - (STEP_MM, 0, 500)) < 25
+    assert np.linalg.norm(np.asarray(pose.view.center_mm) - (STEP_MM, 0, 500)) < 25

@@ -19,7 +19,7 @@ from runtime.retry import RestartRequired, StopFlag
 from runtime.settings import RealSenseConfig, Settings
 from tests.support.processes import ROOT, drain, listening, port_of
 from tests.support.realsense import SoftwareCamera, sdk, write_sdk_recording
-from tests.support.tiny_bundle import CAMERA, blob_centre_mm, blob_frame
+from tests.support.tiny_bundle import CAMERA, blob_center_mm, blob_frame
 
 CONFIG = RealSenseConfig(fps=30)
 
@@ -277,8 +277,8 @@ def test_the_daemon_finds_the_hand_in_a_file_of_the_sdk(tmp_path: Path, bundle: 
 
     assert len(packets) >= 10
     for packet in packets:
-        centre_mm = packet.hands[0].xyz_m.mean(axis=0)[:2] * 1000
-        assert np.abs(centre_mm - blob_centre_mm(packet.frame_number - 1)[:2]).max() < 6  # mm
+        center_mm = packet.hands[0].xyz_m.mean(axis=0)[:2] * 1000
+        assert np.abs(center_mm - blob_center_mm(packet.frame_number - 1)[:2]).max() < 6  # mm
         assert packet.timestamp_source is TimestampSource.RECORDING
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handmap.recording.datasets import LabelledFrame
+from handmap.recording.datasets import LabeledFrame
 from handmap.recording.reader import open_recording
 from handmap.types.errors import RecordingError
 from handmap.types.values import DepthFrame, TimestampSource
@@ -38,7 +38,7 @@ class Memory:
         while True:
             yield from self
 
-    def labelled(self) -> Iterator[LabelledFrame]:
+    def labeled(self) -> Iterator[LabeledFrame]:
         raise RecordingError("no labels")
 
 

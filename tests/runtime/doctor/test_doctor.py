@@ -10,9 +10,9 @@ import pytest
 
 from handmap.bundle.manifest import Bundle
 from handmap.types.errors import ConfigError
+from runtime.doctor.context import DoctorContext
 from runtime.doctor.machine import Machine, NotApplicable
-from runtime.doctor.patient import Patient
-from runtime.doctor.report import CHECKS, Report, Result, as_text, examine, open_machine
+from runtime.doctor.report import CHECKS, CheckResult, Report, format_report, open_machine, run_checks
 from runtime.doctor.sdk import camera_facts
 from tests.support.board_tree import CAMERA, CONFIG, SERIAL, UID, VENV, Tree
 from tests.support.doctored import image, run
@@ -24,33 +24,33 @@ needs_root = pytest.mark.skipif(
 )
 
 
-def of(report: Report, check: str) -> Result:
+def of(report: Report, check: str) -> CheckResult:
     (found,) = (result for result in report.results if result.id == check)
     return found
 
 
-def expect(report: Report, check: str, verdict: str, evidence: str, mend: str) -> None:
+def expect(report: Report, check: str, status: str, details: str, fix: str) -> None:
     """The finding is as it should be, no check broke, and every command is one that a shell takes."""
     found = of(report, check)
-    assert found.verdict == verdict, found
-    assert evidence in found.evidence and mend in found.mend, found
-    assert not any("the check itself broke" in result.evidence for result in report.results)
+    assert found.status == status, found
+    assert details in found.details and fix in found.fix, found
+    assert not any("the check itself broke" in result.details for result in report.results)
     for result in report.results:
-        assert bool(result.mend) == (result.verdict in ("failed", "warning")), result
-        assert subprocess.run(["sh", "-n", "-c", result.mend], check=False).returncode == 0, result.mend
+        assert bool(result.fix) == (result.status in ("failed", "warning")), result
+        assert subprocess.run(["sh", "-n", "-c", result.fix], check=False).returncode == 0, result.fix
 
 
 def test_a_healthy_board_passes_every_check(tree: Tree) -> None:
     report = run(tree)
 
-    assert [(result.id, result.verdict, result.evidence) for result in report.results if result.verdict != "ok"] == []
+    assert [(result.id, result.status, result.details) for result in report.results if result.status != "ok"] == []
     assert len({result.id for result in report.results}) == len(CHECKS) >= 20
     assert report.exit_code == 0
 
 
-@pytest.mark.parametrize(("check", "verdict", "break_it", "evidence", "mend"), SICK)
+@pytest.mark.parametrize(("check", "status", "break_it", "details", "fix"), SICK)
 def test_what_is_broken_is_found_with_the_command_that_mends_it(
-    tree: Tree, check: str, verdict: str, break_it: Break, evidence: str, mend: str
+    tree: Tree, check: str, status: str, break_it: Break, details: str, fix: str
 ) -> None:
     if check in NEEDS_ROOT and os.geteuid() != 0:
         pytest.skip("needs root: files must belong to another user than the daemon's")
@@ -58,8 +58,8 @@ def test_what_is_broken_is_found_with_the_command_that_mends_it(
 
     report = run(tree)
 
-    expect(report, check, verdict, evidence, mend)
-    assert report.exit_code == any(result.verdict == "failed" for result in report.results)
+    expect(report, check, status, details, fix)
+    assert report.exit_code == any(result.status == "failed" for result in report.results)
 
 
 def test_every_check_has_a_tree_that_it_finds_fault_with() -> None:
@@ -73,12 +73,11 @@ def test_files_that_the_daemons_user_may_not_reach_are_found(tree: Tree) -> None
 
     report = run(tree)
 
-    assert of(report, "rights.config").verdict == "failed"
+    assert of(report, "rights.config").status == "failed"
     assert (
-        "may not read" in of(report, "rights.config").evidence
-        and "/etc/handmap'" in of(report, "rights.config").evidence
+        "may not read" in of(report, "rights.config").details and "/etc/handmap'" in of(report, "rights.config").details
     )
-    assert "chown -R handmap:" in of(report, "rights.cache").mend
+    assert "chown -R handmap:" in of(report, "rights.cache").fix
 
 
 def test_a_wrong_configuration_is_one_fault_and_not_many(tree: Tree) -> None:
@@ -86,9 +85,9 @@ def test_a_wrong_configuration_is_one_fault_and_not_many(tree: Tree) -> None:
 
     report = run(tree)
 
-    assert [result.id for result in report.results if result.verdict == "failed"] == ["config"]
-    assert of(report, "tensorrt.packages").verdict == "ok"  # a board can be looked at before it is configured
-    assert of(report, "camera.bus").evidence == "there is no valid configuration to go by"
+    assert [result.id for result in report.results if result.status == "failed"] == ["config"]
+    assert of(report, "tensorrt.packages").status == "ok"  # a board can be looked at before it is configured
+    assert of(report, "camera.bus").details == "there is no valid configuration to go by"
 
 
 def test_a_recording_and_onnx_runtime_need_neither_camera_nor_gpu(tree: Tree, recording: Path) -> None:
@@ -102,13 +101,13 @@ def test_a_recording_and_onnx_runtime_need_neither_camera_nor_gpu(tree: Tree, re
     tree.packages({})
     tree.program(f"{VENV}/bin/python", 'case "$*" in *onnxruntime*) echo 1.23.2;; *) exit 9;; esac')
 
-    report = examine(Patient(Machine(tree.root)), CHECKS)
+    report = run_checks(DoctorContext(Machine(tree.root)), CHECKS)
 
-    assert {result.verdict for result in report.results if result.id.startswith(("camera", "tensorrt", "engine"))} == {
+    assert {result.status for result in report.results if result.id.startswith(("camera", "tensorrt", "engine"))} == {
         "not applicable"
     }
-    assert of(report, "python.library").evidence.endswith("loads onnxruntime 1.23.2")
-    assert [result.id for result in report.results if result.verdict == "failed"] == [
+    assert of(report, "python.library").details.endswith("loads onnxruntime 1.23.2")
+    assert [result.id for result in report.results if result.status == "failed"] == [
         "config.fit"
     ]  # the path is below the tree
 
@@ -116,10 +115,10 @@ def test_a_recording_and_onnx_runtime_need_neither_camera_nor_gpu(tree: Tree, re
 def test_a_machine_that_is_no_jetson_and_has_nothing_installed_has_little_to_fail(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
 
-    report = examine(Patient(Machine(tmp_path)))
+    report = run_checks(DoctorContext(Machine(tmp_path)))
 
-    assert [result.id for result in report.results if result.verdict == "failed"] == ["config"]
-    assert not any("the check itself broke" in result.evidence for result in report.results)
+    assert [result.id for result in report.results if result.status == "failed"] == ["config"]
+    assert not any("the check itself broke" in result.details for result in report.results)
 
 
 def test_an_image_is_looked_at_without_running_anything_of_it(tree: Tree, tmp_path: Path) -> None:
@@ -129,25 +128,25 @@ def test_an_image_is_looked_at_without_running_anything_of_it(tree: Tree, tmp_pa
 
     report = image(tree)
 
-    verdicts = {result.id: result.verdict for result in report.results}
+    verdicts = {result.id: result.status for result in report.results}
     looked_at = {
         "config", "bundle", "config.fit", "l4t", "tensorrt.packages", "tensorrt.opset", "cuda.libraries", "user", "python.environment",
         "camera.udev", "camera.kernel", "service.enabled", "rights.config", "rights.bundle", "rights.cache",
     }  # fmt: skip
-    assert {check for check, verdict in verdicts.items() if verdict == "ok"} == looked_at
+    assert {check for check, status in verdicts.items() if status == "ok"} == looked_at
     assert {verdicts[check] for check in verdicts.keys() - looked_at} == {"not applicable"}
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize(("check", "verdict", "break_it", "evidence", "mend"), SICK_IMAGES)
+@pytest.mark.parametrize(("check", "status", "break_it", "details", "fix"), SICK_IMAGES)
 def test_what_is_missing_in_an_image_is_found(
-    tree: Tree, check: str, verdict: str, break_it: Break, evidence: str, mend: str
+    tree: Tree, check: str, status: str, break_it: Break, details: str, fix: str
 ) -> None:
     break_it(tree)
 
     report = image(tree)
 
-    expect(report, check, verdict, evidence, mend)
+    expect(report, check, status, details, fix)
     assert report.exit_code == 1
 
 
@@ -172,8 +171,8 @@ def test_nobody_is_told_to_join_the_group_of_root(tree: Tree) -> None:
 
     found = of(run(tree), "cuda.rights")
 
-    assert found.verdict == "failed" and "/dev/nvmap (group root)" in found.evidence
-    assert "usermod" not in found.mend and "udevadm trigger" in found.mend
+    assert found.status == "failed" and "/dev/nvmap (group root)" in found.details
+    assert "usermod" not in found.fix and "udevadm trigger" in found.fix
 
 
 def test_the_sdk_is_asked_for_serial_and_both_firmware_versions() -> None:
@@ -203,7 +202,7 @@ def test_a_drop_in_of_the_unit_counts(tree: Tree) -> None:
 
     report = run(tree)
 
-    assert of(report, "user").evidence == "user 'tracker' is not in video, render, plugdev"
+    assert of(report, "user").details == "user 'tracker' is not in video, render, plugdev"
 
 
 def test_a_check_that_breaks_is_a_failed_one_and_the_others_go_on(tree: Tree) -> None:
@@ -211,9 +210,9 @@ def test_a_check_that_breaks_is_a_failed_one_and_the_others_go_on(tree: Tree) ->
 
     report = run(tree)
 
-    assert of(report, "user").verdict == "failed"
-    assert "the check itself broke: ValueError" in of(report, "user").evidence
-    assert of(report, "l4t").verdict == "ok"
+    assert of(report, "user").status == "failed"
+    assert "the check itself broke: ValueError" in of(report, "user").details
+    assert of(report, "l4t").status == "ok"
 
 
 @pytest.mark.parametrize("name", ["", "none", "etc"])
@@ -237,7 +236,7 @@ def test_the_page_has_problems_first_and_whole_commands(tree: Tree, monkeypatch:
     tree.program("usr/bin/timedatectl", "echo no")
     tree.remove("usr/bin/v4l2-ctl", "usr/sbin/nvpmodel")
 
-    page = as_text(run(tree)).splitlines()
+    page = format_report(run(tree)).splitlines()
 
     first_words = [line.split()[0] for line in page[2:-2] if not line.startswith(" ")]
     assert first_words == sorted(first_words, key=["FAILED", "WARNING", "ok", "n/a"].index)
@@ -256,7 +255,7 @@ def test_the_command_prints_json_and_says_by_its_exit_code_whether_a_check_faile
     facts = json.loads(healthy.stdout)
     assert healthy.returncode == 0 and facts["counts"]["failed"] == 0
     assert facts["machine"] == str(tree.root) and facts["config"] == str(tree.root / "etc/handmap/config.yaml")
-    assert {"id", "title", "verdict", "evidence", "mend"} == set(facts["checks"][0])
+    assert {"id", "title", "status", "details", "fix"} == set(facts["checks"][0])
     assert sick.returncode == 1 and sick.stdout.splitlines()[2].startswith("FAILED   l4t")
 
 
@@ -271,6 +270,6 @@ def test_the_command_on_this_machine_judges_the_configuration_it_is_given(
 
     done = handmap("doctor", "--config", file, "--json")
 
-    verdicts = {check["id"]: check["verdict"] for check in json.loads(done.stdout)["checks"]}
+    verdicts = {check["id"]: check["status"] for check in json.loads(done.stdout)["checks"]}
     assert [verdicts[check] for check in ("config", "bundle", "config.fit", "python.library")] == ["ok"] * 4
     assert done.returncode == int("failed" in verdicts.values())

@@ -12,9 +12,9 @@ import pytest
 from handmap.types.errors import ConfigError
 from runtime.doctor import machine
 from runtime.doctor.account import read_unit
+from runtime.doctor.context import DoctorContext
 from runtime.doctor.machine import Answer, Machine
-from runtime.doctor.patient import Patient
-from runtime.doctor.report import Report, Result, open_machine
+from runtime.doctor.report import CheckResult, Report, open_machine
 from tests.support.board_tree import CAMERA, CONFIG, PACKAGES, SOCKETS, UID, UNIT, Tree
 from tests.support.doctored import image, run
 
@@ -26,9 +26,9 @@ STRICT = (
 )
 
 
-def of(report: Report, check: str) -> Result:
+def of(report: Report, check: str) -> CheckResult:
     (found,) = (result for result in report.results if result.id == check)
-    assert subprocess.run(["sh", "-n", "-c", found.mend], check=False).returncode == 0, found.mend
+    assert subprocess.run(["sh", "-n", "-c", found.fix], check=False).returncode == 0, found.fix
     return found
 
 
@@ -45,7 +45,7 @@ def as_nobody() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "check", "evidence"),
+    ("name", "content", "check", "details"),
     [
         ("proc/devices", "", "cuda.device_list", "/proc/devices shows no devices"),
         ("proc/net/tcp", "", "network.telemetry", "shows no sockets in /proc/net/tcp or /proc/net/tcp6"),
@@ -53,19 +53,19 @@ def as_nobody() -> Iterator[None]:
     ],
 )
 def test_an_empty_file_of_the_kernel_proves_nothing(
-    tree: Tree, name: str, content: str, check: str, evidence: str
+    tree: Tree, name: str, content: str, check: str, details: str
 ) -> None:
     tree.file(name, content)
 
     found = of(run(tree), check)
 
-    assert found.verdict == "not applicable" and evidence in found.evidence
+    assert found.status == "not applicable" and details in found.details
 
 
 def test_a_journal_that_keeps_nothing_proves_nothing(tree: Tree) -> None:
     tree.program("usr/bin/journalctl", "echo 'No journal files were found.' >&2; echo '-- No entries --'")
 
-    assert of(run(tree), "service.journal").verdict == "not applicable"
+    assert of(run(tree), "service.journal").status == "not applicable"
 
 
 def test_cores_that_are_switched_off_have_no_clock(tree: Tree) -> None:
@@ -73,7 +73,7 @@ def test_cores_that_are_switched_off_have_no_clock(tree: Tree) -> None:
 
     found = of(run(tree), "power.clocks")
 
-    assert found.verdict == "ok" and "policy4" not in found.evidence
+    assert found.status == "ok" and "policy4" not in found.details
 
 
 def test_drop_ins_count_by_their_names_and_etc_before_what_packages_bring(tree: Tree) -> None:
@@ -90,7 +90,7 @@ def test_drop_ins_count_by_their_names_and_etc_before_what_packages_bring(tree: 
 def test_a_unit_whose_user_is_set_back_runs_as_root(tree: Tree) -> None:
     tree.file(f"{LINKS}/handmap.service.d/user.conf", "[Service]\nUser=\n")
 
-    assert "runs as root" in of(run(tree), "user").evidence
+    assert "runs as root" in of(run(tree), "user").details
 
 
 def test_a_directory_service_in_passwd_and_group_is_passed_over(tree: Tree) -> None:
@@ -100,16 +100,16 @@ def test_a_directory_service_in_passwd_and_group_is_passed_over(tree: Tree) -> N
 
     report = run(tree)
 
-    assert [of(report, check).verdict for check in ("user", "cuda.rights", "rights.config")] == ["ok"] * 3
+    assert [of(report, check).status for check in ("user", "cuda.rights", "rights.config")] == ["ok"] * 3
     tree.remove(f"{UNITS}/handmap.service", f"{LINKS}/handmap.service.d")
-    assert "broke" not in of(run(tree), "cuda.rights").evidence
+    assert "broke" not in of(run(tree), "cuda.rights").details
 
 
 def test_units_that_want_each_other_are_followed_once(tree: Tree) -> None:
     tree.remove(f"{LINKS}/multi-user.target.wants/handmap.target")
     tree.link(f"{LINKS}/handmap.service.wants/handmap.target", "/usr/lib/systemd/system/handmap.target")
 
-    assert "does not start at boot" in of(run(tree), "service.enabled").evidence
+    assert "does not start at boot" in of(run(tree), "service.enabled").details
 
 
 def test_of_two_tensorrts_that_of_the_python_module_counts(tree: Tree) -> None:
@@ -117,19 +117,19 @@ def test_of_two_tensorrts_that_of_the_python_module_counts(tree: Tree) -> None:
 
     report = run(tree)
 
-    assert [of(report, check).verdict for check in ("tensorrt.packages", "python.library")] == ["ok", "ok"]
+    assert [of(report, check).status for check in ("tensorrt.packages", "python.library")] == ["ok", "ok"]
 
 
 def test_a_library_with_an_odd_end_is_of_the_version_before_it(tree: Tree) -> None:
     tree.file("usr/local/cuda-12.6/lib64/libcudart.so.12-saved")
 
-    assert of(run(tree), "cuda.libraries").verdict == "ok"
+    assert of(run(tree), "cuda.libraries").status == "ok"
 
 
 def test_the_release_of_an_image_is_shown_from_the_image(tree: Tree) -> None:
     tree.file("etc/nv_tegra_release", "# R35 (release), REVISION: 6.1")
 
-    assert of(image(tree), "l4t").mend.startswith(f"cat {tree.root}/etc/nv_tegra_release ")
+    assert of(image(tree), "l4t").fix.startswith(f"cat {tree.root}/etc/nv_tegra_release ")
 
 
 def test_a_port_that_root_holds_is_not_the_daemons_whoever_asks(tree: Tree) -> None:
@@ -139,7 +139,7 @@ def test_a_port_that_root_holds_is_not_the_daemons_whoever_asks(tree: Tree) -> N
         "proc/net/tcp", f"{SOCKETS} 0: 0100007F:24B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1\n"
     )
 
-    assert "a program of user 0 has TCP port 9400" in of(run(tree), "network.telemetry").evidence
+    assert "a program of user 0 has TCP port 9400" in of(run(tree), "network.telemetry").details
 
 
 def test_a_receiver_that_can_be_no_host_is_said_to_be_none(tree: Tree) -> None:
@@ -147,8 +147,8 @@ def test_a_receiver_that_can_be_no_host_is_said_to_be_none(tree: Tree) -> None:
 
     found = of(run(tree), "network.targets")
 
-    assert found.evidence == "no way to robot..local:5656 (it can be no host name)"
-    assert "getent" in found.mend
+    assert found.details == "no way to robot..local:5656 (it can be no host name)"
+    assert "getent" in found.fix
 
 
 def test_metadata_that_this_user_may_not_ask_for_is_not_missing(tree: Tree) -> None:
@@ -156,7 +156,7 @@ def test_metadata_that_this_user_may_not_ask_for_is_not_missing(tree: Tree) -> N
 
     found = of(run(tree), "camera.timestamps")
 
-    assert found.verdict == "warning" and "this user may not look" in found.evidence and "sudo" in found.mend
+    assert found.status == "warning" and "this user may not look" in found.details and "sudo" in found.fix
 
 
 def test_a_camera_that_the_sdk_itself_drives_needs_no_metadata_node(tree: Tree) -> None:
@@ -166,7 +166,7 @@ def test_a_camera_that_the_sdk_itself_drives_needs_no_metadata_node(tree: Tree) 
 
     report = run(tree)
 
-    assert [of(report, check).verdict for check in ("camera.kernel", "camera.timestamps")] == ["ok", "ok"]
+    assert [of(report, check).status for check in ("camera.kernel", "camera.timestamps")] == ["ok", "ok"]
 
 
 def test_a_bundle_below_a_closed_folder_is_opened_there(tree: Tree) -> None:
@@ -176,8 +176,8 @@ def test_a_bundle_below_a_closed_folder_is_opened_there(tree: Tree) -> None:
 
     found = of(run(tree), "rights.bundle")
 
-    assert found.evidence == f"user 'handmap' may not read '{tree.root}/usr/share/handmap'"
-    assert found.mend == f"sudo chmod a+x {tree.root}/usr/share/handmap"
+    assert found.details == f"user 'handmap' may not read '{tree.root}/usr/share/handmap'"
+    assert found.fix == f"sudo chmod a+x {tree.root}/usr/share/handmap"
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -190,12 +190,12 @@ def test_a_bundle_that_the_sandbox_hides_is_found(tree: Tree, folder: str, key: 
 
     found = of(run(tree) if running else image(tree), "rights.bundle")
 
-    assert found.verdict == "failed" and f"does not see '{tree.root}/{folder}', by its {key}" in found.evidence
-    assert found.mend.startswith(f"sudo cp -r {tree.root}/{folder} {tree.root}/var/lib/handmap/ && sudoedit")
+    assert found.status == "failed" and f"does not see '{tree.root}/{folder}', by its {key}" in found.details
+    assert found.fix.startswith(f"sudo cp -r {tree.root}/{folder} {tree.root}/var/lib/handmap/ && sudoedit")
 
 
 @pytest.mark.parametrize(
-    ("cache", "more", "evidence"),
+    ("cache", "more", "details"),
     [
         ("/var/cache/handmap/engines", "", "belongs to"),
         ("/var/lib/handmap/engines", "", "belongs to"),
@@ -205,7 +205,7 @@ def test_a_bundle_that_the_sandbox_hides_is_found(tree: Tree, folder: str, key: 
         ("/root/engines", "", "by its ProtectHome=yes"),
     ],
 )
-def test_a_cache_that_the_builder_cannot_write_to_is_found(tree: Tree, cache: str, more: str, evidence: str) -> None:
+def test_a_cache_that_the_builder_cannot_write_to_is_found(tree: Tree, cache: str, more: str, details: str) -> None:
     tree.file(f"{UNITS}/handmap-engine.service", STRICT + more)
     tree.file("etc/handmap/config.yaml", CONFIG.replace("tensorrt", f"tensorrt, cache_dir: {cache}"))
     folder = tree.root / cache[1:]
@@ -215,8 +215,8 @@ def test_a_cache_that_the_builder_cannot_write_to_is_found(tree: Tree, cache: st
 
     found = of(run(tree), "rights.cache")
 
-    assert evidence in found.evidence
-    assert ("ReadWritePaths=%s\\n' /srv/engines | sudo tee " in found.mend) == (evidence == "may not write to")
+    assert details in found.details
+    assert ("ReadWritePaths=%s\\n' /srv/engines | sudo tee " in found.fix) == (details == "may not write to")
 
 
 def test_a_program_that_cannot_be_killed_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,11 +247,11 @@ def test_a_configuration_that_this_user_may_not_look_for_is_one_sentence(tree: T
     machine = Machine(tree.root, is_running=False)
 
     with as_nobody(), pytest.raises(ConfigError, match=r"/etc/handmap/config\.yaml' cannot be followed .*; mend it"):
-        Patient(machine)
+        DoctorContext(machine)
 
 
 def test_a_configuration_that_is_a_link_to_itself_is_one_sentence(tree: Tree) -> None:
     tree.link("etc/handmap/config.yaml", "config.yaml")
 
     with pytest.raises(ConfigError, match=r"cannot be followed \(too many links"):
-        Patient(Machine(tree.root, is_running=False))
+        DoctorContext(Machine(tree.root, is_running=False))

@@ -53,7 +53,7 @@ def test_sigterm_ends_every_state_cleanly_and_soon(
 def test_a_second_hung_camera_call_exits_75_and_a_supervisor_has_joints_in_ten_seconds(
     tmp_path: Path, bundle: Bundle, recording: Path
 ) -> None:
-    faults = "{kind: stop_hangs, at_s: 2}, {kind: unplugged, at_s: 2.1, for_s: 0.05, every_s: 2.2}"
+    faults = "{kind: stop_hangs, start_s: 2}, {kind: unplugged, start_s: 2.1, duration_s: 0.05, period_s: 2.2}"
     with listening() as sink:
         config = write_faulty_config(tmp_path / "c.yaml", bundle.path, recording, [port_of(sink)], faults)
         with started("run", "--config", config) as process:

@@ -28,7 +28,7 @@ from tests.runtime.watched_daemon import (
     write_faulty_config,
 )
 from tests.support.processes import drain, listening, port_of, receive
-from tests.support.tiny_bundle import blob_centre_mm
+from tests.support.tiny_bundle import blob_center_mm
 
 AT_S = 1.0  # faults begin when the hand has been found on a busy machine too
 
@@ -40,10 +40,10 @@ class HurriedStop(StopFlag):
         super().wait(seconds / 100, while_waiting)
 
 
-def centres_off_mm(packet: Packet, scale: float = 1.0) -> float:
+def centers_off_mm(packet: Packet, scale: float = 1.0) -> float:
     """How far the hand of a packet is off the blob in x and y, where that is seen scaled about the optical axis."""
     (hand,) = packet.hands
-    wanted_mm = blob_centre_mm(packet.frame_number % 30)[:2] * scale
+    wanted_mm = blob_center_mm(packet.frame_number % 30)[:2] * scale
     return float(np.abs(hand.xyz_m.mean(axis=0)[:2] * 1000 - wanted_mm).max())
 
 
@@ -55,7 +55,7 @@ def outlast(run: WatchedDaemon, end_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "for_s", "state"),
+    ("kind", "duration_s", "state"),
     [
         ("unplugged", 1.6, DaemonState.NO_CAMERA),
         ("stalled", 2.3, DaemonState.NO_CAMERA),
@@ -70,10 +70,10 @@ def outlast(run: WatchedDaemon, end_s: float) -> None:
     ],
 )
 def test_no_pose_during_the_fault_and_the_hand_is_back_soon_after(
-    tmp_path: Path, bundle: Bundle, recording: Path, kind: str, for_s: float, state: DaemonState
+    tmp_path: Path, bundle: Bundle, recording: Path, kind: str, duration_s: float, state: DaemonState
 ) -> None:
-    end_s = AT_S + for_s
-    with watched(tmp_path, bundle, recording, f"{{kind: {kind}, at_s: {AT_S}, for_s: {for_s}}}") as run:
+    end_s = AT_S + duration_s
+    with watched(tmp_path, bundle, recording, f"{{kind: {kind}, start_s: {AT_S}, duration_s: {duration_s}}}") as run:
         before_s = run.wait_for(has_valid_hand, 0)
         back_s = run.wait_for(has_valid_hand, end_s)
         said_s = run.wait_for(lambda packet: packet.state is state, AT_S)
@@ -85,7 +85,7 @@ def test_no_pose_during_the_fault_and_the_hand_is_back_soon_after(
     assert back_s - end_s <= RECOVERY_S
     assert run.heartbeat_gap_s() <= HEARTBEAT_GAP_S
     for packet in run.between(0, AT_S) + run.between(end_s + RECOVERY_S, 1e9):
-        assert not packet.hands or centres_off_mm(packet) < 6
+        assert not packet.hands or centers_off_mm(packet) < 6
     ids = [{hand.track_id for packet in part for hand in packet.hands} for part in
            (run.between(0, AT_S), run.between(end_s, 1e9))]  # fmt: skip
     assert not ids[0] & ids[1]
@@ -102,7 +102,7 @@ def test_a_camera_that_is_never_there_is_waited_for(tmp_path: Path, bundle: Bund
 
 
 def test_a_camera_that_comes_after_a_minute_is_used(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
-    with watched(tmp_path, bundle, recording, "{kind: unplugged, for_s: 60}", clock_scale=20) as run:
+    with watched(tmp_path, bundle, recording, "{kind: unplugged, duration_s: 60}", clock_scale=20) as run:
         back_s = run.wait_for(has_valid_hand, 0)
 
     assert 3 <= back_s <= 3 + RECOVERY_S
@@ -120,7 +120,7 @@ def test_a_hundred_unpluggings_leave_nothing_behind(tmp_path: Path, bundle: Bund
             run.wait_until(run.now_s() + 0.1)
         return resident_mb(), threading.active_count(), len(os.listdir("/proc/self/fd"))
 
-    faults = "{kind: unplugged, at_s: 0.5, for_s: 0.005, every_s: 0.08}"
+    faults = "{kind: unplugged, start_s: 0.5, duration_s: 0.005, period_s: 0.08}"
     with watched(tmp_path, bundle, recording, faults, stop=HurriedStop()) as run:
         early = held_after(10, run)
         late = held_after(100, run)
@@ -132,7 +132,7 @@ def test_a_hundred_unpluggings_leave_nothing_behind(tmp_path: Path, bundle: Bund
 
 
 def test_the_first_packet_after_a_stall_is_fresh(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
-    with watched(tmp_path, bundle, recording, f"{{kind: stalled, at_s: {AT_S}, for_s: 1.0}}") as run:
+    with watched(tmp_path, bundle, recording, f"{{kind: stalled, start_s: {AT_S}, duration_s: 1.0}}") as run:
         run.wait_for(has_valid_hand, AT_S + 1.0)
 
     first = next(packet for packet in run.between(AT_S + 1.0, 1e9) if packet.message_type is MessageType.JOINTS)
@@ -142,31 +142,31 @@ def test_the_first_packet_after_a_stall_is_fresh(tmp_path: Path, bundle: Bundle,
 def test_another_resolution_opens_the_camera_anew(
     tmp_path: Path, bundle: Bundle, recording: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with watched(tmp_path, bundle, recording, f"{{kind: other_resolution, at_s: {AT_S}, for_s: 1.5}}") as run:
+    with watched(tmp_path, bundle, recording, f"{{kind: other_resolution, start_s: {AT_S}, duration_s: 1.5}}") as run:
         outlast(run, AT_S + 1.5)
 
     assert "has shape (240, 320) after frames of (480, 640)" in caplog.text
     assert run.heartbeat_gap_s() <= HEARTBEAT_GAP_S
-    assert all(centres_off_mm(packet) < 8 for _, packet in run.packets if packet.hands)
+    assert all(centers_off_mm(packet) < 8 for _, packet in run.packets if packet.hands)
 
 
 def test_other_intrinsics_hold_from_their_first_frame_on(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     end_s = AT_S + 1.0
-    with watched(tmp_path, bundle, recording, f"{{kind: other_intrinsics, at_s: {AT_S}, for_s: 1.0}}") as run:
+    with watched(tmp_path, bundle, recording, f"{{kind: other_intrinsics, start_s: {AT_S}, duration_s: 1.0}}") as run:
         outlast(run, end_s)
 
     during = [packet for packet in run.between(AT_S + IN_FLIGHT_S, end_s) if packet.hands]
-    assert during and all(centres_off_mm(packet, 1 / 1.25) < 8 for packet in during)
+    assert during and all(centers_off_mm(packet, 1 / 1.25) < 8 for packet in during)
     after = [packet for packet in run.between(end_s + IN_FLIGHT_S, 1e9) if packet.hands]
-    assert all(centres_off_mm(packet) < 8 for packet in after)
+    assert all(centers_off_mm(packet) < 8 for packet in after)
     assert run.heartbeat_gap_s() <= HEARTBEAT_GAP_S
 
 
 @pytest.mark.parametrize(
     "faults",
     [
-        f"{{kind: unplugged, at_s: {AT_S}, for_s: 0.05}}, {{kind: stop_hangs, at_s: {AT_S}, for_s: 2.0}}",
-        f"{{kind: wait_hangs, at_s: {AT_S}, for_s: 3.0}}",
+        f"{{kind: unplugged, start_s: {AT_S}, duration_s: 0.05}}, {{kind: stop_hangs, start_s: {AT_S}, duration_s: 2.0}}",
+        f"{{kind: wait_hangs, start_s: {AT_S}, duration_s: 3.0}}",
     ],
     ids=["stop", "wait"],
 )
@@ -199,7 +199,7 @@ def test_a_network_that_refuses_is_logged_once_and_used_again(
     caplog.set_level(logging.INFO, "handmap.publish")
     end_s = AT_S + 0.6
 
-    with watched(tmp_path, bundle, recording, f"{{kind: {kind}, at_s: {AT_S}, for_s: 0.6}}") as run:
+    with watched(tmp_path, bundle, recording, f"{{kind: {kind}, start_s: {AT_S}, duration_s: 0.6}}") as run:
         outlast(run, end_s)
 
     assert run.error is None
@@ -231,8 +231,8 @@ def test_the_schedule_is_refused_where_it_makes_no_sense(tmp_path: Path) -> None
     text = "bundle: b\npublish: {targets: [{host: h}]}\ncamera: {kind: faulty, camera: {kind: replay, path: r}, faults: [%s]}\n"
     for fault, sentence in (
         ("{kind: explodes}", "line 3: .*camera.faults"),
-        ("{kind: frozen, every_s: 1, for_s: 2}", "every_s must be above for_s"),
-        ("{kind: frozen, at: 2}", "unknown key 'camera.faults.*did you mean 'at_s'"),
+        ("{kind: frozen, period_s: 1, duration_s: 2}", "period_s must be above for_s"),
+        ("{kind: frozen, start: 2}", "unknown key 'camera.faults.*did you mean 'start_s'"),
     ):
         (tmp_path / "c.yaml").write_text(text % fault)
         with pytest.raises(ConfigError, match=sentence):

@@ -23,7 +23,7 @@ from training.datasets.hard_set import HARD_SETS
 from training.datasets.hard_sheet import draw_hard_sheet
 from training.evaluation.evaluate import EvaluationConfig, evaluate_bundle, evaluation_table
 from training.hand.hand_model import load_hand_asset
-from training.synthesis.scene import FULL_WINDOW, render_scene
+from training.synthesis.scene import FULL_IMAGE, render_scene
 
 SPEC = json.loads((Path(training.datasets.hard_set.__file__).parent / "assets" / "synthetic_hard.json").read_text())
 HARD, TUNE = HARD_SETS["hard"], HARD_SETS["tune"]
@@ -118,8 +118,8 @@ def test_a_quarter_of_the_hand_is_lost_in_holes() -> None:
     holed, whole = shown_as("holes", kind), shown_as("holes", replace(kind, hole_share=0))
     random = np.random.default_rng([HARD.seed_domain, HARD.kinds.index("holes")])
     scene = stage_hand(kind, HARD.draw_shape, random).scene
-    _, is_hand = render_scene(load_hand_asset(), scene, FULL_WINDOW)
-    uv = np.rint(project(np, scene.joints_mm, scene.lens)).astype(int)
+    _, is_hand = render_scene(load_hand_asset(), scene, FULL_IMAGE)
+    uv = np.rint(project(np, scene.joints_mm, scene.intrinsics)).astype(int)
     (left, top), (right, bottom) = uv.min(axis=0), uv.max(axis=0)
     box = (slice(top, bottom + 1), slice(left, right + 1))
 
@@ -130,15 +130,15 @@ def test_a_quarter_of_the_hand_is_lost_in_holes() -> None:
 
 def test_mirrored_world_is_seen_by_the_mirrored_lens() -> None:
     shown = HARD.show(0)
-    lens = shown.frame.intrinsics
+    intrinsics = shown.frame.intrinsics
     z = np.zeros((480, 640), np.float32)
     z[100, 50] = 400
 
-    turned, _, other = mirror(z, z > 0, lens)
+    turned, _, other = mirror(z, z > 0, intrinsics)
 
     (row,), (column,) = np.nonzero(turned)
     assert row == 100
-    assert (column - other.cx_px) / other.fx_px == pytest.approx(-(50 - lens.cx_px) / lens.fx_px)
+    assert (column - other.cx_px) / other.fx_px == pytest.approx(-(50 - intrinsics.cx_px) / intrinsics.fx_px)
 
 
 def test_shapes_of_the_hard_set_differ_from_those_of_training() -> None:
@@ -175,8 +175,8 @@ def test_evaluate_by_kind_on_a_bundle_without_palms_or_side(bundle: Bundle) -> N
 
 
 def test_expecting_a_hand_publishes_no_less_than_the_daemon_does(bundle: Bundle) -> None:
-    run = evaluate_bundle(bundle.path, "synthetic:hard", EvaluationConfig(most=20, defaults="run"))
-    found = evaluate_bundle(bundle.path, "synthetic:hard", EvaluationConfig(most=20, defaults="found"))
+    run = evaluate_bundle(bundle.path, "synthetic:hard", EvaluationConfig(max_frames=20, defaults="run"))
+    found = evaluate_bundle(bundle.path, "synthetic:hard", EvaluationConfig(max_frames=20, defaults="found"))
 
     share = (run["published_without_hand"], found["published_without_hand"])
     assert isinstance(share[0], float) and isinstance(share[1], float)
@@ -185,8 +185,8 @@ def test_expecting_a_hand_publishes_no_less_than_the_daemon_does(bundle: Bundle)
 
 
 def test_a_set_of_hands_is_scored_by_either_defaults(bundle: Bundle) -> None:
-    by_default = evaluate_bundle(bundle.path, "synthetic:val", EvaluationConfig(most=2))
-    run = evaluate_bundle(bundle.path, "synthetic:val", EvaluationConfig(most=2, defaults="run"))
+    by_default = evaluate_bundle(bundle.path, "synthetic:val", EvaluationConfig(max_frames=2))
+    run = evaluate_bundle(bundle.path, "synthetic:val", EvaluationConfig(max_frames=2, defaults="run"))
 
     assert by_default["defaults"] == "found"
     assert run["defaults"] == "run"

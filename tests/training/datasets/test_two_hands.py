@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from handmap.metrics.track_events import find_crossings
-from handmap.metrics.track_scores import TrackCounts, score_tracks, sum_counts, track_summary
-from handmap.metrics.tracked import TrackedFrame, pair_hands
-from handmap.tracking.track import cube_centre
+from handmap.metrics.matching import TrackedFrame, match_hands
+from handmap.metrics.tracking_events import find_crossings
+from handmap.metrics.tracking_metrics import TrackCounts, score_tracks, sum_counts, track_summary
+from handmap.tracking.track import cube_center
 from handmap.types.errors import ConfigError
 from handmap.types.intrinsics import project
 from handmap.types.values import Handedness, HandPose
@@ -36,7 +36,7 @@ def oracle(shown: TwoHandFrame) -> TrackedFrame:
             shown.frame.frame_number, shown.frame.capture_ns,
         )
         for hand in shown.truth
-        if hand.is_demanded
+        if hand.must_detect
     ]  # fmt: skip
     return TrackedFrame(shown.truth, tuple(poses))
 
@@ -61,7 +61,7 @@ def test_joints_lie_on_the_surface_that_the_camera_sees(scene: str) -> None:
 
 
 def test_left_hands_are_mirrored_right_ones() -> None:
-    """The thumb's side, seen from the wrist towards the knuckles with the palm's normal, tells which hand it is."""
+    """The thumb's side, seen from the wrist toward the knuckles with the palm's normal, tells which hand it is."""
     signs: dict[Handedness, set[bool]] = {Handedness.LEFT: set(), Handedness.RIGHT: set()}
     for index in range(6):
         for hand in frames_of("clutter", index, 2)[0].truth:
@@ -78,7 +78,7 @@ def test_hands_cross_as_often_as_they_swap_sides() -> None:
     for index in range(2):
         frames = [oracle(shown) for shown in render_sequence(KINDS["crossing"], index, 90)]
 
-        crossings = find_crossings(frames, [pair_hands(frame) for frame in frames], 2)
+        crossings = find_crossings(frames, [match_hands(frame) for frame in frames], 2)
 
         assert len(crossings) == 3
         assert all(crossing.is_kept for crossing in crossings)
@@ -98,7 +98,7 @@ def test_a_hand_leaves_the_image_and_comes_back() -> None:
 
 
 def test_hands_go_from_300_to_900_mm() -> None:
-    depths = [[cube_centre(hand.xyz_camera_mm)[2] for hand in shown.truth] for shown in frames_of("near-far", 0, 9)]
+    depths = [[cube_center(hand.xyz_camera_mm)[2] for hand in shown.truth] for shown in frames_of("near-far", 0, 9)]
 
     assert np.min(depths) < 340 and np.max(depths) > 860
 

@@ -20,10 +20,10 @@ from training.evaluation.baseline import (
     cut_wrist,
     follow_baseline,
     locate_nearest,
-    stabilise,
+    stabilize,
 )
 
-LENS = Intrinsics(640, 480, 475.0, 475.0, 319.5, 239.5)
+INTRINSICS = Intrinsics(640, 480, 475.0, 475.0, 319.5, 239.5)
 
 
 def frame_of(*patches: tuple[int, int, int, int, int]) -> DepthFrame:
@@ -31,7 +31,7 @@ def frame_of(*patches: tuple[int, int, int, int, int]) -> DepthFrame:
     depth: Uint16 = np.zeros((480, 640), np.uint16)
     for left, top, width, height, z in patches:
         depth[top : top + height, left : left + width] = z
-    return DepthFrame(depth, 1.0, LENS, 0, 0)
+    return DepthFrame(depth, 1.0, INTRINSICS, 0, 0)
 
 
 def cylinder(radius_mm: float, near_mm: float, far_mm: float, count: int) -> Float64:
@@ -42,10 +42,10 @@ def cylinder(radius_mm: float, near_mm: float, far_mm: float, count: int) -> Flo
 
 
 def test_a_patch_within_range_is_found_in_its_middle() -> None:
-    centre = locate_nearest(frame_of((300, 200, 40, 40, 400)))
+    center = locate_nearest(frame_of((300, 200, 40, 40, 400)))
 
-    assert centre is not None
-    np.testing.assert_allclose(centre, [0, (219.5 - 239.5) / 475 * 400, 400], atol=0.5)
+    assert center is not None
+    np.testing.assert_allclose(center, [0, (219.5 - 239.5) / 475 * 400, 400], atol=0.5)
 
 
 @pytest.mark.parametrize(("z_mm", "is_found"), [(470, True), (490, False)])
@@ -54,21 +54,21 @@ def test_nothing_beyond_480_mm_is_looked_at(z_mm: int, is_found: bool) -> None:
 
 
 def test_the_nearest_thing_wins_whatever_it_is() -> None:
-    centre = locate_nearest(frame_of((100, 200, 60, 60, 440), (500, 100, 20, 20, 300)))
+    center = locate_nearest(frame_of((100, 200, 60, 60, 440), (500, 100, 20, 20, 300)))
 
-    assert centre is not None
-    assert centre[0] > 100 and centre[2] == pytest.approx(300, abs=1)
+    assert center is not None
+    assert center[0] > 100 and center[2] == pytest.approx(300, abs=1)
 
 
 def test_what_lies_120_mm_behind_the_nearest_point_is_cut_off() -> None:
     depth: Uint16 = np.zeros((480, 640), np.uint16)
-    depth[100:340, 300:340] = 300 + np.arange(240)[:, None]  # a ramp to 539 mm, narrowing towards the camera
+    depth[100:340, 300:340] = 300 + np.arange(240)[:, None]  # a ramp to 539 mm, narrowing toward the camera
 
-    centre = locate_nearest(DepthFrame(depth, 1.0, LENS, 0, 0))
+    center = locate_nearest(DepthFrame(depth, 1.0, INTRINSICS, 0, 0))
 
-    assert centre is not None
+    assert center is not None
     # Kept are 300 to 419 mm, their mean 359.5; the wrist is the farthest slab, 410 to 419 mm.
-    assert centre[2] == pytest.approx(359.5 + 0.2 * (359.5 - 414.5), abs=1)
+    assert center[2] == pytest.approx(359.5 + 0.2 * (359.5 - 414.5), abs=1)
 
 
 def test_a_few_specks_are_no_hand() -> None:
@@ -79,27 +79,27 @@ def test_the_arm_is_cut_where_a_slab_is_wider_than_the_one_before() -> None:
     # An arm that stays as it is, then a palm twice as wide: the middle of the palm, pushed on from its first slab.
     arm, palm = cylinder(20, 360, 420, 4800), cylinder(40, 300, 359.9, 4800)
 
-    centre = cut_wrist(np.concatenate([arm, palm]))
+    center = cut_wrist(np.concatenate([arm, palm]))
 
     # Slabs are 10 mm; the palm's first is 350 to 360, its mean 355; of the palm 330.
-    np.testing.assert_allclose(centre, [0, 0, 330 + 0.2 * (330 - 355)], atol=1.0)
+    np.testing.assert_allclose(center, [0, 0, 330 + 0.2 * (330 - 355)], atol=1.0)
 
 
 def test_an_empty_slab_ends_the_walk_as_the_rules_have_it() -> None:
     # Nothing between 330 and 350: the slab after the gap counts as the wrist although it is no wider.
     far, near = cylinder(30, 350, 420, 5600), cylinder(30, 300, 330, 2400)
 
-    centre = cut_wrist(np.concatenate([far, near]))
+    center = cut_wrist(np.concatenate([far, near]))
 
-    assert centre[2] < 320
+    assert center[2] < 320
 
 
 def test_without_an_end_of_the_arm_the_middle_of_all_is_pushed_from_the_farthest_slab() -> None:
     points = cylinder(30, 300, 420, 9600)
 
-    centre = cut_wrist(points)
+    center = cut_wrist(points)
 
-    np.testing.assert_allclose(centre, [0, 0, 360 + 0.2 * (360 - 415)], atol=1.0)
+    np.testing.assert_allclose(center, [0, 0, 360 + 0.2 * (360 - 415)], atol=1.0)
 
 
 def test_too_few_points_for_slabs_give_their_plain_mean() -> None:
@@ -108,39 +108,39 @@ def test_too_few_points_for_slabs_give_their_plain_mean() -> None:
     np.testing.assert_allclose(cut_wrist(points), [10, 0, 320])
 
 
-def test_the_first_centre_is_taken_and_a_constant_speed_is_not_damped() -> None:
-    track = stabilise(NO_BASELINE_TRACK, np.array([0.0, 0, 400]))
+def test_the_first_center_is_taken_and_a_constant_speed_is_not_damped() -> None:
+    track = stabilize(NO_BASELINE_TRACK, np.array([0.0, 0, 400]))
     assert track.track_id == 1
     for step in range(1, 30):
-        track = stabilise(track, np.array([10.0 * step, 0, 400]))
+        track = stabilize(track, np.array([10.0 * step, 0, 400]))
 
-    assert track.centre_mm is not None
-    np.testing.assert_allclose(track.centre_mm, [290, 0, 400], atol=0.5)
+    assert track.center_mm is not None
+    np.testing.assert_allclose(track.center_mm, [290, 0, 400], atol=0.5)
 
 
 def test_a_sudden_step_is_damped_by_its_difference_from_the_last() -> None:
     still = BaselineTrack(np.array([0.0, 0, 400]), 0.0, 1)
 
-    track = stabilise(still, np.array([100.0, 0, 400]))
+    track = stabilize(still, np.array([100.0, 0, 400]))
 
-    assert track.centre_mm is not None
+    assert track.center_mm is not None
     # exp(-ln(100) * (100 / 120)^2)
-    np.testing.assert_allclose(track.centre_mm[0], 100 * 100 ** -((100 / 120) ** 2), rtol=1e-6)
+    np.testing.assert_allclose(track.center_mm[0], 100 * 100 ** -((100 / 120) ** 2), rtol=1e-6)
 
 
 def test_a_jump_beyond_the_limit_loses_the_hand_for_a_frame_and_its_id_for_good() -> None:
     still = BaselineTrack(np.array([0.0, 0, 400]), 0.0, 1)
     far = np.array([STEP_LIMIT_MM + 1, 0, 400])
 
-    lost = stabilise(still, far)
-    again = stabilise(lost, far)
+    lost = stabilize(still, far)
+    again = stabilize(lost, far)
 
-    assert lost.centre_mm is None
-    assert again.centre_mm is not None and again.track_id == 2
+    assert lost.center_mm is None
+    assert again.center_mm is not None and again.track_id == 2
 
 
 def test_nothing_located_resets_the_tracker() -> None:
-    track = stabilise(BaselineTrack(np.array([0.0, 0, 400]), 5.0, 1), None)
+    track = stabilize(BaselineTrack(np.array([0.0, 0, 400]), 5.0, 1), None)
 
     assert track == BaselineTrack(None, 0.0, 1)
 
@@ -189,7 +189,7 @@ def test_what_is_located_is_always_published_and_always_as_a_left_hand(is_mirror
     assert pose.xyz_camera_mm[:, 0].mean() == pytest.approx(8.5, abs=2.5)
 
 
-def test_without_a_centre_there_is_no_pose() -> None:
+def test_without_a_center_there_is_no_pose() -> None:
     frame = frame_of((300, 200, 40, 40, 600))
 
     assert seen(frame, follow_baseline(frame, NO_BASELINE_TRACK), True) is None

@@ -114,7 +114,7 @@ def test_straight_fingers_are_straight_and_point_up() -> None:
 
 
 @pytest.mark.parametrize("finger", ["index", "middle", "ring", "little"])
-def test_flexion_bends_towards_the_palm(finger: str) -> None:
+def test_flexion_bends_toward_the_palm(finger: str) -> None:
     asset = load_hand_asset()
     anchors = shape_hand(asset, MEAN).anchors_mm
     tip = HAND21.index(f"{finger}_tip")

@@ -40,7 +40,7 @@ def test_agrees_with_scikit_fmm_on_500_masks() -> None:
 
         worst = max(worst, float(np.abs(found - expected_map).max()))
         differently_reached += int((np.isfinite(march_distance(mask, row, column)) != reached).sum())
-    assert worst <= 1e-6  # of the normalised map; measured 3e-8
+    assert worst <= 1e-6  # of the normalized map; measured 3e-8
     assert differently_reached == 0
 
 

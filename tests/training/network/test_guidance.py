@@ -23,8 +23,8 @@ from training.network.network import GUIDANCE_CHANNELS
 SIZE = 32
 
 
-def centre_of(row: int, column: int, z: float = 0.0) -> Float32:
-    """The joint (1, 1, 3) at the centre of a cell."""
+def center_of(row: int, column: int, z: float = 0.0) -> Float32:
+    """The joint (1, 1, 3) at the center of a cell."""
     return np.array([[[(2 * column + 1) / SIZE - 1, (2 * row + 1) / SIZE - 1, z]]], np.float32)
 
 
@@ -39,15 +39,15 @@ def fingers() -> HandCells:
 
 @pytest.mark.parametrize("kind", ["dist2", "edt2", "edt2m", "heatmap"])
 def test_a_map_is_one_at_its_joint(fingers: HandCells, kind: str) -> None:
-    maps = make_maps(kind, fingers, centre_of(5, 10))  # type: ignore[arg-type]  # a literal from the list above
+    maps = make_maps(kind, fingers, center_of(5, 10))  # type: ignore[arg-type]  # a literal from the list above
 
     assert maps[0, 0, 5, 10] == pytest.approx(1, abs=1e-4)
     assert maps[0, 0].argmax() == 5 * SIZE + 10
 
 
-def test_neighbouring_fingertips_are_far_along_the_silhouette_and_near_in_space(fingers: HandCells) -> None:
-    geodesic = geodesic_maps(fingers, centre_of(5, 10))[0, 0]
-    euclidean = euclidean_closeness(fingers, centre_of(5, 10))[0, 0]
+def test_neighboring_fingertips_are_far_along_the_silhouette_and_near_in_space(fingers: HandCells) -> None:
+    geodesic = geodesic_maps(fingers, center_of(5, 10))[0, 0]
+    euclidean = euclidean_closeness(fingers, center_of(5, 10))[0, 0]
 
     assert euclidean[5, 16] > 0.75
     assert geodesic[5, 16] < 0.2
@@ -56,7 +56,7 @@ def test_neighbouring_fingertips_are_far_along_the_silhouette_and_near_in_space(
 def test_the_geodesic_ignores_depth_and_the_weighted_one_does_not(fingers: HandCells) -> None:
     rng = np.random.default_rng(0)
     moved = HandCells(fingers.is_hand, rng.uniform(-1, 1, fingers.depth.shape).astype(np.float32))
-    joint = centre_of(5, 10)
+    joint = center_of(5, 10)
 
     assert np.array_equal(geodesic_maps(fingers, joint), geodesic_maps(moved, joint))
     assert not np.array_equal(weighted_geodesic_maps(fingers, joint), weighted_geodesic_maps(moved, joint))
@@ -65,15 +65,15 @@ def test_the_geodesic_ignores_depth_and_the_weighted_one_does_not(fingers: HandC
 def test_islands_are_zero(fingers: HandCells) -> None:
     fingers.is_hand[0, 10, 28:30] = True
 
-    maps = geodesic_maps(fingers, centre_of(5, 10))
+    maps = geodesic_maps(fingers, center_of(5, 10))
 
     assert not maps[0, 0, 10, 28:30].any()
-    assert euclidean_closeness(fingers, centre_of(5, 10))[0, 0, 10, 28:30].all()
+    assert euclidean_closeness(fingers, center_of(5, 10))[0, 0, 10, 28:30].all()
 
 
 @pytest.mark.parametrize("column", [2, 5, 7])
 def test_a_joint_off_the_silhouette_has_a_map_below_one(fingers: HandCells, column: int) -> None:
-    maps = geodesic_maps(fingers, centre_of(24, column))
+    maps = geodesic_maps(fingers, center_of(24, column))
 
     assert 0.3 < maps.max() < 1
 
@@ -86,7 +86,7 @@ def test_a_joint_outside_the_cube_starts_at_the_border(fingers: HandCells) -> No
 
 
 def test_the_weighted_geodesic_is_the_product(fingers: HandCells) -> None:
-    joint = centre_of(9, 16, 0.3)
+    joint = center_of(9, 16, 0.3)
 
     expected = geodesic_maps(fingers, joint) * euclidean_closeness(fingers, joint)
 
@@ -94,7 +94,7 @@ def test_the_weighted_geodesic_is_the_product(fingers: HandCells) -> None:
 
 
 def test_euclidean_closeness_is_linear_in_the_3d_distance(fingers: HandCells) -> None:
-    joint = centre_of(5, 10, 0.5)
+    joint = center_of(5, 10, 0.5)
 
     found = euclidean_closeness(fingers, joint)[0, 0, 25, 10]
 
@@ -103,7 +103,7 @@ def test_euclidean_closeness_is_linear_in_the_3d_distance(fingers: HandCells) ->
 
 
 def test_offsets_point_from_the_surface_to_the_joint(fingers: HandCells) -> None:
-    joint = centre_of(5, 10, -0.4)
+    joint = center_of(5, 10, -0.4)
     maps = offset_maps(fingers, joint)
     distance = CUBE_SIDE * (1 - maps[:, 0])
     surface = np.array([(2 * 10 + 1) / SIZE - 1, (2 * 22 + 1) / SIZE - 1, 0])
@@ -136,7 +136,7 @@ def test_signed_silhouette_distance_is_positive_inside_and_negative_outside(fing
 
 
 def test_a_heatmap_does_not_leak_depth(fingers: HandCells) -> None:
-    assert np.array_equal(heatmaps(fingers, centre_of(5, 10, -0.8)), heatmaps(fingers, centre_of(5, 10, 0.8)))
+    assert np.array_equal(heatmaps(fingers, center_of(5, 10, -0.8)), heatmaps(fingers, center_of(5, 10, 0.8)))
 
 
 def test_a_cell_belongs_to_the_hand_if_half_its_pixels_do() -> None:

@@ -32,9 +32,9 @@ def spread_joints(seed: int) -> Float32:
     return np.stack([x, y, rng.uniform(-60, 60, 21)], axis=1).astype(np.float32)
 
 
-def only_warp(angle_rad: float = 0.0, scale: float = 1.0, centre_mm: tuple[float, float, float] = (0, 0, 0)) -> Warps:
+def only_warp(angle_rad: float = 0.0, scale: float = 1.0, center_mm: tuple[float, float, float] = (0, 0, 0)) -> Warps:
     one = np.ones(1)
-    return Warps(angle_rad * one, scale * one, np.array([centre_mm], np.float64), 0 * one, np.ones(1, np.uint64))
+    return Warps(angle_rad * one, scale * one, np.array([center_mm], np.float64), 0 * one, np.ones(1, np.uint64))
 
 
 def test_the_identity_cuts_the_middle_of_the_canvas() -> None:
@@ -79,8 +79,8 @@ def test_a_quarter_turn_takes_x_to_y() -> None:
 
 def test_depth_outside_the_cube_is_background() -> None:
     hands = dots(spread_joints(2))
-    near = augment(hands, only_warp(centre_mm=(0, 0, 150)), CUBE_MM)
-    far = augment(hands, only_warp(centre_mm=(0, 0, -200)), CUBE_MM)
+    near = augment(hands, only_warp(center_mm=(0, 0, 150)), CUBE_MM)
+    far = augment(hands, only_warp(center_mm=(0, 0, -200)), CUBE_MM)
 
     assert not far.is_hand.any() and (far.depth == 1).all()
     assert near.is_hand.any() and not near.is_hand.all()
@@ -104,8 +104,8 @@ def test_warps_have_the_configured_spread() -> None:
     warps = draw_warps(config, (1, 0), np.arange(4000))
 
     expected_mm = np.sqrt(0.75 * 7**2 + 0.25 * 22**2)
-    assert warps.centre_mm.std() == pytest.approx(expected_mm, rel=0.06)
-    assert np.abs(warps.centre_mm).max() <= config.jitter_limit_mm
+    assert warps.center_mm.std() == pytest.approx(expected_mm, rel=0.06)
+    assert np.abs(warps.center_mm).max() <= config.jitter_limit_mm
     assert np.log(warps.scale).std() == pytest.approx(0.08, rel=0.06)
     assert np.abs(warps.angle_rad).max() <= np.pi and np.abs(warps.angle_rad.mean()) < 0.1
 

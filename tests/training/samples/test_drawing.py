@@ -17,7 +17,7 @@ from training.synthesis.canvas import CANVAS_PX, EMPTY
 from training.synthesis.synthetic import render_samples
 
 ROOT = Path(__file__).resolve().parents[3]
-MOST_WAIT_S = 120
+MAX_WAIT_S = 120
 TRAINER = """
 import sys, time
 sys.path.insert(0, {root!r})
@@ -43,7 +43,7 @@ class Taken:
 
 
 def collect(drawers: Drawers, slots: int) -> Taken:
-    taken, deadline_s = Taken(), time.monotonic() + MOST_WAIT_S
+    taken, deadline_s = Taken(), time.monotonic() + MAX_WAIT_S
     while len(taken.canvas) < slots:
         assert time.monotonic() < deadline_s
         drawers.collect(taken, 1.0)
@@ -108,7 +108,7 @@ def test_nothing_outlives_a_trainer_that_is_killed(tmp_path: Path) -> None:
     process.kill()
     process.communicate()
 
-    deadline_s = time.monotonic() + MOST_WAIT_S
+    deadline_s = time.monotonic() + MAX_WAIT_S
     while any(map(is_running, drawers)):
         assert time.monotonic() < deadline_s
         time.sleep(0.05)

@@ -11,7 +11,7 @@ from training.hand.hand_model import load_hand_asset, pose_hand, shape_hand
 from training.hand.poses import sample_pose
 from training.synthesis.render import cut_forearm, draw_ellipsoid, draw_mesh, draw_plane, skin
 
-LENS = np.array([150.0, 152.0, 47.3, 35.8])
+INTRINSICS = np.array([150.0, 152.0, 47.3, 35.8])
 HEIGHT, WIDTH = 72, 96
 
 
@@ -23,7 +23,10 @@ def empty() -> tuple[Float32, Bool]:
 def rays() -> Float64:
     """Points (H, W, 3) at z = 1 that the pixels look through."""
     row, column = np.mgrid[:HEIGHT, :WIDTH]
-    return np.stack([(column - LENS[2]) / LENS[0], (row - LENS[3]) / LENS[1], np.ones((HEIGHT, WIDTH))], axis=-1)
+    return np.stack(
+        [(column - INTRINSICS[2]) / INTRINSICS[0], (row - INTRINSICS[3]) / INTRINSICS[1], np.ones((HEIGHT, WIDTH))],
+        axis=-1,
+    )
 
 
 def slow_mesh(xyz: Float64, triangles: IntArray) -> Float64:
@@ -59,7 +62,7 @@ def test_mesh_agrees_with_ray_casting(seed: int) -> None:
     xyz = hand_vertices(seed)
     z_mm, is_hand = empty()
 
-    draw_mesh(z_mm, is_hand, xyz, triangles, LENS)
+    draw_mesh(z_mm, is_hand, xyz, triangles, INTRINSICS)
 
     expected = slow_mesh(xyz.astype(np.float64), triangles)
     both = np.isfinite(expected) & is_hand
@@ -74,12 +77,12 @@ def test_nearest_surface_wins_in_either_order() -> None:
     second, second_mask = empty()
     alone = [empty(), empty()]
 
-    draw_mesh(first, first_mask, near, asset.triangles, LENS)
-    draw_mesh(first, first_mask, far, asset.triangles, LENS)
-    draw_mesh(second, second_mask, far, asset.triangles, LENS)
-    draw_mesh(second, second_mask, near, asset.triangles, LENS)
+    draw_mesh(first, first_mask, near, asset.triangles, INTRINSICS)
+    draw_mesh(first, first_mask, far, asset.triangles, INTRINSICS)
+    draw_mesh(second, second_mask, far, asset.triangles, INTRINSICS)
+    draw_mesh(second, second_mask, near, asset.triangles, INTRINSICS)
     for xyz, (z_mm, is_hand) in zip((near, far), alone, strict=True):
-        draw_mesh(z_mm, is_hand, xyz, asset.triangles, LENS)
+        draw_mesh(z_mm, is_hand, xyz, asset.triangles, INTRINSICS)
 
     nearest = np.min([np.where(is_hand, z_mm, np.inf) for z_mm, is_hand in alone], axis=0)
     assert np.array_equal(first, second) and np.array_equal(first_mask, second_mask)
@@ -87,15 +90,15 @@ def test_nearest_surface_wins_in_either_order() -> None:
 
 
 def test_ellipsoid_agrees_with_its_equation() -> None:
-    centre, radii = np.array([20.0, -10.0, 300.0]), np.array([40.0, 60.0, 30.0])
+    center, radii = np.array([20.0, -10.0, 300.0]), np.array([40.0, 60.0, 30.0])
     z_mm, is_hand = empty()
 
-    draw_ellipsoid(z_mm, is_hand, centre, radii, LENS)
+    draw_ellipsoid(z_mm, is_hand, center, radii, INTRINSICS)
 
     points = (rays() * z_mm[..., None])[z_mm > 0]
     assert len(points) > 500
-    assert (((points - centre) / radii) ** 2).sum(axis=1) == pytest.approx(1, abs=1e-3)
-    assert np.all((points - centre) @ np.array([0, 0, 1.0]) < 12)  # the near half
+    assert (((points - center) / radii) ** 2).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    assert np.all((points - center) @ np.array([0, 0, 1.0]) < 12)  # the near half
     assert not is_hand.any()
 
 
@@ -104,7 +107,7 @@ def test_plane_lies_behind_what_was_drawn() -> None:
     z_mm, is_hand = empty()
     z_mm[10, 10], is_hand[10, 10] = 200, True
 
-    draw_plane(z_mm, is_hand, normal, 500.0, LENS)
+    draw_plane(z_mm, is_hand, normal, 500.0, INTRINSICS)
 
     points = rays() * z_mm[..., None]
     others = np.ones((HEIGHT, WIDTH), bool)

@@ -10,16 +10,15 @@ from handmap.types.intrinsics import project
 from training.hand.hand_model import load_hand_asset, shape_hand
 from training.hand.poses import sample_any_pose
 from training.synthesis.observe import observe
+from training.synthesis.placement import WHOLE, Placement
 from training.synthesis.scene import (
     CUBE_MM,
-    FULL_WINDOW,
+    FULL_IMAGE,
     HEIGHT_PX,
-    LEAST_JOINT_MM,
-    WHOLE,
+    MIN_JOINT_MM,
     WIDTH_PX,
-    Placement,
     Scene,
-    centre_of,
+    center_of,
     draw_scene,
     render_scene,
 )
@@ -41,7 +40,7 @@ def scenes(placement: Placement, count: int = COUNT) -> Iterator[Scene]:
 
 def joints_inside(scene: Scene) -> int:
     """How many joints lie in the image."""
-    u, v = project(np, scene.joints_mm, scene.lens).T
+    u, v = project(np, scene.joints_mm, scene.intrinsics).T
     return int(((u > 0) & (u < WIDTH_PX) & (v > 0) & (v < HEIGHT_PX)).sum())
 
 
@@ -58,8 +57,8 @@ def test_hands_are_put_between_the_depths_asked() -> None:
     far = replace(WHOLE, nearest_mm=700.0, farthest_mm=1000.0)
     wide = replace(WHOLE, nearest_mm=200.0, farthest_mm=1000.0, is_log_depth=True)
 
-    z = [centre_of(scene.joints_mm)[2] for scene in scenes(far, 60)]
-    z_wide = np.array([centre_of(scene.joints_mm)[2] for scene in scenes(wide, 200)])
+    z = [center_of(scene.joints_mm)[2] for scene in scenes(far, 60)]
+    z_wide = np.array([center_of(scene.joints_mm)[2] for scene in scenes(wide, 200)])
 
     assert min(z) >= 700 and max(z) < 1080  # mm; a little farther where the hand does not fit
     assert np.mean(z_wide < 450) == pytest.approx(0.5, abs=0.12)  # the geometric mean of the range
@@ -87,8 +86,8 @@ def test_what_is_worn_is_drawn_about_the_arm_and_counts_as_arm(placement: Placem
     more = 0
     for dressed in scenes(placement):
         assert dressed.worn
-        z_mm, is_hand = render_scene(ASSET, replace(dressed, ellipsoid=None, plane=None), FULL_WINDOW)
-        bare_mm, _ = render_scene(ASSET, replace(dressed, worn=(), ellipsoid=None, plane=None), FULL_WINDOW)
+        z_mm, is_hand = render_scene(ASSET, replace(dressed, ellipsoid=None, plane=None), FULL_IMAGE)
+        bare_mm, _ = render_scene(ASSET, replace(dressed, worn=(), ellipsoid=None, plane=None), FULL_IMAGE)
         assert np.array_equal(is_hand, z_mm > 0)
         assert np.all((z_mm > 0) >= (bare_mm > 0))
         more += int((z_mm > 0).sum() - (bare_mm > 0).sum())
@@ -108,13 +107,13 @@ def test_company_is_in_the_cube_and_no_hand_and_leaves_half_of_it() -> None:
     for scene in scenes(replace(WHOLE, company_share=1.0)):
         alone = replace(scene, ellipsoid=None, plane=None, company=())
         joined = replace(scene, ellipsoid=None, plane=None)
-        _, mask = render_scene(ASSET, alone, FULL_WINDOW)
-        z_mm, joined_mask = render_scene(ASSET, joined, FULL_WINDOW)
+        _, mask = render_scene(ASSET, alone, FULL_IMAGE)
+        z_mm, joined_mask = render_scene(ASSET, joined, FULL_IMAGE)
         (mesh,) = scene.company
-        assert mesh.xyz_mm[:, 2].min() > LEAST_JOINT_MM
+        assert mesh.xyz_mm[:, 2].min() > MIN_JOINT_MM
         assert not np.any(joined_mask & ~mask)
         assert ((z_mm > 0) & ~joined_mask).sum() > 20
-        assert (np.abs(mesh.xyz_mm - centre_of(scene.joints_mm)) < CUBE_MM / 2).all(axis=1).any()
+        assert (np.abs(mesh.xyz_mm - center_of(scene.joints_mm)) < CUBE_MM / 2).all(axis=1).any()
         shares.append(joined_mask.sum() / mask.sum())
     assert min(shares) > 0.4 and np.mean(shares) < 0.99
 

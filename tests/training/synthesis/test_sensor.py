@@ -94,7 +94,7 @@ def test_holes_are_empty_and_nothing_is_measured_too_near() -> None:
     z_mm, is_hand = disc(150.0)
 
     punched, mask = sense(z_mm, is_hand, FOCAL_PX, replace(QUIET, holes=np.array([[60.0, 80.0, 6.0]])))
-    near, _ = sense(z_mm, is_hand, FOCAL_PX, replace(QUIET, least_mm=160.0))
+    near, _ = sense(z_mm, is_hand, FOCAL_PX, replace(QUIET, min_mm=160.0))
 
     assert not punched[57:64, 77:84].any() and not mask[60, 80]
     assert punched[60, 100] > 0

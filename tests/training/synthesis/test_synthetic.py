@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import training.datasets.synthetic_set
 from handmap.geometry.crop import crop_hand
-from handmap.recording.datasets import LabelledFrame
+from handmap.recording.datasets import LabeledFrame
 from handmap.types.errors import DatasetError
 from handmap.types.intrinsics import project
 from handmap.types.joints import HAND21
@@ -20,24 +20,24 @@ from training.datasets.synthetic_set import SETS, label_digest, open_synthetic
 from training.hand.hand_model import load_hand_asset
 from training.synthesis.canvas import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM, EMPTY, print_canvas
 from training.synthesis.motion import synthesize_frames
-from training.synthesis.scene import FULL_WINDOW, centre_of, render_scene
+from training.synthesis.scene import FULL_IMAGE, center_of, render_scene
 from training.synthesis.synthetic import SampleBatch, render_samples
 
 SPEC = json.loads((Path(training.datasets.synthetic_set.__file__).parent / "assets" / "synthetic_val.json").read_text())
 CROP_MARGIN_PX = (CANVAS_PX - 128) // 2
 
 
-def first_frames(count: int) -> list[LabelledFrame]:
+def first_frames(count: int) -> list[LabeledFrame]:
     """The first frames of the validation set."""
     return list(itertools.islice(iter(SETS["val"]), count))
 
 
-def canvas_of(labelled: LabelledFrame, is_hand: NDArray[np.bool_]) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-    """The canvas about the label's centre of a whole frame."""
-    lens = labelled.frame.intrinsics
-    centre = centre_of(labelled.xyz_camera_mm.astype(np.float64))
-    figures = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px])
-    return print_canvas(labelled.frame.depth, is_hand, labelled.frame.depth_unit_mm, figures, centre)
+def canvas_of(labeled: LabeledFrame, is_hand: NDArray[np.bool_]) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+    """The canvas about the label's center of a whole frame."""
+    intrinsics = labeled.frame.intrinsics
+    center = center_of(labeled.xyz_camera_mm.astype(np.float64))
+    figures = np.array([intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px, intrinsics.cy_px])
+    return print_canvas(labeled.frame.depth, is_hand, labeled.frame.depth_unit_mm, figures, center)
 
 
 def hands_of(batch: SampleBatch) -> NDArray[np.bool_]:
@@ -94,11 +94,11 @@ def test_canvas_shows_the_hand_where_the_joints_are() -> None:
 
 @pytest.mark.parametrize("index", range(6))
 def test_canvas_is_the_crop_of_the_runtime(index: int) -> None:
-    labelled = first_frames(index + 1)[index]
-    canvas, _ = canvas_of(labelled, np.zeros(labelled.frame.depth.shape, np.bool_))
-    centre = centre_of(labelled.xyz_camera_mm.astype(np.float64))
+    labeled = first_frames(index + 1)[index]
+    canvas, _ = canvas_of(labeled, np.zeros(labeled.frame.depth.shape, np.bool_))
+    center = center_of(labeled.xyz_camera_mm.astype(np.float64))
 
-    crop = crop_hand(np, labelled.frame, centre, 250.0).depth
+    crop = crop_hand(np, labeled.frame, center, 250.0).depth
 
     inner = canvas[CROP_MARGIN_PX:-CROP_MARGIN_PX, CROP_MARGIN_PX:-CROP_MARGIN_PX].astype(np.float64)
     from_canvas = np.where(inner == EMPTY, 1.0, np.clip(inner * CANVAS_UNIT_MM / 125, -1, 1))
@@ -107,13 +107,13 @@ def test_canvas_is_the_crop_of_the_runtime(index: int) -> None:
     assert np.mean(same | ~in_cube & (inner != EMPTY)) > 0.995
 
 
-def test_gaps_one_pixel_wide_take_the_farther_neighbour() -> None:
+def test_gaps_one_pixel_wide_take_the_farther_neighbor() -> None:
     raw = np.array([[400, 0, 410, 0, 0, 420]], np.uint16)
     pixels_per_mm = CANVAS_PX / CANVAS_MM
     # At 400 mm one pixel of this camera is one cell of the canvas; columns 410 and 420 drift by less than one.
-    lens = np.array([400 * pixels_per_mm, 400 * pixels_per_mm, 0.0, 0.0])
+    intrinsics = np.array([400 * pixels_per_mm, 400 * pixels_per_mm, 0.0, 0.0])
 
-    canvas, _ = print_canvas(raw, np.ones_like(raw, np.bool_), 1.0, lens, np.array([0.5, 0.5, 400.0]))
+    canvas, _ = print_canvas(raw, np.ones_like(raw, np.bool_), 1.0, intrinsics, np.array([0.5, 0.5, 400.0]))
 
     row = canvas[79, 79:86]
     assert [int(value) for value in row[:3]] == [0, 640, 640]
@@ -137,7 +137,7 @@ FIXED_DEPTH = {
 
 @pytest.mark.parametrize("name", FIXED_DEPTH)
 def test_depth_of_fixed_sets_never_changes(name: str) -> None:
-    depths = [labelled.frame.depth for labelled in itertools.islice(iter(SETS[name]), 3)]
+    depths = [labeled.frame.depth for labeled in itertools.islice(iter(SETS[name]), 3)]
 
     for depth, (count, mean_mm) in zip(depths, FIXED_DEPTH[name], strict=True):
         # A processor's last bit may move a pixel over a threshold.
@@ -148,9 +148,9 @@ def test_depth_of_fixed_sets_never_changes(name: str) -> None:
 def test_validation_scenes_lie_within_their_ranges() -> None:
     scenes = list(SETS["val"].scenes())
 
-    z = np.array([centre_of(scene.joints_mm)[2] for scene in scenes])
-    focal = np.array([scene.lens.fx_px for scene in scenes])
-    uv = np.stack([project(np, scene.joints_mm, scene.lens) for scene in scenes])
+    z = np.array([center_of(scene.joints_mm)[2] for scene in scenes])
+    focal = np.array([scene.intrinsics.fx_px for scene in scenes])
+    uv = np.stack([project(np, scene.joints_mm, scene.intrinsics) for scene in scenes])
 
     assert z.min() > 245 and z.max() < 720  # mm
     assert np.all(np.abs(focal[:, None] / SPEC["focal_px"] - 1).min(axis=1) <= 0.05)
@@ -164,8 +164,8 @@ def test_labels_lie_in_the_silhouette_and_behind_the_surface() -> None:
 
     inside, behind = [], []
     for scene in itertools.islice(SETS["val"].scenes(), 60):
-        z_mm, is_hand = render_scene(asset, scene, FULL_WINDOW)
-        column, row = np.rint(project(np, scene.joints_mm, scene.lens)).astype(int).T
+        z_mm, is_hand = render_scene(asset, scene, FULL_IMAGE)
+        column, row = np.rint(project(np, scene.joints_mm, scene.intrinsics)).astype(int).T
         inside.append(is_hand[row, column] | (scene.ellipsoid is not None))
         behind.append(z_mm[row, column] < scene.joints_mm[:, 2] + 3)
 
@@ -184,7 +184,7 @@ def test_validation_frames_are_repeatable() -> None:
 def test_occluded_joints_are_not_visible() -> None:
     frames = first_frames(80)
 
-    share = np.mean([labelled.is_visible for labelled in frames])
+    share = np.mean([labeled.is_visible for labeled in frames])
 
     assert 0.5 < share < 0.9
 
@@ -197,17 +197,17 @@ def test_unknown_set_is_refused_with_those_that_exist() -> None:
 def test_motion_is_smooth_and_ends_as_it_begins() -> None:
     frames = list(synthesize_frames(seed=11, frames=60, fps=30.0))
 
-    joints = np.stack([labelled.xyz_camera_mm for labelled in frames])
+    joints = np.stack([labeled.xyz_camera_mm for labeled in frames])
     speed = np.linalg.norm(np.diff(joints, axis=0), axis=2) * 30  # mm/s
     closing = np.linalg.norm(joints[0] - joints[-1], axis=1) * 30
     assert speed.max() < 1200 and closing.max() < 1200
     assert speed.mean() > 30
-    assert [labelled.frame.frame_number for labelled in frames] == list(range(60))
+    assert [labeled.frame.frame_number for labeled in frames] == list(range(60))
     assert frames[30].frame.capture_ns == 1_000_000_000
 
 
 @pytest.mark.parametrize("read", [lambda frame: frame.frame.depth, lambda frame: frame.xyz_camera_mm])
-def test_motion_of_one_seed_is_repeatable(read: Callable[[LabelledFrame], NDArray[np.generic]]) -> None:
+def test_motion_of_one_seed_is_repeatable(read: Callable[[LabeledFrame], NDArray[np.generic]]) -> None:
     first, second = (list(synthesize_frames(4, 3, 30.0)) for _ in range(2))
 
     assert all(np.array_equal(read(a), read(b)) for a, b in zip(first, second, strict=True))

@@ -8,7 +8,7 @@ import pytest
 from handmap.system.config import read_config
 from handmap.types.errors import ConfigError
 from training.trainer.budget import Clock, parse_duration
-from training.trainer.optimise import learning_rate_at
+from training.trainer.optimize import learning_rate_at
 from training.trainer.train_config import ENDLESS, TrainConfig, identity_of, length_of
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from handmap.tracking.palm_view import SMALL_COLUMNS, SMALL_ROWS, read_palms
+from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, decode_detections
 from handmap.types.errors import ConfigError
 from tests.training.checkpoints import assert_same_run
 from training.network.palm_network import PalmNetwork
@@ -17,9 +17,9 @@ from training.samples.palm_samples import PalmSamples, load_samples
 from training.synthesis.palm_scene import render_palm_sample
 from training.trainer import palm_train
 from training.trainer.checkpoint import LAST, read_checkpoint
-from training.trainer.palm_score import LENS, PalmScore
+from training.trainer.palm_score import INTRINSICS, PalmScore
 from training.trainer.palm_targets import make_targets, palm_loss
-from training.trainer.palm_train import PalmTrainConfig, make_batch, train_palm
+from training.trainer.palm_train import PalmTrainConfig, make_palm_batch, train_palm
 
 
 def test_a_scene_depends_on_its_seed_alone() -> None:
@@ -32,18 +32,18 @@ def test_a_scene_depends_on_its_seed_alone() -> None:
 def test_scenes_show_none_one_and_two_hands_of_either_side() -> None:
     samples = [render_palm_sample(21, seed) for seed in range(40)]
 
-    assert {len(sample.centres_mm) for sample in samples} == {0, 1, 2}
+    assert {len(sample.centers_mm) for sample in samples} == {0, 1, 2}
     assert {bool(side) for sample in samples for side in sample.is_right} == {True, False}
     well_seen = 0
     for sample in samples:
-        for centre, seen in zip(sample.centres_mm, sample.seen_joints, strict=True):
-            column, row = (sample.lens.fx_px * centre[:2] / centre[2] + (sample.lens.cx_px, sample.lens.cy_px)).astype(
-                int
-            )
+        for center, seen in zip(sample.centers_mm, sample.seen_joints, strict=True):
+            column, row = (
+                sample.intrinsics.fx_px * center[:2] / center[2] + (sample.intrinsics.cx_px, sample.intrinsics.cy_px)
+            ).astype(int)
             near = sample.depth[max(row - 25, 0) : row + 26, max(column - 25, 0) : column + 26].astype(int)
             if seen >= 15:  # what is seen so well is really there
                 well_seen += 1
-                assert ((near > centre[2] - 150) & (near < centre[2] + 150)).any()
+                assert ((near > center[2] - 150) & (near < center[2] + 150)).any()
     assert well_seen >= 10
 
 
@@ -53,11 +53,11 @@ def test_the_targets_read_back_as_the_hands() -> None:
     chance = targets.bump[0].clamp(1e-4, 1 - 1e-4)
     answer = torch.stack([torch.logit(chance), targets.size[0], targets.side[0] * 8 - 4]).numpy()
 
-    near, far = read_palms(answer, LENS, 0.3, 4)
+    near, far = decode_detections(answer, INTRINSICS, 0.3, 4)
 
     for palm, hand in ((near, hands[0, 0]), (far, hands[0, 1])):
-        assert palm.centre_mm[2] == pytest.approx(95 * 100 / 32 / hand[2], rel=1e-5)
-        column = palm.centre_mm[0] / palm.centre_mm[2] * LENS.fx_px + LENS.cx_px
+        assert palm.center_mm[2] == pytest.approx(95 * 100 / 32 / hand[2], rel=1e-5)
+        column = palm.center_mm[0] / palm.center_mm[2] * INTRINSICS.fx_px + INTRINSICS.cx_px
         assert column == pytest.approx(hand[0], abs=2.1)  # half a cell
     assert (near.right > 0.9, far.right < 0.1) == (True, True)
 
@@ -86,17 +86,17 @@ def test_the_loss_is_least_at_the_right_answer() -> None:
 
 
 def test_mirroring_swaps_sides_and_columns() -> None:
-    pictures = np.zeros((64, SMALL_ROWS, SMALL_COLUMNS), np.float16)
+    pictures = np.zeros((64, INPUT_ROWS, INPUT_COLUMNS), np.float16)
     pictures[:, 30, 41] = 1
     hand = np.array([[41.5, 29.5, 0.7], [np.nan] * 3], np.float32)  # in the middle of the cell (7, 10) of the answer
     samples = PalmSamples(
         pictures, np.stack([hand] * 64), np.array([[True, False]] * 64), np.array([[21, 0]] * 64, np.int8)
     )
 
-    batch = make_batch(samples, np.arange(64), np.random.default_rng(0))
+    batch = make_palm_batch(samples, np.arange(64), np.random.default_rng(0))
 
     columns = batch.pictures[:, 0, 30].argmax(dim=1)
-    turned = columns == SMALL_COLUMNS - 1 - 41
+    turned = columns == INPUT_COLUMNS - 1 - 41
     assert 10 < int(turned.sum()) < 54 and (columns[~turned] == 41).all()
     assert (batch.targets.bump[turned, 7, 31 - 10] == 1).all() and (batch.targets.side[turned, 7, 31 - 10] == 0).all()
     assert (batch.targets.bump[~turned, 7, 10] == 1).all() and (batch.targets.side[~turned, 7, 10] == 1).all()
@@ -114,7 +114,7 @@ def test_the_network_answers_in_its_shape_within_its_budget() -> None:
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(count)
     with torch.inference_mode():
-        palms = network(torch.zeros(2, 1, SMALL_ROWS, SMALL_COLUMNS))["palms"]
+        palms = network(torch.zeros(2, 1, INPUT_ROWS, INPUT_COLUMNS))["palms"]
 
     assert palms.shape == (2, 3, 24, 32)
     assert total <= 30e6

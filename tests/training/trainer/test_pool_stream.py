@@ -27,7 +27,7 @@ from training.trainer.train_config import PoolConfig, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 CPU = torch.device("cpu")
-MOST_WAIT_S = 300
+MAX_WAIT_S = 300
 SETTINGS = """
 budget: {budget}
 out: run
@@ -118,7 +118,7 @@ def test_training_ends_with_a_sentence_when_a_drawer_dies() -> None:
 
 def test_a_killed_run_uses_what_is_left_of_its_time(tmp_path: Path) -> None:
     process = start(tmp_path, "1h")
-    deadline_s = time.monotonic() + MOST_WAIT_S
+    deadline_s = time.monotonic() + MAX_WAIT_S
     while not (tmp_path / "run" / LAST).exists():
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < deadline_s
@@ -145,7 +145,7 @@ def test_a_killed_run_uses_what_is_left_of_its_time(tmp_path: Path) -> None:
 
 def test_two_processes_under_torchrun_end_at_the_same_step(tmp_path: Path) -> None:
     process = start(tmp_path, "20s", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    _, errors = process.communicate(timeout=MOST_WAIT_S)
+    _, errors = process.communicate(timeout=MAX_WAIT_S)
 
     assert process.returncode == 0, errors
     assert read_checkpoint(tmp_path / "run" / LAST).elapsed_s >= 20

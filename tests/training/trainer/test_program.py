@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from handmap.bundle.manifest import Normalisation
-from handmap.bundle.model_facts import FACTS_FILE, decode_facts
+from handmap.bundle.manifest import Normalization
+from handmap.bundle.model_metadata import METADATA_FILE, decode_metadata
 from handmap.types.errors import ModelError
 from handmap.types.joints import HAND21
 from training.network.network import HandMap, NetworkConfig
@@ -64,16 +64,16 @@ def test_the_program_runs_in_half_precision(program_path: Path) -> None:
 
 
 def test_model_facts_travel_inside_and_beside_the_program(program_path: Path) -> None:
-    extra = {FACTS_FILE: ""}
+    extra = {METADATA_FILE: ""}
     torch.export.load(program_path, extra_files=extra)
 
-    facts = decode_facts(extra[FACTS_FILE], str(program_path))
+    facts = decode_metadata(extra[METADATA_FILE], str(program_path))
 
-    assert extra[FACTS_FILE] == program_path.with_suffix(".json").read_text()
+    assert extra[METADATA_FILE] == program_path.with_suffix(".json").read_text()
     assert facts.joint_names == HAND21
     assert facts.cube_mm == 250 and facts.cube_mm_range[0] < 250 < facts.cube_mm_range[1]
-    assert facts.normalisation == Normalisation(near=-1, far=1, background=1)
-    assert facts.made_from["samples"] == 320
+    assert facts.normalization == Normalization(near=-1, far=1, background=1)
+    assert facts.provenance["samples"] == 320
     assert sorted(path.name for path in program_path.parent.iterdir()) == ["handmap.json", "handmap.pt2"]
 
 

@@ -68,7 +68,7 @@ def test_a_restored_learner_goes_on_as_if_nothing_had_been(tmp_path: Path) -> No
     train(resumed, range(state.step, 5))
 
     assert state == RunState(3, {"pose": 0.5}, 12.0)
-    for name in ("network", "average", "optimiser"):
+    for name in ("network", "average", "optimizer"):
         assert_same(getattr(resumed, name).state_dict(), getattr(straight, name).state_dict(), name)
 
 

@@ -21,13 +21,13 @@ from training.samples.sample_cache import CacheConfig, read_hands, shard_path, w
 from training.synthesis.synthesize import write_recording
 from training.synthesis.synthetic import render_samples
 from training.trainer.checkpoint import BEST, LAST, read_checkpoint, read_weights
-from training.trainer.optimise import Trainee, learning_rate_at
+from training.trainer.optimize import Trainee, learning_rate_at
 from training.trainer.sample_stream import SampleStream, Share
 from training.trainer.train import train
 from training.trainer.train_config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[3]
-MOST_WAIT_S = 300  # a run that hangs ends the test; a slow machine does not
+MAX_WAIT_S = 300  # a run that hangs ends the test; a slow machine does not
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(config: TrainConfi
     train(straight)
 
     process = start(config, tmp_path)
-    deadline_s = time.monotonic() + MOST_WAIT_S
+    deadline_s = time.monotonic() + MAX_WAIT_S
     while not (config.out / LAST).exists():
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < deadline_s
@@ -94,7 +94,7 @@ def test_two_processes_under_torchrun_share_a_batch(config: TrainConfig, tmp_pat
     config = msgspec.structs.replace(config, total_samples=160)
 
     process = start(config, tmp_path, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    _, errors = process.communicate(timeout=MOST_WAIT_S)
+    _, errors = process.communicate(timeout=MAX_WAIT_S)
 
     assert process.returncode == 0, errors
     assert read_checkpoint(config.out / LAST).samples == 160

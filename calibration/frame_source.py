@@ -1,0 +1,118 @@
+"""Frames to calibrate or compare on, whatever they come from: a recording's, or a named data set's; labels where there are any."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+from handmap.recording.datasets import LabeledFrame, open_dataset
+from handmap.recording.reader import Recording, open_recording
+from handmap.types.arrays import Float32
+from handmap.types.errors import RecordingError
+from handmap.types.values import DepthFrame
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A frame and, where they are known, its true joints (J, 3) in the camera frame, mm."""
+
+    frame: DepthFrame
+    truth_mm: Float32 | None
+
+
+class FrameSource(Protocol):
+    """Shots in an order that never changes; is_moving tells a recording from independent frames."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_moving(self) -> bool: ...
+    @property
+    def has_truth(self) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Sample]: ...
+
+
+def open_source(name: str) -> FrameSource:
+    """A recording where `name` is a path, else the data set of that name.
+
+    Raises RecordingError or DatasetError.
+    """
+    if ":" in name and not Path(name).exists():
+        return DatasetSource(name)
+    return RecordingSource(name)
+
+
+class RecordingSource:
+    """A recording; where it carries labels, the frames that have one."""
+
+    is_moving = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._recording = open_recording(Path(name))
+        self.has_truth = _has_labels(self._recording)
+
+    def __len__(self) -> int:
+        return len(self._recording)
+
+    def __iter__(self) -> Iterator[Sample]:
+        if self.has_truth:
+            return (Sample(found.frame, found.xyz_camera_mm) for found in self._recording.labeled())
+        return (Sample(frame, None) for frame in self._recording)
+
+
+class DatasetSource:
+    """A data set that some part registered."""
+
+    is_moving = False
+    has_truth = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._dataset = open_dataset(name)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (Sample(found.frame, found.xyz_camera_mm) for found in self._dataset)
+
+
+@dataclass(frozen=True)
+class FirstSamples:
+    """The first `max_count` shots of other footage."""
+
+    whole: FrameSource
+    max_frames: int
+
+    @property
+    def name(self) -> str:
+        """The name of the whole."""
+        return self.whole.name
+
+    @property
+    def is_moving(self) -> bool:
+        """As of the whole."""
+        return self.whole.is_moving
+
+    @property
+    def has_truth(self) -> bool:
+        """As of the whole."""
+        return self.whole.has_truth
+
+    def __len__(self) -> int:
+        return min(len(self.whole), self.max_frames)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return islice(iter(self.whole), self.max_frames)
+
+
+def _has_labels(recording: Recording) -> bool:
+    found: LabeledFrame | None
+    try:
+        found = next(iter(recording.labeled()), None)
+    except RecordingError:
+        return False
+    return found is not None

@@ -1,0 +1,52 @@
+"""What a trained program must say of itself: it travels in the `.pt2` as the extra file `handmap.json`, from training to export."""
+
+from typing import Any, Final
+
+import msgspec
+
+from handmap.bundle.confidence import ConfidenceTable
+from handmap.bundle.manifest import Normalization
+from handmap.types.errors import ModelError
+
+METADATA_FILE: Final = "handmap.json"
+
+
+class ModelMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Facts of a hand network; a program made elsewhere brings them as YAML (`--model-facts`)."""
+
+    joint_names: tuple[str, ...]
+    cube_mm: float
+    cube_mm_range: tuple[float, float]
+    normalization: Normalization = msgspec.field(name="normalisation")
+    confidence: ConfidenceTable
+    provenance: dict[str, Any] = msgspec.field(name="made_from", default_factory=dict)
+
+    def __post_init__(self) -> None:
+        low, high = self.cube_mm_range
+        if not 0 < low <= self.cube_mm <= high:
+            raise ValueError(f"cube_mm must lie in cube_mm_range, found {self.cube_mm} and {self.cube_mm_range}")
+
+
+class PalmMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="graph", tag="palm"):
+    """Facts of a palm network: from which score on it reports a hand."""
+
+    min_score: float = msgspec.field(name="least_score")
+    provenance: dict[str, Any] = msgspec.field(name="made_from", default_factory=dict)
+
+
+def encode_metadata(facts: ModelMetadata | PalmMetadata) -> str:
+    """The JSON text of the facts."""
+    return msgspec.json.format(msgspec.json.encode(facts), indent=1).decode()
+
+
+def decode_metadata(text: str, whence: str) -> ModelMetadata:
+    """The facts in a JSON text; `whence` names the file in the message.
+
+    Raises ModelError.
+    """
+    try:
+        return msgspec.json.decode(text, type=ModelMetadata)
+    except msgspec.DecodeError as error:
+        raise ModelError(
+            f"program {whence!r}: its {METADATA_FILE} is not a set of model facts: {error}; train it again or bring --model-facts"
+        ) from error

@@ -1,0 +1,162 @@
+"""What is said of a configuration that does not fit its structs: the line, what was found and wanted, and what was probably meant."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec.inspect import StructType, UnionType, type_info
+
+from handmap.system.renamed import KEYS
+
+_PLACE = re.compile(r" - at `(?P<place>[^`]+)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]+)`")
+_MISSING = re.compile(r"Object missing required field `(?P<key>[^`]+)`")
+_CHOICE = re.compile(r"Invalid (enum )?value .*")
+_TYPES = re.compile(r"`((?:object|array|str|int|float|bool|null)(?: \| \w+)*)`")
+# msgspec's names of types, in words.
+_WORDS = {
+    "object": "a section of keys", "array": "a list", "str": "text", "int": "a whole number",
+    "float": "a number", "bool": "true or false", "null": "nothing",
+}  # fmt: skip
+NEAR: Final = 0.55  # of difflib's ratio: `fx` is near `fx_px`
+DEEPEST: Final = 8  # sections inside one another that are searched for a key that stands elsewhere
+
+
+def sentence(message: str, data: object, kind: type, path: Path, lines: dict[str, int]) -> str:
+    """msgspec's message with the line of the key, what was found there, and how to mend it."""
+    found_place = _PLACE.search(message)
+    place = found_place["place"] if found_place else "$"
+    what = _PLACE.sub("", message)
+    unknown, missing = _UNKNOWN.match(what), _MISSING.match(what)
+    shown = place.removeprefix("$").lstrip(".")
+    start = f"configuration {str(path)!r}, line {lines.get(place, 1)}"
+    if unknown:
+        key = unknown["key"]
+        line = lines.get(f"{place}.{key}", 1)
+        full = f"{shown}.{key}" if shown else key
+        if (renamed := KEYS.get(re.sub(r"\[\d+\]", "", full))) is not None:
+            new = renamed.rpartition(".")[2]
+            return f"configuration {str(path)!r}, line {line}: key {full!r} is called {new!r} now; rename it"
+        return f"configuration {str(path)!r}, line {line}: unknown key {full!r}; {_nearest_key(key, kind, data, place)}"
+    if missing:
+        full = f"{shown}.{missing['key']}" if shown else missing["key"]
+        choices = _choices_at(kind, data, f"{place}.{missing['key']}")
+        return f"{start}: key {full!r} is missing; add it{', one of ' + ', '.join(choices) if choices else ''}"
+    value = _value_at(data, place)
+    where = f"key {shown!r}" if shown else "the whole file"
+    if _CHOICE.match(what):
+        choices = _choices_at(kind, data, place)
+        near = _near(str(value), choices)
+        meant = f"did you mean {near!r}?" if near else "correct the value"
+        return f"{start}: {where}: expected one of {', '.join(choices)}, found {value!r:.60}; {meant}"
+    what = _TYPES.sub(lambda names: " or ".join(_WORDS.get(name, name) for name in names[1].split(" | ")), what)
+    found = "" if isinstance(value, dict | list) or ", got " in what else f", found {value!r:.60}"
+    return f"{start}: {where}: {what[0].lower()}{what[1:]}{found}{_hint(what, value)}; correct the value"
+
+
+def _hint(what: str, value: object) -> str:
+    """What YAML made of a value, where that is a surprise."""
+    if (
+        "a number" in what
+        and isinstance(value, str)
+        and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value, re.IGNORECASE)
+    ):
+        return "; YAML reads 1e-3 as text, write 1.0e-3"
+    if "text" in what and isinstance(value, bool):
+        return "; YAML reads on, off, yes and no as true or false, put it in quotes"
+    return ""
+
+
+def _nearest_key(key: str, kind: type, data: object, place: str) -> str:
+    known = _keys(_type_at(kind, data, place))
+    near = _near(key, known)
+    if near:
+        return f"did you mean {near!r}?"
+    elsewhere = list(dict.fromkeys(_places_of(key, type_info(kind), "", DEEPEST)))
+    if elsewhere:
+        return f"it belongs under {' or '.join(elsewhere)}"
+    return f"known keys here: {', '.join(known)}"
+
+
+def _near(word: str, known: list[str]) -> str | None:
+    """The known word that is most like this one, whatever its capitals."""
+    close = difflib.get_close_matches(word.lower(), known, n=3, cutoff=NEAR)
+    begun = [name for name in close if name.startswith(word.lower())]
+    return next(iter(begun or close), None)
+
+
+def _places_of(key: str, current: Any, place: str, depth: int) -> Iterator[str]:
+    """Every section that knows a key of this very name."""
+    if isinstance(current, UnionType):
+        for member in current.types:
+            yield from _places_of(key, member, place, depth)
+    elif isinstance(current, StructType) and depth:
+        if key in _keys(current):
+            yield (repr(place) if place else "no section") + (f" of kind {current.tag!r}" if current.tag_field else "")
+        for field in current.fields:
+            yield from _places_of(key, field.type, f"{place}.{field.encode_name}".lstrip("."), depth - 1)
+    elif hasattr(current, "item_type"):
+        yield from _places_of(key, current.item_type, f"{place}[]", depth)
+
+
+def _keys(current: Any) -> list[str]:
+    """Names of the keys of a section, the one that tells kinds apart first."""
+    if not isinstance(current, StructType):
+        return []
+    tag = [current.tag_field] if current.tag_field else []
+    return [*tag, *(field.encode_name for field in current.fields)]
+
+
+def _choices_at(kind: Any, data: Any, place: str) -> list[str]:
+    """What may stand at a place that takes one of a few words; empty for any other."""
+    current = _type_at(kind, data, place)
+    members = current.types if isinstance(current, UnionType) else (current,)
+    words = [str(value) for member in members for value in getattr(member, "values", ())]
+    key = place.rpartition(".")[2]
+    kinds = [str(member.tag) for member in members if isinstance(member, StructType) and member.tag_field == key]
+    return words or kinds
+
+
+def _type_at(kind: Any, data: Any, place: str) -> Any:
+    """What msgspec knows of the type at a place; the key that tells a union's members apart has the type of the section."""
+    current: Any = type_info(kind)
+    for name, index in _steps(place):
+        chosen = _chosen(current, data)
+        if name and isinstance(chosen, StructType):
+            if name == chosen.tag_field:
+                return current
+            current = next((field.type for field in chosen.fields if field.encode_name == name), chosen)
+        elif index:
+            current = getattr(chosen, "item_type", chosen)
+        data = _inside(data, name, index)
+    return _chosen(current, data)
+
+
+def _value_at(data: Any, place: str) -> Any:
+    for name, index in _steps(place):
+        data = _inside(data, name, index)
+    return data
+
+
+def _steps(place: str) -> list[tuple[str, str]]:
+    """(key, "") or ("", index) for each step of msgspec's notation."""
+    return re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", place)
+
+
+def _inside(data: Any, name: str, index: str) -> Any:
+    if name:
+        return data.get(name) if isinstance(data, dict) else None
+    return data[int(index)] if isinstance(data, list) and index.isdigit() else None
+
+
+def _chosen(current: Any, data: Any) -> Any:
+    """The member of a union that the data's tag names, or the only struct in it."""
+    if not isinstance(current, UnionType):
+        return current
+    structs = [member for member in current.types if isinstance(member, StructType)]
+    for member in structs:
+        if isinstance(data, dict) and member.tag_field and data.get(member.tag_field) == member.tag:
+            return member
+    return structs[0] if structs else current

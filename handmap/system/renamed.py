@@ -1,0 +1,20 @@
+"""Names that were given up: what still uses one is refused with the name to write instead. Files on disk have format numbers for that."""
+
+from typing import Final
+
+# Keys of the daemon's configuration.
+KEYS: Final = {
+    "tracking.near_mm": "tracking.min_depth_mm",
+    "tracking.far_mm": "tracking.max_depth_mm",
+    "tracking.proposals": "tracking.max_proposals",
+    "tracking.expects_hand": "tracking.assume_hand_present",
+    "smoothing.most_extrapolation_ms": "smoothing.max_extrapolation_ms",
+    "thermal.every_s": "thermal.poll_interval_s",
+    "log.stats_s": "log.stats_interval_s",
+    "camera.faults.at_s": "camera.faults.start_s",
+    "camera.faults.for_s": "camera.faults.duration_s",
+    "camera.faults.every_s": "camera.faults.period_s",
+}
+# Words of the command line.
+VERBS: Final = {"train-side": "train-handedness", "calibrate quantise": "calibrate quantize"}
+OPTIONS: Final = {"--most-mm": "--max-mm"}

@@ -1,0 +1,152 @@
+"""Hands found anew: the palm graph and geometry propose, the hand network judges."""
+
+from typing import Protocol
+
+import numpy as np
+
+from handmap.engines.engine import Engines
+from handmap.tracking.hand_presence import START_LOGIT, SURE_LOGIT, hand_presence_logit
+from handmap.tracking.palm_detector import DetectionMap, decode_detections, encode_depth
+from handmap.tracking.pose_estimate import EstimatorSettings, PoseEstimate, StageTimer, estimate_poses, re_estimate
+from handmap.tracking.region_proposals import propose_regions
+from handmap.types.arrays import Float32
+from handmap.types.values import DepthFrame, Handedness, HandRoi
+
+REFINEMENT_PASSES = 2
+SPARE_CANDIDATES = 2  # kept beside as many as there are hands to find, until the last look decides
+MAX_DETECTIONS = 4
+MIN_HAND_DISTANCE_MM = 80.0
+DUPLICATE_CANDIDATE_MM = 25.0  # candidates nearer than this are one: the better of them is kept
+
+
+class DetectorSettings(EstimatorSettings, Protocol):
+    """What a search needs to know beside what a look does."""
+
+    @property
+    def cube_mm(self) -> float: ...
+    @property
+    def handedness(self) -> Handedness: ...
+    @property
+    def max_hands(self) -> int: ...
+    @property
+    def range_mm(self) -> tuple[float, float]: ...
+    @property
+    def max_proposals(self) -> int: ...
+    @property
+    def min_confidence(self) -> float: ...
+    @property
+    def assume_hand_present(self) -> bool: ...
+
+
+def detect_hands(
+    frame: DepthFrame,
+    taken_mm: list[Float32],
+    palms: DetectionMap | None,
+    engines: Engines,
+    settings: DetectorSettings,
+    clock: StageTimer,
+    asks_geometry: bool = True,
+) -> list[PoseEstimate]:
+    """Hands found anew, the surest first, none of them where one is tracked already.
+
+    The palm graph's places (`run_palm_detector`) are looked into first; geometry, which takes longer, is asked where they do not surely
+    show enough hands and the caller can wait for it.
+    """
+    with clock.stage("locate"):
+        places = [] if palms is None else _detected_centers(palms, engines.min_score, settings)
+    candidates = refine_candidates(frame, _keep_apart(places, taken_mm), palms, engines, settings, clock)
+    found = _select(candidates, taken_mm, palms, settings)
+    are_sure = all(hand_presence_logit(one, palms) >= SURE_LOGIT for one in found)
+    if (are_sure and len(found) + len(taken_mm) >= settings.max_hands) or not asks_geometry:
+        return found
+    with clock.stage("locate"):
+        ends = propose_centers(frame, settings)
+    candidates += refine_candidates(frame, _keep_apart(ends, taken_mm), palms, engines, settings, clock)
+    return _select(candidates, taken_mm, palms, settings)
+
+
+def run_palm_detector(frame: DepthFrame, engines: Engines, settings: DetectorSettings) -> DetectionMap | None:
+    """What the palm graph says of a frame; none where a bundle has no such graph."""
+    if engines.palm is None:
+        return None
+    view = encode_depth(settings.xp, frame)
+    return DetectionMap(engines.palm.infer(view.depth_small), view.intrinsics)
+
+
+def refine_candidates(
+    frame: DepthFrame,
+    centers: list[Float32],
+    palms: DetectionMap | None,
+    engines: Engines,
+    settings: DetectorSettings,
+    clock: StageTimer,
+) -> list[PoseEstimate]:
+    """The looks at the best of these places, each at a hand of its own, re-centered as everything that is followed.
+
+    Each place is judged by a second look, centered on what the first one saw, since an end of a body lies half a hand off its
+    middle.
+    """
+    is_mirrored = (
+        settings.handedness is Handedness.LEFT
+    )  # the network knows right hands; an unknown one is turned later
+    views = [HandRoi(center, settings.cube_mm, is_mirrored) for center in centers]
+    first = [seen for seen in estimate_poses(frame, views, engines.hand, settings, clock) if not seen.is_empty]
+    judged = re_estimate(frame, [with_handedness(seen, settings) for seen in first], engines.hand, settings, clock)
+    best: list[PoseEstimate] = []
+    for seen in sorted(judged, key=lambda one: -hand_presence_logit(one, palms)):
+        if len(best) < settings.max_hands + SPARE_CANDIDATES and is_apart(
+            seen.center_mm, [one.center_mm for one in best], DUPLICATE_CANDIDATE_MM
+        ):
+            best.append(seen)
+    for _ in range(REFINEMENT_PASSES):
+        best = re_estimate(frame, [with_handedness(seen, settings) for seen in best], engines.hand, settings, clock)
+    return best
+
+
+def _select(
+    candidates: list[PoseEstimate], taken_mm: list[Float32], palms: DetectionMap | None, settings: DetectorSettings
+) -> list[PoseEstimate]:
+    """As many of the candidates as there are hands to find, the surest first, each a hand of its own."""
+    found: list[PoseEstimate] = []
+    for seen in sorted(candidates, key=lambda one: -hand_presence_logit(one, palms)):
+        others = [*taken_mm, *(other.center_mm for other in found)]
+        is_sure = settings.assume_hand_present or hand_presence_logit(seen, palms) >= START_LOGIT
+        is_wanted = len(others) < settings.max_hands and is_sure and passes_presence_gate(seen, settings)
+        if is_wanted and is_apart(seen.center_mm, others):
+            found.append(seen)
+    return found
+
+
+def _detected_centers(palms: DetectionMap, min_score: float, settings: DetectorSettings) -> list[Float32]:
+    """Centers (3,) in the camera frame, mm, of the hands in range that the palm graph reports."""
+    near, far = settings.range_mm
+    reports = decode_detections(palms.palms, palms.intrinsics, min_score, MAX_DETECTIONS)
+    return [report.center_mm for report in reports if near <= report.center_mm[2] <= far]
+
+
+def propose_centers(frame: DepthFrame, settings: DetectorSettings) -> list[Float32]:
+    """Centers (3,) in the camera frame, mm, of the ends of bodies: hands among them, the likeliest first."""
+    return [one.center_mm for one in propose_regions(settings.xp, frame, settings.range_mm, settings.max_proposals)]
+
+
+def with_handedness(seen: PoseEstimate, settings: DetectorSettings) -> PoseEstimate:
+    """The look with its view mirrored as its side asks, where nobody has said which hand to expect."""
+    if settings.handedness is not Handedness.UNKNOWN:
+        return seen
+    return seen.with_handedness(is_left=seen.right_logit < 0)
+
+
+def passes_presence_gate(seen: PoseEstimate, settings: DetectorSettings) -> bool:
+    """Whether a look shows a hand that may be published: sure enough, and inside the range."""
+    z_mm = float(seen.center_mm[2])
+    is_in_range = settings.range_mm[0] - settings.cube_mm / 2 < z_mm < settings.range_mm[1] + settings.cube_mm / 2
+    return is_in_range and not seen.is_empty and seen.confidence >= settings.min_confidence
+
+
+def _keep_apart(places_mm: list[Float32], others_mm: list[Float32]) -> list[Float32]:
+    return [place for place in places_mm if is_apart(place, others_mm)]
+
+
+def is_apart(center_mm: Float32, others_mm: list[Float32], min_mm: float = MIN_HAND_DISTANCE_MM) -> bool:
+    """Whether a place is no other hand's."""
+    return all(float(np.linalg.norm(center_mm - other)) > min_mm for other in others_mm)

@@ -1,0 +1,129 @@
+"""What the palm graph sees of a frame, and what its answer means: a small picture of how large things are, and hands in it.
+
+Each cell of the small picture says how many cells 100 mm span at its depth: the same hand gives the same picture whatever the
+camera's focal length and resolution are.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from handmap.geometry.despeckle import without_specks
+from handmap.types.arrays import Array, ArrayModule, Float32
+from handmap.types.intrinsics import Intrinsics
+from handmap.types.values import DepthFrame
+
+INPUT_ROWS, INPUT_COLUMNS = 96, 128
+MAP_ROWS, MAP_COLUMNS = 24, 32
+STRIDE = INPUT_ROWS // MAP_ROWS
+SPAN_MM = 100.0
+SPAN_CELLS = 32.0  # 100 mm at 300 mm before a camera of 475 px focal length at 640x480: about 1.0
+NEAR_CELLS = 2  # a place belongs to a score so near: the middle of a hand is off by a cell or so
+MAX_SPAN = 2.0  # what is nearer than half that distance looks as if it were there
+
+
+@dataclass(frozen=True)
+class DetectorInput:
+    """depth_small (96, 128) float32 in [0, 2], 0 where nothing was measured, and the lens of that small picture."""
+
+    depth_small: Array
+    intrinsics: Intrinsics
+
+
+@dataclass(frozen=True)
+class PalmDetection:
+    """A hand that the palm graph reports: center (3,) of its cube in the camera frame, mm; score and how surely it is a right hand."""
+
+    center_mm: Float32
+    score: float
+    right: float
+
+
+@dataclass(frozen=True)
+class DetectionMap:
+    """The palm graph's answer (3, 24, 32) on the host, and the lens of the small picture that it is of."""
+
+    palms: Float32
+    intrinsics: Intrinsics
+
+    def score_at(self, center_mm: Float32) -> float:
+        """The highest score near where a place (3,) in the camera frame, mm, is seen; 0 off the picture."""
+        x, y, z = (float(value) for value in center_mm)
+        if z <= 0:
+            return 0.0
+        column = (x / z * self.intrinsics.fx_px + self.intrinsics.cx_px - (STRIDE - 1) / 2) / STRIDE
+        row = (y / z * self.intrinsics.fy_px + self.intrinsics.cy_px - (STRIDE - 1) / 2) / STRIDE
+        top, left = max(round(row) - NEAR_CELLS, 0), max(round(column) - NEAR_CELLS, 0)
+        near = self.palms[0, top : max(round(row) + NEAR_CELLS + 1, 0), left : max(round(column) + NEAR_CELLS + 1, 0)]
+        return float(_sigmoid(near.max())) if near.size else 0.0
+
+
+def scaled_intrinsics(intrinsics: Intrinsics) -> tuple[float, Intrinsics]:
+    """Pixels of the frame that one small cell spans, the same along both axes, and the lens (principal point in cells)."""
+    scale = max(intrinsics.width_px / INPUT_COLUMNS, intrinsics.height_px / INPUT_ROWS)
+    return scale, Intrinsics(
+        INPUT_COLUMNS,
+        INPUT_ROWS,
+        intrinsics.fx_px / scale,
+        intrinsics.fy_px / scale,
+        (intrinsics.cx_px + 0.5) / scale - 0.5,
+        (intrinsics.cy_px + 0.5) / scale - 0.5,
+    )
+
+
+def encode_depth(xp: ArrayModule, frame: DepthFrame) -> DetectorInput:
+    """The small picture of a frame: the nearest depth of each block, the rest of the picture empty where its shape differs."""
+    scale, intrinsics = scaled_intrinsics(frame.intrinsics)
+    # 0 (not measured) becomes the farthest value by unsigned wrap-around.
+    wrapped = without_specks(xp, frame.depth - np.uint16(1))
+    rows = _blocks(xp, frame.intrinsics.height_px, scale)
+    columns = _blocks(xp, frame.intrinsics.width_px, scale)
+    nearest = wrapped[rows].min(axis=1)[:, columns].min(axis=2).astype(xp.float32)
+    z_mm = (nearest + np.float32(1)) * np.float32(frame.depth_unit_mm)
+    spans = np.float32(intrinsics.fx_px * SPAN_MM / SPAN_CELLS) / z_mm
+    seen = xp.where(nearest < 65535, xp.minimum(spans, np.float32(MAX_SPAN)), np.float32(0))
+    depth_small = xp.zeros((INPUT_ROWS, INPUT_COLUMNS), xp.float32)
+    depth_small[: seen.shape[0], : seen.shape[1]] = seen
+    return DetectorInput(depth_small, intrinsics)
+
+
+def decode_detections(palms: Float32, intrinsics: Intrinsics, min_score: float, max_count: int) -> list[PalmDetection]:
+    """At most `max_count` hands, the surest first, in the palm graph's answer (3, 24, 32) on the host: score, size, side.
+
+    A hand is a local maximum of the score; its place is the center of mass of the score around it.
+    """
+    score = _sigmoid(palms[0])
+    padded = np.pad(score, 1)
+    around = np.stack(
+        [padded[r : r + MAP_ROWS, c : c + MAP_COLUMNS] for r in range(3) for c in range(3)], axis=-1
+    )  # (24, 32, 9)
+    peaks = np.argwhere((score >= around.max(axis=-1)) & (score >= min_score))
+    found: list[PalmDetection] = []
+    for row, column in sorted(peaks.tolist(), key=lambda at: -float(score[at[0], at[1]])):
+        size = float(palms[1, row, column])
+        if size <= 0 or len(found) == max_count:
+            continue
+        weights = around[row, column] / around[row, column].sum()
+        down = float(weights @ np.repeat((-1, 0, 1), 3))
+        right = float(weights @ np.tile((-1, 0, 1), 3))
+        z = intrinsics.fx_px * SPAN_MM / SPAN_CELLS / size
+        u = (column + right) * STRIDE + (STRIDE - 1) / 2
+        v = (row + down) * STRIDE + (STRIDE - 1) / 2
+        x, y = (u - intrinsics.cx_px) / intrinsics.fx_px * z, (v - intrinsics.cy_px) / intrinsics.fy_px * z
+        center = np.array([x, y, z], np.float32)
+        found.append(PalmDetection(center, float(score[row, column]), float(_sigmoid(palms[2, row, column]))))
+    return found
+
+
+def _blocks(xp: ArrayModule, size_px: int, scale: float) -> Array:
+    """Indices (cells, k) of the pixels of each cell along an axis; cells overlap by a pixel where the scale is not whole."""
+    cells = math.ceil(size_px / scale - 1e-9)
+    first = np.floor(np.arange(cells) * scale + 1e-9).astype(np.int64)
+    width = math.ceil(scale - 1e-9)
+    return xp.asarray(np.minimum(first[:, None] + np.arange(width), size_px - 1))
+
+
+def _sigmoid(logits: Float32) -> Float32:
+    value: Float32 = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+    return value

@@ -1,0 +1,172 @@
+"""One look into cubes of a frame: crop, network, decode; with NumPy step by step, or all on the GPU where the engine can."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from handmap.bundle.confidence import ConfidenceTable, expected_errors_mm, hand_probability, read_signals
+from handmap.engines.engine import CroppingEngine, Engine, EngineOutput
+from handmap.geometry.crop import crop_hand
+from handmap.geometry.decode_joints import decode_joints
+from handmap.tracking.track import cube_center
+from handmap.types.arrays import ArrayModule, Float32
+from handmap.types.errors import EngineFailed
+from handmap.types.values import DepthFrame, HandCrop, HandRoi, NormalizedJoints
+
+MAX_HALF_CUBES = 100.0  # of a joint from its cube: beyond, an engine has lost its numbers
+REFINE_BEYOND_MM = 25.0  # training jitters the center by about this much; beyond it a second look pays
+
+
+class StageTimer(Protocol):
+    """Times named stages, and tells the time; see `handmap.system.timing`."""
+
+    def stage(self, name: str) -> AbstractContextManager[None]: ...
+    def now_ns(self) -> int: ...
+
+
+class EstimatorSettings(Protocol):
+    """What a look needs to know of the model and of where arrays live."""
+
+    @property
+    def xp(self) -> ArrayModule: ...
+    @property
+    def confidence(self) -> ConfidenceTable: ...
+
+
+@dataclass(frozen=True)
+class PoseEstimate:
+    """What one look into a cube gave: joints (J, 3) and their expected errors (J,), camera frame, mm.
+
+    confidence is the probability that the cube shows a hand, 0 for an empty cube. right is the logit of its being a right hand,
+    whichever way the view was mirrored; 0 where the model does not say.
+    """
+
+    xyz_camera_mm: Float32
+    expected_error_mm: Float32
+    view: HandRoi
+    confidence: float
+    right_logit: float
+    is_empty: bool
+
+    @property
+    def center_mm(self) -> Float32:
+        """Of the hand that was seen: where the next cube is put."""
+        return cube_center(self.xyz_camera_mm)
+
+    def with_handedness(self, is_left: bool) -> "PoseEstimate":
+        """The same look, to be looked at again as that hand."""
+        return replace(self, view=self.view._replace(is_mirrored=is_left))
+
+
+def estimate_poses(
+    frame: DepthFrame, views: Sequence[HandRoi], engine: Engine, settings: EstimatorSettings, clock: StageTimer
+) -> list[PoseEstimate]:
+    """One look into each view, with as few engine calls as its batch allows.
+
+    Raises EngineFailed if the engine does, or gives what is not finite.
+    """
+    if not views:
+        return []
+    if isinstance(engine, CroppingEngine):
+        return _estimate_on_device(frame, views, engine, settings, clock)
+    with clock.stage("crop"):
+        crops = [crop_hand(settings.xp, frame, *view) for view in views]
+    with clock.stage("infer"):
+        answers = infer_crops(crops, engine, settings.xp)
+    with clock.stage("decode"):
+        return [
+            _decoded(settings.xp, crop.view, answer, bool((crop.depth >= 1).all()), settings.confidence)
+            for crop, answer in zip(crops, answers, strict=True)
+        ]
+
+
+def re_estimate(
+    frame: DepthFrame, looks: Sequence[PoseEstimate], engine: Engine, settings: EstimatorSettings, clock: StageTimer
+) -> list[PoseEstimate]:
+    """A look into the cube about each hand that was seen."""
+    return estimate_poses(
+        frame, [seen.view._replace(center_mm=seen.center_mm) for seen in looks], engine, settings, clock
+    )
+
+
+def refine_off_center(
+    frame: DepthFrame, looks: list[PoseEstimate], engine: Engine, settings: EstimatorSettings, clock: StageTimer
+) -> list[PoseEstimate]:
+    """The looks, with a second one wherever the hand was found far off the center of its cube."""
+    again = [
+        index
+        for index, seen in enumerate(looks)
+        if not seen.is_empty and float(np.linalg.norm(seen.center_mm - seen.view.center_mm)) > REFINE_BEYOND_MM
+    ]
+    if not again:
+        return looks
+    second = re_estimate(frame, [looks[index] for index in again], engine, settings, clock)
+    better = dict(zip(again, second, strict=True))
+    return [better.get(index, seen) for index, seen in enumerate(looks)]
+
+
+def infer_crops(crops: Sequence[HandCrop], engine: Engine, xp: ArrayModule) -> list[NormalizedJoints]:
+    """The network's answer for each crop; calls are filled up with empty cubes to the engine's batch."""
+    answers: list[NormalizedJoints] = []
+    for first in range(0, len(crops), engine.batch):
+        part = crops[first : first + engine.batch]
+        depth = xp.ones((engine.batch, 1, *part[0].depth.shape), xp.float32)
+        for index, crop in enumerate(part):
+            depth[index, 0] = crop.depth
+        answers += _answers(engine.infer(depth), len(part))
+    return answers
+
+
+def _estimate_on_device(
+    frame: DepthFrame, views: Sequence[HandRoi], engine: CroppingEngine, settings: EstimatorSettings, clock: StageTimer
+) -> list[PoseEstimate]:
+    looks: list[PoseEstimate] = []
+    for first in range(0, len(views), engine.batch):
+        part = views[first : first + engine.batch]
+        with clock.stage("infer"):
+            output, filled = engine.infer_rois(frame, part)
+        with clock.stage("decode"):
+            for view, answer, cells in zip(part, _answers(output, len(part)), filled, strict=False):
+                looks.append(_decoded(np, view, answer, cells == 0, settings.confidence))
+    return looks
+
+
+def _answers(output: EngineOutput, count: int) -> list[NormalizedJoints]:
+    """The first `count` answers of a batch. Raises EngineFailed where they are not finite, or joints lie beyond all reason."""
+    sane = [abs(output.joints[:count]) < MAX_HALF_CUBES]  # false for NaN too
+    sane += [
+        abs(other[:count]) < np.inf for other in (output.guidance, output.side, output.spread) if other is not None
+    ]
+    sane += [output.spread[:count] >= 0] if output.spread is not None else []
+    if not all(bool(one.all()) for one in sane):
+        raise EngineFailed(
+            "hand engine: gave values that are not finite, or a spread below 0; check it with: handmap check"
+        )
+    return split_batch(output, count)
+
+
+def split_batch(output: EngineOutput, count: int) -> list[NormalizedJoints]:
+    """The first `count` answers of a batch, one by one."""
+    return [
+        NormalizedJoints(
+            output.joints[index],
+            None if output.guidance is None else output.guidance[index],
+            0.0 if output.side is None else float(output.side[index, 0]),
+            None if output.spread is None else output.spread[index],
+        )
+        for index in range(count)
+    ]
+
+
+def _decoded(
+    xp: ArrayModule, view: HandRoi, answer: NormalizedJoints, is_empty: bool, table: ConfidenceTable
+) -> PoseEstimate:
+    signals = read_signals(xp, answer, view.cube_mm)
+    confidence = 0.0 if is_empty else hand_probability(signals, table)
+    right_logit = -answer.side if view.is_mirrored else answer.side
+    return PoseEstimate(
+        decode_joints(xp, answer, view), expected_errors_mm(signals, table), view, confidence, right_logit, is_empty
+    )

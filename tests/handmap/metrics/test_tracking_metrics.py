@@ -1,0 +1,145 @@
+"""The scores of followed hands, on drawn stories whose figures can be counted by hand."""
+
+import numpy as np
+import pytest
+
+from handmap.metrics.matching import GroundTruthHand, TrackedFrame
+from handmap.metrics.tracking_metrics import TrackCounts, score_tracks, sum_counts, track_summary
+from handmap.types.arrays import Float32
+from handmap.types.joints import JOINT_COUNT
+from handmap.types.values import Handedness, HandPose
+from tests.support.drawn_scenes import SOMEWHERE
+
+LEFT, RIGHT, UNKNOWN = Handedness.LEFT, Handedness.RIGHT, Handedness.UNKNOWN
+SHAPE = np.random.default_rng(0).uniform(-60, 60, (JOINT_COUNT, 3))
+
+
+def joints_at(x_mm: float, z_mm: float = 450.0) -> Float32:
+    joints: Float32 = (SHAPE + np.array([x_mm, 0, z_mm])).astype(np.float32)
+    return joints
+
+
+def hand(hand_id: int, x_mm: float, seen: int = 21, side: Handedness = RIGHT, z_mm: float = 450.0) -> GroundTruthHand:
+    return GroundTruthHand(hand_id, joints_at(x_mm, z_mm), side, seen)
+
+
+def pose(track_id: int, x_mm: float, side: Handedness = RIGHT, z_mm: float = 450.0) -> HandPose:
+    return HandPose(
+        joints_at(x_mm, z_mm),
+        np.full(JOINT_COUNT, 5, np.float32),
+        SOMEWHERE,
+        track_id,
+        side,
+        1.0,
+        1.0,
+        True,
+        True,
+        False,
+        0,
+        0,
+    )
+
+
+def frame(truth: list[GroundTruthHand], poses: list[HandPose]) -> TrackedFrame:
+    return TrackedFrame(tuple(truth), tuple(poses))
+
+
+def test_hands_found_and_missed_and_false_ones_are_counted() -> None:
+    frames = [
+        frame([hand(1, -100), hand(2, 100)], [pose(1, -97), pose(2, 106)]),
+        frame([hand(1, -100), hand(2, 100)], [pose(1, -100), pose(3, 300)]),
+    ]
+
+    figures = track_summary(score_tracks(frames, 2))
+
+    assert figures["detection_rate"] == pytest.approx(3 / 4)
+    assert figures["false_hands"] == pytest.approx(1 / 4)
+    assert figures["false_hands_per_frame"] == pytest.approx(1 / 2)
+    assert figures["mean_mm"] == pytest.approx(3, abs=1e-3)  # 3, 6 and 0 mm
+    assert figures["median_mm"] == pytest.approx(3, abs=1e-3)
+
+
+def test_a_second_report_of_one_hand_is_false() -> None:
+    figures = track_summary(score_tracks([frame([hand(1, 0)], [pose(1, 3), pose(2, -5)])], 2))
+
+    assert (figures["detection_rate"], figures["false_hands"]) == (1, 0.5)
+    assert figures["mean_mm"] == pytest.approx(3, abs=1e-3)
+
+
+def test_a_report_too_far_from_every_hand_is_of_none() -> None:
+    near, far = (score_tracks([frame([hand(1, 0)], [pose(1, away)])], 2) for away in (79, 81))
+
+    assert (near.found, near.false, far.found, far.false) == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize(("seen", "demanded", "false"), [(7, 1, 0), (6, 0, 0), (3, 0, 0), (2, 0, 1)])
+def test_a_hand_hardly_seen_counts_neither_way_and_an_unseen_one_as_none(seen: int, demanded: int, false: int) -> None:
+    counts = score_tracks([frame([hand(1, 0, seen)], [pose(1, 0)])], 2)
+
+    assert (counts.demanded, counts.false, counts.found) == (demanded, false, demanded)
+
+
+def test_hands_of_which_most_is_seen_are_also_counted_apart() -> None:
+    frames = [frame([hand(1, -100, 14), hand(2, 100, 13)], said) for said in ([pose(1, -100)], [pose(2, 100)])]
+
+    figures = track_summary(score_tracks(frames, 2))
+
+    assert figures["detection_rate"] == figures["found_of_well_seen"] == 0.5
+    assert track_summary(score_tracks(frames[:1], 2))["found_of_well_seen"] == 1
+
+
+def test_a_tracker_of_one_hand_is_asked_for_one_and_credited_for_either() -> None:
+    frames = [frame([hand(1, -100), hand(2, 100)], [pose(1, x)]) for x in (-100, 100, 300)]
+
+    figures = track_summary(score_tracks(frames, 1))
+
+    assert figures["detection_rate"] == pytest.approx(2 / 3)
+    assert figures["found_of_all"] == pytest.approx(2 / 6)
+    assert figures["frames_to_entry"] is None
+
+
+def test_an_id_that_changes_in_full_sight_is_a_switch_and_one_after_an_absence_is_not() -> None:
+    def story(middle: int) -> TrackCounts:
+        seen = [hand(1, 0)] * 2 + [hand(1, 0, middle)] + [hand(1, 0)] * 2
+        poses = [[pose(1, 0)]] * 2 + [[]] + [[pose(2, 0)]] * 2
+        return score_tracks([frame([one], said) for one, said in zip(seen, poses, strict=True)], 2)
+
+    assert story(21).switches == 1
+    assert story(0).switches == 0
+
+
+def test_ids_that_change_hands_are_two_switches_counted_once() -> None:
+    before = frame([hand(1, -100), hand(2, 100)], [pose(1, -100), pose(2, 100)])
+    after = frame([hand(1, -100), hand(2, 100)], [pose(2, -100), pose(1, 100)])
+
+    assert score_tracks([before, before, after, after, after], 2).switches == 2
+
+
+def test_taking_the_id_of_the_other_hand_is_a_switch_even_after_an_absence() -> None:
+    both = frame([hand(1, -100), hand(2, 100)], [pose(1, -100), pose(2, 100)])
+    occluded = frame([hand(1, -100), hand(2, 100, seen=0)], [])
+    stolen = frame([hand(1, -100), hand(2, 100)], [pose(1, 100)])
+
+    assert score_tracks([both, occluded, stolen, stolen], 2).switches == 1
+
+
+def test_sides_are_judged_once_a_track_is_ten_frames_old() -> None:
+    said = [UNKNOWN] * 10 + [LEFT] * 2 + [RIGHT] * 4
+    frames = [frame([hand(1, 0)], [pose(1, 0, side)]) for side in said]
+
+    figures = track_summary(score_tracks(frames, 2))
+
+    assert figures["handedness_accuracy"] == pytest.approx(4 / 6)
+    assert figures["handedness_accuracy_tracks"] == 1
+    assert track_summary(score_tracks(frames[:10], 2))["handedness_accuracy"] is None
+
+
+def test_counts_of_sequences_add_up_and_nothing_has_no_share() -> None:
+    first = score_tracks([frame([hand(1, 0)], [pose(1, 0)])], 2)
+    second = score_tracks([frame([hand(1, 0)], [])], 2)
+
+    together = track_summary(sum_counts([first, second]))
+
+    assert (together["detection_rate"], together["frames"]) == (0.5, 2)
+    assert track_summary(TrackCounts())["detection_rate"] is None
+    assert track_summary(TrackCounts())["false_hands"] == 0

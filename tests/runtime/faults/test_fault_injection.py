@@ -1,0 +1,61 @@
+"""Faults of engines that crop by themselves, and of frames that lie on a GPU: the daemon tests cannot reach these without one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from handmap.engines.engine import CroppingEngine, Engines
+from handmap.types.errors import EngineFailed
+from handmap.types.values import HandRoi
+from runtime.faults.fault_injection import FaultyCamera, faulty_engines
+from runtime.faults.fault_schedule import Fault, FaultKind, FaultSchedule
+from tests.support.drawn_scenes import CentroidEngine, ViewsEngine, scene
+
+FRAME = scene((0, 0, 500, 50))
+VIEWS = (HandRoi(np.array([0, 0, 500], np.float32), 250.0, False),)
+
+
+class OneFrame:
+    """A camera that gives the same frame for ever."""
+
+    name, has_ended = "one frame", False
+
+    def wait_frame(self, timeout_s: float) -> object:
+        return replace(FRAME, on_gpu=FRAME.depth)
+
+    def taken(self) -> None:
+        pass
+
+    published = close = taken
+
+
+def always(kind: FaultKind) -> FaultSchedule:
+    return FaultSchedule((Fault(kind),))
+
+
+def test_an_engine_that_crops_by_itself_still_does() -> None:
+    healthy = faulty_engines(Engines(ViewsEngine()), FaultSchedule()).hand
+
+    assert isinstance(healthy, CroppingEngine)
+    assert not isinstance(faulty_engines(Engines(CentroidEngine()), FaultSchedule()).hand, CroppingEngine)
+    output, filled = healthy.infer_rois(FRAME, VIEWS)
+    assert np.isfinite(output.joints).all() and filled[0] > 0
+
+
+def test_its_faults_come_out_of_that_call_too() -> None:
+    raising, spoiling = (
+        faulty_engines(Engines(ViewsEngine()), always(kind)).hand for kind in ("engine_raises", "engine_nan")
+    )
+
+    assert isinstance(raising, CroppingEngine) and isinstance(spoiling, CroppingEngine)
+    with pytest.raises(EngineFailed, match="faulty engine"):
+        raising.infer_rois(FRAME, VIEWS)
+    assert np.isnan(spoiling.infer_rois(FRAME, VIEWS)[0].joints).all()
+
+
+def test_a_spoiled_frame_is_not_left_whole_on_the_gpu() -> None:
+    spoiled = FaultyCamera(OneFrame(), always("all_zero")).wait_frame(0.1)  # type: ignore[arg-type]  # all that is asked of it
+
+    assert spoiled is not None and not spoiled.depth.any()
+    assert spoiled.on_gpu is None

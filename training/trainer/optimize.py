@@ -1,0 +1,124 @@
+"""One training step: the losses, the optimizer with its schedule, the averaged weights. The loop around it is in `train`."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..network.heads import Votes
+from ..network.network import HandMap
+from .train_config import TrainConfig
+
+FINAL_RATE_SHARE = 0.01
+GRADIENT_NORM_LIMIT = 5.0
+VOTE_WEIGHT = 0.5  # beside the loss of the joint that the votes make together
+
+
+class Schedule(Protocol):
+    """What the optimizer wants to know of a run's configuration."""
+
+    @property
+    def total_samples(self) -> int: ...
+    @property
+    def batch_samples(self) -> int: ...
+    @property
+    def warmup_samples(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+class Losses(NamedTuple):
+    """Scalars of one batch: what is minimized, and its two terms before weighting."""
+
+    total: Tensor
+    pose: Tensor
+    maps: Tensor
+
+
+class Trainee(nn.Module):
+    """The network with its losses as one module, so that DistributedDataParallel sees a whole training pass."""
+
+    def __init__(self, network: HandMap, config: TrainConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.pose_knee = config.pose_knee
+        self.map_weight = config.map_weight
+
+    def forward(self, depth: Tensor, joints: Tensor, maps: Tensor | None) -> Losses:
+        """Losses of depth (N, 1, 128, 128) against joints (N, 21, 3) and the guidance maps (N, K, 32, 32).
+
+        Samples without a hand (joints NaN) count in the maps' loss alone. All but the last linear layer runs in
+        bfloat16; the joints and losses are float32.
+
+        Of a head that takes votes, each vote is held to the joint by itself as well, so far as it counts.
+        """
+        with torch.autocast(depth.device.type, torch.bfloat16):
+            described = self.network.describe(depth)
+        estimate = self.network.head.estimate(described.embedding.float())
+        has_hand = torch.isfinite(joints)
+        # As if a joint that is not there had been found: no loss, and no gradient, whatever the batch holds.
+        wanted = torch.where(has_hand, joints, estimate.joints.detach())
+        pose = functional.smooth_l1_loss(estimate.joints, wanted, beta=self.pose_knee)
+        if estimate.votes is not None:
+            pose = pose + VOTE_WEIGHT * self._vote_loss(estimate.votes, wanted, has_hand)
+        stages = [functional.mse_loss(stage.float(), maps) for stage in described.stage_maps if maps is not None]
+        map_loss = torch.stack(stages).sum() if stages else torch.zeros_like(pose)
+        return Losses(pose + self.map_weight * map_loss, pose, map_loss)
+
+    def _vote_loss(self, votes: Votes, wanted: Tensor, has_hand: Tensor) -> Tensor:
+        """The weighted mean of the loss of every single vote."""
+        each = functional.smooth_l1_loss(
+            votes.xyz, wanted.unsqueeze(3).expand_as(votes.xyz), beta=self.pose_knee, reduction="none"
+        )
+        return (torch.matmul(each, votes.weight.unsqueeze(3)).squeeze(3) * has_hand).mean()
+
+
+def make_optimizer(network: nn.Module, config: Schedule) -> torch.optim.AdamW:
+    """AdamW; weight decay for the weights of layers, none for biases and batch norms."""
+    decayed = [weight for weight in network.parameters() if weight.ndim > 1]
+    others = [weight for weight in network.parameters() if weight.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def learning_rate_at(samples: int, config: Schedule, spent: float = 0.0) -> float:
+    """The rate after so many samples: linear warm-up, then a cosine down to 1 % at the end of the budget.
+
+    spent is the share of a budget in wall time, over which the cosine runs instead; of one in samples it stays 0.
+    """
+    peak = config.learning_rate * falling_share(spent)
+    if samples < config.warmup_samples:
+        return peak * (samples + config.batch_samples) / (config.warmup_samples + config.batch_samples)
+    span = max(1, config.total_samples - config.warmup_samples)
+    return peak * falling_share((samples - config.warmup_samples) / span)
+
+
+def falling_share(progress: float) -> float:
+    """1 at the beginning, along a cosine down to 1 % at the end and beyond."""
+    return FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def step_optimizer(optimizer: torch.optim.Optimizer, weights: Iterable[Tensor], rate: float) -> None:
+    """Applies the gradients at a learning rate, their norm limited, and clears them."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    torch.nn.utils.clip_grad_norm_(weights, GRADIENT_NORM_LIMIT)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
+    """Moves the averaged weights and batch-norm statistics toward the network's; early on faster, so that the start is forgotten."""
+    share = 1 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), share)
+    for mean, value in zip(average.buffers(), network.buffers(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, share)
+        else:
+            mean.copy_(value)
