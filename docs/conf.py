@@ -19,7 +19,7 @@ copyright = "the HandMap Edge authors"
 version = re.findall(r'__version__ = "(.+)"', (ROOT / "handmap/__init__.py").read_text())[0]
 root_doc = "README"
 include_patterns = ["*.md", "docs/**.md", "reference/**.rst"]
-exclude_patterns = [".*", "build", "dist", "runs", "site"]
+exclude_patterns = [".*", "build", "dist", "runs", "site", "docs/examples"]
 extensions = ["myst_parser", "autoapi.extension", "sphinxcontrib.mermaid"]
 default_role = "code"  # docstrings are written in Markdown: `this` is code
 html_theme = "furo"
@@ -39,7 +39,7 @@ autoapi_python_class_content = "class"
 
 # The pages in the order of the navigation; a page that is in none of these lists is a warning.
 NAVIGATION = {
-    "Use": ["docs/configuration", "docs/operating", "docs/jetson", "docs/protocol"],
+    "Use": ["docs/configuration", "docs/cameras", "docs/operating", "docs/jetson", "docs/protocol"],
     "Models": ["docs/bundle", "docs/training", "docs/calibration"],
     "Numbers": ["docs/measured/README"],
     "Library": ["reference/handmap/index"],

@@ -16,10 +16,10 @@ from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import RecordingError
 
-from .cameras.replay import open_replay
+from .cameras.replay import ReplayConfig
 from .capture import Capture
 from .publish import Publisher, open_publisher
-from .settings import PublishConfig, ReplayConfig, TargetConfig
+from .settings import PublishConfig, TargetConfig
 from .state import DaemonStatus
 
 WAIT_S = 5.0
@@ -58,7 +58,8 @@ def run_bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, t
         publisher = open_publisher(PublishConfig((TargetConfig("127.0.0.1", sink.getsockname()[1]),)))
         publisher.identify(bundle.id, Precision[engines.hand.precision.upper()])
         try:
-            with Capture(open_replay(ReplayConfig(recording, pace="flat_out", loop=False))) as capture:
+            source = ReplayConfig(recording, pace="flat_out", loop=False).source()
+            with Capture(source.open(), pace=source.pace) as capture:
                 frames, hands, elapsed_s = _run(capture, bundle, engines, tracking, publisher, clock)
                 dropped = capture.dropped
         finally:

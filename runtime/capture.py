@@ -5,10 +5,10 @@ import time
 from types import TracebackType
 from typing import Final
 
+from handmap.recording.cameras import OWN_PACE, Camera, Pace
 from handmap.types.errors import CameraLost
 from handmap.types.values import DepthFrame
 
-from .cameras.camera import Camera
 from .state import Counts
 
 POLL_S: Final = 0.2  # longest wait inside the camera before the thread looks whether it shall stop
@@ -24,16 +24,19 @@ FUTURE_S: Final = 0.05  # nor does one from the future; clocks are mapped to wit
 
 class Capture:
     """Runs from `with` to its end. The thread that reads the camera also closes it; what the camera raises comes out of
-    `wait_newest`.
+    `wait_newest`. The pace hears what becomes of the frames that are given out.
 
     With is_real_time, frames that are stale, or repeat the time of one before, are refused. A thread that hangs in a call of the
     camera is left behind and counted; whenever the call returns after all, the thread closes the camera and ends.
     """
 
-    def __init__(self, camera: Camera, counts: Counts | None = None, is_real_time: bool = False) -> None:
+    def __init__(
+        self, camera: Camera, counts: Counts | None = None, is_real_time: bool = False, pace: Pace = OWN_PACE
+    ) -> None:
         self._camera = camera
         self._counts = Counts() if counts is None else counts
         self._is_real_time = is_real_time
+        self._pace = pace
         self._ready = threading.Condition()
         self._newest: DepthFrame | None = None
         self._failure: Exception | None = None
@@ -95,7 +98,7 @@ class Capture:
             if frame is not None:
                 frame = self._not_late(frame)
         if frame is not None:
-            self._camera.taken()
+            self._pace.taken()
         elif not self._camera.has_ended and time.monotonic() - self._called_s > self._hung_s:
             raise CameraLost(
                 f"camera: a call has not come back within {self._hung_s:.1f} s; it is left behind and the camera opened anew"
@@ -104,7 +107,7 @@ class Capture:
 
     def published(self) -> None:
         """Says that the frame given out last was published, or that nothing will become of it."""
-        self._camera.published()
+        self._pace.published()
 
     def _raise_failure(self) -> None:
         """Lets go of the failure: its traceback holds camera and frame, which a circle of references would keep for long."""

@@ -34,14 +34,12 @@ def run(config: Path, validate: bool) -> None:
 
     Runs until the recording ends or SIGTERM arrives; SIGHUP reads the configuration again.
     """
-    from handmap.system.config import read_config
-
     from .daemon import Daemon
     from .logs import start_logging
     from .reload import check_settings
-    from .settings import Settings
+    from .settings import read_settings
 
-    settings = read_config(config, Settings)
+    settings = read_settings(config)
     if validate:
         bundle = check_settings(settings)
         click.echo(f"configuration {str(config)!r} is valid; bundle {bundle.id.hex()} at {str(bundle.path)!r} is whole")
@@ -80,15 +78,13 @@ def status(config: Path | None, port: int | None, as_json: bool) -> None:
 @JSON
 def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> None:
     """Record the depth camera as a ROS 2 bag."""
-    from handmap.system.config import read_config
-
-    from .cameras.opening import open_camera
     from .record import record_frames
-    from .settings import Settings
+    from .settings import read_settings
 
-    camera = open_camera(read_config(config, Settings).camera)
+    source = read_settings(config).camera.source()
+    camera = source.open()
     try:
-        frames = record_frames(camera, out, seconds, _stop_on_signals())
+        frames = record_frames(camera, source.pace, out, seconds, _stop_on_signals())
     finally:
         camera.close()
     if as_json:

@@ -12,9 +12,9 @@ from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.types.errors import CameraLost, EngineFailed, Fatal, Transient
 from handmap.types.values import DepthFrame
 
-from .cameras.opening import is_real_time
 from .capture import Capture
 from .engine_loader import EngineNotReady
+from .faults.camera import source_and_faults
 from .heartbeat import Heartbeat
 from .monitor import Monitor
 from .pipeline import Opened, Pipeline
@@ -43,10 +43,11 @@ class Daemon:
         self._stop = stop
         self._notifier = open_notifier()
         self._status = DaemonStatus(self._notifier)
-        budgets_ms = BUDGETS_MS | ({"age": AGE_BUDGET_MS} if is_real_time(settings.camera) else {})
+        source, faults = source_and_faults(settings.camera)
+        budgets_ms = BUDGETS_MS | ({"age": AGE_BUDGET_MS} if source.is_real_time else {})
         self._clock = StageClock(budgets_ms=budgets_ms)
         self._monitor = Monitor(settings, config, self._status, self._clock, self._notifier)
-        self._pipeline = Pipeline(self._status, self._monitor)
+        self._pipeline = Pipeline(self._status, self._monitor, source, faults)
         self._tracker = TrackerState()
         self._backoff = Backoff()
         self._pause_s = 0.0
@@ -66,8 +67,8 @@ class Daemon:
         Raises Fatal if nothing but a person can help, RestartRequired if a new process can.
         """
         sys.setswitchinterval(SWITCH_S)
-        publisher = open_publisher(self._monitor.settings.publish, self._pipeline.wrap_sender)
-        self._monitor.watch(publisher, self._pipeline.wrap_sender)
+        publisher = open_publisher(self._monitor.settings.publish, self._pipeline.raise_socket_fault)
+        self._monitor.watch(publisher)
         try:
             with Heartbeat(publisher, self._status, self._notifier), self._monitor:
                 while not (self._stop.is_set or self._has_ended):

@@ -8,7 +8,7 @@ from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock
 
 from .logs import start_logging
-from .publish import Publisher, WrapSender, open_targets
+from .publish import Publisher, open_targets
 from .reload import Reload, reopening
 from .settings import Settings
 from .snapshot import Sources
@@ -34,12 +34,11 @@ class Monitor:
         self.facts = Sources(status, clock, self.stats, self._thermal, self.reload, config)
         self._telemetry = Telemetry(settings.telemetry.port, self.facts)
         self._publisher: Publisher | None = None
-        self._wrap: WrapSender | None = None
         self._open = ExitStack()
 
-    def watch(self, publisher: Publisher, wrap: WrapSender) -> "Monitor":
-        """Watches over this publisher, whose sockets go through wrap."""
-        self._publisher, self._wrap = publisher, wrap
+    def watch(self, publisher: Publisher) -> "Monitor":
+        """Watches over this publisher."""
+        self._publisher = publisher
         self.facts.targets = lambda: publisher.targets
         return self
 
@@ -84,8 +83,8 @@ class Monitor:
     def _adopt(self, settings: Settings) -> None:
         """Goes by these settings in all that runs on; camera and engines are opened by them the next time."""
         old, self.settings = self.settings, settings
-        if settings.publish != old.publish and self._publisher is not None and self._wrap is not None:
-            self._publisher.retarget(open_targets(settings.publish, self._wrap))
+        if settings.publish != old.publish and self._publisher is not None:
+            self._publisher.retarget(open_targets(settings.publish))
         if settings.log != old.log:
             start_logging(settings.log)
             self.stats.configure(settings.log.stats_interval_s)

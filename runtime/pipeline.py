@@ -8,16 +8,18 @@ from typing import Final
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.engine import Engines
 from handmap.protocol.fields import Precision
+from handmap.recording.cameras import Camera, CameraSource
 from handmap.tracking.tracker_settings import TrackerSettings, tracker_settings
 from handmap.types.errors import BundleError, EngineFailed
 
-from .cameras.camera import Camera
-from .cameras.opening import LateCamera, camera_opener, fault_schedule, is_real_time
+from .cameras.late import LateCamera
 from .capture import Capture
 from .engine_loader import CacheWatch, open_or_await
-from .faults.fault_injection import FaultySender, faulty_engines
+from .faults.camera import source_and_faults
+from .faults.fault_injection import faulty_engines, raise_socket_fault
+from .faults.fault_schedule import FaultSchedule
 from .monitor import Monitor
-from .publish import Publisher, Sender
+from .publish import Publisher
 from .reload import Reopen
 from .retry import RestartRequired
 from .settings import Settings
@@ -44,7 +46,7 @@ class Pipeline:
     opened is None while any of them is closed.
     """
 
-    def __init__(self, status: DaemonStatus, monitor: Monitor) -> None:
+    def __init__(self, status: DaemonStatus, monitor: Monitor, source: CameraSource, faults: FaultSchedule) -> None:
         self.opened: Opened | None = None
         self._status = status
         self._monitor = monitor
@@ -52,7 +54,8 @@ class Pipeline:
         self._capture: Capture | None = None
         self._engines: Engines | None = None
         self._awaited: CacheWatch | None = None  # there while the engines are those of the fall-back
-        self._use_camera()
+        self._source = source
+        self._faults = faults
 
     def open(self, publisher: Publisher) -> Opened:
         """Opens what is closed. Engines outlive a camera that is lost, and the camera runs on while engines are opened.
@@ -85,7 +88,7 @@ class Pipeline:
         self.close_camera()
         if has_other_engines:
             self.close_engines()
-        self._use_camera()
+        self._source, self._faults = source_and_faults(self._settings.camera)
 
     def close_camera(self) -> None:
         """Ends the thread that reads the camera, which closes it."""
@@ -105,9 +108,9 @@ class Pipeline:
         except EngineFailed as error:
             LOG.warning("engine closing=%r", str(error))
 
-    def wrap_sender(self, sender: Sender) -> Sender:
-        """The socket, with the faults of a faulty camera's schedule."""
-        return sender if self._faults.is_empty else FaultySender(sender, self._faults)
+    def raise_socket_fault(self) -> None:
+        """Raises the OSError of a socket where a faulty camera's schedule says so."""
+        raise_socket_fault(self._faults)
 
     @property
     def _settings(self) -> Settings:
@@ -115,12 +118,6 @@ class Pipeline:
 
     def _tracker_settings(self, bundle: Bundle) -> TrackerSettings:
         return tracker_settings(bundle, self._settings.tracking, self._settings.smoothing)
-
-    def _use_camera(self) -> None:
-        config = self._settings.camera
-        self._faults = fault_schedule(config)
-        self._open_camera = camera_opener(config, self._faults)
-        self._is_real_time = is_real_time(config)
 
     def _read_bundle(self, publisher: Publisher) -> Bundle:
         bundle = read_bundle(self._settings.bundle)
@@ -136,7 +133,8 @@ class Pipeline:
                 f"camera: {counts.hung} calls did not come back, wanted at most {MAX_HUNG}; restart the daemon, "
                 "and unplug the camera if that does not help"
             )
-        capture = Capture(LateCamera(self._open_camera, self._on_open), counts, self._is_real_time)
+        source = self._source
+        capture = Capture(LateCamera(source.open, self._on_open), counts, source.is_real_time, source.pace)
         capture.start()
         return capture
 

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from handmap.protocol.fields import NO_BUNDLE, MessageType, Precision
 from handmap.protocol.packet import Packet, encode, hand_from_pose
@@ -24,37 +24,27 @@ LOOK_UP_AGAIN_S: Final = 1.0
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
-class Sender(Protocol):
-    """What is asked of a socket."""
-
-    def sendto(self, data: bytes, address: Address, /) -> int: ...
-    def close(self) -> None: ...
-
-
-WrapSender: TypeAlias = Callable[[Sender], Sender]
-
-
 class Target:
     """A receiver, and how sending to it goes. A host name is looked up in a thread of its own until it is found."""
 
-    def __init__(self, config: TargetConfig, wrap: WrapSender) -> None:
+    def __init__(self, config: TargetConfig) -> None:
         self.name = f"{config.host}:{config.port}"
         self.errors = 0
         self.packets = 0
         self.sent_bytes = 0
         self.is_failing = False
         self._config = config
-        self._wrap = wrap
-        self._route: tuple[Sender, Address] | None = None  # one assignment, so that no lock is needed
+        self._route: tuple[socket.socket, Address] | None = None  # one assignment, so that no lock is needed
         self._problem = "its host name was not looked up yet"
         self._closed = threading.Event()
         _refuse_no_name(self.name, config.host)
         if not self._find_route(socket.AI_NUMERICHOST):
             threading.Thread(target=self._look_up, name="look-up", daemon=True).start()
 
-    def send(self, data: bytes) -> None:
-        """Hands the packet to the network, or counts that this cannot be done now."""
+    def send(self, data: bytes, raise_fault: Callable[[], None]) -> None:
+        """Hands the packet to the network, or counts that this cannot be done now; raise_fault may stand in for the network."""
         try:
+            raise_fault()
             if self._route is None:
                 raise OSError(self._problem)
             out, address = self._route
@@ -96,7 +86,7 @@ class Target:
                 LOG.warning("target=%s error=%r", self.name, f"{problem}; correct publish.targets if that stays so")
             return False
         out.setblocking(False)
-        self._route = (self._wrap(out), address)  # type: ignore[assignment]  # AF_INET and AF_INET6 give these two shapes
+        self._route = (out, address)  # type: ignore[assignment]  # AF_INET and AF_INET6 give these two shapes
         return True
 
 
@@ -106,8 +96,9 @@ class Publisher:
     Safe to use from the loop and the heartbeat.
     """
 
-    def __init__(self, targets: list[Target]) -> None:
+    def __init__(self, targets: list[Target], raise_fault: Callable[[], None]) -> None:
         self.targets = tuple(targets)
+        self._raise_fault = raise_fault
         self._lock = threading.Lock()
         self._stream_id = secrets.randbits(32)
         self._sequence = 0
@@ -158,25 +149,25 @@ class Publisher:
             data = encode(dataclasses.replace(packet, sequence=self._sequence, publish_ns=now_ns))
             self._sequence += 1
             for target in self.targets:
-                target.send(data)
+                target.send(data, self._raise_fault)
         return now_ns
 
 
-def _as_it_is(sender: Sender) -> Sender:
-    return sender
+def _without_fault() -> None:
+    """Raises nothing."""
 
 
-def open_publisher(config: PublishConfig, wrap: WrapSender = _as_it_is) -> Publisher:
-    """A publisher to the configured targets, each of whose sockets goes through wrap.
+def open_publisher(config: PublishConfig, raise_fault: Callable[[], None] = _without_fault) -> Publisher:
+    """A publisher to the configured targets; raise_fault is asked before each packet, and may raise the OSError of a socket.
 
     Addresses are reached at once; a target with a host name joins when that is found. Raises ConfigError for what can be no name.
     """
-    return Publisher(open_targets(config, wrap))
+    return Publisher(open_targets(config), raise_fault)
 
 
-def open_targets(config: PublishConfig, wrap: WrapSender = _as_it_is) -> list[Target]:
+def open_targets(config: PublishConfig) -> list[Target]:
     """The configured targets; see `open_publisher`."""
-    return [Target(target, wrap) for target in config.targets]
+    return [Target(target) for target in config.targets]
 
 
 def _refuse_no_name(name: str, host: str) -> None:

@@ -3,23 +3,23 @@
 import time
 from pathlib import Path
 
+from handmap.recording.cameras import Camera, Pace
 from handmap.recording.writer import RecordingWriter
 from handmap.types.values import DepthFrame
 
-from .cameras.camera import Camera
 from .retry import StopFlag
 
 WAIT_S = 0.2
 
 
-def record_frames(camera: Camera, out: Path, seconds: float | None, stop: StopFlag) -> int:
+def record_frames(camera: Camera, pace: Pace, out: Path, seconds: float | None, stop: StopFlag) -> int:
     """Writes frames for so many seconds of camera time, or until the stream ends or stop is set; gives their number.
 
     The recording is whole or absent. Raises RecordingError if it cannot be written.
     """
     # ROS stamps are of the epoch; the difference of the clocks is taken once, so that a set clock bends nothing.
     epoch_offset_ns = time.time_ns() - time.monotonic_ns()
-    first = _next_frame(camera, stop)
+    first = _next_frame(camera, pace, stop)
     if first is None:
         return 0
     count = 0
@@ -30,16 +30,16 @@ def record_frames(camera: Camera, out: Path, seconds: float | None, stop: StopFl
                 break
             writer.write(frame)
             count += 1
-            camera.published()
-            frame = _next_frame(camera, stop)
+            pace.published()
+            frame = _next_frame(camera, pace, stop)
     return count
 
 
-def _next_frame(camera: Camera, stop: StopFlag) -> DepthFrame | None:
+def _next_frame(camera: Camera, pace: Pace, stop: StopFlag) -> DepthFrame | None:
     while not stop.is_set:
         frame = camera.wait_frame(WAIT_S)
         if frame is not None:
-            camera.taken()
+            pace.taken()
             return frame
         if camera.has_ended:
             return None

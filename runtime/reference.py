@@ -16,13 +16,19 @@ import msgspec
 from msgspec import inspect as types
 
 from handmap.files.atomic import write_file
+from handmap.recording.cameras import CameraConfig
 
+from .cameras.realsense import RealSenseConfig
+from .cameras.replay import ReplayConfig
+from .faults.camera import FaultyConfig
 from .reload import LIVE
 from .settings import Settings
 
 UNITS: Final = {
     "_mm": "mm", "_px": "px", "_s": "s", "_ms": "ms", "_us": "µs", "_c": "°C", "_hz": "Hz", "fps": "1/s",
 }  # fmt: skip
+# Our own kinds of a section to which packages may add more.
+OPEN: Final[dict[type, tuple[type, ...]]] = {CameraConfig: (ReplayConfig, RealSenseConfig, FaultyConfig)}
 INTRODUCTION: Final = """# Configuration of the daemon
 
 Every key of the file that `handmap run --config F` reads. Made from the code by `python -m runtime.reference`; a test keeps it true.
@@ -30,6 +36,8 @@ Every key of the file that `handmap run --config F` reads. Made from the code by
 The file is YAML. Paths are relative to its folder. A key that is left out has its default. An unknown key, a key given twice, a
 value of another type or beyond its range is refused, with the line and what was probably meant; so are aliases and tags.
 `handmap run --config F --validate` checks the file, the bundle and all else that can be checked without opening the camera.
+
+These are the cameras of HandMap Edge itself; [cameras.md](cameras.md) says how to add another.
 
 On SIGHUP (`systemctl reload`) the file is read again. A bad one is refused in the log and in `handmap status`, and the old one
 stays. What a change costs is said at each section; heartbeats go on in any case.
@@ -79,7 +87,8 @@ def _section(title: str, struct: type, done: dict[type, str], cost: str = "") ->
     lines = ["", f"## {title}", "", _first_sentence(struct), *([cost] if cost else []), "", *_table(struct)]
     for field in _fields(struct):
         for inner, nested in _structs(field.type, f"{title.split(', kind')[0]}.{field.encode_name}"):
-            lines += _section(inner, nested, done)
+            if nested is not struct:  # a section never holds its own kind
+                lines += _section(inner, nested, done)
     return lines
 
 
@@ -122,6 +131,9 @@ def _structs(kind: Any, title: str) -> Iterator[tuple[str, type]]:
     elif isinstance(kind, types.UnionType):
         for member in kind.types:
             yield from _structs(member, title)
+    elif isinstance(kind, types.CustomType):
+        for struct in OPEN.get(kind.cls, ()):
+            yield from _structs(types.type_info(struct), title)
     elif isinstance(kind, types.VarTupleType | types.ListType):
         yield from _structs(kind.item_type, f"{title}[]")
 
@@ -139,7 +151,7 @@ def _value(kind: Any) -> str:
     if isinstance(kind, types.FloatType):
         return "number" + _bounds(kind)
     if isinstance(kind, types.CustomType):
-        return "path"
+        return "section" if kind.cls in OPEN else "path"
     if isinstance(kind, types.BoolType):
         return "true or false"
     return "section" if isinstance(kind, types.StructType) else "text"

@@ -14,14 +14,14 @@ from typing import Final
 
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.factory import refuse_ungated
-from handmap.recording.reader import open_recording
-from handmap.system.config import read_config
+from handmap.recording.cameras import Checked
 from handmap.system.notify import Notifier
 from handmap.tracking.tracker_settings import tracker_settings
 from handmap.types.errors import Fatal, HandmapError
 
+from .faults.camera import FaultyConfig
 from .publish import open_publisher
-from .settings import CameraConfig, FaultyConfig, RealSenseConfig, ReplayConfig, Settings
+from .settings import Settings, read_settings
 
 LOG = logging.getLogger("handmap.reload")
 
@@ -54,18 +54,10 @@ def check_settings(settings: Settings) -> Bundle:
     if settings.engine.precision == "int8" and not settings.engine.use_ungated_int8:
         refuse_ungated(bundle)
     tracker_settings(bundle, settings.tracking)
-    _check_camera(settings.camera)
+    if isinstance(settings.camera, Checked):
+        settings.camera.check()
     open_publisher(settings.publish).close()
     return bundle
-
-
-def _check_camera(config: CameraConfig) -> None:
-    if isinstance(config, FaultyConfig):
-        _check_camera(config.camera)
-    elif isinstance(config, ReplayConfig):
-        open_recording(config.path, config.topic, config.png_folder)
-    elif isinstance(config, RealSenseConfig) and config.playback is not None and not config.playback.is_file():
-        raise Fatal(f"camera: no file at {str(config.playback)!r}; correct camera.playback")
 
 
 def changed_sections(old: Settings, new: Settings) -> set[str]:
@@ -161,7 +153,7 @@ class Reload:
     def _read(self) -> Settings:
         if self._path is None:
             raise Fatal("the daemon was started without a file; start it with: handmap run --config F")
-        settings = read_config(self._path, Settings)
+        settings = read_settings(self._path)
         self._check(settings)
         return settings
 

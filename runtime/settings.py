@@ -1,68 +1,18 @@
 """The configuration of the daemon: one frozen struct per section, as it stands in a file of configs/."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 import msgspec
 
 from handmap.engines.factory import EngineConfig
 from handmap.protocol.fields import DEFAULT_PORT
-from handmap.recording.png_folder import PngFolderConfig
+from handmap.recording.cameras import CAMERAS, CameraConfig
+from handmap.system.config import read_config
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.tracker_settings import TrackingConfig
 
-from .faults.fault_schedule import Fault
-
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-
-
-class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="replay"):
-    """A recording in the role of the camera."""
-
-    path: Path  # a recording, or a folder of 16-bit PNGs with an intrinsics.yaml beside them
-    # recorded: as it was; flat_out: the next frame when the last was taken; lockstep: when it was published
-    pace: Literal["recorded", "flat_out", "lockstep"] = "recorded"
-    loop: bool = True  # begin again at the end; false: leave with exit code 0
-    topic: str | None = None  # the depth topic to use, where a bag has several
-    png_folder: PngFolderConfig | None = None  # for PNGs without intrinsics.yaml
-
-
-class RealSenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="realsense"):
-    """A RealSense depth camera, or a file that its SDK recorded in the role of one.
-
-    What the device does not offer is refused with what it does.
-    """
-
-    serial: str | None = None  # which camera, where more than one is plugged in; null: the only one
-    width_px: Annotated[int, msgspec.Meta(ge=1, le=8192)] = 640  # of the depth image
-    height_px: Annotated[int, msgspec.Meta(ge=1, le=8192)] = 480  # of the depth image
-    fps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 60  # frames a second
-    preset: str | None = (
-        None  # default, hand, high_accuracy, high_density or medium_density; null: as the device has it
-    )
-    laser_power: Annotated[float, msgspec.Meta(ge=0)] | None = (
-        None  # in the device's unit, mW for D400; 0: projector off
-    )
-    exposure_us: Annotated[float, msgspec.Meta(gt=0)] | None = None  # null: the camera exposes by itself
-    gpu_frames: bool = (
-        False  # true: a GPU engine reads frames where SDK 2.59 of a board keeps them, without a copy; not measured
-    )
-    playback: Path | None = None  # a .db3 or .bag file to play; its own size and rate hold, options cannot be given
-
-    def __post_init__(self) -> None:
-        if self.playback is not None and (self.serial, self.preset, self.laser_power, self.exposure_us) != (None,) * 4:
-            raise ValueError("with playback, serial, preset, laser_power and exposure_us must be left out")
-
-
-class FaultyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="faulty"):
-    """A camera on which faults are tried, with the whole device around it: some kinds spoil the engine or the sockets."""
-
-    camera: ReplayConfig | RealSenseConfig  # the one that is spoiled
-    faults: tuple[Fault, ...] = ()  # what fails when
-    clock_scale: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0  # the schedule's seconds pass so much faster
-
-
-CameraConfig: TypeAlias = ReplayConfig | RealSenseConfig | FaultyConfig
 
 
 class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole configuration file."""
 
     bundle: Path  # folder that `handmap export` wrote: what the model is
-    camera: CameraConfig  # where depth frames come from
+    camera: CameraConfig  # where depth frames come from: the section of one kind
     publish: PublishConfig  # where joints go
     engine: EngineConfig = EngineConfig()  # what runs the network
     tracking: TrackingConfig = TrackingConfig()  # which hands are followed
@@ -124,3 +74,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     thermal: ThermalConfig = ThermalConfig()  # what heat does to the rate
     telemetry: TelemetryConfig = TelemetryConfig()  # metrics
     log: LogConfig = LogConfig()  # log lines
+
+
+def read_settings(path: Path) -> Settings:
+    """The configuration in a file, its camera of any kind that is installed.
+
+    Raises ConfigError with what is wrong in it, and where.
+    """
+    return read_config(path, Settings, (CAMERAS,))

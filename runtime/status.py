@@ -5,10 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from handmap.system.config import read_config
 from handmap.types.errors import ConfigError, NoAnswer
 
-from .settings import Settings, TelemetryConfig
+from .settings import TelemetryConfig, read_settings
 from .snapshot import Snapshot
 
 HOST = "127.0.0.1"
@@ -23,7 +22,7 @@ def status_port(config: Path | None, port: int | None) -> int:
     """
     if port is not None:
         return port
-    telemetry = TelemetryConfig() if config is None else read_config(config, Settings).telemetry
+    telemetry = TelemetryConfig() if config is None else read_settings(config).telemetry
     if telemetry.port is None:
         raise ConfigError(
             f"configuration {str(config)!r} switches telemetry off, so the daemon cannot be asked; set telemetry.port"

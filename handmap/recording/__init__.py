@@ -1,1 +1,1 @@
-"""Recordings and data sets: ROS 2 bags, folders of PNGs, and labeled data sets by name."""
+"""Where depth frames come from: ROS 2 bags, folders of PNGs, labeled data sets by name, and what a camera is."""

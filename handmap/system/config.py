@@ -3,13 +3,15 @@
 A field of type `Path` is relative to the folder of its YAML file.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 import yaml
 
-from handmap.system.config_errors import sentence
+from handmap.system.config_errors import Schema, sentence
+from handmap.system.plugins import PluginGroup
 from handmap.types.errors import ConfigError
 
 T = TypeVar("T")
@@ -20,8 +22,8 @@ DEEPEST: Final = 16  # sections inside one another
 _TEXT_TAG = "tag:yaml.org,2002:str"
 
 
-def read_config(path: Path, kind: type[T]) -> T:
-    """The struct of type `kind` that the YAML file holds.
+def read_config(path: Path, kind: type[T], plugins: tuple[PluginGroup, ...] = ()) -> T:
+    """The struct of type `kind` that the YAML file holds; fields of a contract among the plugins are read by the struct of their kind.
 
     Raises ConfigError with path, line and, for an unknown key, the nearest known one.
     """
@@ -42,7 +44,11 @@ def read_config(path: Path, kind: type[T]) -> T:
         raise ConfigError(
             f"configuration {str(path)!r}: a value cannot be read ({error}); put it in quotes, or correct it"
         ) from error
-    return _convert({} if data is None else data, kind, path, lines)
+    data = {} if data is None else data
+    try:
+        return msgspec.convert(data, kind, strict=True, dec_hook=_decoder(path.parent, plugins))
+    except msgspec.ValidationError as error:
+        raise ConfigError(sentence(str(error), data, Schema(kind, plugins), path, lines)) from error
 
 
 def _read(path: Path) -> str:
@@ -81,21 +87,30 @@ def _refuse_beyond_plain(text: str, path: Path) -> None:
             raise ConfigError(f"configuration {str(path)!r}, line {line}: found {found}; write plain keys and values")
 
 
-def _convert(data: object, kind: type[T], path: Path, lines: dict[str, int]) -> T:
+def _decoder(folder: Path, plugins: tuple[PluginGroup, ...]) -> Callable[[type, Any], Any]:
+    """Reads what msgspec does not know: paths, and sections whose kinds are open."""
+    groups = {group.contract: group for group in plugins}
+
     def decode(wanted: type, value: Any) -> Any:
+        if wanted in groups:
+            try:
+                return msgspec.convert(value, groups[wanted].struct_for(value), strict=True, dec_hook=decode)
+            except msgspec.ValidationError as error:
+                raise ValueError(str(error)) from error  # to which msgspec adds the place of the section
         if wanted is not Path:
             raise NotImplementedError(f"a value of type {wanted.__name__} cannot be read from YAML")
-        if not isinstance(value, str) or not value:
-            raise ValueError("Expected a path")
-        try:
-            return (path.parent / Path(value).expanduser()).resolve()
-        except RuntimeError as error:
-            raise ValueError("Expected a path, and after ~ a user of this machine") from error
+        return _path(folder, value)
 
+    return decode
+
+
+def _path(folder: Path, value: Any) -> Path:
+    if not isinstance(value, str) or not value:
+        raise ValueError("Expected a path")
     try:
-        return msgspec.convert(data, kind, strict=True, dec_hook=decode)
-    except msgspec.ValidationError as error:
-        raise ConfigError(sentence(str(error), data, kind, path, lines)) from error
+        return (folder / Path(value).expanduser()).resolve()
+    except RuntimeError as error:
+        raise ValueError("Expected a path, and after ~ a user of this machine") from error
 
 
 def _lines_by_place(node: yaml.Node, path: Path, place: str = "$") -> dict[str, int]:

@@ -3,17 +3,19 @@
 import difflib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec.inspect import StructType, UnionType, type_info
+from msgspec.inspect import CustomType, StructType, UnionType, type_info
 
+from handmap.system.plugins import PluginGroup
 from handmap.system.renamed import KEYS
 
 _PLACE = re.compile(r" - at `(?P<place>[^`]+)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]+)`")
 _MISSING = re.compile(r"Object missing required field `(?P<key>[^`]+)`")
-_CHOICE = re.compile(r"Invalid (enum )?value .*")
+_CHOICE = re.compile(r"Invalid (?:enum )?value (?:'.*'|\S+)(?:; (?P<advice>[^']*))?$")
 _TYPES = re.compile(r"`((?:object|array|str|int|float|bool|null)(?: \| \w+)*)`")
 # msgspec's names of types, in words.
 _WORDS = {
@@ -21,14 +23,31 @@ _WORDS = {
     "float": "a number", "bool": "true or false", "null": "nothing",
 }  # fmt: skip
 NEAR: Final = 0.55  # of difflib's ratio: `fx` is near `fx_px`
-DEEPEST: Final = 8  # sections inside one another that are searched for a key that stands elsewhere
 
 
-def sentence(message: str, data: object, kind: type, path: Path, lines: dict[str, int]) -> str:
+@dataclass(frozen=True)
+class Schema:
+    """The struct of a whole file, and the sections in it whose kinds are open."""
+
+    kind: type
+    plugins: tuple[PluginGroup, ...] = ()
+
+    @property
+    def whole(self) -> Any:
+        """What msgspec knows of the file."""
+        return type_info(self.kind)
+
+    def opened(self, current: Any) -> Any:
+        """A section whose kinds are open as the union of them; any other type as it is."""
+        for group in self.plugins:
+            if isinstance(current, CustomType) and current.cls is group.contract:
+                return UnionType(tuple(type_info(struct) for struct in group.structs()))
+        return current
+
+
+def sentence(message: str, data: object, schema: Schema, path: Path, lines: dict[str, int]) -> str:
     """msgspec's message with the line of the key, what was found there, and how to mend it."""
-    found_place = _PLACE.search(message)
-    place = found_place["place"] if found_place else "$"
-    what = _PLACE.sub("", message)
+    what, place = _split(message)
     unknown, missing = _UNKNOWN.match(what), _MISSING.match(what)
     shown = place.removeprefix("$").lstrip(".")
     start = f"configuration {str(path)!r}, line {lines.get(place, 1)}"
@@ -39,21 +58,32 @@ def sentence(message: str, data: object, kind: type, path: Path, lines: dict[str
         if (renamed := KEYS.get(re.sub(r"\[\d+\]", "", full))) is not None:
             new = renamed.rpartition(".")[2]
             return f"configuration {str(path)!r}, line {line}: key {full!r} is called {new!r} now; rename it"
-        return f"configuration {str(path)!r}, line {line}: unknown key {full!r}; {_nearest_key(key, kind, data, place)}"
+        return (
+            f"configuration {str(path)!r}, line {line}: unknown key {full!r}; {_nearest_key(key, schema, data, place)}"
+        )
     if missing:
         full = f"{shown}.{missing['key']}" if shown else missing["key"]
-        choices = _choices_at(kind, data, f"{place}.{missing['key']}")
+        choices = _choices_at(schema, data, f"{place}.{missing['key']}")
         return f"{start}: key {full!r} is missing; add it{', one of ' + ', '.join(choices) if choices else ''}"
     value = _value_at(data, place)
     where = f"key {shown!r}" if shown else "the whole file"
-    if _CHOICE.match(what):
-        choices = _choices_at(kind, data, place)
+    if choice := _CHOICE.match(what):
+        choices = _choices_at(schema, data, place)
         near = _near(str(value), choices)
         meant = f"did you mean {near!r}?" if near else "correct the value"
+        meant += f" ({choice['advice']})" if choice["advice"] else ""
         return f"{start}: {where}: expected one of {', '.join(choices)}, found {value!r:.60}; {meant}"
     what = _TYPES.sub(lambda names: " or ".join(_WORDS.get(name, name) for name in names[1].split(" | ")), what)
     found = "" if isinstance(value, dict | list) or ", got " in what else f", found {value!r:.60}"
     return f"{start}: {where}: {what[0].lower()}{what[1:]}{found}{_hint(what, value)}; correct the value"
+
+
+def _split(message: str) -> tuple[str, str]:
+    """What msgspec says, and where; a section of a plug-in was read by itself, so that places in it stand before its own."""
+    place = ""
+    while found := _PLACE.search(message):
+        message, place = message[: found.start()], place + found["place"].removeprefix("$")
+    return message, f"${place}"
 
 
 def _hint(what: str, value: object) -> str:
@@ -69,12 +99,12 @@ def _hint(what: str, value: object) -> str:
     return ""
 
 
-def _nearest_key(key: str, kind: type, data: object, place: str) -> str:
-    known = _keys(_type_at(kind, data, place))
+def _nearest_key(key: str, schema: Schema, data: object, place: str) -> str:
+    known = _keys(_type_at(schema, data, place))
     near = _near(key, known)
     if near:
         return f"did you mean {near!r}?"
-    elsewhere = list(dict.fromkeys(_places_of(key, type_info(kind), "", DEEPEST)))
+    elsewhere = list(dict.fromkeys(_places_of(key, schema, schema.whole, "")))
     if elsewhere:
         return f"it belongs under {' or '.join(elsewhere)}"
     return f"known keys here: {', '.join(known)}"
@@ -87,18 +117,20 @@ def _near(word: str, known: list[str]) -> str | None:
     return next(iter(begun or close), None)
 
 
-def _places_of(key: str, current: Any, place: str, depth: int) -> Iterator[str]:
-    """Every section that knows a key of this very name."""
+def _places_of(key: str, schema: Schema, current: Any, place: str, above: tuple[type, ...] = ()) -> Iterator[str]:
+    """Every section that knows a key of this very name; of sections inside their own kind only the outer one."""
+    current = schema.opened(current)
     if isinstance(current, UnionType):
         for member in current.types:
-            yield from _places_of(key, member, place, depth)
-    elif isinstance(current, StructType) and depth:
+            yield from _places_of(key, schema, member, place, above)
+    elif isinstance(current, StructType) and current.cls not in above:
         if key in _keys(current):
             yield (repr(place) if place else "no section") + (f" of kind {current.tag!r}" if current.tag_field else "")
         for field in current.fields:
-            yield from _places_of(key, field.type, f"{place}.{field.encode_name}".lstrip("."), depth - 1)
+            inner = f"{place}.{field.encode_name}".lstrip(".")
+            yield from _places_of(key, schema, field.type, inner, (*above, current.cls))
     elif hasattr(current, "item_type"):
-        yield from _places_of(key, current.item_type, f"{place}[]", depth)
+        yield from _places_of(key, schema, current.item_type, f"{place}[]", above)
 
 
 def _keys(current: Any) -> list[str]:
@@ -109,9 +141,9 @@ def _keys(current: Any) -> list[str]:
     return [*tag, *(field.encode_name for field in current.fields)]
 
 
-def _choices_at(kind: Any, data: Any, place: str) -> list[str]:
+def _choices_at(schema: Schema, data: Any, place: str) -> list[str]:
     """What may stand at a place that takes one of a few words; empty for any other."""
-    current = _type_at(kind, data, place)
+    current = _type_at(schema, data, place)
     members = current.types if isinstance(current, UnionType) else (current,)
     words = [str(value) for member in members for value in getattr(member, "values", ())]
     key = place.rpartition(".")[2]
@@ -119,9 +151,9 @@ def _choices_at(kind: Any, data: Any, place: str) -> list[str]:
     return words or kinds
 
 
-def _type_at(kind: Any, data: Any, place: str) -> Any:
+def _type_at(schema: Schema, data: Any, place: str) -> Any:
     """What msgspec knows of the type at a place; the key that tells a union's members apart has the type of the section."""
-    current: Any = type_info(kind)
+    current: Any = schema.whole
     for name, index in _steps(place):
         chosen = _chosen(current, data)
         if name and isinstance(chosen, StructType):
@@ -130,6 +162,7 @@ def _type_at(kind: Any, data: Any, place: str) -> Any:
             current = next((field.type for field in chosen.fields if field.encode_name == name), chosen)
         elif index:
             current = getattr(chosen, "item_type", chosen)
+        current = schema.opened(current)
         data = _inside(data, name, index)
     return _chosen(current, data)
 

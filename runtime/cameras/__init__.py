@@ -1,1 +1,1 @@
-"""Depth cameras: what the daemon asks of one, the RealSense, the replay of a recording, and how the configured one is opened."""
+"""Our own depth cameras, the RealSense and the replay of a recording, and what opens one in the thread that reads it."""

@@ -1,23 +1,22 @@
-"""The RealSense camera by its own SDK: opening, frames, and what is tried when none come. Home of pyrealsense2, which is loaded
-only where this camera is chosen.
+"""The RealSense camera by its own SDK: configuration, opening and frames. Home of pyrealsense2, which is loaded only where this
+camera is opened.
 """
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from enum import Enum
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Final
 
+import msgspec
 import numpy as np
 
 from handmap.engines.mapped_memory import wrap_camera_frame
+from handmap.recording.cameras import CameraSource
 from handmap.types.arrays import Array
-from handmap.types.errors import CameraLost, DependencyError, RecordingError
+from handmap.types.errors import CameraLost, ConfigError, DependencyError, RecordingError
 from handmap.types.values import DepthFrame, TimestampSource
 
-from ..retry import RestartRequired
-from ..settings import RealSenseConfig
 from .realsense_clock import CameraClock
 from .realsense_device import (
     choose_device,
@@ -29,40 +28,13 @@ from .realsense_device import (
     set_options,
     unit_mm_of,
 )  # fmt: skip
-
-LOG = logging.getLogger("handmap.realsense")
+from .realsense_recovery import Recovery, SdkFailed, sdk_errors, take_step
 
 STALL_S: Final = 0.5  # without a frame for so long, and for STALL_FRAMES, the stream has stalled
 STALL_FRAMES: Final = 5
 FIRST_FRAME_S: Final = 3.0  # a D400 gives its first depth frame within about a second of its start
 
 ListDevices = Callable[[], Sequence[Any]]
-
-
-class Step(Enum):
-    """What is tried, in this order, as long as no frame comes."""
-
-    RESTART = "restart the stream"
-    RESET = "reset the device"
-    REOPEN = "open the device anew"
-    EXIT = "exit"
-
-
-class Recovery:
-    """How far the steps have gone since the last frame; outlives the camera."""
-
-    def __init__(self) -> None:
-        self._left: Iterator[Step] = iter(Step)
-
-    def frame_came(self) -> None:
-        """Begins with the first step again."""
-        self._left = iter(Step)
-
-    def next_step(self) -> Step:
-        """The step to take now."""
-        step = next(self._left, Step.EXIT)
-        LOG.warning("stream=stalled step=%r", step.value)
-        return step
 
 
 def load_sdk() -> Any:
@@ -85,6 +57,42 @@ def copy_depth(frame: Any) -> Array:
     return np.array(np.asanyarray(frame.get_data()), np.uint16)
 
 
+class RealSenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="realsense"):
+    """A RealSense depth camera, or a file that its SDK recorded in the role of one.
+
+    What the device does not offer is refused with what it does.
+    """
+
+    serial: str | None = None  # which camera, where more than one is plugged in; null: the only one
+    width_px: Annotated[int, msgspec.Meta(ge=1, le=8192)] = 640  # of the depth image
+    height_px: Annotated[int, msgspec.Meta(ge=1, le=8192)] = 480  # of the depth image
+    fps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 60  # frames a second
+    preset: str | None = (
+        None  # default, hand, high_accuracy, high_density or medium_density; null: as the device has it
+    )
+    laser_power: Annotated[float, msgspec.Meta(ge=0)] | None = (
+        None  # in the device's unit, mW for D400; 0: projector off
+    )
+    exposure_us: Annotated[float, msgspec.Meta(gt=0)] | None = None  # null: the camera exposes by itself
+    gpu_frames: bool = (
+        False  # true: a GPU engine reads frames where SDK 2.59 of a board keeps them, without a copy; not measured
+    )
+    playback: Path | None = None  # a .db3 or .bag file to play; its own size and rate hold, options cannot be given
+
+    def __post_init__(self) -> None:
+        if self.playback is not None and (self.serial, self.preset, self.laser_power, self.exposure_us) != (None,) * 4:
+            raise ValueError("with playback, serial, preset, laser_power and exposure_us must be left out")
+
+    def check(self) -> None:
+        """Raises ConfigError if the file to play is not there."""
+        if self.playback is not None and not self.playback.is_file():
+            raise ConfigError(f"camera: no file at {str(self.playback)!r}; correct camera.playback")
+
+    def source(self) -> CameraSource:
+        """See `CameraConfig`; raises DependencyError where the SDK is not installed."""
+        return CameraSource(RealSenseSource(self).open)
+
+
 class RealSenseSource:
     """Opens the configured camera, as often as it is asked to, and remembers which one that was and what recovery was tried."""
 
@@ -102,8 +110,9 @@ class RealSenseSource:
         Raises CameraLost if it is not there or does not start, ConfigError if it cannot do what is asked, RecordingError for a
         playback file that cannot be read, RestartRequired where all recovery was in vain.
         """
-        if self._config.playback is not None:
-            return self._open_playback(str(self._config.playback))
+        config = self._config
+        if config.playback is not None:
+            return self._open_playback(str(config.playback))
         device: Any = None
         try:
             with sdk_errors("looking for it"):
@@ -111,7 +120,7 @@ class RealSenseSource:
             with sdk_errors("opening it"):
                 refuse_slow_link(self._rs, device)
                 sensor = device.first_depth_sensor()
-                set_options(self._rs, sensor, self._config)
+                set_options(self._rs, sensor, config.preset, config.exposure_us, config.laser_power)
                 camera = self._stream(device, sensor)
         except SdkFailed:
             if device is not None:  # it is on the bus and does not open
@@ -137,7 +146,8 @@ class RealSenseCamera:
     """A depth stream of an SDK device, from its start to `close`."""
 
     def __init__(self, rs: Any, device: Any, sensor: Any, config: RealSenseConfig, recovery: Recovery) -> None:
-        profile = choose_profile(rs, sensor, config)
+        wanted = (config.width_px, config.height_px, config.fps)
+        profile = choose_profile(rs, sensor, wanted, is_playback=config.playback is not None)
         self.name = f"{describe(rs, device)} {profile!r}"
         self._rs = rs
         self._device = device
@@ -175,12 +185,6 @@ class RealSenseCamera:
             take_step(self._recovery, self._device, self._restart)
         return None
 
-    def taken(self) -> None:
-        """See `Camera`."""
-
-    def published(self) -> None:
-        """See `Camera`."""
-
     def close(self) -> None:
         """See `Camera`."""
         with suppress(RuntimeError):  # of a device that is gone
@@ -211,37 +215,3 @@ class RealSenseCamera:
             return arrival_ns, TimestampSource.ARRIVAL
         capture_ns = self._clock.capture_ns(round(frame.get_timestamp() * 1e6), arrival_ns)
         return capture_ns, TimestampSource.CAMERA if self._playback is None else TimestampSource.RECORDING
-
-
-class SdkFailed(CameraLost):
-    """The SDK raised."""
-
-
-@contextmanager
-def sdk_errors(doing: str) -> Iterator[None]:
-    """Raises SdkFailed, with what was being done, where the SDK raises."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise SdkFailed(f"camera: {doing} failed: {error}; it is tried again") from error
-
-
-def take_step(recovery: Recovery, device: Any, restart: Callable[[], None] | None) -> None:
-    """Takes the next step of recovery; returns after a restart, which an open stream can do alone.
-
-    Raises CameraLost where the device must be opened anew, RestartRequired where nothing is left.
-    """
-    step = recovery.next_step()
-    if step is Step.RESTART:
-        if restart is not None:
-            restart()
-        return
-    if step is Step.RESET:
-        with sdk_errors("resetting the device"):
-            device.hardware_reset()
-    if step is Step.EXIT:
-        raise RestartRequired(
-            "camera: no frame came after restarting the stream, resetting the device and opening it anew; start the daemon afresh, "
-            "then unplug the camera"
-        )
-    raise CameraLost(f"camera: no frame came in time; step taken: {step.value}")

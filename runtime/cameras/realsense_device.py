@@ -9,8 +9,6 @@ from typing import Any
 from handmap.types.errors import CameraLost, ConfigError
 from handmap.types.intrinsics import Intrinsics
 
-from ..settings import RealSenseConfig
-
 
 def choose_device(rs: Any, devices: Sequence[Any], serial: str | None) -> Any:
     """The device with this serial number or, without one, the only device.
@@ -53,8 +51,8 @@ def refuse_slow_link(rs: Any, device: Any) -> None:
         )
 
 
-def choose_profile(rs: Any, sensor: Any, config: RealSenseConfig) -> Any:
-    """The depth stream of the configured size and rate; that of a recording is whatever it holds.
+def choose_profile(rs: Any, sensor: Any, wanted: tuple[int, int, int], is_playback: bool) -> Any:
+    """The depth stream of the wanted width, height and rate; that of a recording is whatever it holds.
 
     Raises ConfigError with what the device offers.
     """
@@ -63,9 +61,8 @@ def choose_profile(rs: Any, sensor: Any, config: RealSenseConfig) -> Any:
         if profile.stream_type() == rs.stream.depth and profile.format() == rs.format.z16:
             video = profile.as_video_stream_profile()
             offered[video.width(), video.height(), profile.fps()] = profile
-    if config.playback is not None and len(offered) == 1:
+    if is_playback and len(offered) == 1:
         return next(iter(offered.values()))
-    wanted = (config.width_px, config.height_px, config.fps)
     if wanted not in offered:
         modes = ", ".join(f"{width}x{height} at {fps}" for width, height, fps in sorted(offered)) or "none"
         raise ConfigError(
@@ -94,24 +91,24 @@ def unit_mm_of(rs: Any, sensor: Any) -> float:
     return round(float(sensor.get_option(rs.option.depth_units)) * 1000, 6)
 
 
-def set_options(rs: Any, sensor: Any, config: RealSenseConfig) -> None:
+def set_options(rs: Any, sensor: Any, preset: str | None, exposure_us: float | None, laser_power: float | None) -> None:
     """Sets what the configuration names; the preset comes first because it sets the others too.
 
     Raises ConfigError with what the device allows.
     """
     option = rs.option
-    if config.preset is not None:
-        _set(sensor, option.visual_preset, "preset", _preset(rs, sensor, config.preset))
-    if config.exposure_us is not None:
-        _refuse(sensor, option.exposure, "exposure_us", config.exposure_us)
+    if preset is not None:
+        _set(sensor, option.visual_preset, "preset", _preset(rs, sensor, preset))
+    if exposure_us is not None:
+        _refuse(sensor, option.exposure, "exposure_us", exposure_us)
         if sensor.supports(option.enable_auto_exposure):
             sensor.set_option(option.enable_auto_exposure, 0.0)
-        sensor.set_option(option.exposure, config.exposure_us)
-    if config.laser_power is not None:
+        sensor.set_option(option.exposure, exposure_us)
+    if laser_power is not None:
         if sensor.supports(option.emitter_enabled):
-            sensor.set_option(option.emitter_enabled, float(config.laser_power > 0))
-        if config.laser_power > 0:
-            _set(sensor, option.laser_power, "laser_power", config.laser_power)
+            sensor.set_option(option.emitter_enabled, float(laser_power > 0))
+        if laser_power > 0:
+            _set(sensor, option.laser_power, "laser_power", laser_power)
 
 
 def _preset(rs: Any, sensor: Any, name: str) -> float:

@@ -4,18 +4,26 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import Final, Protocol
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal, Protocol
 
+import msgspec
+
+from handmap.recording.cameras import CameraSource
+from handmap.recording.png_folder import PngFolderConfig
 from handmap.recording.reader import Recording, open_recording
 from handmap.types.values import DepthFrame, TimestampSource
-
-from ..settings import ReplayConfig
 
 LONGEST_GAP_NS: Final = 5 * 10**9  # more is a recording that was paused, or a clock that was set
 
 
-class Pace(Protocol):
-    """Decides when the next frame is given out."""
+class ReplayPace(Protocol):
+    """Decides when the next frame is given out; a `Pace` that can be waited for."""
+
+    def start(self) -> None:
+        """Lets the first frame go, whatever became of those of an earlier opening."""
+        ...
 
     def wait(self, due_ns: int, timeout_s: float) -> bool:
         """Waits until a frame that was recorded for due_ns (CLOCK_MONOTONIC) may go; False if that is not yet so."""
@@ -28,14 +36,14 @@ class Pace(Protocol):
 class RecordedPace:
     """Keeps the recorded spacing, as a live camera would, whatever becomes of the frames."""
 
-    def __init__(self) -> None:
-        self._closed = threading.Event()
+    def start(self) -> None:
+        """Changes nothing."""
 
     def wait(self, due_ns: int, timeout_s: float) -> bool:
-        """See `Pace`."""
+        """See `ReplayPace`."""
         left_s = (due_ns - time.monotonic_ns()) / 1e9
         if left_s > 0:
-            self._closed.wait(min(left_s, timeout_s))
+            time.sleep(min(left_s, timeout_s))
         return time.monotonic_ns() >= due_ns
 
     def taken(self) -> None:
@@ -51,8 +59,12 @@ class FlatOut:
     def __init__(self) -> None:
         self._credit = threading.Semaphore(1)
 
+    def start(self) -> None:
+        """See `ReplayPace`."""
+        self._credit = threading.Semaphore(1)
+
     def wait(self, due_ns: int, timeout_s: float) -> bool:
-        """See `Pace`."""
+        """See `ReplayPace`."""
         return self._credit.acquire(timeout=timeout_s)
 
     def taken(self) -> None:
@@ -69,8 +81,12 @@ class Lockstep:
     def __init__(self) -> None:
         self._credit = threading.Semaphore(1)
 
+    def start(self) -> None:
+        """See `ReplayPace`."""
+        self._credit = threading.Semaphore(1)
+
     def wait(self, due_ns: int, timeout_s: float) -> bool:
-        """See `Pace`."""
+        """See `ReplayPace`."""
         return self._credit.acquire(timeout=timeout_s)
 
     def taken(self) -> None:
@@ -87,7 +103,8 @@ class ReplayCamera:
     At the pace `recorded` capture times are real; at the others they only keep the spacing.
     """
 
-    def __init__(self, recording: Recording, pace: Pace, is_looped: bool) -> None:
+    def __init__(self, recording: Recording, pace: ReplayPace, is_looped: bool) -> None:
+        pace.start()
         self.name = f"replay of {str(recording.path)!r}"
         self._frames = shifted(recording, is_looped, time.monotonic_ns())
         self._pace = pace
@@ -109,29 +126,44 @@ class ReplayCamera:
         frame, self._next = self._next, None
         return frame
 
-    def taken(self) -> None:
-        """See `Camera`."""
-        self._pace.taken()
-
-    def published(self) -> None:
-        """See `Camera`."""
-        self._pace.published()
-
     def close(self) -> None:
         """See `Camera`; lets go of the recording, which is open as long as frames are read."""
         self._frames.close()
 
 
-PACES: Final[dict[str, Callable[[], Pace]]] = {"recorded": RecordedPace, "flat_out": FlatOut, "lockstep": Lockstep}
+PACES: Final[dict[str, Callable[[], ReplayPace]]] = {
+    "recorded": RecordedPace,
+    "flat_out": FlatOut,
+    "lockstep": Lockstep,
+}
 
 
-def open_replay(config: ReplayConfig) -> ReplayCamera:
-    """The replay camera of a configuration.
+class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="replay"):
+    """A recording in the role of the camera."""
+
+    path: Path  # a recording, or a folder of 16-bit PNGs with an intrinsics.yaml beside them
+    # recorded: as it was; flat_out: the next frame when the last was taken; lockstep: when it was published
+    pace: Literal["recorded", "flat_out", "lockstep"] = "recorded"
+    loop: bool = True  # begin again at the end; false: leave with exit code 0
+    topic: str | None = None  # the depth topic to use, where a bag has several
+    png_folder: PngFolderConfig | None = None  # for PNGs without intrinsics.yaml
+
+    def check(self) -> None:
+        """Raises RecordingError if the recording cannot be read."""
+        open_recording(self.path, self.topic, self.png_folder)
+
+    def source(self) -> CameraSource:
+        """See `CameraConfig`; the source's pace is the one that the recording keeps."""
+        pace = PACES[self.pace]()
+        return CameraSource(partial(open_replay, self, pace), pace, is_real_time=self.pace == "recorded")
+
+
+def open_replay(config: ReplayConfig, pace: ReplayPace) -> ReplayCamera:
+    """The replay camera of a configuration, at this pace.
 
     Raises RecordingError if the recording cannot be read.
     """
-    recording = open_recording(config.path, config.topic, config.png_folder)
-    return ReplayCamera(recording, PACES[config.pace](), config.loop)
+    return ReplayCamera(open_recording(config.path, config.topic, config.png_folder), pace, config.loop)
 
 
 def shifted(recording: Recording, is_looped: bool, start_ns: int) -> Generator[DepthFrame, None, None]:

@@ -5,6 +5,7 @@ import shlex
 import socket
 from typing import Final
 
+from handmap.recording.cameras import kind_of
 from handmap.types.errors import ConfigError, Fatal
 
 from ..reload import check_settings
@@ -23,7 +24,7 @@ def check_config(context: DoctorContext) -> Finding:
     except ConfigError as error:
         return failed(str(error), context.edit_config())
     return ok(
-        f"{str(context.config)!r}: {settings.camera.__struct_config__.tag} camera, {settings.engine.backend} engine in {settings.engine.precision}"
+        f"{str(context.config)!r}: {kind_of(settings.camera)} camera, {settings.engine.backend} engine in {settings.engine.precision}"
     )
 
 

@@ -6,18 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, cast
 
 import msgspec
 
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.cache import engine_cache_dir
-from handmap.system.config import read_config
 from handmap.system.jetpack import NO_BOARD, RELEASE_FILE, JetPack, find_jetpack, parse_version, read_l4t_release
 from handmap.types.errors import ConfigError, HandmapError
 
-from ..settings import CameraConfig, FaultyConfig, RealSenseConfig, ReplayConfig, Settings
+from ..cameras.realsense import RealSenseConfig
+from ..faults.camera import FaultyConfig
+from ..settings import Settings, read_settings
 from .account import Account, find_account, read_unit, this_account
+from .below_root import below_root
 from .machine import LIVE_ROOT, Answer, Machine, NotApplicable
 
 SERVICE: Final = "handmap.service"
@@ -74,13 +76,13 @@ class DoctorContext:
 
         Raises ConfigError if it cannot be read.
         """
-        found = read_config(self.config, Settings)
+        found = read_settings(self.config)
         here = self.machine.path
         cache_dir = found.engine.cache_dir
         return msgspec.structs.replace(
             found,
             bundle=here(found.bundle),
-            camera=_moved(found.camera, here),
+            camera=below_root(cast(msgspec.Struct, found.camera), here),  # as its group of plug-ins demands
             engine=msgspec.structs.replace(found.engine, cache_dir=None if cache_dir is None else here(cache_dir)),
             thermal=msgspec.structs.replace(found.thermal, sysfs=here(found.thermal.sysfs)),
         )
@@ -198,7 +200,7 @@ class DoctorContext:
         camera = self.valid_settings.camera
         camera = camera.camera if isinstance(camera, FaultyConfig) else camera
         if not isinstance(camera, RealSenseConfig) or camera.playback is not None:
-            raise NotApplicable("the configured camera is a recording")
+            raise NotApplicable("the configured camera is not a RealSense on USB")
         return camera
 
     def install(self, package: str) -> str:
@@ -240,11 +242,3 @@ class Check:
     id: str
     title: str
     look: Callable[[DoctorContext], Finding]
-
-
-def _moved(camera: CameraConfig, here: Callable[[str | Path], Path]) -> CameraConfig:
-    if isinstance(camera, FaultyConfig):
-        return msgspec.structs.replace(camera, camera=_moved(camera.camera, here))
-    if isinstance(camera, ReplayConfig):
-        return msgspec.structs.replace(camera, path=here(camera.path))
-    return msgspec.structs.replace(camera, playback=None if camera.playback is None else here(camera.playback))

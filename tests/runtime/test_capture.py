@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from handmap.recording.cameras import Camera
 from handmap.types.errors import CameraLost
 from handmap.types.values import DepthFrame
-from runtime.cameras.camera import Camera
-from runtime.cameras.opening import LateCamera
+from runtime.cameras.late import LateCamera
 from runtime.capture import Capture
 from runtime.state import Counts
 from tests.support.tiny_bundle import CAMERA, blob_frame
@@ -26,7 +26,6 @@ class ListCamera:
         self._error = error
         self.has_ended = False
         self.is_closed = False
-        self.calls: list[str] = []
         self.done = threading.Event()
 
     def wait_frame(self, timeout_s: float) -> DepthFrame | None:
@@ -38,14 +37,21 @@ class ListCamera:
         self.has_ended = True
         return None
 
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class HeardPace:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
     def taken(self) -> None:
         self.calls.append("taken")
 
     def published(self) -> None:
         self.calls.append("published")
-
-    def close(self) -> None:
-        self.is_closed = True
 
 
 def frames(count: int) -> list[DepthFrame]:
@@ -53,9 +59,9 @@ def frames(count: int) -> list[DepthFrame]:
 
 
 def test_only_the_newest_frame_is_kept_and_the_others_are_counted() -> None:
-    camera = ListCamera(frames(5))
+    camera, pace = ListCamera(frames(5)), HeardPace()
 
-    with Capture(camera) as capture:
+    with Capture(camera, pace=pace) as capture:
         camera.done.wait(2)
         newest = capture.wait_newest(1)
         assert newest is not None and newest.frame_number == 4
@@ -63,7 +69,7 @@ def test_only_the_newest_frame_is_kept_and_the_others_are_counted() -> None:
         assert capture.wait_newest(0.01) is None and capture.has_ended
         capture.published()
 
-    assert camera.is_closed and camera.calls == ["taken", "published"]
+    assert camera.is_closed and pace.calls == ["taken", "published"]
 
 
 def test_the_last_frame_comes_before_the_end() -> None:

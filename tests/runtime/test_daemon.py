@@ -18,15 +18,14 @@ from handmap.engines.factory import open_engines
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet
 from handmap.recording.reader import open_recording
-from handmap.system.config import read_config
 from handmap.system.timing import StageClock
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import tracker_settings
 from handmap.types.values import HandPose
-from runtime.cameras.replay import shifted
+from runtime.cameras.replay import ReplayConfig, shifted
 from runtime.daemon import Daemon
 from runtime.retry import StopFlag
-from runtime.settings import ReplayConfig, Settings
+from runtime.settings import Settings, read_settings
 from tests.support.processes import ROOT, drain, handmap, listening, port_of, receive, started
 from tests.support.tiny_bundle import blob_center_mm, write_blob_recording, write_config
 
@@ -35,7 +34,7 @@ DEMO = ROOT / "models" / "demo_recording"
 
 
 def settings_for(tmp_path: Path, bundle: Path, recording: Path, port: int, pace: str = "lockstep") -> Settings:
-    return read_config(write_config(tmp_path / "c.yaml", bundle, recording, port, pace, False), Settings)
+    return read_settings(write_config(tmp_path / "c.yaml", bundle, recording, port, pace, False))
 
 
 def joints_only(packets: list[Packet]) -> list[Packet]:

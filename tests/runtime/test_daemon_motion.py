@@ -13,15 +13,13 @@ from handmap.bundle.manifest import Bundle
 from handmap.protocol.fields import HandFlags, MessageType
 from handmap.protocol.packet import Packet
 from handmap.recording.datasets import LabeledFrame
-from handmap.system.config import read_config
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.types.arrays import Float32
 from handmap.types.values import DepthFrame
-from runtime import pipeline
-from runtime.cameras.replay import Lockstep, ReplayCamera
+from runtime.cameras import replay as replay_file
 from runtime.daemon import Daemon
 from runtime.retry import StopFlag
-from runtime.settings import Settings
+from runtime.settings import read_settings
 from tests.support.processes import drain, listening, port_of
 from tests.support.tiny_bundle import CAMERA, FPS, blob_frame_at, write_config, write_frames
 
@@ -35,7 +33,7 @@ def packets_of(folder: Path, bundle: Bundle, recording: Path, smoothing: Smoothi
     """The packets with hands that a daemon sends of a recording."""
     with listening() as sink:
         config = write_config(folder / "c.yaml", bundle.path, recording, port_of(sink), pace, False)
-        settings = msgspec.structs.replace(read_config(config, Settings), smoothing=smoothing)
+        settings = msgspec.structs.replace(read_settings(config), smoothing=smoothing)
         Daemon(settings, StopFlag()).run()
         return [packet for packet in drain(sink) if packet.message_type is MessageType.JOINTS and packet.hands]
 
@@ -109,7 +107,7 @@ def test_a_hand_seen_through_another_lens_is_a_new_one(
     intrinsics_list = [CAMERA] * 5 + [replace(CAMERA, fx_px=focal_px, fy_px=focal_px)] * 5
     place = np.array([0, 0, 500], np.float32)
     recording = OneAfterTheOther([blob_frame_at(n, place, intrinsics) for n, intrinsics in enumerate(intrinsics_list)])
-    monkeypatch.setattr(pipeline, "camera_opener", lambda *_: lambda: ReplayCamera(recording, Lockstep(), False))
+    monkeypatch.setattr(replay_file, "open_recording", lambda *_: recording)
 
     packets = packets_of(tmp_path, bundle, write_frames(tmp_path / "r", list(recording)[:1]), PLAIN, "lockstep")
 

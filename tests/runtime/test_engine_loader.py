@@ -15,12 +15,11 @@ from handmap.engines.cache import BuilderOptions
 from handmap.engines.onnx_engine import OnnxEngine, open_onnx_engine
 from handmap.protocol.fields import DaemonState, MessageType
 from handmap.protocol.packet import Packet
-from handmap.system.config import read_config
 from handmap.types.errors import DependencyError, EngineUnusable
 from runtime.daemon import Daemon
 from runtime.engine_loader import CacheWatch
 from runtime.retry import StopFlag
-from runtime.settings import Settings
+from runtime.settings import read_settings
 from tests.support.processes import listening, port_of, receive
 
 STORED = "stored"
@@ -68,7 +67,7 @@ def running(folder: Path, bundle: Bundle, recording: Path, engine: str) -> Itera
     with listening() as sink:
         config, cache_dir, stop = folder / "c.yaml", folder / "cache", StopFlag()
         config.write_text(text_of(bundle, recording, port_of(sink), engine + f", cache_dir: {cache_dir}"))
-        daemon = Daemon(read_config(config, Settings), stop, config)
+        daemon = Daemon(read_settings(config), stop, config)
         thread = threading.Thread(target=daemon.run)
         thread.start()
         try:
@@ -127,7 +126,7 @@ def test_without_tensorrt_only_a_fall_back_keeps_the_daemon_up(
     config = tmp_path / "none.yaml"
     config.write_text(text_of(bundle, recording, 9, "backend: tensorrt"))
     with pytest.raises(DependencyError, match="cannot be imported"):
-        Daemon(read_config(config, Settings), StopFlag()).run()
+        Daemon(read_settings(config), StopFlag()).run()
 
 
 def test_a_reload_to_an_engine_that_is_not_built_is_refused(
@@ -146,7 +145,7 @@ def test_a_reload_to_an_engine_that_is_not_built_is_refused(
 
 def test_half_written_engines_are_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.engine_loader.LOOK_EVERY_S", 0.0)
-    settings = read_config(write_minimal(tmp_path), Settings)
+    settings = read_settings(write_minimal(tmp_path))
     watch = CacheWatch(settings.engine)
 
     (tmp_path / "cache").mkdir()

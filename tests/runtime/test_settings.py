@@ -8,10 +8,10 @@ import yaml
 
 from handmap.bundle.manifest import Bundle
 from handmap.protocol.fields import DEFAULT_PORT
-from handmap.system.config import read_config
 from handmap.system.renamed import KEYS
 from handmap.types.errors import ConfigError
-from runtime.settings import ReplayConfig, Settings
+from runtime.cameras.replay import ReplayConfig
+from runtime.settings import Settings, read_settings
 from tests.support.tiny_bundle import write_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,11 +20,11 @@ GOOD = "bundle: b\ncamera: {kind: replay, path: r}\npublish: {targets: [{host: 1
 
 def read(tmp_path: Path, text: str) -> Settings:
     (tmp_path / "c.yaml").write_text(text)
-    return read_config(tmp_path / "c.yaml", Settings)
+    return read_settings(tmp_path / "c.yaml")
 
 
 def test_shipped_configuration_is_good_and_shows_defaults_but_for_the_hands() -> None:
-    shipped = read_config(ROOT / "configs" / "laptop_demo.yaml", Settings)
+    shipped = read_settings(ROOT / "configs" / "laptop_demo.yaml")
 
     assert shipped.bundle == ROOT / "models" / "handmap-hand21"
     assert isinstance(shipped.camera, ReplayConfig)
@@ -76,6 +76,6 @@ def test_an_old_key_is_refused_by_its_new_name(
     config.write_text(yaml.safe_dump(data))
 
     with pytest.raises(ConfigError) as caught:
-        read_config(config, Settings)
+        read_settings(config)
 
     assert f"key {old!r} is called {new.rpartition('.')[2]!r} now; rename it" in str(caught.value)

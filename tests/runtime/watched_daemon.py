@@ -11,10 +11,9 @@ from pathlib import Path
 from handmap.bundle.manifest import Bundle
 from handmap.protocol.fields import HandFlags, MessageType
 from handmap.protocol.packet import Packet, decode
-from handmap.system.config import read_config
 from runtime.daemon import Daemon
 from runtime.retry import StopFlag
-from runtime.settings import Settings
+from runtime.settings import read_settings
 from tests.support.processes import listening, port_of
 
 RECOVERY_S = 2.0
@@ -118,7 +117,7 @@ def watched(
     flag = stop or StopFlag()
     with listening() as sink:
         config = write_faulty_config(folder / "c.yaml", bundle.path, recording, [port_of(sink)], faults, clock_scale)
-        run = WatchedDaemon(Daemon(read_config(config, Settings), flag), flag, sink)
+        run = WatchedDaemon(Daemon(read_settings(config), flag), flag, sink)
         try:
             yield run
         finally:

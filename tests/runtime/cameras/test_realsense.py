@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from handmap.bundle.manifest import Bundle
-from handmap.system.config import read_config
 from handmap.types.errors import CameraLost, ConfigError, RecordingError
 from handmap.types.values import DepthFrame, TimestampSource
 from runtime.cameras import realsense
-from runtime.cameras.realsense import RealSenseSource
+from runtime.cameras.realsense import RealSenseConfig, RealSenseSource
 from runtime.daemon import Daemon
 from runtime.retry import RestartRequired, StopFlag
-from runtime.settings import RealSenseConfig, Settings
+from runtime.settings import read_settings
 from tests.support.processes import ROOT, drain, listening, port_of
 from tests.support.realsense import SoftwareCamera, sdk, write_sdk_recording
 from tests.support.tiny_bundle import CAMERA, blob_center_mm, blob_frame
@@ -272,7 +271,7 @@ def test_the_daemon_finds_the_hand_in_a_file_of_the_sdk(tmp_path: Path, bundle: 
             f"publish: {{targets: [{{host: 127.0.0.1, port: {port_of(sink)}}}]}}\n"
             "telemetry: {port: null}\nsmoothing: {enabled: false}\n"
         )
-        Daemon(read_config(tmp_path / "c.yaml", Settings), StopFlag()).run()
+        Daemon(read_settings(tmp_path / "c.yaml"), StopFlag()).run()
         packets = [packet for packet in drain(sink) if packet.hands]
 
     assert len(packets) >= 10
@@ -283,7 +282,7 @@ def test_the_daemon_finds_the_hand_in_a_file_of_the_sdk(tmp_path: Path, bundle: 
 
 
 def test_the_shipped_configuration_shows_every_default() -> None:
-    shipped = read_config(ROOT / "configs" / "realsense.yaml", Settings)
+    shipped = read_settings(ROOT / "configs" / "realsense.yaml")
 
     assert shipped.camera == RealSenseConfig()
 
@@ -293,4 +292,4 @@ def test_options_of_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(text)
 
     with pytest.raises(ConfigError, match=r"line 2: .*with playback, .*laser_power.* must be left out"):
-        read_config(tmp_path / "c.yaml", Settings)
+        read_settings(tmp_path / "c.yaml")

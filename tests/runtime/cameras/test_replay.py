@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,8 +12,7 @@ from handmap.recording.datasets import LabeledFrame
 from handmap.recording.reader import open_recording
 from handmap.types.errors import RecordingError
 from handmap.types.values import DepthFrame, TimestampSource
-from runtime.cameras.replay import LONGEST_GAP_NS, FlatOut, Lockstep, RecordedPace, ReplayCamera, open_replay, shifted
-from runtime.settings import ReplayConfig
+from runtime.cameras.replay import LONGEST_GAP_NS, FlatOut, Lockstep, RecordedPace, ReplayCamera, ReplayConfig, shifted
 from tests.support.tiny_bundle import blob_frame
 
 
@@ -89,41 +89,59 @@ def test_recorded_pace_does_not_wait_longer_than_asked() -> None:
 
 
 def test_flat_out_gives_the_next_frame_when_the_last_was_taken() -> None:
-    camera = ReplayCamera(Memory([0, 10**9, 2 * 10**9]), FlatOut(), False)
+    pace = FlatOut()
+    camera = ReplayCamera(Memory([0, 10**9, 2 * 10**9]), pace, False)
 
     assert camera.wait_frame(0.01) is not None
     assert camera.wait_frame(0.01) is None
-    camera.taken()
+    pace.taken()
     assert camera.wait_frame(0.01) is not None
 
 
 def test_lockstep_gives_the_next_frame_when_the_last_was_published() -> None:
-    camera = ReplayCamera(Memory([0, 10**9]), Lockstep(), False)
+    pace = Lockstep()
+    camera = ReplayCamera(Memory([0, 10**9]), pace, False)
 
     assert camera.wait_frame(0.01) is not None
-    camera.taken()
+    pace.taken()
     assert camera.wait_frame(0.01) is None
-    camera.published()
+    pace.published()
     assert camera.wait_frame(0.01) is not None
-    camera.published()
+    pace.published()
     assert camera.wait_frame(0.01) is None and camera.has_ended
 
 
+@pytest.mark.parametrize("kind", ["flat_out", "lockstep"])
+def test_a_replay_that_is_opened_again_does_not_wait_for_frames_of_before(
+    recording: Path, kind: Literal["flat_out", "lockstep"]
+) -> None:
+    source = ReplayConfig(recording, pace=kind).source()
+    first = source.open()
+    assert first.wait_frame(0.01) is not None
+    first.close()
+
+    second = source.open()
+
+    assert second.wait_frame(0.01) is not None
+    second.close()
+
+
 def test_recording_on_disk_is_replayed_without_loss(recording: Path) -> None:
-    camera = open_replay(ReplayConfig(recording, pace="flat_out", loop=False))
+    source = ReplayConfig(recording, pace="flat_out", loop=False).source()
+    camera = source.open()
     count = 0
 
     for wanted in open_recording(recording):
         frame = camera.wait_frame(0.1)
         assert frame is not None and np.array_equal(frame.depth, wanted.depth)
-        camera.taken()
+        source.pace.taken()
         count += 1
 
     assert camera.wait_frame(0.1) is None and camera.has_ended and count == 30
 
 
 def test_a_closed_camera_lets_go_of_its_recording(recording: Path) -> None:
-    camera = open_replay(ReplayConfig(recording, pace="flat_out", loop=True))
+    camera = ReplayConfig(recording, pace="flat_out", loop=True).source().open()
 
     assert camera.wait_frame(0.1) is not None and open_below(recording)
     camera.close()
@@ -138,4 +156,4 @@ def open_below(folder: Path) -> list[Path]:
 
 def test_missing_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="nothing is there"):
-        open_replay(ReplayConfig(tmp_path / "absent"))
+        ReplayConfig(tmp_path / "absent").source().open()

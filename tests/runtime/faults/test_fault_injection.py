@@ -7,8 +7,9 @@ import pytest
 
 from handmap.engines.engine import CroppingEngine, Engines
 from handmap.types.errors import EngineFailed
-from handmap.types.values import HandRoi
-from runtime.faults.fault_injection import FaultyCamera, faulty_engines
+from handmap.types.values import DepthFrame, HandRoi
+from runtime.faults.camera import FaultyCamera
+from runtime.faults.fault_injection import faulty_engines
 from runtime.faults.fault_schedule import Fault, FaultKind, FaultSchedule
 from tests.support.drawn_scenes import CentroidEngine, ViewsEngine, scene
 
@@ -21,13 +22,11 @@ class OneFrame:
 
     name, has_ended = "one frame", False
 
-    def wait_frame(self, timeout_s: float) -> object:
+    def wait_frame(self, timeout_s: float) -> DepthFrame:
         return replace(FRAME, on_gpu=FRAME.depth)
 
-    def taken(self) -> None:
+    def close(self) -> None:
         pass
-
-    published = close = taken
 
 
 def always(kind: FaultKind) -> FaultSchedule:
@@ -55,7 +54,7 @@ def test_its_faults_come_out_of_that_call_too() -> None:
 
 
 def test_a_spoiled_frame_is_not_left_whole_on_the_gpu() -> None:
-    spoiled = FaultyCamera(OneFrame(), always("all_zero")).wait_frame(0.1)  # type: ignore[arg-type]  # all that is asked of it
+    spoiled = FaultyCamera(OneFrame(), always("all_zero")).wait_frame(0.1)
 
     assert spoiled is not None and not spoiled.depth.any()
     assert spoiled.on_gpu is None

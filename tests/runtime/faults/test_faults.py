@@ -13,11 +13,10 @@ import pytest
 from handmap.bundle.manifest import Bundle
 from handmap.protocol.fields import DaemonState, MessageType
 from handmap.protocol.packet import Packet
-from handmap.system.config import read_config
 from handmap.types.errors import ConfigError
 from runtime.daemon import Daemon
 from runtime.retry import RestartRequired, StopFlag
-from runtime.settings import Settings
+from runtime.settings import read_settings
 from tests.runtime.watched_daemon import (
     HEARTBEAT_GAP_S,
     IN_FLIGHT_S,
@@ -216,7 +215,7 @@ def test_a_subscriber_that_does_not_read_costs_the_others_nothing(
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         ports = [port_of(slow), port_of(sink)]
         config = write_faulty_config(tmp_path / "c.yaml", bundle.path, recording, ports, "")
-        settings = read_config(config, Settings)
+        settings = read_settings(config)
         stop = StopFlag()
         with listening() as unused:
             run = WatchedDaemon(Daemon(settings, stop), stop, unused)
@@ -236,4 +235,16 @@ def test_the_schedule_is_refused_where_it_makes_no_sense(tmp_path: Path) -> None
     ):
         (tmp_path / "c.yaml").write_text(text % fault)
         with pytest.raises(ConfigError, match=sentence):
-            read_config(tmp_path / "c.yaml", Settings)
+            read_settings(tmp_path / "c.yaml")
+
+
+def test_a_faulty_camera_around_another_is_refused(tmp_path: Path) -> None:
+    inner = "{kind: faulty, camera: {kind: replay, path: r}}"
+    (tmp_path / "c.yaml").write_text(
+        f"bundle: b\npublish: {{targets: [{{host: h}}]}}\ncamera: {{kind: faulty, camera: {inner}}}\n"
+    )
+
+    with pytest.raises(
+        ConfigError, match="line 3: key 'camera': expected a camera of another kind inside a faulty one"
+    ):
+        read_settings(tmp_path / "c.yaml")
