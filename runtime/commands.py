@@ -51,7 +51,7 @@ def run(config: Path, validate: bool) -> None:
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), help="The daemon's configuration, to read its port from.")
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration of the daemon to ask.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The daemon's telemetry port; default: 9400.")
 @JSON
 def status(config: Path | None, port: int | None, as_json: bool) -> None:
@@ -61,9 +61,12 @@ def status(config: Path | None, port: int | None, as_json: bool) -> None:
     """
     import msgspec
 
-    from .status import ask_daemon, format_status, status_port
+    from .status import ask_daemon, format_status, refuse_other, status_port
 
-    facts = ask_daemon(status_port(config, port))
+    asked = status_port(config, port)
+    facts = ask_daemon(asked)
+    if config is not None and port is None:
+        refuse_other(facts, config, asked)
     click.echo(json.dumps(msgspec.to_builtins(facts)) if as_json else format_status(facts))
 
 

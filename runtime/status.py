@@ -30,6 +30,16 @@ def status_port(config: Path | None, port: int | None) -> int:
     return telemetry.port
 
 
+def refuse_other(facts: Snapshot, config: Path, port: int) -> None:
+    """Raises NoAnswer if the daemon that answered goes by another file than this one."""
+    theirs = Path(facts.config)
+    if theirs.is_absolute() and theirs.resolve() != config.resolve():
+        raise NoAnswer(
+            f"status: the daemon at {HOST}:{port} goes by {facts.config!r}, wanted that of {str(config.resolve())!r}; "
+            "give each daemon its own telemetry.port, or name one by --port"
+        )
+
+
 def ask_daemon(port: int) -> Snapshot:
     """What the daemon at this port of the loopback says of itself.
 

@@ -194,7 +194,7 @@ class Telemetry:
             if not is_said:
                 LOG.warning(
                     "telemetry=off port=%d error=%r hint=%r", port, error.strerror or str(error),
-                    "another program has the port; the daemon runs on, set telemetry.port to a free one",
+                    "another program or daemon has the port; this one runs on, set its telemetry.port to a free one",
                 )  # fmt: skip
             return None
         listener.setblocking(False)

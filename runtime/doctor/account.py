@@ -3,6 +3,7 @@ host's.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,12 +44,17 @@ class Account:
 
 
 def read_unit(machine: Machine, name: str) -> dict[str, str] | None:
-    """The keys of an installed unit and its drop-ins, the last value of each, of LISTS all by spaces; None without such a unit."""
-    files = [Path(folder) / name for folder in UNIT_FOLDERS if machine.has(Path(folder) / name)][:1]
+    """The keys of an installed unit and its drop-ins, the last value of each, of LISTS all by spaces; None without such a unit.
+
+    An instance has the file and the drop-ins of its template, and those of its own.
+    """
+    names = [re.sub("@.*[.]", "@.", name), name] if "@" in name else [name]
+    files = [Path(folder) / each for each in reversed(names) for folder in UNIT_FOLDERS]
+    files = [file for file in files if machine.has(file)][:1]
     if not files:
         return None
-    # systemd reads drop-ins by their names, wherever they lie; of two with one name that in /etc counts.
-    folders = [Path(folder) / f"{name}.d" for folder in reversed(UNIT_FOLDERS)]
+    # systemd reads drop-ins by their names, wherever they lie; of two with one name that of the instance or in /etc counts.
+    folders = [Path(folder) / f"{each}.d" for each in names for folder in reversed(UNIT_FOLDERS)]
     drop_ins = {file.name: file for folder in folders for file in machine.entries(folder, "*.conf")}
     files += [drop_ins[name] for name in sorted(drop_ins)]
     keys: dict[str, str] = {}

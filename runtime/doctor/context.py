@@ -20,12 +20,10 @@ from ..faults.camera import FaultyConfig
 from ..settings import Settings, read_settings
 from .account import Account, find_account, read_unit, this_account
 from .below_root import below_root
+from .instances import DEFAULT_CONFIG, Units, units_of
 from .machine import LIVE_ROOT, Answer, Machine, NotApplicable
 
-SERVICE: Final = "handmap.service"
-ENGINE_SERVICE: Final = "handmap-engine.service"
 VENV: Final = Path("/usr/lib/handmap/venv")
-DEFAULT_CONFIG: Final = Path("/etc/handmap/config.yaml")
 
 Status: TypeAlias = Literal["failed", "warning", "ok", "not applicable"]
 
@@ -112,9 +110,14 @@ class DoctorContext:
             raise NotApplicable("the bundle is not whole") from error
 
     @cached_property
+    def units(self) -> Units:
+        """The units of the daemon that goes by this configuration."""
+        return units_of(self.machine, self.config)
+
+    @cached_property
     def unit(self) -> dict[str, str] | None:
         """The keys of the daemon's unit, None where none is installed."""
-        return read_unit(self.machine, SERVICE)
+        return read_unit(self.machine, self.units.daemon)
 
     @property
     def account(self) -> Account:
@@ -182,7 +185,7 @@ class DoctorContext:
     def need_unit(self) -> dict[str, str]:
         """The keys of the daemon's unit; raises NotApplicable without one."""
         if self.unit is None:
-            raise NotApplicable(f"{SERVICE} is not installed")
+            raise NotApplicable(f"{self.units.daemon} is not installed")
         return self.unit
 
     def need_tensorrt(self) -> None:
@@ -228,7 +231,9 @@ class DoctorContext:
         if not self.machine.is_running:
             return f"sudoedit {config} && handmap doctor --image {self.here('/')}"
         judge = f"{config} && handmap run --config {config} --validate"
-        return f"editor {judge}" if self.unit is None else f"sudoedit {judge} && sudo systemctl restart {SERVICE}"
+        if self.unit is None:
+            return f"editor {judge}"
+        return f"sudoedit {judge} && sudo systemctl restart {self.units.daemon}"
 
     def here(self, name: str | Path) -> str:
         """A path of the machine as a shell on this one names it."""

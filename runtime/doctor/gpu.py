@@ -8,7 +8,7 @@ from typing import Final
 from handmap.system.jetpack import NO_BOARD
 
 from .account import READ, WRITE, group_names
-from .context import ENGINE_SERVICE, SERVICE, VENV, Check, DoctorContext, Finding, failed, ok, warning
+from .context import VENV, Check, DoctorContext, Finding, failed, ok, warning
 from .jetpack import installed_tensorrt
 from .machine import NotApplicable
 
@@ -58,7 +58,9 @@ def check_rights(context: DoctorContext) -> Finding:
         if not groups:  # nobody should be let into root's group for a node that its udev rule passed over
             nodes = " ".join(context.here(node) for node in closed)
             return failed(f"user {account.name!r} may not open {which}", f"sudo udevadm trigger && ls -l {nodes}")
-        again = "  # then log in again" if context.unit is None else f" && sudo systemctl restart {SERVICE}"
+        again = (
+            "  # then log in again" if context.unit is None else f" && sudo systemctl restart {context.units.daemon}"
+        )
         fix = f"sudo usermod --append --groups {groups} {account.name}{again}"
         return failed(f"user {account.name!r} may not open {which}", fix)
     return ok(f"user {account.name!r} may open all of them")
@@ -69,7 +71,7 @@ def check_device_list(context: DoctorContext) -> Finding:
     context.need_running()
     unit = context.need_unit()
     if unit.get("DevicePolicy") not in ("closed", "strict"):
-        raise NotApplicable(f"{SERVICE} may open every device that its user may")
+        raise NotApplicable(f"{context.units.daemon} may open every device that its user may")
     characters = (context.machine.text("/proc/devices") or "").partition("Block devices")[0]
     names = [line.split()[1] for line in characters.splitlines() if len(line.split()) == 2]
     if not names:
@@ -83,9 +85,9 @@ def check_device_list(context: DoctorContext) -> Finding:
     if unlisted:
         lines = "".join(f"\\nDeviceAllow=char-{name} rw" for name in unlisted)
         return failed(
-            f"{SERVICE} lists its devices, and not {', '.join(unlisted)}",
-            f"printf '[Service]{lines}\\n' | sudo tee /etc/systemd/system/{SERVICE}.d/more-devices.conf "
-            f"&& sudo systemctl daemon-reload && sudo systemctl restart {SERVICE}",
+            f"{context.units.daemon} lists its devices, and not {', '.join(unlisted)}",
+            f"printf '[Service]{lines}\\n' | sudo tee /etc/systemd/system/{context.units.daemon}.d/more-devices.conf "
+            f"&& sudo systemctl daemon-reload && sudo systemctl restart {context.units.daemon}",
         )
     return ok("all devices of GPU and camera are listed")
 
@@ -97,19 +99,19 @@ def check_groups(context: DoctorContext) -> Finding:
         account = context.account
     except NotApplicable as error:
         return failed(
-            f"{error}, whom {SERVICE} runs as; it would fail with 217/USER",
+            f"{error}, whom {context.units.daemon} runs as; it would fail with 217/USER",
             f"sudo systemd-sysusers{_at(context, '--root')} handmap.conf",
         )
     if account.uid == 0:
         return warning(
-            f"{SERVICE} runs as root, wanted a user of its own",
-            f"sudo systemctl edit {SERVICE}  # [Service] User=handmap",
+            f"{context.units.daemon} runs as root, wanted a user of its own",
+            f"sudo systemctl edit {context.units.daemon}  # [Service] User=handmap",
         )
     known = group_names(context.machine).values()
     absent = [name for name in unit.get("SupplementaryGroups", "").split() if name not in known]
     if absent:
         return failed(
-            f"{SERVICE} names groups that are not there: {', '.join(absent)}; it would fail with 216/GROUP",
+            f"{context.units.daemon} names groups that are not there: {', '.join(absent)}; it would fail with 216/GROUP",
             " && ".join(f"sudo groupadd --system{_at(context, '--prefix')} {name}" for name in absent),
         )
     missing = [name for name in GROUPS if name in known and name not in account.groups.values()]
@@ -129,7 +131,7 @@ def check_python(context: DoctorContext) -> Finding:
     if config is None:
         if context.unit is None:
             raise NotApplicable("our package is not installed")
-        return failed(f"{SERVICE} is installed, but there is no environment at {str(VENV)!r}", reinstall)
+        return failed(f"{context.units.daemon} is installed, but there is no environment at {str(VENV)!r}", reinstall)
     keys = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in config.splitlines())}
     if keys.get("include-system-site-packages") != "true":
         return failed(f"the environment {str(VENV)!r} does not see the system's packages, where TensorRT is", reinstall)
@@ -177,7 +179,7 @@ def check_engine(context: DoctorContext) -> Finding:
     if not context.machine.is_running:
         raise NotApplicable("it is built on the board, at the first boot")
     _ = context.whole_bundle
-    build = f"sudo systemctl start {ENGINE_SERVICE} && sudo systemctl restart {SERVICE}"
+    build = f"sudo systemctl start {context.units.engine} && sudo systemctl restart {context.units.daemon}"
     if context.unit is None:
         build = f"handmap build-engine --config {context.here(context.config)}"
     cache_dir = context.cache_dir

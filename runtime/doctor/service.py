@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from .account import ENTER, READ, hidden_by, lets_write, read_unit
-from .context import ENGINE_SERVICE, SERVICE, VENV, Check, DoctorContext, Finding, failed, ok, warning
+from .context import VENV, Check, DoctorContext, Finding, failed, ok, warning
+from .instances import ETC, starts_at_boot
 from .machine import NotApplicable
 
 SYSTEMD: Final = "/run/systemd/system"
-ETC: Final = Path("/etc/systemd/system")
-BOOT_TARGETS: Final = ("multi-user.target", "graphical.target", "default.target")
 PROPERTIES: Final = ("ActiveState", "SubState", "Result", "ExecMainStatus", "NRestarts", "StatusText")
 WRONG_CONFIG: Final = "78"
 MANY_RESTARTS: Final = 3
@@ -22,57 +21,69 @@ def check_installed(context: DoctorContext) -> Finding:
     """Whether the unit is installed, not masked, and starts at boot."""
     machine = context.machine
     systemctl = "sudo systemctl" if machine.is_running else f"sudo systemctl --root={context.here('/')}"
-    if machine.link(ETC / SERVICE) == "/dev/null":
-        return failed(f"{SERVICE} is masked", f"{systemctl} unmask {SERVICE}")
+    if machine.link(ETC / context.units.daemon) == "/dev/null":
+        return failed(f"{context.units.daemon} is masked", f"{systemctl} unmask {context.units.daemon}")
     if context.unit is None:
         if not machine.is_running:
-            return failed(f"{SERVICE} is not installed", context.install("handmap.deb"))
+            return failed(f"{context.units.daemon} is not installed", context.install("handmap.deb"))
         if not machine.has(VENV):
             raise NotApplicable("our package is not installed; the daemon is run by hand")
-        return failed(f"our package is installed, but {SERVICE} is not", context.install("--reinstall ./handmap.deb"))
-    if not _starts_at_boot(context, SERVICE):
-        return failed(f"{SERVICE} does not start at boot", f"{systemctl} enable {SERVICE} handmap.target")
-    return ok(f"{SERVICE} is installed and starts at boot")
+        return failed(
+            f"our package is installed, but {context.units.daemon} is not", context.install("--reinstall ./handmap.deb")
+        )
+    if not starts_at_boot(context.machine, context.units.daemon):
+        return failed(
+            f"{context.units.daemon} does not start at boot",
+            f"{systemctl} enable {context.units.daemon} handmap.target",
+        )
+    return ok(f"{context.units.daemon} is installed and starts at boot")
 
 
 def check_state(context: DoctorContext) -> Finding:
     """Whether the daemon runs, and has not been restarted time and again."""
-    facts = _show(context, SERVICE)
+    facts = _show(context, context.units.daemon)
     state, text = facts["ActiveState"], facts["StatusText"]
-    restart, look = f"sudo systemctl restart {SERVICE}", f"journalctl --unit={SERVICE} --boot --lines=50"
+    restart, look = (
+        f"sudo systemctl restart {context.units.daemon}",
+        f"journalctl --unit={context.units.daemon} --boot --lines=50",
+    )
     if facts["ExecMainStatus"] == WRONG_CONFIG and state != "active":
         return failed(
-            f"{SERVICE} gave up: its configuration or bundle cannot be used (exit code {WRONG_CONFIG})",
+            f"{context.units.daemon} gave up: its configuration or bundle cannot be used (exit code {WRONG_CONFIG})",
             f"handmap run --config {context.here(context.config)} --validate && {restart}",
         )
     if state == "failed":
         return failed(
-            f"{SERVICE} has failed ({facts['Result']}, exit code {facts['ExecMainStatus']})",
-            f"{look}; sudo systemctl reset-failed {SERVICE}; {restart}",
+            f"{context.units.daemon} has failed ({facts['Result']}, exit code {facts['ExecMainStatus']})",
+            f"{look}; sudo systemctl reset-failed {context.units.daemon}; {restart}",
         )
     if state in ("inactive", "deactivating"):
-        return failed(f"{SERVICE} does not run", f"sudo systemctl start {SERVICE}")
+        return failed(f"{context.units.daemon} does not run", f"sudo systemctl start {context.units.daemon}")
     if state != "active":
-        return warning(f"{SERVICE} is {state} ({facts['SubState']}): {text or 'it has not said why'}", look)
+        return warning(
+            f"{context.units.daemon} is {state} ({facts['SubState']}): {text or 'it has not said why'}", look
+        )
     if int(facts["NRestarts"] or 0) >= MANY_RESTARTS:
-        return warning(f"{SERVICE} runs ({text}), and systemd has restarted it {facts['NRestarts']} times", look)
-    return ok(f"{SERVICE} runs: {text or 'it has said nothing yet'}")
+        return warning(
+            f"{context.units.daemon} runs ({text}), and systemd has restarted it {facts['NRestarts']} times", look
+        )
+    return ok(f"{context.units.daemon} runs: {text or 'it has said nothing yet'}")
 
 
 def check_engine_unit(context: DoctorContext) -> Finding:
     """Whether the last build of an engine went well, or was not needed."""
     context.need_tensorrt()
-    facts = _show(context, ENGINE_SERVICE)
+    facts = _show(context, context.units.engine)
     if facts["ActiveState"] == "activating":
         return warning(
-            f"{ENGINE_SERVICE} is building: {facts['StatusText'] or 'it has said nothing yet'}",
-            f"journalctl --unit={ENGINE_SERVICE} --boot --follow",
+            f"{context.units.engine} is building: {facts['StatusText'] or 'it has said nothing yet'}",
+            f"journalctl --unit={context.units.engine} --boot --follow",
         )
     if facts["Result"] not in ("success", "exec-condition"):
-        again = f"sudo systemctl reset-failed {ENGINE_SERVICE}; sudo systemctl start {ENGINE_SERVICE}"
+        again = f"sudo systemctl reset-failed {context.units.engine}; sudo systemctl start {context.units.engine}"
         return failed(
-            f"{ENGINE_SERVICE} has failed ({facts['Result']}, exit code {facts['ExecMainStatus']})",
-            f"journalctl --unit={ENGINE_SERVICE} --boot --lines=50; {again}",
+            f"{context.units.engine} has failed ({facts['Result']}, exit code {facts['ExecMainStatus']})",
+            f"journalctl --unit={context.units.engine} --boot --lines=50; {again}",
         )
     return ok("the last build went well, or none was needed")
 
@@ -81,7 +92,7 @@ def check_journal(context: DoctorContext) -> Finding:
     """Whether the units have logged errors since boot."""
     context.need_running()
     context.need_unit()
-    asked = (f"--unit={SERVICE}", f"--unit={ENGINE_SERVICE}", "--boot", "--priority=err")
+    asked = (f"--unit={context.units.daemon}", f"--unit={context.units.engine}", "--boot", "--priority=err")
     answer = context.machine.run("journalctl", *asked, "--output=cat", "--lines=200", "--no-pager")
     if "insufficient permissions" in answer.err or "not seeing messages" in answer.err:
         raise PermissionError("the journal is not for this user")
@@ -117,7 +128,7 @@ def check_bundle_rights(context: DoctorContext) -> Finding:
     hiding = hidden_by(unit, context.machine.name(bundle.path))
     if hiding is not None:
         return failed(
-            f"{SERVICE} does not see {str(bundle.path)!r}, by its {hiding}",
+            f"{context.units.daemon} does not see {str(bundle.path)!r}, by its {hiding}",
             f"sudo cp -r {context.here(bundle.path)} {context.here(STATE)}/ && {context.edit_config()}",
         )
     for file in (bundle.path, *sorted(bundle.path.iterdir())):
@@ -133,10 +144,10 @@ def check_cache_rights(context: DoctorContext) -> Finding:
     """Whether the engine cache is the daemon's alone: an engine is code that it runs."""
     context.need_unit()
     account, folder = context.account, context.cache_dir
-    builder, place = read_unit(context.machine, ENGINE_SERVICE) or {}, context.machine.name(folder)
+    builder, place = read_unit(context.machine, context.units.engine) or {}, context.machine.name(folder)
     hiding = hidden_by(builder, place)
     if hiding is not None:
-        return failed(f"{ENGINE_SERVICE} does not see {str(folder)!r}, by its {hiding}", context.edit_config())
+        return failed(f"{context.units.engine} does not see {str(folder)!r}, by its {hiding}", context.edit_config())
     if not context.machine.has(folder) and context.valid_settings.engine.cache_dir is None:
         folder = folder.parent  # which systemd makes
     found = context.machine.stat(folder)
@@ -158,11 +169,11 @@ def check_cache_rights(context: DoctorContext) -> Finding:
             f"sudo chmod 700 {context.here(folder)}",
         )
     if not lets_write(builder, place):
-        drop_ins = context.here(ETC / f"{ENGINE_SERVICE}.d")
+        drop_ins = context.here(ETC / f"{context.units.engine}.d")
         lines = f"printf '[Service]\\nReadWritePaths=%s\\n' {shlex.quote(str(place))}"
-        again = f" && sudo systemctl daemon-reload && sudo systemctl restart {ENGINE_SERVICE}"
+        again = f" && sudo systemctl daemon-reload && sudo systemctl restart {context.units.engine}"
         return failed(
-            f"{ENGINE_SERVICE} may not write to {str(folder)!r}, by its ProtectSystem=strict",
+            f"{context.units.engine} may not write to {str(folder)!r}, by its ProtectSystem=strict",
             f"sudo mkdir -p {drop_ins} && {lines} | sudo tee {drop_ins}/cache.conf{again if context.machine.is_running else ''}",
         )
     return ok(f"{str(folder)!r} belongs to {account.name!r}, mode {found.st_mode & 0o777:o}")
@@ -178,20 +189,6 @@ def _closed_to(context: DoctorContext, file: Path) -> Path | None:
             return folder
     found = context.machine.stat(file)
     return file if found is not None and not context.account.may(READ, found) else None
-
-
-def _starts_at_boot(context: DoctorContext, unit: str, behind: tuple[str, ...] = ()) -> bool:
-    """Whether links lead from a target of the boot to the unit, over other units or not; those `behind` were looked at."""
-    if unit in BOOT_TARGETS:
-        return True
-    machine = context.machine
-    # Links made by systemctl lie in /etc, those that packages bring lie beside the units.
-    folders = [
-        folder for place in (ETC, Path("/usr/lib/systemd/system")) for folder in machine.entries(place, "*.wants")
-    ]
-    wanted_by = [folder.name.removesuffix(".wants") for folder in folders if machine.link(folder / unit) is not None]
-    behind = (*behind, unit)
-    return any(_starts_at_boot(context, other, behind) for other in wanted_by if other not in behind)
 
 
 def _show(context: DoctorContext, unit: str) -> dict[str, str]:

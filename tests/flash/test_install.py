@@ -68,6 +68,8 @@ def test_installed_it_works_and_over_upgrade_and_downgrade_keeps_what_is_the_use
         "verify",
         "handmap.service",
         "handmap-engine.service",
+        "handmap@left.service",
+        "handmap-engine@left.service",
         "handmap.target",
     ]
     said = subprocess.run(verify, capture_output=True, text=True, check=False).stderr

@@ -42,6 +42,21 @@ def test_a_running_daemon_says_what_it_does(tmp_path: Path, bundle: Bundle, reco
     assert max(len(line) for line in as_text.stdout.splitlines() if str(tmp_path) not in line) <= 110
 
 
+def test_the_daemon_of_another_configuration_is_no_answer(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+    port = free_port()
+    left, right = (
+        with_port(write_config(tmp_path / name, bundle.path, recording, 9), port) for name in ("l.yaml", "r.yaml")
+    )
+    with started("run", "--config", left):
+        wait_for(port, lambda now: now.state == "TRACKING")
+
+        asked, by_port = handmap("status", "--config", right), handmap("status", "--port", str(port))
+
+    assert asked.returncode == 1 and asked.stdout == ""
+    assert f"goes by '{left}', wanted that of '{right}'" in asked.stderr and "telemetry.port" in asked.stderr
+    assert by_port.returncode == 0
+
+
 def test_where_nobody_answers_it_is_one_sentence_and_exit_code_1() -> None:
     done = handmap("status", "--port", str(free_port()))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from handmap.bundle.manifest import MANIFEST
-from tests.support.board_tree import CAMERA, CONFIG, PACKAGES, SDK, SERIAL, SOCKETS, UID, VENV, Tree, heat, say
+from tests.support.board_tree import CAMERA, CONFIG, PACKAGES, SDK, SERIAL, SOCKETS, UID, UNIT, VENV, Tree, heat, say
 
 Break: TypeAlias = Callable[[Tree], object]
 Case: TypeAlias = tuple[
@@ -86,6 +86,15 @@ def _newer_opset(tree: Tree) -> None:
 
 def _only_their_rules(tree: Tree) -> None:
     (tree.root / RULES / "60-handmap.rules").rename(tree.root / RULES / "99-realsense-libusb.rules")
+
+
+def second(text: str) -> Break:
+    """Another daemon that starts with the board, with this after its bundle."""
+    return several(
+        put(f"{UNITS}/handmap@.service", UNIT),
+        linked(f"{LINKS}/multi-user.target.wants/handmap@left.service", "/usr/lib/systemd/system/handmap@.service"),
+        put("etc/handmap/left.yaml", f"bundle: /{BUNDLE}\n{text}"),
+    )
 
 
 FOREIGN = f"  0: 0100007F:24B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  {UID + 1}        0 1 1 0 0\n"
@@ -182,8 +191,20 @@ SICK: list[Case] = [
     ("service.state", "warning", unit(NRestarts="4"), "restarted it 4 times", "journalctl"),
     ("service.engine", "failed", unit(Result="timeout"), "has failed (timeout", "start handmap-engine.service"),
     ("service.engine", "warning", unit(ActiveState="activating", StatusText="engine build 40%"), "engine build 40%", "--follow"),
+    ("service.apart", "failed", second("camera: {kind: realsense}\npublish: {targets: [{host: h}]}\n"),
+     "handmap.service and handmap@left.service have one camera: give each its own camera.serial", "sudoedit"),
+    ("service.apart", "warning", second("camera: {kind: replay, path: r}\npublish: {targets: [{host: h}]}\n"),
+     "have one telemetry.port, 9400", "systemctl restart handmap.service handmap@left.service"),
+    ("service.apart", "warning", second("camera: {kind: replay, path: r}\npublish: {targets: [{host: 127.0.0.1}]}\ntelemetry: {port: 9401}\n"),
+     "one receiver, 127.0.0.1:5656, which cannot tell their streams apart", "left.yaml"),
     ("service.journal", "warning", answers("usr/bin/journalctl", "echo one; echo camera=lost"), "2 errors since boot, the last one: camera=lost",
      "--priority=err"),
+    ("service.apart", "failed", second("camera: {kind: realsense}\npublish: {targets: [{host: h}]}\n"),
+     "handmap.service and handmap@left.service have one camera: give each its own camera.serial", "sudoedit"),
+    ("service.apart", "warning", second("camera: {kind: replay, path: r}\npublish: {targets: [{host: h}]}\n"),
+     "have one telemetry.port, 9400", "systemctl restart handmap.service handmap@left.service"),
+    ("service.apart", "warning", second("camera: {kind: replay, path: r}\npublish: {targets: [{host: 127.0.0.1}]}\ntelemetry: {port: 9401}\n"),
+     "one receiver, 127.0.0.1:5656, which cannot tell their streams apart", "left.yaml"),
     ("service.journal", "warning", answers("usr/bin/journalctl", NO_JOURNAL), "may not look", "sudo handmap doctor"),
     ("rights.config", "failed", mode("etc/handmap/config.yaml", 0o666), "mode 666", "chmod 644"),
     ("rights.bundle", "failed", mode(f"{BUNDLE}/golden.npz", 0o600), "may not read", "chmod -R a+rX"),

@@ -123,6 +123,31 @@ def test_both_services_have_the_same_user_caches_and_sandbox() -> None:
     assert daemon["Environment"][0] == engine["Environment"][0]
 
 
+@pytest.mark.parametrize("name", ["handmap", "handmap-engine"])
+def test_an_instance_is_the_only_daemon_but_for_its_name(name: str) -> None:
+    """All keys but what names, starts and configures it; %i is what stands after the @."""
+    one, instance = (settings(SYSTEMD / f"system/{file}.service") for file in (name, f"{name}@"))
+    its_own = {"Description", "WantedBy", "Also"}
+
+    named = {
+        key: [value.replace("@%i", "").replace("/%i.yaml", "/config.yaml") for value in values]
+        for key, values in instance.items()
+    }
+    assert {key: values for key, values in named.items() if key not in its_own} == {
+        key: values for key, values in one.items() if key not in its_own
+    }
+    assert "--config /etc/handmap/%i.yaml" in instance["ExecStart"][0]
+    assert all("%i" in text for text in instance["Description"])
+
+
+def test_an_instance_starts_with_the_machine_and_brings_no_other_daemon_with_it() -> None:
+    instance = settings(SYSTEMD / "system/handmap@.service")
+
+    assert instance["WantedBy"] == ["multi-user.target handmap.target"]
+    assert "Also" not in instance
+    assert instance["Wants"] == ["handmap-engine@%i.service"]
+
+
 def test_user_and_groups_of_the_units_are_made() -> None:
     daemon = settings(SYSTEMD / "system/handmap.service")
     made = [line.split() for line in (SYSTEMD / "sysusers.d/handmap.conf").read_text().splitlines()]

@@ -131,7 +131,7 @@ def test_an_image_is_looked_at_without_running_anything_of_it(tree: Tree, tmp_pa
     verdicts = {result.id: result.status for result in report.results}
     looked_at = {
         "config", "bundle", "config.fit", "l4t", "tensorrt.packages", "tensorrt.opset", "cuda.libraries", "user", "python.environment",
-        "camera.udev", "camera.kernel", "service.enabled", "rights.config", "rights.bundle", "rights.cache",
+        "camera.udev", "camera.kernel", "service.enabled", "service.apart", "rights.config", "rights.bundle", "rights.cache",
     }  # fmt: skip
     assert {check for check, status in verdicts.items() if status == "ok"} == looked_at
     assert {verdicts[check] for check in verdicts.keys() - looked_at} == {"not applicable"}

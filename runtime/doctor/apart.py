@@ -1,0 +1,59 @@
+"""Checks of several daemons on one machine: what each needs for itself."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Final
+
+from handmap.types.errors import ConfigError
+
+from ..cameras.realsense import RealSenseConfig
+from ..settings import Settings, read_settings
+from .context import Check, DoctorContext, Finding, failed, ok, warning
+from .instances import Units, daemons_at_boot
+
+
+def check_apart(context: DoctorContext) -> Finding:
+    """Whether daemons that start together take nothing from one another."""
+    found = daemons_at_boot(context.machine)
+    readable = {
+        units: settings for units in found if (settings := _read(context.machine.path(units.config))) is not None
+    }
+    for report, shared in ((failed, _same_camera), (warning, _same_ports)):
+        for (one, ones), (other, others) in combinations(readable.items(), 2):
+            if both := ", ".join(shared(ones, others)):
+                return report(f"{one.daemon} and {other.daemon} have {both}", _edit(context, one, other))
+    return ok(f"start with the machine: {', '.join(units.daemon for units in found) or 'none'}")
+
+
+def _read(config: Path) -> Settings | None:
+    """The configuration; None where it is wrong, which the check of that daemon's own says."""
+    try:
+        return read_settings(config)
+    except ConfigError:
+        return None
+
+
+def _same_camera(one: Settings, other: Settings) -> Iterator[str]:
+    cameras = [settings.camera for settings in (one, other)]
+    live = [each for each in cameras if isinstance(each, RealSenseConfig) and each.playback is None]
+    serials = [camera.serial for camera in live]
+    if len(live) == 2 and (None in serials or serials[0] == serials[1]):
+        yield "one camera: give each its own camera.serial" if None in serials else f"one camera.serial, {serials[0]!r}"
+
+
+def _same_ports(one: Settings, other: Settings) -> Iterator[str]:
+    if one.telemetry.port is not None and one.telemetry.port == other.telemetry.port:
+        yield f"one telemetry.port, {one.telemetry.port}: handmap status and metrics are of whichever starts first"
+    targets = [{(target.host, target.port) for target in settings.publish.targets} for settings in (one, other)]
+    for host, port in sorted(targets[0] & targets[1]):
+        yield f"one receiver, {host}:{port}, which cannot tell their streams apart"
+
+
+def _edit(context: DoctorContext, *daemons: Units) -> str:
+    files = " ".join(context.here(units.config) for units in daemons)
+    again = f" && sudo systemctl restart {' '.join(units.daemon for units in daemons)}"
+    return f"sudoedit {files}{again if context.machine.is_running else ''}"
+
+
+CHECKS: Final = (Check("service.apart", "several daemons take nothing from one another", check_apart),)
