@@ -21,11 +21,11 @@ def calibrate() -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the set into.")
 @click.option("--frames", type=click.IntRange(1), default=512, show_default=True, help="Crops in the set.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
+@click.option("--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True)
 @click.option("--force", is_flag=True, help="Write a set that would be refused; the report says so.")
 def select(
     bundle_path: Path, recordings: tuple[str, ...], datasets: tuple[str, ...], held_out: tuple[str, ...], out: Path,
-    frames: int, seed: int, hand: str, force: bool,
+    frames: int, seed: int, handedness: str, force: bool,
 ) -> None:  # fmt: skip
     """Choose calibration crops from recordings.
 
@@ -33,7 +33,7 @@ def select(
     """
     from .select import SelectRequest, select_set
 
-    side = cast(Literal["right", "left"], hand)
+    side = cast(Literal["right", "left"], handedness)
     manifest = select_set(SelectRequest(bundle_path, recordings + datasets, held_out, frames, seed, side, force), out)
     click.echo(f"wrote {out}: {len(manifest.items)} crops of {len(manifest.sources)} sources")
     for quality, bins in manifest.coverage.items():
@@ -147,12 +147,12 @@ def sensitivity(
 @click.option(
     "--frames", type=click.IntRange(1), default=2000, show_default=True, help="Score the first N frames at most."
 )
-@click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
+@click.option("--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def report(
-    context: click.Context, bundle_path: Path, data: str, frames: int, hand: str, out: Path, as_json: bool
+    context: click.Context, bundle_path: Path, data: str, frames: int, handedness: str, out: Path, as_json: bool
 ) -> None:
     """Compare FP32, FP16 and INT8; decide by the gates.
 
@@ -163,7 +163,7 @@ def report(
     from .gate import explain, explain_fp32, explain_palms
     from .report import report_bundle
 
-    outcome = report_bundle(bundle_path, data, frames, hand, out)
+    outcome = report_bundle(bundle_path, data, frames, handedness, out)
     if as_json:
         click.echo(json.dumps(outcome.figures))
     else:

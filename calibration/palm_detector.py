@@ -19,7 +19,9 @@ from .gate import LOST_MM, judge_labeled_palms, judge_unlabeled_palms
 
 SAME_LATERAL_MM: Final = 30.0
 SAME_DEPTH: Final = 0.08  # of the depth: a report's size, and so its depth, is what the graph knows worst
-MATCH_MM: Final = 90.0  # a report this near the center of a hand's cube is of that hand, as training counts it
+DETECTION_MATCH_MM: Final = (
+    90.0  # a report this near the center of a hand's cube is of that hand, as training counts it
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class PalmComparison:
         """Whether the labeled hand of each picture (N,) lies near a report."""
         return np.array(
             [
-                bool((np.linalg.norm(one - truth, axis=-1) <= MATCH_MM).any())
+                bool((np.linalg.norm(one - truth, axis=-1) <= DETECTION_MATCH_MM).any())
                 for one, truth in zip(self.reports[precision], self.truth_mm, strict=True)
             ]
         )

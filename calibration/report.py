@@ -43,7 +43,7 @@ class ReportOutcome:
     figures: Mapping[str, Any]
 
 
-def report_bundle(bundle_path: Path, data: str, max_frames: int, hand: str, out: Path) -> ReportOutcome:
+def report_bundle(bundle_path: Path, data: str, max_frames: int, handedness: str, out: Path) -> ReportOutcome:
     """Writes the bundle `out`: that at bundle_path with accuracies, the gate's verdict, report.html and report.json.
 
     `data` is a data set's name, a recording, or a calibration set whose held-out crops are meant.
@@ -51,7 +51,7 @@ def report_bundle(bundle_path: Path, data: str, max_frames: int, hand: str, out:
     """
     bundle = read_bundle(bundle_path)
     record = read_record(bundle) if RECORD in bundle.manifest.records else None
-    comparison = _compare(bundle, record, data, max_frames, hand)
+    comparison = _compare(bundle, record, data, max_frames, handedness)
     palms = compare_palms(bundle, comparison.dataset, comparison.pictures)
     figures = make_figures(bundle, record, comparison, palms)
     gate = judge_gate(comparison, "int8") if "int8" in comparison.xyz_mm else None
@@ -105,9 +105,11 @@ def make_figures(
     return figures
 
 
-def _compare(bundle: Bundle, record: CalibrationRecord | None, data: str, max_frames: int, hand: str) -> Comparison:
+def _compare(
+    bundle: Bundle, record: CalibrationRecord | None, data: str, max_frames: int, handedness: str
+) -> Comparison:
     settings = tracker_settings(
-        bundle, msgspec.convert({"hand": hand, "assume_hand_present": True}, TrackingConfig), UNSMOOTHED
+        bundle, msgspec.convert({"handedness": handedness, "assume_hand_present": True}, TrackingConfig), UNSMOOTHED
     )
     with open_precisions(bundle, record) as opened:
         for name, engines in opened.items():

@@ -13,7 +13,7 @@ from handmap.tracking.detector import MAX_DETECTIONS
 from .compare import PLAIN, Comparison
 from .gate import explain, explain_fp32, explain_palms
 from .page import heading, page, paragraph, picture, table
-from .palm_detector import MATCH_MM, SAME_DEPTH, SAME_LATERAL_MM
+from .palm_detector import DETECTION_MATCH_MM, SAME_DEPTH, SAME_LATERAL_MM
 from .plots import draw_by_joint, draw_coverage, draw_frames, draw_layers, draw_reliability, draw_scales
 from .record import CalibrationRecord
 from .report_metrics import worst_frames
@@ -186,7 +186,7 @@ def _palms(bundle: Bundle, record: CalibrationRecord | None, figures: dict[str, 
     yield paragraph(
         f"Places of a score of {bundle.palm.min_score} or more, at most {MAX_DETECTIONS} a frame. A report is kept where another "
         f"precision has it within {SAME_LATERAL_MM:.0f} mm across and {SAME_DEPTH:.0%} in depth; distances are of those. Kept and "
-        f"extra are shares of FP32's reports; a hand is found where a report lies within {MATCH_MM:.0f} mm of its label."
+        f"extra are shares of FP32's reports; a hand is found where a report lies within {DETECTION_MATCH_MM:.0f} mm of its label."
     )
     columns = ("reports", "kept", "extra", "median_mm", "p95_mm", "found")
     rows = {name: [one[column] for column in columns] for name, one in found["precisions"].items()}

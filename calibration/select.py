@@ -173,7 +173,7 @@ def _find_all(bundle: Bundle, footage: list[FrameSource], request: SelectRequest
     total = sum(len(one) for one in footage)
     stride = max(total // (CANDIDATES_A_FRAME * request.frames), 1)
     engines = open_engines(bundle, EngineConfig(), batch=1)
-    settings = tracker_settings(bundle, TrackingConfig(hand=request.hand), UNSMOOTHED)
+    settings = tracker_settings(bundle, TrackingConfig(handedness=request.hand), UNSMOOTHED)
     try:
         return [
             find_candidates(one, source, engines, settings, stride if one.is_moving else 1)

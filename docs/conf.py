@@ -42,7 +42,7 @@ NAVIGATION = {
     "Use": ["docs/configuration", "docs/cameras", "docs/operating", "docs/jetson", "docs/protocol"],
     "Models": ["docs/bundle", "docs/training", "docs/calibration"],
     "Numbers": ["docs/measured/README"],
-    "Library": ["reference/handmap/index"],
+    "Library": ["docs/library", "reference/handmap/index"],
     "Project": ["docs/architecture", "CONTRIBUTING", "docs/decisions", "CHANGELOG", "SECURITY"],
 }
 MEASURED = "docs/measured/README"

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points, requires
 import click
 
 from handmap import __version__
-from handmap.system.renamed import OPTIONS, VERBS
+from handmap.system.renamed import RENAMED_OPTIONS, RENAMED_VERBS
 from handmap.types.errors import EXIT_CONFIG, ConfigError, DependencyError, Fatal, HandmapError, Transient
 
 GROUP = "handmap.commands"
@@ -79,7 +79,7 @@ def refuse_renamed(arguments: list[str]) -> None:
     """Raises ConfigError for a verb or option that has another name now."""
     words = [*(" ".join(arguments[:count]) for count in (1, 2)), *(word.partition("=")[0] for word in arguments)]
     for word in words:
-        if (new := VERBS.get(word) or OPTIONS.get(word)) is not None:
+        if (new := RENAMED_VERBS.get(word) or RENAMED_OPTIONS.get(word)) is not None:
             raise ConfigError(f"{word!r} is called {new!r} now; write that")
 
 

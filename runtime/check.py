@@ -18,7 +18,7 @@ class CheckedPrecision:
     note: str
 
 
-def check_bundle(bundle: Bundle) -> list[CheckedPrecision]:
+def verify_bundle(bundle: Bundle) -> list[CheckedPrecision]:
     """Opens every precision of a bundle that was read and hashed, compares its tensors with the manifest's, runs the golden samples.
 
     Raises BundleError for an engine that is off or has other tensors.

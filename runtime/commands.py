@@ -128,10 +128,10 @@ def check(bundle: Path, as_json: bool) -> None:
 
     from handmap.bundle.manifest import read_bundle
 
-    from .check import check_bundle
+    from .check import verify_bundle
 
     found = read_bundle(bundle)
-    results = check_bundle(found)
+    results = verify_bundle(found)
     if as_json:
         click.echo(json.dumps({"bundle": found.id.hex(), "precisions": [asdict(result) for result in results]}))
         return

@@ -69,7 +69,7 @@ def reopening(old: Settings, new: Settings) -> Reopen | None:
     """What the change from old to new needs to be opened anew, or None if all of it can be taken over as it runs."""
     changed = changed_sections(old, new)
     # How many hands is what the engines' batch is built for; another side starts afresh. A schedule of faults wraps the engines.
-    of_engines = (old.tracking.max_hands, old.tracking.hand) != (new.tracking.max_hands, new.tracking.hand)
+    of_engines = (old.tracking.max_hands, old.tracking.handedness) != (new.tracking.max_hands, new.tracking.handedness)
     of_engines = of_engines or isinstance(old.camera, FaultyConfig) or isinstance(new.camera, FaultyConfig)
     if of_engines or changed - LIVE - {"camera"}:
         return Reopen(engines=True)

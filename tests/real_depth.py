@@ -62,7 +62,7 @@ NYU_JOINTS = (
 )
 DEFAULTS = {  # of the daemon, and of its demo on a laptop
     "TrackingConfig()": TrackingConfig(),
-    "configs/laptop_demo.yaml": TrackingConfig(hand="any", max_hands=2),
+    "configs/laptop_demo.yaml": TrackingConfig(handedness="any", max_hands=2),
 }
 EMPTYING = {"no depth": emptied, "depth behind": replaced_by_behind}
 

@@ -96,7 +96,7 @@ def main(bundle_path: Path, frames: int, data: str) -> None:
     """Prints weights, their bias, and the table of thresholds."""
     bundle = read_bundle(bundle_path)
     engines = open_engines(bundle, EngineConfig(), batch=1)
-    settings = tracker_settings(bundle, TrackingConfig(hand="any", max_hands=2))
+    settings = tracker_settings(bundle, TrackingConfig(handedness="any", max_hands=2))
     shown = list(open_dataset(data).kind_frames(frames))  # type: ignore[attr-defined]  # the data set is one of kinds
     found = gather(shown, engines, settings)
     engines.close()

@@ -179,8 +179,8 @@ def draw(path: Path, rows: list[dict[str, float]], chosen: SmoothingConfig) -> N
 def main(bundle_path: Path, picture: Path) -> None:
     """Measures every setting on the same joints."""
     bundle = read_bundle(bundle_path)
-    one = tracker_settings(bundle, TrackingConfig(hand="right"), UNSMOOTHED)
-    two = tracker_settings(bundle, TrackingConfig(hand="any", max_hands=2), UNSMOOTHED)
+    one = tracker_settings(bundle, TrackingConfig(handedness="right"), UNSMOOTHED)
+    two = tracker_settings(bundle, TrackingConfig(handedness="any", max_hands=2), UNSMOOTHED)
     engines, both = open_engines(bundle, EngineConfig(), batch=1), open_engines(bundle, EngineConfig(), batch=2)
     told = {
         str(speed): [story for seed in range(HANDS) for story in follow_one(swing(speed, seed), engines, one)]

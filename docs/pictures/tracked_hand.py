@@ -49,7 +49,7 @@ def tracked_frames() -> Iterator[tuple[DepthFrame, list[HandPose]]]:
     """The frames of the recording with the poses that the daemon would publish of them."""
     bundle = read_bundle(BUNDLE)
     engines = open_engines(bundle, EngineConfig(), batch=2)
-    settings = tracker_settings(bundle, TrackingConfig(hand="any", max_hands=2))
+    settings = tracker_settings(bundle, TrackingConfig(handedness="any", max_hands=2))
     state, clock = TrackerState(), StageClock()
     for frame in open_recording(RECORDING):
         poses, state = track_hands(frame, state, engines, settings, clock)

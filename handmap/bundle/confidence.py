@@ -88,12 +88,12 @@ class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
 
 class Signals(NamedTuple):
     """What a network says of its own answer, on the host: per joint ln(1 + spread in mm), its map's value where it landed and at its
-    peak, each (J,) and 0 where the network has no votes or maps; side is the logit of a right hand."""
+    peak, each (J,) and 0 where the network has no votes or maps; right_logit is the logit of a right hand."""
 
     log_spread: Float32
     landed: Float32
     peak: Float32
-    side: float
+    right_logit: float
 
     @property
     def mean_heatmap_peak(self) -> float:
@@ -110,7 +110,7 @@ def read_signals(xp: ArrayModule, joints: NormalizedJoints, cube_mm: float) -> S
     if joints.spread is not None:
         spread_mm = xp.sqrt((joints.spread * joints.spread).sum(axis=1)) * np.float32(cube_mm / 2)
         log_spread = xp.log1p(spread_mm)
-    return Signals(to_host(log_spread), to_host(landed), to_host(peak), joints.side)
+    return Signals(to_host(log_spread), to_host(landed), to_host(peak), joints.right_logit)
 
 
 def guidance_at_joints(xp: ArrayModule, joints: NormalizedJoints) -> Array:
@@ -145,7 +145,7 @@ def hand_probability(signals: Signals, table: ConfidenceTable) -> float:
     if table.presence is None:
         return float(np.interp(signals.mean_heatmap_peak, table.mean_heatmap_peak, table.hand_probability))
     fit = table.presence
-    side = min(abs(signals.side), SIDE_LIMIT)
+    side = min(abs(signals.right_logit), SIDE_LIMIT)
     log_odds = (
         fit.bias
         + fit.peak * signals.mean_heatmap_peak

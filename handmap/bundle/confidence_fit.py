@@ -30,7 +30,7 @@ class KnownLooks(NamedTuple):
 
 def gather_looks(signals: list[Signals], error_mm: list[Float32]) -> KnownLooks:
     """The looks with their errors, each (J,) in mm, NaN where there is no hand."""
-    side = np.array([one.side for one in signals], np.float32)
+    side = np.array([one.right_logit for one in signals], np.float32)
     log_spread, landed, peak = (np.stack([one[at] for one in signals]) for at in range(3))
     return KnownLooks(log_spread, landed, peak, side, np.stack(error_mm).astype(np.float32))
 

@@ -167,13 +167,13 @@ class Bundle:
         return self.path / found[precision].file
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: Path | str) -> Bundle:
     """The bundle at `path`, with every file hashed.
 
     Raises BundleError if anything is missing, cut short or changed.
     """
-    manifest_path = path / MANIFEST
-    content = _read(path, manifest_path.name)
+    path = Path(path)
+    content = _read(path, MANIFEST)
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except msgspec.DecodeError as error:

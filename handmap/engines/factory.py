@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -16,12 +16,14 @@ from handmap.types.errors import BundleError, ConfigError
 
 LOG: Final = logging.getLogger("handmap.engines")
 
+PrecisionName: TypeAlias = Literal["fp32", "fp16", "int8"]
+
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What runs the networks on this device."""
 
     backend: Literal["onnx", "tensorrt"] = "onnx"  # onnx: ONNX Runtime on the CPU; tensorrt: on the GPU of a board
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"  # as far as the bundle has it
+    precision: PrecisionName = "fp32"  # as far as the bundle has it
     threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1  # of an ONNX engine
     # onnx: what runs while TensorRT or its engine is not there, at a fraction of the rate; null: the daemon waits for the engine
     fallback: Literal["onnx"] | None = None
@@ -31,8 +33,11 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_dir: Path | None = None  # of TensorRT engines; by default that of the service, or the user's
 
 
-def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
-    """Engines of the bundle for `batch` hands a call.
+DEFAULT_ENGINE: Final = EngineConfig()
+
+
+def open_engines(bundle: Bundle, config: EngineConfig = DEFAULT_ENGINE, batch: int = 1) -> Engines:
+    """Engines of the bundle for `batch` hands a call; close them, or use them in a `with` statement.
 
     Raises BundleError if the bundle lacks the precision, ConfigError if that is an int8 graph without a passed gate,
     DependencyError if the backend's library is missing, EngineUnusable if no TensorRT engine was built that can be loaded.

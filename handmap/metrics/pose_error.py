@@ -19,7 +19,7 @@ from handmap.types.values import DepthFrame, Handedness, HandPose, HandRoi
 
 MISSED_MM = 125.0  # half a cube: the error of every joint of a hand that was not found
 WITHIN_MM = (20, 30, 40)
-FRAME_NS = 33_333_333  # between the presentations of a still frame: 30 a second
+PRESENTATION_NS = 33_333_333  # between the presentations of a still frame: 30 a second
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def present(frame: DepthFrame, engines: Engines, settings: TrackerSettings, pres
     clock, state = StageClock(), TrackerState()
     poses: list[HandPose] = []
     for shown in range(presentations):
-        again = replace(frame, frame_number=shown, capture_ns=frame.capture_ns + shown * FRAME_NS)
+        again = replace(frame, frame_number=shown, capture_ns=frame.capture_ns + shown * PRESENTATION_NS)
         poses, state = track_hands(again, state, engines, settings, clock)
     return poses
 

@@ -42,12 +42,13 @@ class Recording(Protocol):
         ...
 
 
-def open_recording(path: Path, topic: str | None = None, png_config: PngFolderConfig | None = None) -> Recording:
+def open_recording(path: Path | str, topic: str | None = None, png_config: PngFolderConfig | None = None) -> Recording:
     """The recording at `path`: a bag (folder, .mcap, .db3, .bag) or a folder of PNGs; topic chooses among several
     depth topics.
 
     Raises RecordingError if it is absent, cut short, or has no depth that can be read.
     """
+    path = Path(path)
     try:
         path.stat()
     except FileNotFoundError as error:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec.inspect import CustomType, StructType, UnionType, type_info
 
 from handmap.system.plugins import PluginGroup
-from handmap.system.renamed import KEYS
+from handmap.system.renamed import RENAMED_KEYS
 
 _PLACE = re.compile(r" - at `(?P<place>[^`]+)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]+)`")
@@ -55,7 +55,7 @@ def sentence(message: str, data: object, schema: Schema, path: Path, lines: dict
         key = unknown["key"]
         line = lines.get(f"{place}.{key}", 1)
         full = f"{shown}.{key}" if shown else key
-        if (renamed := KEYS.get(re.sub(r"\[\d+\]", "", full))) is not None:
+        if (renamed := RENAMED_KEYS.get(re.sub(r"\[\d+\]", "", full))) is not None:
             new = renamed.rpartition(".")[2]
             return f"configuration {str(path)!r}, line {line}: key {full!r} is called {new!r} now; rename it"
         return (

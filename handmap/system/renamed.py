@@ -3,7 +3,8 @@
 from typing import Final
 
 # Keys of the daemon's configuration.
-KEYS: Final = {
+RENAMED_KEYS: Final = {
+    "tracking.hand": "tracking.handedness",
     "tracking.near_mm": "tracking.min_depth_mm",
     "tracking.far_mm": "tracking.max_depth_mm",
     "tracking.proposals": "tracking.max_proposals",
@@ -16,5 +17,5 @@ KEYS: Final = {
     "camera.faults.every_s": "camera.faults.period_s",
 }
 # Words of the command line.
-VERBS: Final = {"train-side": "train-handedness", "calibrate quantise": "calibrate quantize"}
-OPTIONS: Final = {"--most-mm": "--max-mm"}
+RENAMED_VERBS: Final = {"train-side": "train-handedness", "calibrate quantise": "calibrate quantize"}
+RENAMED_OPTIONS: Final = {"--most-mm": "--max-mm", "--hand": "--handedness"}

@@ -37,7 +37,7 @@ class PalmDetection:
 
     center_mm: Float32
     score: float
-    right: float
+    right_probability: float
 
 
 @dataclass(frozen=True)

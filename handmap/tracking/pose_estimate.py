@@ -166,7 +166,7 @@ def _decoded(
 ) -> PoseEstimate:
     signals = read_signals(xp, answer, view.cube_mm)
     confidence = 0.0 if is_empty else hand_probability(signals, table)
-    right_logit = -answer.side if view.is_mirrored else answer.side
+    right_logit = -answer.right_logit if view.is_mirrored else answer.right_logit
     return PoseEstimate(
         decode_joints(xp, answer, view), expected_errors_mm(signals, table), view, confidence, right_logit, is_empty
     )

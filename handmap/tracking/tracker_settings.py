@@ -17,7 +17,7 @@ from handmap.types.values import Handedness
 class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which hands this device follows, and where."""
 
-    hand: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the hands have to tell
+    handedness: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the hands have to tell
     max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1  # hands to follow at most
     min_depth_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # nearer than this is not looked at
     max_depth_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # nor further
@@ -64,16 +64,16 @@ def tracker_settings(
     Raises ConfigError where the hands shall tell which they are and the model cannot.
     """
     tells_handedness = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
-    if config.hand == "any" and not tells_handedness:
+    if config.handedness == "any" and not tells_handedness:
         raise ConfigError(
-            f"bundle {str(bundle.path)!r}: its model does not tell left from right hands, tracking.hand is any; set it to right or left"
+            f"bundle {str(bundle.path)!r}: its model does not tell left from right hands, tracking.handedness is any; set it to right or left"
         )
     return TrackerSettings(
         xp=xp,
         cube_mm=bundle.hand.cube_mm,
         cube_mm_range=bundle.hand.cube_mm_range,
         confidence=bundle.hand.confidence,
-        handedness=HANDEDNESS[config.hand],
+        handedness=HANDEDNESS[config.handedness],
         max_hands=config.max_hands,
         range_mm=(config.min_depth_mm, config.max_depth_mm),
         max_proposals=config.max_proposals,

@@ -84,13 +84,13 @@ class HandCrop:
 class NormalizedJoints:
     """What the network says of one crop: xyz (J, 3) in half cube sides about its center; guidance (J, 32, 32) where the model has it.
 
-    side is the logit of the crop, as it was shown, being that of a right hand; 0 where the model does not say. spread (J, 3) is
+    right_logit is the logit of the crop, as it was shown, being that of a right hand; 0 where the model does not say. spread (J, 3) is
     the standard deviation of the votes for each joint, in half cube sides, where the model takes votes.
     """
 
     xyz: Array
     guidance: Array | None
-    side: float = 0.0
+    right_logit: float = 0.0
     spread: Array | None = None
 
 

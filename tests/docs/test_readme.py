@@ -36,6 +36,21 @@ def test_the_program_in_the_readme_tracks_the_hand() -> None:
     assert np.median(errors_mm) < 10
 
 
+def test_the_program_of_the_library_s_page_runs() -> None:
+    (program,) = re.findall(r"```python\n(.+?)```", (ROOT / "docs/library.md").read_text(), re.DOTALL)
+
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\nprint(len(hands))"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+
+    assert done.stdout == "1\n"
+
+
 def test_the_moving_picture_is_small_and_moves() -> None:
     (name,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
 

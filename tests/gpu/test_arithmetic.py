@@ -51,4 +51,4 @@ def test_decoded_joints_are_the_same(cupy: ModuleType, is_mirrored: bool) -> Non
     np.testing.assert_array_equal(found.landed, wanted.landed)
     np.testing.assert_array_equal(found.peak, wanted.peak)
     np.testing.assert_allclose(found.log_spread, wanted.log_spread, atol=1e-5)
-    assert found.side == wanted.side
+    assert found.right_logit == wanted.right_logit

@@ -8,7 +8,7 @@ import yaml
 
 from handmap.bundle.manifest import Bundle
 from handmap.protocol.fields import DEFAULT_PORT
-from handmap.system.renamed import KEYS
+from handmap.system.renamed import RENAMED_KEYS
 from handmap.types.errors import ConfigError
 from runtime.cameras.replay import ReplayConfig
 from runtime.settings import Settings, read_settings
@@ -31,7 +31,7 @@ def test_shipped_configuration_is_good_and_shows_defaults_but_for_the_hands() ->
     assert shipped.camera.path == ROOT / "models" / "demo_recording"
     assert [target.port for target in shipped.publish.targets] == [DEFAULT_PORT, DEFAULT_PORT + 1]
     defaults = Settings(shipped.bundle, shipped.camera, shipped.publish)
-    hands = msgspec.structs.replace(defaults.tracking, hand="any", max_hands=2)
+    hands = msgspec.structs.replace(defaults.tracking, handedness="any", max_hands=2)
     assert shipped == msgspec.structs.replace(defaults, tracking=hands)
 
 
@@ -61,7 +61,7 @@ def test_bad_configuration_is_refused_with_its_line(tmp_path: Path, text: str, s
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("old", "new"), sorted(KEYS.items()))
+@pytest.mark.parametrize(("old", "new"), sorted(RENAMED_KEYS.items()))
 def test_an_old_key_is_refused_by_its_new_name(
     tmp_path: Path, bundle: Bundle, recording: Path, old: str, new: str
 ) -> None:

@@ -15,11 +15,11 @@ from handmap.types.joints import HAND21
 from ..hand.hand_model import HandAsset, HandShape, held_out_coefficients, shape_hand
 from ..hand.shape_variation import draw_outer_variation, vary_shape
 from ..seed_domains import SeedDomain
+from ..synthesis.observe import FRAME_NS
 from ..synthesis.synthetic import VARIED_SIZE, draw_shape
 from .hard_empty import EMPTY_KINDS, show_empty
 from .hard_hands import HAND_KINDS, PLAIN_HAND, DrawShape, HandKind, show_hand, stage_hand
 
-FRAME_NS = 33_333_333
 LABEL_STEP_MM = 0.01  # labels are hashed in these steps, so that a processor's last bit does not matter
 PLAIN = "plain"
 

@@ -19,14 +19,13 @@ from handmap.types.joints import HAND21
 from ..hand.hand_model import HandAsset, held_out_coefficients, load_hand_asset, shape_hand, train_coefficients
 from ..hand.poses import sample_pose
 from ..seed_domains import SeedDomain
-from ..synthesis.observe import observe
+from ..synthesis.observe import FRAME_NS, observe
 from ..synthesis.placement import WHOLE
 from ..synthesis.scene import HEIGHT_PX, WIDTH_PX, Scene, draw_scene
 from ..synthesis.sensor import draw_sensor
 from .hard_set import HARD_SETS
 
 DEPTH_UNIT_MM = 1.0
-FRAME_NS = 33_333_333
 LABEL_STEP_MM = 0.01  # labels are hashed in these steps, so that a processor's last bit does not matter
 
 

@@ -15,9 +15,11 @@ from handmap.types.values import DepthFrame, Handedness, TimestampSource
 
 from ..hand.hand_model import load_hand_asset
 from ..seed_domains import SeedDomain
+from ..synthesis.observe import FRAME_NS
+from ..synthesis.palm_scene import SEEN_FLESH_MM
 from ..synthesis.render import draw_mesh
 from ..synthesis.scene import FOCALS_PX, HEIGHT_PX, WIDTH_PX
-from ..synthesis.sensor import draw_sensor, sense
+from ..synthesis.sensor import DEPTH_UNITS_MM, draw_sensor, sense
 from .two_hands_motion import SeenHand, place_at
 from .two_hands_scenes import (
     SceneInputs,
@@ -29,12 +31,6 @@ from .two_hands_scenes import (
     make_near_far,
     make_occlusion,
     make_one_hand,
-)
-
-FRAME_NS = 33_333_333
-DEPTH_UNITS_MM = (1.0, 0.125)
-SEEN_FLESH_MM = (
-    35.0  # a joint whose first surface is no farther before it than this is seen; as the palm graph's scenes have it
 )
 
 

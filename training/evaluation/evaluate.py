@@ -7,7 +7,7 @@ import msgspec
 
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.engine import Engines
-from handmap.engines.factory import EngineConfig, open_engines
+from handmap.engines.factory import EngineConfig, PrecisionName, open_engines
 from handmap.metrics.kind_scores import kind_summary, score_frames
 from handmap.metrics.pose_error import measure_pose_errors, pose_error_summary
 from handmap.recording.datasets import KindDataset, open_dataset
@@ -15,7 +15,6 @@ from handmap.system.progress import track_progress
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import DatasetError
 
-Precision = Literal["fp32", "fp16", "int8"]
 Defaults = Literal["found", "run"]
 # How often a still frame is shown: by the daemon's defaults a hand may take a few frames to be taken for one.
 PRESENTATIONS: dict[Defaults, int] = {"found": 1, "run": 5}
@@ -45,7 +44,7 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
             "evaluate on a set with the same joints"
         )
     engines = open_engines(
-        bundle, EngineConfig(precision=cast(Precision, config.precision), threads=config.threads), batch=1
+        bundle, EngineConfig(precision=cast(PrecisionName, config.precision), threads=config.threads), batch=1
     )
     try:
         if isinstance(dataset, KindDataset):
@@ -64,7 +63,7 @@ def _evaluate_kinds(
     defaults = config.defaults or "run"
     tells_handedness = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
     hand: Literal["any", "right"] = "any" if tells_handedness else "right"
-    settings = tracker_settings(bundle, TrackingConfig(hand=hand, assume_hand_present=defaults == "found"))
+    settings = tracker_settings(bundle, TrackingConfig(handedness=hand, assume_hand_present=defaults == "found"))
     total = min(dataset.count_frames(), config.max_frames or dataset.count_frames())
     results = []
     with track_progress("score", total, "frames") as advance:

@@ -8,7 +8,7 @@ import numpy as np
 
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.engine import Engines
-from handmap.engines.factory import EngineConfig, open_engines
+from handmap.engines.factory import EngineConfig, PrecisionName, open_engines
 from handmap.metrics.matching import GroundTruthHand, TrackedFrame
 from handmap.metrics.tracking_metrics import TrackCounts, score_tracks, sum_counts, track_summary
 from handmap.system.progress import Advance, track_progress
@@ -22,7 +22,6 @@ from handmap.types.values import Handedness
 from ..datasets.two_hands import SCENES, SceneKind, render_sequence
 from .baseline import NO_BASELINE_TRACK, BaselineTrack, baseline_pose, follow_baseline
 
-Precision = Literal["fp32", "fp16", "int8"]
 Figures: TypeAlias = Mapping[str, object]
 
 SEQUENCES = ("two-hands",)
@@ -50,7 +49,7 @@ def evaluate_sequence(
     if sequence not in SEQUENCES:
         raise ConfigError(f"evaluate: no sequence is called {sequence!r}; known: {', '.join(SEQUENCES)}")
     bundle = read_bundle(bundle_path)
-    engines = open_engines(bundle, EngineConfig(precision=cast(Precision, precision), threads=threads), MAX_HANDS)
+    engines = open_engines(bundle, EngineConfig(precision=cast(PrecisionName, precision), threads=threads), MAX_HANDS)
     try:
         ours, baseline = _run_scenes(bundle, engines, is_quick)
     finally:
@@ -106,7 +105,7 @@ def _run_scenes(
 def _run_sequence(
     bundle: Bundle, engines: Engines, kind: SceneKind, number: int, frames: int, tell: Callable[[int], None]
 ) -> tuple[TrackCounts, TrackCounts]:
-    settings = tracker_settings(bundle, TrackingConfig(hand=asked_hand(bundle), max_hands=MAX_HANDS))
+    settings = tracker_settings(bundle, TrackingConfig(handedness=asked_hand(bundle), max_hands=MAX_HANDS))
     clock = StageClock()
     state, track = TrackerState(), NO_BASELINE_TRACK
     ours: list[TrackedFrame] = []

@@ -19,7 +19,7 @@ from .forearms import draw_forearm, draw_hidden_hand, draw_stump
 from .people import draw_person
 from .render import draw_ellipsoid, draw_plane
 from .scene import HEIGHT_PX, WIDTH_PX, draw_lens
-from .sensor import Sensor, draw_any_sensor, sense
+from .sensor import DEPTH_UNITS_MM, Sensor, draw_any_sensor, sense
 from .things import draw_chair, draw_held, draw_room, draw_table
 
 # Draws something about a center (3,) mm into a z-buffer: z_mm, center, lens as for `render.draw_mesh`, generator.
@@ -29,7 +29,6 @@ MIN_CELLS = 400  # of the canvas; less than this the locator does not propose
 ATTEMPTS = 10
 BEADS = 14  # ellipsoids that make a limb
 MAX_SALT = 0.02  # of the pixels
-DEPTH_UNITS_MM = (1.0, 0.125)
 
 
 def render_negative(random: np.random.Generator) -> tuple[NDArray[np.int16], Bool]:

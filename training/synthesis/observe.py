@@ -13,6 +13,7 @@ from .sensor import Sensor, sense
 
 # A joint is seen where the first surface along its ray is the hand's and no farther before it than its own flesh. Measured on
 # the mean hand, flat, from palm and back: wrist 21, thumb 29/23/10/10, knuckles 24, then 14, 11 and 8 mm; here with a margin.
+FRAME_NS = 33_333_333  # between frames of a camera at 30 Hz
 FLESH_MM = np.array([26.0, 32, 27, 15, 14, *[28.0, 18, 15, 12] * 4])
 
 

@@ -15,6 +15,7 @@ from ..compiled import compiled
 from .faults import add_salt, punch_holes
 from .optics import EDGE_MM, Optics, pass_optics
 
+DEPTH_UNITS_MM = (1.0, 0.125)  # what RealSense cameras deliver
 BASELINE_MM = 50.0  # of a structured-light or stereo module of headset size
 GRID_SHIFT = 3
 GRID_PX = 1 << GRID_SHIFT  # spacing of the correlated noise

@@ -22,13 +22,12 @@ from .canvas import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM, EMPTY, print_canvas
 from .negatives import render_negative
 from .placement import PLAIN, TRAINING
 from .scene import HEIGHT_PX, WIDTH_PX, PixelWindow, Scene, center_of, draw_scene, render_scene
-from .sensor import Sensor, draw_any_sensor, draw_sensor, sense
+from .sensor import DEPTH_UNITS_MM, Sensor, draw_any_sensor, draw_sensor, sense
 
 __all__ = ["CANVAS_MM", "CANVAS_PX", "CANVAS_UNIT_MM", "EMPTY", "SampleBatch", "render_samples"]
 
 DrawSensor: TypeAlias = Callable[[np.random.Generator, float, int, int], Sensor]  # of depth unit in mm, height, width
 
-DEPTH_UNITS_MM = (1.0, 0.125)  # what RealSense cameras deliver
 NEAR_CLUTTER_MM = 60.0
 NO_HAND_SHARE = 0.18
 MIN_HAND_CELLS = 300  # of the canvas; a fist seen end on has about 1500

@@ -32,7 +32,7 @@ from .resumable import Learner, RunState, begin, is_due, restore, settings_besid
 from .validate import make_validation_set, predict
 
 VALIDATION_SHARD = 0
-SURE_LOGIT = 1.0
+SURE_HANDEDNESS_LOGIT = 1.0
 SIDE_WEIGHT = 0.2  # how the palm lies leads, the side follows
 
 
@@ -94,7 +94,7 @@ def score(trunk: HandMap, branch: HandednessBranch, batch: HandednessBatch) -> H
     """How well the sides of a batch are told; a share of nothing is NaN."""
     parts = torch.split(batch.depth, 64)
     logits = torch.cat([branch(trunk.describe(depth).features, depth) for depth in parts])
-    is_hand, is_sure = batch.is_hand > 0.5, logits.abs() >= SURE_LOGIT
+    is_hand, is_sure = batch.is_hand > 0.5, logits.abs() >= SURE_HANDEDNESS_LOGIT
     is_told = (logits > 0) == (batch.is_right > 0.5)
     return HandednessScore(
         *(float(share.float().mean()) for share in (is_told[is_hand], is_sure[is_hand], ~is_sure[~is_hand]))

@@ -23,7 +23,7 @@ from .palm_targets import HIDDEN_JOINTS, SEEN_JOINTS
 MIN_SCORE = 0.15  # proposals are cheap: the hand network judges them
 SCORED_FROM = 0.4  # the scores below are of reports that stand alone
 MAX_PALMS = 4
-MATCH_MM = 90.0  # a report this near a hand's cube center is of that hand
+DETECTION_MATCH_MM = 90.0  # a report this near a hand's cube center is of that hand
 BATCH = 64
 # Any lens will do where pictures are compared with pictures: lengths in mm need only one that both sides share.
 INTRINSICS = Intrinsics(INPUT_COLUMNS, INPUT_ROWS, 95.0, 95.0, 63.5, 47.5)
@@ -62,14 +62,14 @@ def score_palms(network: PalmNetwork, samples: PalmSamples) -> PalmScore:
             for hand in np.flatnonzero(seen >= SEEN_JOINTS):
                 hands += 1
                 at, away_mm = _nearest(true_mm[hand], reports, taken)
-                if away_mm <= MATCH_MM:
+                if away_mm <= DETECTION_MATCH_MM:
                     taken.add(at)
                     found += 1
                     distances.append(away_mm)
-                    right += (reports[at].right > 0.5) == samples.is_right[index, hand]
+                    right += (reports[at].right_probability > 0.5) == samples.is_right[index, hand]
             doubtful = true_mm[(seen >= HIDDEN_JOINTS) & (seen < SEEN_JOINTS)]
             others = [report for at, report in enumerate(reports) if at not in taken]
-            false += any(all(_away_mm(report, one) > MATCH_MM for one in doubtful) for report in others)
+            false += any(all(_away_mm(report, one) > DETECTION_MATCH_MM for one in doubtful) for report in others)
     return PalmScore(
         float(found / max(hands, 1)),
         float(false / len(samples.pictures)),

@@ -44,7 +44,7 @@ def test_signals_are_the_spread_in_mm_and_the_maps_of_each_joint() -> None:
 
     assert np.expm1(found.log_spread).tolist() == pytest.approx([50, 0], rel=1e-5)
     assert found.peak.tolist() == pytest.approx([0, 0.9]) and found.mean_heatmap_peak == pytest.approx(0.45)
-    assert found.side == -2.0
+    assert found.right_logit == -2.0
 
 
 def test_expected_errors_lie_between_the_rows_and_stay_at_the_ends() -> None:

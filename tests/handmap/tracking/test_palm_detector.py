@@ -90,7 +90,7 @@ def test_a_hand_is_read_where_it_is(center: tuple[float, float, float]) -> None:
     (palm,) = decode_detections(answer_at(small, np.array(center, np.float32)), small, 0.3, 4)
 
     assert float(np.linalg.norm(palm.center_mm - np.array(center))) < 0.02 * center[2]  # a cell is 0.042 z
-    assert palm.right > 0.9 and palm.score > 0.5
+    assert palm.right_probability > 0.9 and palm.score > 0.5
 
 
 def test_two_hands_come_the_surest_first_and_no_more_than_asked_for() -> None:
@@ -102,6 +102,6 @@ def test_two_hands_come_the_surest_first_and_no_more_than_asked_for() -> None:
     palms = decode_detections(both, small, 0.3, 4)
 
     assert [round(palm.center_mm[0] / 50) for palm in palms] == [-3, 3]
-    assert palms[1].right < 0.1
+    assert palms[1].right_probability < 0.1
     assert len(decode_detections(both, small, 0.3, 1)) == 1
     assert decode_detections(np.full((3, 24, 32), -9, np.float32), small, 0.3, 4) == []

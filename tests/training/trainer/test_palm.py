@@ -59,7 +59,7 @@ def test_the_targets_read_back_as_the_hands() -> None:
         assert palm.center_mm[2] == pytest.approx(95 * 100 / 32 / hand[2], rel=1e-5)
         column = palm.center_mm[0] / palm.center_mm[2] * INTRINSICS.fx_px + INTRINSICS.cx_px
         assert column == pytest.approx(hand[0], abs=2.1)  # half a cell
-    assert (near.right > 0.9, far.right < 0.1) == (True, True)
+    assert (near.right_probability > 0.9, far.right_probability < 0.1) == (True, True)
 
 
 def test_a_hidden_hand_counts_neither_way_and_an_invisible_one_not_at_all() -> None:
