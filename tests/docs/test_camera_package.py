@@ -81,9 +81,9 @@ def test_validate_and_doctor_know_it(tmp_path: Path) -> None:
 
     assert (valid.returncode, valid.stderr) == (0, "")
     found = {check["id"]: check for check in checks}
-    assert "ball camera" in found["config"]["evidence"]
-    assert found["config.fit"]["verdict"] == "ok"
-    assert found["camera.bus"]["verdict"] == "not applicable"
+    assert "ball camera" in found["config"]["details"]
+    assert found["config.fit"]["status"] == "ok"
+    assert found["camera.bus"]["status"] == "not applicable"
 
 
 @pytest.mark.usefixtures("with_package")
