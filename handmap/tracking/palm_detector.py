@@ -91,16 +91,12 @@ def encode_depth(xp: ArrayModule, frame: DepthFrame) -> DetectorInput:
 def decode_detections(palms: Float32, intrinsics: Intrinsics, min_score: float, max_count: int) -> list[PalmDetection]:
     """At most `max_count` hands, the surest first, in the palm graph's answer (3, 24, 32) on the host: score, size, side.
 
-    A hand is a local maximum of the score; its place is the center of mass of the score around it.
+    A hand is a local maximum of the score (`non_maximum_suppression`); its place is the center of mass of the score around it.
     """
     score = _sigmoid(palms[0])
-    padded = np.pad(score, 1)
-    around = np.stack(
-        [padded[r : r + MAP_ROWS, c : c + MAP_COLUMNS] for r in range(3) for c in range(3)], axis=-1
-    )  # (24, 32, 9)
-    peaks = np.argwhere((score >= around.max(axis=-1)) & (score >= min_score))
+    around = _neighborhoods(score)
     found: list[PalmDetection] = []
-    for row, column in sorted(peaks.tolist(), key=lambda at: -float(score[at[0], at[1]])):
+    for row, column in non_maximum_suppression(score, min_score):
         size = float(palms[1, row, column])
         if size <= 0 or len(found) == max_count:
             continue
@@ -114,6 +110,19 @@ def decode_detections(palms: Float32, intrinsics: Intrinsics, min_score: float, 
         center = np.array([x, y, z], np.float32)
         found.append(PalmDetection(center, float(score[row, column]), float(_sigmoid(palms[2, row, column]))))
     return found
+
+
+def non_maximum_suppression(score: Float32, min_score: float) -> list[tuple[int, int]]:
+    """Rows and columns of the cells (H, W) that no neighbor surpasses and that reach the threshold, the highest score first."""
+    peaks = np.argwhere((score >= _neighborhoods(score).max(axis=-1)) & (score >= min_score))
+    return sorted(((int(row), int(column)) for row, column in peaks), key=lambda at: -float(score[at]))
+
+
+def _neighborhoods(score: Float32) -> Float32:
+    """Each cell of (H, W) with its eight neighbors (H, W, 9), row by row; 0 beyond the border."""
+    height, width = score.shape
+    padded = np.pad(score, 1)
+    return np.stack([padded[r : r + height, c : c + width] for r in range(3) for c in range(3)], axis=-1)
 
 
 def _blocks(xp: ArrayModule, size_px: int, scale: float) -> Array:

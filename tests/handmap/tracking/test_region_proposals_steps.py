@@ -258,9 +258,9 @@ def test_ends_are_walked_as_far_as_tips_are_told_apart() -> None:
 
 
 def test_small_ends_come_before_pieces_of_large_bodies_and_near_ones_first() -> None:
-    hand, other = (-250, -150, 650, 45), (200, -150, 550, 45)
+    hand, other, torso = (-250, -150, 650, 45), (200, -150, 550, 45), (0, 120, 800, 170)
 
-    found = propose_regions(np, with_sphere(scene(hand, other), (0, 120, 900), 230), RANGE_MM, 6)
+    found = propose_regions(np, before_a_wall(scene(hand, other, torso), 950), RANGE_MM, 6)
 
     assert [_of(one.center_mm, (other, hand)) for one in found[:2]] == [0, 1]
     thick = [one.area_mm2 >= 26_000 for one in found]
@@ -285,15 +285,9 @@ def test_no_two_proposals_are_the_same_place() -> None:
     assert len(found) > 1 and min(apart) > 50
 
 
-def with_sphere(frame: DepthFrame, center_mm: tuple[float, float, float], radius_mm: float) -> DepthFrame:
-    """The frame with a round body behind what is in it."""
-    x, y, z = center_mm
-    v, u = np.mgrid[:480, :640]
-    away = (u - frame.intrinsics.cx_px - x / z * 475) ** 2 + (v - frame.intrinsics.cy_px - y / z * 475) ** 2
-    bulge_mm = np.sqrt(np.maximum((radius_mm / z * 475) ** 2 - away, 0)) * z / 475
-    return replace(
-        frame, depth=np.where((bulge_mm > 0) & (frame.depth == 0), z - bulge_mm, frame.depth).astype(np.uint16)
-    )
+def before_a_wall(frame: DepthFrame, z_mm: int) -> DepthFrame:
+    """The frame with a wall behind what is in it, larger than anything else: the plane that is removed."""
+    return replace(frame, depth=np.where(frame.depth == 0, z_mm, frame.depth).astype(np.uint16))
 
 
 def _of(center_mm: Float32, balls: tuple[tuple[float, float, float, float], ...]) -> int:
