@@ -48,7 +48,7 @@ class CentroidEngine:
         self.answer_nan = False
 
     def infer(self, depth: Array) -> EngineOutput:
-        assert depth.shape == (self.batch, 1, 128, 128)
+        assert depth.shape == (self.batch, 1, 128, 128) and depth.dtype == np.float32
         self.calls += 1
         joints = np.zeros((self.batch, JOINT_COUNT, 3), np.float32)
         guidance = np.zeros((self.batch, JOINT_COUNT, GUIDANCE_PX, GUIDANCE_PX), np.float32)

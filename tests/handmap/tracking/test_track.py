@@ -5,8 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from handmap.tracking.track import Track, predicted_center, start_track, update_handedness_and_size, update_track
+from handmap.tracking.track import (
+    NO_TRACKS,
+    PALM_MM,
+    Track,
+    cube_center,
+    palm_length_mm,
+    predicted_center,
+    scaled_cube_mm,
+    start_track,
+    update_handedness_and_size,
+    update_track,
+)
 from handmap.types.arrays import Float32
+from handmap.types.joints import KNUCKLES
 from handmap.types.values import Handedness
 
 FRAME_NS = 33_333_333
@@ -108,3 +120,52 @@ def test_the_size_is_the_mean_of_two_seconds_at_most() -> None:
 
     assert first.palm_mm == pytest.approx(120)
     assert later.palm_mm == pytest.approx(61)
+
+
+def test_a_new_track_rests_and_believes_nothing() -> None:
+    track = start_track(7, CENTER, 5)
+
+    assert (track.track_id, track.capture_ns, track.frames) == (7, 5, 1)
+    assert (track.right_logit, track.presence_logit, track.palm_mm) == (0.0, 0.0, PALM_MM)
+    assert track.velocity_mm_s.tolist() == [0, 0, 0] and track.velocity_mm_s.dtype == np.float32
+    assert NO_TRACKS.next_id == 1 and NO_TRACKS.missing == 0
+
+
+def test_what_is_computed_stays_in_single_precision() -> None:
+    track = update_track(start_track(1, CENTER, 0), CENTER + np.float32(5), FRAME_NS)
+
+    assert track.velocity_mm_s.dtype == predicted_center(track, 2 * FRAME_NS).dtype == np.float32
+    assert cube_center(HAND).dtype == np.float32
+
+
+def test_the_length_of_the_palm_is_the_mean_from_the_wrist_to_the_four_knuckles() -> None:
+    joints = np.zeros((21, 3), np.float32)
+    for length, knuckle in zip((80, 90, 100, 110), KNUCKLES[1:], strict=True):
+        joints[knuckle, 1] = -length
+    joints[KNUCKLES[0]] = 500  # the thumb does not count
+
+    assert palm_length_mm(joints) == 95
+
+
+@pytest.mark.parametrize(("frames", "share"), [(1, 1.0), (2, 0.5), (60, 1 / 60), (600, 1 / 60)])
+def test_a_size_is_averaged_over_sixty_frames(frames: int, share: float) -> None:
+    track = replace(start_track(1, CENTER, 0), frames=frames, palm_mm=100.0)
+
+    assert update_handedness_and_size(track, 0.0, HAND).palm_mm == pytest.approx(100 * (1 - share))
+
+
+def test_the_newest_displacement_has_six_tenths_of_the_velocity() -> None:
+    track = replace(start_track(1, at(0), 0), velocity_mm_s=np.array([100, 0, 0], np.float32))
+
+    after = update_track(track, at(20), 50_000_000)
+
+    assert after.velocity_mm_s[0] == pytest.approx(0.6 * 400 + 0.4 * 100)
+    assert (after.frames, after.capture_ns) == (2, 50_000_000)
+
+
+@pytest.mark.parametrize(("factor", "cube_mm"), [(0.5, 220.0), (0.9, 225.0), (1.0, 250.0), (1.5, 280.0)])
+def test_the_cube_follows_the_size_of_the_hand_within_its_limits(factor: float, cube_mm: float) -> None:
+    track = replace(start_track(1, CENTER, 0), frames=60, palm_mm=PALM_MM * factor)
+
+    assert scaled_cube_mm(track, 250.0, (220.0, 280.0)) == pytest.approx(cube_mm)
+    assert scaled_cube_mm(replace(track, frames=59), 250.0, (220.0, 280.0)) == 250.0
