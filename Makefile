@@ -1,10 +1,11 @@
 # Nothing is installed outside this folder but by test-system, which says so.
 PYTHON ?= python3
 DEMO_SECONDS ?=
-TORCH ?= torch==2.13.0
+# The build for CPUs: the plain one of x86-64 brings several GB of CUDA libraries.
+TORCH ?= torch==2.13.0+cpu
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup lint test test-all docs bench soak mutants kernels test-gpu test-system test-image clean
+.PHONY: demo setup test lint lint-3.10 docs bench soak mutants kernels test-gpu test-system test-image clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -19,14 +20,20 @@ demo: .venv-demo/ready
 
 # ---- for a developer --------------------------------------------------------------------------------------------------
 
-setup: .venv/ready .venv-3.10/ready .venv-3.12/ready
+setup: .venv/ready
 
-# torch is named first: on x86-64 its plain requirement would bring several GB of CUDA libraries.
-.venv/ready: pyproject.toml setup.py
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check $(TORCH)
-	.venv/bin/pip install --quiet --disable-pip-version-check -e .[develop]
+.venv/ready: pyproject.toml setup.py .ci/make-venv
+	.ci/make-venv $(PYTHON) $(TORCH)
 	touch $@
+
+# All that this Python can run; the last line says what it cannot.
+test: .venv/ready
+	.venv/bin/pytest -rs
+
+lint: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 
 # The interpreters of the boards: the daemon, its library and the clients must work there.
 .venv-3.%/ready: pyproject.toml setup.py
@@ -34,16 +41,8 @@ setup: .venv/ready .venv-3.10/ready .venv-3.12/ready
 	.venv-3.$*/bin/pip install --quiet --disable-pip-version-check -e .[host,test] mypy types-PyYAML
 	touch $@
 
-lint: .venv/ready .venv-3.10/ready
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
+lint-3.10: .venv-3.10/ready
 	.venv-3.10/bin/mypy handmap runtime clients export/to_engine.py export/engine_plan.py export/engine_progress.py export/engine_store.py $(HOST_TESTS)
-
-test: test-3.10 test-3.12 test-all
-
-test-all: .venv/ready
-	.venv/bin/pytest
 
 test-3.%: .venv-3.%/ready
 	.venv-3.$*/bin/pytest $(HOST_TESTS)

@@ -1,13 +1,42 @@
-"""What holds for every test: no file of ours is loaded twice under two names."""
+"""What holds for every test: no file of ours is loaded twice under two names, and nothing is left out in silence."""
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.left_out import last_line, this_interpreter
 from tests.support.one_module import held_twice, import_by_folder
 
+LEFT_OUT = pytest.StashKey[set[Path]]()
+STATUS = pytest.StashKey[int]()
 import_by_folder()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing is left out yet."""
+    config.stash[LEFT_OUT] = set()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out what this Python cannot run, and remembers it."""
+    if collection_path.name == "__pycache__" or this_interpreter().can_run(collection_path):
+        return None
+    if collection_path.is_dir() or collection_path.match("test_*.py"):
+        config.stash[LEFT_OUT].add(collection_path)
+    return True
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remembers how it ended."""
+    session.config.stash[STATUS] = exitstatus
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Says last what was left out."""
+    if left_out := config.stash[LEFT_OUT]:
+        print(last_line(this_interpreter(), left_out, config.stash.get(STATUS, 1) == pytest.ExitCode.OK))  # noqa: T201
 
 
 @pytest.fixture(scope="session")
