@@ -28,7 +28,7 @@ setup: .venv/ready
 
 # All that this Python can run; the last line says what it cannot.
 test: .venv/ready
-	.venv/bin/pytest -rs
+	.venv/bin/pytest -rfEs
 
 lint: .venv/ready
 	.venv/bin/ruff check .

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.left_out import last_line, this_interpreter
+from tests.support.left_out import has_tests, last_line, this_interpreter
 from tests.support.one_module import held_twice, import_by_folder
 
 LEFT_OUT = pytest.StashKey[set[Path]]()
@@ -21,9 +21,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leaves out what this Python cannot run, and remembers it."""
-    if collection_path.name == "__pycache__" or this_interpreter().can_run(collection_path):
+    if this_interpreter().can_run(collection_path):
         return None
-    if collection_path.is_dir() or collection_path.match("test_*.py"):
+    if has_tests(collection_path):
         config.stash[LEFT_OUT].add(collection_path)
     return True
 

@@ -34,10 +34,13 @@ def test_the_last_line_claims_that_the_rest_passed_only_if_it_did() -> None:
 
     passed = last_line(WITHOUT_TORCH, left_out, is_passed=True)
 
-    assert passed.startswith("left out: tests/export, tests/training (they need torch, ")
+    assert passed.startswith("left out: export, training (they need torch; ")
     assert "Python 3.13" in passed
     assert passed.endswith("; everything else passed")
     assert "passed" not in last_line(WITHOUT_TORCH, left_out, is_passed=False)
+    assert last_line(BOARD, left_out, is_passed=True).startswith(
+        "left out: all but clients, handmap, runtime (Python 3.10"
+    )
 
 
 def test_without_torch_the_other_tests_are_collected_and_the_last_line_names_the_rest() -> None:
@@ -53,6 +56,6 @@ def test_without_torch_the_other_tests_are_collected_and_the_last_line_names_the
 
     assert done.returncode == 0, done.stdout + done.stderr
     collected, last = done.stdout.splitlines()[:-1], done.stdout.splitlines()[-1]
-    assert last.startswith("left out: tests/calibration, tests/export, tests/training (")
+    assert last.startswith("left out: calibration, export, training (")
     assert any(line.startswith("tests/runtime/") for line in collected)
     assert not any(line.startswith("tests/training/") for line in collected)

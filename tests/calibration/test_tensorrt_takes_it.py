@@ -15,7 +15,7 @@ from handmap.bundle.tensors import fix_batch
 from handmap.engines.cache import BuilderOptions
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "handmap-hand21"
-pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel, of the extra develop on x86-64")
+pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel, of the extra vendor on x86-64")
 
 
 @pytest.fixture(scope="module", params=["fp32", "fp16"])

@@ -191,7 +191,8 @@ def test_page_is_served_and_lives_through_a_restart_of_the_sender() -> None:
                 out.sendto(encode(packet), ("127.0.0.1", receiver.port))
         for _ in range(3):
             page.step(receiver)
-        with urllib.request.urlopen(page.address, timeout=5) as answer:
+        address = page.address.replace("localhost", "127.0.0.1")  # a browser knows that name, a fresh machine may not
+        with urllib.request.urlopen(address, timeout=5) as answer:
             status = answer.status
     finally:
         page.close()

@@ -47,7 +47,7 @@ def test_the_code_meets_a_library_without_a_device_by_a_sentence(checked: dict[s
 
 
 def test_every_name_exists_in_tensorrt_rtx() -> None:
-    pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel, of the extra develop on x86-64")
+    pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel, of the extra vendor on x86-64")
     ours = set().union(*(names_in(file, (ROOT / file).read_text()) for file in OBJECTS if file.startswith("export")))
 
     result = run_check(Path(sys.executable), "tensorrt_rtx", ours | ONLY_RTX | NOWHERE, {})

@@ -25,7 +25,7 @@ from handmap.types.errors import BuildError, BundleError, ConfigError, Dependenc
 from tests.support.processes import COMMAND, ROOT, handmap
 from tests.support.tiny_bundle import TINY, write_bundle
 
-pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel, of the extra develop on x86-64")
+pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel, of the extra vendor on x86-64")
 
 SHIPPED = ROOT / "models" / "handmap-hand21"
 

@@ -41,7 +41,7 @@ def test_the_package_of_a_board(name: str, tmp_path: Path) -> None:
     target = TARGETS[name]
     python = ROOT / f".venv-{target.python}" / "bin" / "python"
     if not python.exists():
-        pytest.skip(f"needs {python}, which make setup makes")
+        pytest.skip(f"needs {python}: make .venv-{target.python}/ready")
     built, again = make_deb(name, tmp_path), make_deb(name, tmp_path / "again")
     package = Path(built["deb"])
 

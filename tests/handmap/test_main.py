@@ -16,7 +16,7 @@ from tests.support.processes import ROOT
     [
         ("torch", ["train", "--config", "configs/train_handmap.yaml"], "train"),
         ("onnx", ["export", "--checkpoint", "x.pt2", "--out", "o", "--samples", "s"], "export"),
-        ("numba", ["synthesize", "--out", "o"], "train"),
+        ("numba", ["synthesize", "--out", "o"], "synthesis"),
         ("rosbags", ["bench", "--bundle", "b"], "host"),
         ("viser", ["view"], "host"),
     ],

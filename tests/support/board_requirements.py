@@ -70,6 +70,14 @@ class PipFailed(Exception):
     """pip found no set of versions; its own words are the message."""
 
 
+class LeftOut(PipFailed):
+    """pip judged a marker by the machine it runs on, and left out what the board needs."""
+
+    def __init__(self, board: Board, requirement: Requirement) -> None:
+        super().__init__(f"{board.extra}: pip left out {requirement}, which Python {board.python} needs")
+        self.requirement = requirement
+
+
 def board_requirements(board: Board) -> list[Requirement]:
     """What the project asks for on a board."""
     project = PYPROJECT["project"]
@@ -79,9 +87,21 @@ def board_requirements(board: Board) -> list[Requirement]:
 def resolve(board: Board, requirements: Iterable[Requirement], constraints: Path | None) -> dict[str, Resolved]:
     """What pip chooses for the board, by canonical name; nothing is installed, and nothing but metadata downloaded.
 
-    Raises PipFailed with what pip said, or with what it left out.
+    What it leaves out because this machine does not need it is asked for by name. Raises PipFailed with what pip said.
     """
-    wanted = tuple(requirements)
+    wanted = asked = tuple(requirements)
+    while True:
+        found = _choose(board, asked, constraints)
+        try:
+            return needed_on(board, wanted, found)
+        except LeftOut as left_out:
+            named = Requirement(str(left_out.requirement))
+            named.marker = None
+            asked = (*asked, named)
+
+
+def _choose(board: Board, requirements: Iterable[Requirement], constraints: Path | None) -> dict[str, Resolved]:
+    """What pip chooses, markers judged by this machine."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [
@@ -89,31 +109,32 @@ def resolve(board: Board, requirements: Iterable[Requirement], constraints: Path
             *("--target", folder, "--only-binary", ":all:", "--report", str(report)),
             *("--python-version", board.python, *(f"--platform={platform}" for platform in board.platforms)),
             *(["--constraint", str(constraints)] if constraints else []),
-            *(str(requirement) for requirement in wanted),
+            *(str(requirement) for requirement in requirements),
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=RESOLVE_TIMEOUT_S, check=False)
         if done.returncode != 0:
             raise PipFailed(done.stderr)
         chosen = [item["metadata"] for item in json.loads(report.read_text())["install"]]
-    found = {
+    return {
         str(canonicalize_name(item["name"])): Resolved(item["version"], tuple(item.get("requires_dist", ())))
         for item in chosen
     }
-    return needed_on(board, wanted, found)
 
 
 def needed_on(board: Board, requirements: Iterable[Requirement], found: dict[str, Resolved]) -> dict[str, Resolved]:
     """Those of the packages that the board needs: pip judges markers by the machine it runs on, this by the board's.
 
-    Raises PipFailed for a package that only the board needs, so that pip left it out.
+    Raises LeftOut for a package that only the board needs, so that pip left it out.
     """
     reached: set[tuple[str, frozenset[str]]] = set()
     waiting = [requirement for requirement in requirements if board.takes(requirement, ())]
     while waiting:
         requirement = waiting.pop()
         name = str(canonicalize_name(requirement.name))
-        if name not in found or not requirement.specifier.contains(found[name].version):
-            raise PipFailed(f"{board.extra}: pip chose {found.get(name)}, Python {board.python} needs {requirement}")
+        if name not in found:
+            raise LeftOut(board, requirement)
+        if not requirement.specifier.contains(found[name].version):
+            raise PipFailed(f"{board.extra}: pip chose {found[name]}, Python {board.python} needs {requirement}")
         key = (name, frozenset(requirement.extras))
         if key not in reached:
             reached.add(key)

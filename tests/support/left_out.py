@@ -32,21 +32,23 @@ class Interpreter:
             return first in BOARD
         return self.has_torch or first not in WITH_TORCH
 
-    def why_not(self) -> str:
-        """Why it cannot run all."""
-        name = ".".join(map(str, self.version))
-        if self.is_boards_only:
-            return f"Python {name} runs only what the boards run; the rest needs 3.11"
-        return f"they need torch, and `make setup` found no build of it for CPUs and Python {name}"
-
 
 def this_interpreter() -> Interpreter:
     """The one that runs this."""
     return Interpreter(sys.version_info[:2], find_spec("torch") is not None)
 
 
+def has_tests(path: Path) -> bool:
+    """Whether a file or folder is one of tests, and not of what they use."""
+    return path.match("test_*.py") or any(path.rglob("test_*.py"))
+
+
 def last_line(interpreter: Interpreter, left_out: Collection[Path], is_passed: bool) -> str:
     """One sentence: the tests that were left out, and why."""
-    names = ", ".join(sorted(str(path.relative_to(TESTS.parent)) for path in left_out))
-    rest = "; everything else passed" if is_passed else ""
-    return f"left out: {names} ({interpreter.why_not()}){rest}"
+    python = f"Python {interpreter.version[0]}.{interpreter.version[1]}"
+    if interpreter.is_boards_only:
+        names, why = f"all but {', '.join(sorted(BOARD))}", f"{python} runs what the boards run; the rest needs 3.11"
+    else:
+        names = ", ".join(sorted(path.name for path in left_out))
+        why = f"they need torch; `make setup` found no build of it for CPUs and {python}"
+    return f"left out: {names} ({why}){'; everything else passed' if is_passed else ''}"

@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,13 +16,24 @@ from handmap.types.values import DepthFrame
 
 def sdk() -> ModuleType:
     """The module pyrealsense2, or a skipped test. Where the system has no libusb, that of the package libusb-package serves."""
-    try:
-        ctypes.CDLL("libusb-1.0.so.0", ctypes.RTLD_GLOBAL)
-    except OSError:
-        package = pytest.importorskip("libusb_package", reason="neither libusb-1.0 nor libusb-package is installed")
-        ctypes.CDLL(str(package.get_library_path()), ctypes.RTLD_GLOBAL)
+    ctypes.CDLL(_libusb(), ctypes.RTLD_GLOBAL)
     module: ModuleType = pytest.importorskip("pyrealsense2", reason="pyrealsense2 is not installed")
     return module
+
+
+def sdk_environment() -> dict[str, str]:
+    """The environment of a process that can import pyrealsense2 by itself."""
+    return {**os.environ, "LD_PRELOAD": _libusb()}
+
+
+def _libusb() -> str:
+    """What the loader finds libusb by: its name where the system has it, else the file in libusb-package."""
+    try:
+        ctypes.CDLL("libusb-1.0.so.0")
+    except OSError:
+        package = pytest.importorskip("libusb_package", reason="neither libusb-1.0 nor libusb-package is installed")
+        return str(package.get_library_path())
+    return "libusb-1.0.so.0"
 
 
 class SoftwareCamera:

@@ -51,7 +51,7 @@ def run_check(python: Path, module: str, names: Iterable[str], folders: dict[str
 
 
 def _python_for(version: str) -> Path:
-    """The board's own Python where `make setup` has made its environment, else this one."""
+    """The board's own Python where the matrix's environment has been made, else this one."""
     found = ROOT / f".venv-{version}" / "bin" / "python"
     return found if found.exists() else Path(sys.executable)
 

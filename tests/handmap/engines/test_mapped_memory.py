@@ -11,6 +11,7 @@ import pytest
 from handmap.engines import gpu
 from handmap.engines.mapped_memory import CUPY, choose_library, open_frame_buffers, wrap_camera_frame
 from handmap.types.errors import DependencyError
+from tests.support.realsense import sdk
 
 BROKEN_DRIVER = """
 import warnings
@@ -71,19 +72,19 @@ def test_a_frame_of_an_older_camera_sdk_is_not_on_the_gpu() -> None:
 
 def test_a_frame_of_a_camera_sdk_without_cuda_is_not_on_the_gpu() -> None:
     """The SDK's wheel for x86-64 has the call, and no CUDA behind it."""
-    sdk = pytest.importorskip("pyrealsense2", reason="needs pyrealsense2 and its libusb", exc_type=ImportError)
-    device = sdk.software_device()
+    rs = sdk()
+    device = rs.software_device()
     sensor = device.add_sensor("Depth")
-    stream = sdk.video_stream()
-    stream.type, stream.fmt, stream.fps, stream.bpp = sdk.stream.depth, sdk.format.z16, 30, 2
+    stream = rs.video_stream()
+    stream.type, stream.fmt, stream.fps, stream.bpp = rs.stream.depth, rs.format.z16, 30, 2
     stream.width, stream.height, stream.index, stream.uid = 640, 480, 0, 1
     profile = sensor.add_video_stream(stream)
-    queue = sdk.frame_queue(1)
+    queue = rs.frame_queue(1)
     sensor.open(profile)
     sensor.start(queue)
-    sent = sdk.software_video_frame()
+    sent = rs.software_video_frame()
     sent.pixels, sent.stride, sent.bpp = np.zeros((480, 640), np.uint16), 1280, 2
-    sent.frame_number, sent.timestamp, sent.domain = 1, 1.0, sdk.timestamp_domain.hardware_clock
+    sent.frame_number, sent.timestamp, sent.domain = 1, 1.0, rs.timestamp_domain.hardware_clock
     sent.profile = profile.as_video_stream_profile()
     sensor.on_video_frame(sent)
 

@@ -17,6 +17,7 @@ from runtime.doctor.sdk import camera_facts
 from tests.support.board_tree import CAMERA, CONFIG, SERIAL, UID, VENV, Tree
 from tests.support.doctored import image, run
 from tests.support.processes import ROOT, handmap
+from tests.support.realsense import sdk, sdk_environment
 from tests.support.sick_boards import CACHE, NEEDS_ROOT, SICK, SICK_IMAGES, Break, config
 
 needs_root = pytest.mark.skipif(
@@ -176,7 +177,7 @@ def test_nobody_is_told_to_join_the_group_of_root(tree: Tree) -> None:
 
 
 def test_the_sdk_is_asked_for_serial_and_both_firmware_versions() -> None:
-    rs = pytest.importorskip("pyrealsense2", reason="needs the RealSense SDK")
+    rs = sdk()
     device = rs.software_device()
     device.register_info(rs.camera_info.name, "D435")
     device.register_info(rs.camera_info.serial_number, SERIAL)
@@ -190,9 +191,8 @@ def test_the_sdk_is_asked_for_serial_and_both_firmware_versions() -> None:
         "firmware_version": "5.15.1.0",
         "recommended_firmware_version": "",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "handmap.runtime.doctor.sdk"], capture_output=True, cwd=ROOT, check=True
-    )
+    command = [sys.executable, "-m", "handmap.runtime.doctor.sdk"]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, env=sdk_environment(), check=True)
     assert isinstance(json.loads(done.stdout), list)
 
 

@@ -16,6 +16,7 @@ import torch
 
 from handmap.system.config import read_config
 from handmap.types.errors import ConfigError, DatasetError
+from tests.training.torchrun import TWO_PROCESSES
 from training.network.network import NetworkConfig
 from training.samples.drawing import CELLS, SLOT_SAMPLES, Drawers
 from training.trainer.checkpoint import LAST, read_checkpoint
@@ -144,7 +145,7 @@ def test_a_killed_run_uses_what_is_left_of_its_time(tmp_path: Path) -> None:
 
 
 def test_two_processes_under_torchrun_end_at_the_same_step(tmp_path: Path) -> None:
-    process = start(tmp_path, "20s", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    process = start(tmp_path, "20s", *TWO_PROCESSES)
     _, errors = process.communicate(timeout=MAX_WAIT_S)
 
     assert process.returncode == 0, errors

@@ -16,6 +16,7 @@ import torch
 from handmap.system.config import read_config
 from handmap.types.errors import ConfigError, DatasetError, ModelError
 from tests.training.checkpoints import assert_same_run
+from tests.training.torchrun import TWO_PROCESSES
 from training.network.network import HandMap, HeadKind, NetworkConfig
 from training.samples.sample_cache import CacheConfig, read_hands, shard_path, write_shard
 from training.synthesis.synthesize import write_recording
@@ -93,7 +94,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(config: TrainConfi
 def test_two_processes_under_torchrun_share_a_batch(config: TrainConfig, tmp_path: Path) -> None:
     config = msgspec.structs.replace(config, total_samples=160)
 
-    process = start(config, tmp_path, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    process = start(config, tmp_path, *TWO_PROCESSES)
     _, errors = process.communicate(timeout=MAX_WAIT_S)
 
     assert process.returncode == 0, errors
