@@ -127,7 +127,7 @@ def test_a_killed_run_uses_what_is_left_of_its_time(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     killed = read_checkpoint(tmp_path / "run" / LAST)
-    (tmp_path / "c.yaml").write_text(SETTINGS.format(budget=f"{killed.elapsed_s + 8:.1f}s"))
+    (tmp_path / "c.yaml").write_text(SETTINGS.format(budget=f"{killed.elapsed_s + 8.1:.1f}s"))
 
     started_s = time.monotonic()
     program = train(read_config(tmp_path / "c.yaml", TrainConfig))
