@@ -1,7 +1,7 @@
 # Nothing is installed outside this folder but by test-system, which says so.
 PYTHON ?= python3
 DEMO_SECONDS ?=
-# The build for CPUs: the plain one of x86-64 brings several GB of CUDA libraries.
+# The build for CPUs: the plain one for Linux brings several GB of CUDA libraries.
 TORCH ?= torch==2.13.0+cpu
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
