@@ -15,8 +15,11 @@ from handmap.types.values import DepthFrame
 
 
 def sdk() -> ModuleType:
-    """The module pyrealsense2, or a skipped test. Where the system has no libusb, that of the package libusb-package serves."""
-    ctypes.CDLL(_libusb(), ctypes.RTLD_GLOBAL)
+    """The module pyrealsense2 with its libusb, or a skipped test."""
+    try:
+        ctypes.CDLL(_libusb(), ctypes.RTLD_GLOBAL)
+    except OSError:
+        pytest.skip("neither libusb-package nor libusb-1.0 is installed")
     module: ModuleType = pytest.importorskip("pyrealsense2", reason="pyrealsense2 is not installed")
     return module
 
@@ -27,13 +30,12 @@ def sdk_environment() -> dict[str, str]:
 
 
 def _libusb() -> str:
-    """What the loader finds libusb by: its name where the system has it, else the file in libusb-package."""
+    """What the loader finds libusb by: the file in libusb-package, else its name, for the system's."""
     try:
-        ctypes.CDLL("libusb-1.0.so.0")
-    except OSError:
-        package = pytest.importorskip("libusb_package", reason="neither libusb-1.0 nor libusb-package is installed")
-        return str(package.get_library_path())
-    return "libusb-1.0.so.0"
+        package = importlib.import_module("libusb_package")
+    except ImportError:
+        return "libusb-1.0.so.0"
+    return str(package.get_library_path())
 
 
 class SoftwareCamera:
