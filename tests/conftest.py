@@ -34,9 +34,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Says last what was left out."""
+    """Says last what was left out, and that the rest passed, if all of it was asked for and did."""
     if left_out := config.stash[LEFT_OUT]:
-        print(last_line(this_interpreter(), left_out, config.stash.get(STATUS, 1) == pytest.ExitCode.OK))  # noqa: T201
+        is_all = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+        is_passed = is_all and config.stash.get(STATUS, 1) == pytest.ExitCode.OK
+        print(last_line(this_interpreter(), left_out, is_passed))  # noqa: T201
 
 
 @pytest.fixture(scope="session")
