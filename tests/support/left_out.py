@@ -49,6 +49,6 @@ def last_line(interpreter: Interpreter, left_out: Collection[Path], is_passed: b
     if interpreter.is_boards_only:
         names, why = f"all but {', '.join(sorted(BOARD))}", f"{python} runs what the boards run; the rest needs 3.11"
     else:
-        names = ", ".join(sorted(path.name for path in left_out))
+        names = ", ".join(sorted({path.relative_to(TESTS).parts[0] for path in left_out}))
         why = f"they need torch; `make setup` found no build of it for CPUs and {python}"
     return f"left out: {names} ({why}){'; everything else passed' if is_passed else ''}"
