@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VERBS = {
     "train",
     "train-palm",
-    "train-side",
+    "train-handedness",
     "evaluate",
     "synthesize",
     "draw-guidance",

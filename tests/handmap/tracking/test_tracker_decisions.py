@@ -255,7 +255,7 @@ def test_no_more_hands_are_chosen_than_are_missing_and_none_beside_one_that_is_t
     assert [one.center_mm[0] for one in detector._select(candidates, [at(10)], None, how)] == [200]
 
 
-@pytest.mark.parametrize(("detector_logit", "is_started"), [(0.05, False), (0.5, True)])
+@pytest.mark.parametrize(("detector_logit", "is_started"), [(0.05, False), (0.2, False), (0.5, True)])
 def test_a_track_starts_at_the_start_logit(detector_logit: float, is_started: bool) -> None:
     maps = DetectionMap(np.full((3, 24, 32), detector_logit, np.float32), SMALL)
     sure = seen_at(at(0), confidence=0.8)  # -1.05 + 0.75 * 1.386 = -0.01, and twice the detector's logit
@@ -339,3 +339,21 @@ def test_an_unknown_hand_is_mirrored_as_its_logit_says() -> None:
             detector.with_handedness(seen_at(at(0), right_logit=right_logit), unknown).view.is_mirrored == is_mirrored
         )
     assert not detector.with_handedness(seen_at(at(0), right_logit=-5), settings()).view.is_mirrored
+
+
+@pytest.mark.parametrize(("apart_mm", "count"), [(20, 1), (60, 2)])
+def test_candidates_within_25_mm_are_one_place(apart_mm: float, count: int) -> None:
+    class Fixed(CentroidEngine):
+        """Finds the hand in the middle of every cube."""
+
+        def infer(self, depth: Float32):  # type: ignore[no-untyped-def]
+            output = super().infer(depth)
+            return replace(
+                output, joints=(output.joints - output.joints.mean(axis=1, keepdims=True)).astype(np.float32)
+            )
+
+    places = [at(0), at(apart_mm)]
+
+    best = detector.refine_candidates(scene((0, 0, 500, 60)), places, None, Engines(Fixed()), settings(), NoClock())
+
+    assert len(best) == count

@@ -41,3 +41,7 @@ def test_either_hand_can_be_asked_for_only_of_a_model_that_tells_them_apart(tmp_
 def test_a_range_that_holds_nothing_is_refused(near: float, far: float) -> None:
     with pytest.raises(ValueError, match="must be below"):
         TrackingConfig(min_depth_mm=near, max_depth_mm=far)
+
+
+def test_the_defaults_are_one_right_hand_within_arm_s_reach() -> None:
+    assert TrackingConfig() == TrackingConfig("right", 1, 150.0, 1000.0, 6, False, 0.3)
