@@ -1,1 +1,1 @@
-"""What stands at the other end of the wire: a receiver, a listener, a view in the browser."""
+"""The receiving side: a receiver, a listener that prints packets, and a view in the browser."""

@@ -1,4 +1,4 @@
-"""The verbs listen and view. viser waits inside until a view is wanted."""
+"""The verbs `listen` and `view`; viser is imported only when `view` runs."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from handmap.protocol.fields import DEFAULT_PORT
 PORT = click.option(
     "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="UDP port to receive on."
 )
-BIND = click.option("--bind", default="", help="Address to receive on; default: all of this machine.")
+BIND = click.option("--bind", default="", help="Address to receive on; default: all addresses of this machine.")
 
 
 @click.command()
@@ -20,7 +20,7 @@ BIND = click.option("--bind", default="", help="Address to receive on; default: 
 @click.option("--count", type=click.IntRange(min=1), help="Exit after this many packets.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Exit after this many seconds.")
 def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: float | None) -> None:
-    """Print arriving packets and, at the end, what was lost."""
+    """Print packets as they arrive and, at the end, a summary of losses."""
     from .listen import TextLines, as_json, reception_summary
     from .listen import print_packets as listen_on
     from .receive import open_receiver

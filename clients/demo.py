@@ -1,4 +1,7 @@
-"""`make demo`: starts daemon and view, listens beside them, and says whether valid hands arrived. Run as `python -m clients.demo`."""
+"""`make demo`: starts the daemon and the view, receives alongside them, and reports whether valid hands arrived.
+
+Run it with `python -m clients.demo`.
+"""
 
 import subprocess
 import sys
@@ -16,20 +19,32 @@ from .receive import Received, Receiver, open_receiver
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "laptop_demo.yaml"
 LINE_EVERY_S = 1.0
-START_S = 30.0  # a slow machine may take that long to the first packet
+START_S = 30.0  # a slow machine can take this long to send its first packet
 STOP_S = 3.0
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), default=CONFIG, help="Configuration of the daemon.")
-@click.option("--seconds", type=click.FloatRange(min=1), help="Leave so long after the first packet; else on Ctrl-C.")
+@click.option("--config", type=click.Path(path_type=Path), default=CONFIG, help="The daemon's configuration file.")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="Of the first target."
+    "--seconds", type=click.FloatRange(min=1), help="Exit this long after the first packet; default: on Ctrl-C."
 )
 @click.option(
-    "--view-port", type=click.IntRange(1, 65535), default=DEFAULT_PORT + 1, show_default=True, help="Of the second."
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="UDP port of the first target.",
 )
-@click.option("--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of the page.")
+@click.option(
+    "--view-port",
+    type=click.IntRange(1, 65535),
+    default=DEFAULT_PORT + 1,
+    show_default=True,
+    help="UDP port of the second target.",
+)
+@click.option(
+    "--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="TCP port of the page."
+)
 def demo(config: Path, seconds: float | None, port: int, view_port: int, web_port: int) -> None:
     """Show the whole path on this machine; exit code 0 only if valid hands arrived."""
     receiver = open_receiver("127.0.0.1", port)
@@ -40,17 +55,17 @@ def demo(config: Path, seconds: float | None, port: int, view_port: int, web_por
         try:
             hands = watch(receiver, [daemon, page], seconds)
         except KeyboardInterrupt:
-            hands = 1  # a person saw enough
+            hands = 1  # Ctrl-C: whoever was watching has seen enough
     click.echo(reception_summary(receiver.counts))
     if not hands:
-        click.echo("demo: no valid hand arrived; read the daemon's lines above", err=True)
+        click.echo("demo: no valid hand arrived; see the daemon's log above", err=True)
         sys.exit(1)
 
 
 def watch(receiver: Receiver, processes: list[subprocess.Popen[bytes]], seconds: float | None) -> int:
-    """Prints a line a second of what arrives until a process has ended or, after the first packet, the time is over.
+    """Prints one line per second until a process exits or, counted from the first packet, the time is up.
 
-    Gives the number of valid hands.
+    Returns the number of valid hands.
     """
     end_s = time.monotonic() + START_S if seconds is not None else float("inf")
     frames = hands = 0
@@ -63,7 +78,7 @@ def watch(receiver: Receiver, processes: list[subprocess.Popen[bytes]], seconds:
                 end_s = time.monotonic() + seconds
             is_frame = received.packet.message_type is MessageType.JOINTS
             frames += is_frame
-            if is_frame or not frames:  # a heartbeat has no hands: it is shown only in a second without frames
+            if is_frame or not frames:  # a heartbeat has no hands: it is shown only if no frame came in that second
                 newest = received
             hands += sum(1 for hand in received.packet.hands if hand.flags & HandFlags.VALID)
         now_s = time.monotonic()
@@ -84,7 +99,7 @@ def _line(newest: Received | None, rate_hz: float) -> str:
 
 
 def _start(stack: ExitStack, *arguments: str) -> subprocess.Popen[bytes]:
-    """A `handmap` process that is asked to stop, and then made to, when the stack ends."""
+    """Starts a `handmap` process, which is terminated, then killed if need be, when the stack unwinds."""
     process = subprocess.Popen([sys.executable, "-m", "handmap", *arguments])
     stack.callback(_stop, process)
     return process

@@ -1,6 +1,6 @@
 """`handmap listen`: packets as text or as JSON lines.
 
-Also the reference for a program of your own that takes joints.
+Also the reference implementation for a receiver of your own.
 """
 
 import time
@@ -14,7 +14,7 @@ from handmap.types.joints import WRIST
 from .receive import Received, Receiver, StreamCounts
 
 WAIT_S = 0.2
-SILENCE_S = 1.5  # a living daemon beats once a second
+SILENCE_S = 1.5  # a running daemon sends a heartbeat every second
 
 Write = Callable[[str], None]
 
@@ -22,7 +22,7 @@ Write = Callable[[str], None]
 def print_packets(
     receiver: Receiver, show: Callable[[Received], None], warn: Write, count: int | None, seconds: float | None
 ) -> None:
-    """Shows packets until so many came or so many seconds have passed, else for ever; warns once a silence."""
+    """Prints packets until `count` have arrived or `seconds` have passed, else forever; warns once per silence."""
     newest_s = time.monotonic()
     end_s = newest_s + seconds if seconds is not None else float("inf")
     shown = 0
@@ -31,7 +31,7 @@ def print_packets(
         if now_s - newest_s > SILENCE_S and not is_silent:
             is_silent = True
             warn(
-                f"-- silence: nothing came for {SILENCE_S} s; is the daemon running, and does publish.targets name port "
+                f"-- silence: nothing received for {SILENCE_S} s; is the daemon running, and does publish.targets name port "
                 f"{receiver.port} of this machine?"
             )
         received = receiver.wait(min(WAIT_S, max(end_s - now_s, 0.001)))
@@ -42,7 +42,7 @@ def print_packets(
 
 
 class TextLines:
-    """One line a packet with joints; heartbeats, which repeat the state, only where it changed."""
+    """One line per packet with joints; heartbeats, which repeat the state, only when it changes."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
@@ -64,7 +64,7 @@ class TextLines:
             self._write(f"frame {packet.frame_number:>7} {latency_ms:>7.1f} ms  {hands}")
 
     def _note_stream(self, stream_id: int) -> None:
-        """Tells a restart from two daemons at once: a stream that ended never comes back."""
+        """Distinguishes a restart from two daemons sending at once: a stream that has ended never comes back."""
         if self._streams and stream_id not in self._streams:
             self._write(f"-- restarted as stream {stream_id:08x}")
         elif self._streams and stream_id != self._streams[-1] and not self._has_two_senders:
@@ -75,7 +75,7 @@ class TextLines:
 
 
 def format_packet(hand: PacketHand) -> str:
-    """One hand in some fifty characters: side, track, wrist in mm, error, confidence."""
+    """One hand in about fifty characters: handedness, track, wrist in mm, expected error, confidence."""
     x, y, z = hand.xyz_m[WRIST] * 1000
     error_mm = float(hand.expected_error_m.mean()) * 1000
     mark = "" if hand.flags & HandFlags.VALID else " NOT VALID"
@@ -86,7 +86,7 @@ def format_packet(hand: PacketHand) -> str:
 
 
 def as_json(received: Received) -> dict[str, Any]:
-    """A packet as plain values; joints in meters in the order hand21."""
+    """A packet as plain values; joints in meters, in hand21 order."""
     packet = received.packet
     return {
         "message_type": packet.message_type.name.lower(),

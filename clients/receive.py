@@ -1,4 +1,4 @@
-"""The receiving end: a UDP socket, packets in order, and honest counts of what was lost, late, refused or restarted."""
+"""The receiving end: a UDP socket, packets in order, and counts of what was lost, late, refused or restarted."""
 
 import ipaddress
 import socket
@@ -15,22 +15,22 @@ HALF = 1 << 31
 
 @dataclass(frozen=True)
 class Received:
-    """A packet and when it came, CLOCK_MONOTONIC ns of this machine."""
+    """A packet and its arrival time, CLOCK_MONOTONIC ns of this machine."""
 
     packet: Packet
     received_ns: int
     is_restart: bool  # the first packet of a new stream after another one
-    lost_before: int  # packets of this stream missing just before it
+    lost_before: int  # packets of this stream missing immediately before it
     is_same_machine: bool
 
     @property
     def sender_ms(self) -> float:
-        """Time between capture and sending, of the sender's clock."""
+        """Time from capture to sending, by the sender's clock."""
         return (self.packet.publish_ns - self.packet.capture_ns) / 1e6
 
     @property
     def latency_ms(self) -> float | None:
-        """Time from capture to arrival; None for a heartbeat, and from another machine, whose clock is not ours."""
+        """Time from capture to arrival; None for a heartbeat or a packet from another machine, whose clock differs."""
         is_comparable = self.is_same_machine and self.packet.clock is ClockId.MONOTONIC
         if not is_comparable or self.packet.message_type is MessageType.HEARTBEAT:
             return None
@@ -43,16 +43,16 @@ class StreamCounts:
 
     received: int = 0
     lost: int = 0
-    late: int = 0  # overtaken by a newer packet, and passed over
+    late: int = 0  # arrived after a newer packet and were skipped
     restarts: int = 0
     refused: int = 0
-    refusal: str = ""  # the last sentence
+    refusal: str = ""  # why the last one was refused
 
 
 class Receiver:
     """A bound UDP socket.
 
-    Packets come out newest last: one that was overtaken on the way is counted and passed over.
+    Packets come out in order: one that was overtaken on the way is counted and skipped.
     """
 
     def __init__(self, out: socket.socket, port: int) -> None:
@@ -63,7 +63,7 @@ class Receiver:
         self._sequence = 0
 
     def wait(self, timeout_s: float) -> Received | None:
-        """The next packet, or None if none came in time; what is no packet of ours is counted."""
+        """The next packet, or None on timeout; datagrams that are not valid packets are counted."""
         end_s = time.monotonic() + timeout_s
         while (left_s := end_s - time.monotonic()) > 0:
             self._socket.settimeout(left_s)
@@ -77,7 +77,7 @@ class Receiver:
         return None
 
     def close(self) -> None:
-        """Gives the port back."""
+        """Releases the port."""
         self._socket.close()
 
     def _receive(self, data: bytes, host: str) -> Received | None:
@@ -105,28 +105,28 @@ class Receiver:
 
 
 def open_receiver(host: str, port: int) -> Receiver:
-    """A receiver on this port; an empty host stands for all addresses of this machine, IPv4 and IPv6.
+    """Opens a receiver on this port; an empty host means all addresses of this machine, IPv4 and IPv6.
 
-    Raises ConfigError if the port is taken or the address is not of this machine.
+    Raises ConfigError if the port is taken or the address does not belong to this machine.
     """
     shown = f"{host or 'any address'}:{port}"
     try:
         out = _bound(host, port)
     except (socket.gaierror, UnicodeError) as error:
         raise ConfigError(
-            f"receiver on {shown!r:.90}: no address of that name is known here; give an address of this machine with --bind, "
+            f"receiver on {shown!r:.90}: the name does not resolve to an address; pass an address of this machine with --bind, "
             "or leave it out to receive on all of them"
         ) from error
     except OSError as error:
         raise ConfigError(
             f"receiver on {shown}: the port cannot be opened ({error.strerror or error}); "
-            "stop the program that listens there (see: ss -lunp), or choose another with --port and in publish.targets"
+            "stop the program that uses it (see: ss -lunp), or choose another with --port and in publish.targets"
         ) from error
     return Receiver(out, out.getsockname()[1])
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is of this very machine by its range."""
+    """Whether an address is in the loopback range."""
     address = ipaddress.ip_address(host.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
     return bool((mapped or address).is_loopback)

@@ -1,4 +1,4 @@
-"""What the view shows, as numbers: positions, colors and words for each packet. No browser here; view.py draws it."""
+"""What the view shows, as plain values: positions, colors and text for each packet; view.py draws them."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SURE_MM, UNSURE_MM = 5.0, 30.0
 SURE_RGB = np.array([40, 200, 90], np.float32)
 UNSURE_RGB = np.array([230, 60, 40], np.float32)
 RATE_WINDOW = 60
-SILENCE_S = 1.5  # a living daemon beats once a second
+SILENCE_S = 1.5  # a running daemon sends a heartbeat every second
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def drawn_hand(hand: PacketHand) -> DrawnHand:
 
 
 class Readout:
-    """The words beside the picture: state, rate of distinct frames, latency, confidence, loss."""
+    """The text beside the picture: state, rate of distinct frames, latency, confidence, loss."""
 
     def __init__(self) -> None:
         self._newest: Received | None = None
@@ -44,7 +44,7 @@ class Readout:
         self._frame: Received | None = None
 
     def saw(self, received: Received) -> None:
-        """Takes note of a packet."""
+        """Records a packet."""
         if received.is_restart:
             self._arrivals_ns.clear()
         if received.packet.message_type is MessageType.JOINTS:
@@ -53,13 +53,13 @@ class Readout:
         self._newest = received
 
     def rate_hz(self, now_ns: int) -> float:
-        """Frames a second over the last ones; 0 once they stopped."""
+        """Frames per second over the most recent frames; 0 once they stop."""
         if len(self._arrivals_ns) < 2 or now_ns - self._arrivals_ns[-1] > SILENCE_S * 1e9:
             return 0.0
         return (len(self._arrivals_ns) - 1) * 1e9 / max(self._arrivals_ns[-1] - self._arrivals_ns[0], 1)
 
     def is_silent(self, now_ns: int) -> bool:
-        """Whether nothing came for longer than a living daemon is ever silent."""
+        """Whether nothing has arrived for longer than a running daemon is ever silent."""
         return self._newest is None or now_ns - self._newest.received_ns > SILENCE_S * 1e9
 
     def markdown(self, counts: StreamCounts, now_ns: int) -> str:
@@ -69,7 +69,7 @@ class Readout:
         lines = [f"**{self._newest.packet.state.name}**", f"rate {self.rate_hz(now_ns):.1f} Hz"]
         if self._frame is not None:
             lines += [_latency_line(self._frame), *(_hand_line(hand) for hand in self._frame.packet.hands)]
-        lines.append(f"joints: green to {SURE_MM:.0f} mm of expected error, red from {UNSURE_MM:.0f} mm")
+        lines.append(f"joints: green up to {SURE_MM:.0f} mm expected error, red from {UNSURE_MM:.0f} mm")
         lines.append(f"lost {counts.lost}, restarts {counts.restarts}, refused {counts.refused}")
         return "\n\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""`handmap view`: the hands of the wire in any browser. Home of viser."""
+"""`handmap view`: shows the received hands in a browser. The only module that imports viser."""
 
 import io
 import logging
@@ -20,15 +20,15 @@ WAIT_S = 0.1
 TEXT_EVERY_S = 0.2
 JOINT_RADIUS_M = 0.006
 BONE_THICKNESS_M = 0.004
-FAR_AWAY_M = 1000.0  # where the joints of a hand that is gone wait
+FAR_AWAY_M = 1000.0  # where the joints of a hidden hand are parked
 
 
 class HandViewer:
-    """A browser page with the hands; it lives through silence and restarts of the sender."""
+    """A browser page that shows the hands; it survives silence and restarts of the sender."""
 
     def __init__(self, host: str, port: int) -> None:
         _refuse_foreign(host)
-        # It reports every connection that is closed before it asks for a page, as browsers and port scanners do.
+        # It logs an error for every connection closed before a request, which browsers and port scanners cause.
         logging.getLogger("websockets").setLevel(logging.CRITICAL)
         with redirect_stdout(io.StringIO()):  # viser prints a banner with addresses of its own
             self._server = viser.ViserServer(host=host, port=port, label="HandMap", verbose=False)
@@ -45,13 +45,13 @@ class HandViewer:
 
     @property
     def address(self) -> str:
-        """What to type into a browser on this machine; the port is the next free one if the asked for was taken."""
+        """The URL for a browser on this machine; the port is the next free one if the requested one was taken."""
         host = self._server.get_host()
         shown = "localhost" if host in ("0.0.0.0", "127.0.0.1") else host
         return f"http://{shown}:{self._server.get_port()}"
 
     def step(self, receiver: Receiver) -> None:
-        """Waits for a packet for a moment, draws it, and keeps the words up to date."""
+        """Waits briefly for a packet, draws it, and updates the text."""
         received = receiver.wait(WAIT_S)
         if received is not None:
             self.readout.saw(received)
@@ -66,7 +66,7 @@ class HandViewer:
 
     def close(self) -> None:
         """Stops serving."""
-        with redirect_stdout(io.StringIO()):  # viser says so
+        with redirect_stdout(io.StringIO()):  # viser prints a message
             self._server.stop()
 
     def _draw(self, shapes: list[DrawnHand]) -> None:
@@ -75,17 +75,17 @@ class HandViewer:
 
 
 def _refuse_foreign(host: str) -> None:
-    """Raises ConfigError for an address that is not of this machine: viser would try one port after another for ever."""
+    """Raises ConfigError for an address that does not belong to this machine: viser would try one port after another forever."""
     try:
         socket.create_server((host, 0)).close()
     except (OSError, UnicodeError) as error:
         raise ConfigError(
-            f"view: the page cannot be served on {host!r:.90} ({error}); give an address of this machine with --web-host"
+            f"view: the page cannot be served on {host!r:.90} ({error}); pass an address of this machine with --web-host"
         ) from error
 
 
 class _Hand:
-    """The spheres and lines of one hand, made once and then moved."""
+    """The spheres and lines of one hand, created once and then moved."""
 
     def __init__(self, server: viser.ViserServer, name: str) -> None:
         nowhere = np.full((21, 3), FAR_AWAY_M, np.float32)
