@@ -1,1 +1,1 @@
-"""The daemon around the library: cameras, loop, publishing, and the tools to record, check and measure."""
+"""The daemon around the library: cameras, main loop, publishing, and the tools to record, check and benchmark."""

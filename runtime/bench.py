@@ -1,4 +1,4 @@
-"""`handmap bench`: the daemon's own path over a recording, flat out, with what it took per stage and per frame."""
+"""`handmap bench`: runs a recording through the daemon's own path at full speed and times every stage and frame."""
 
 import os
 import socket
@@ -29,9 +29,7 @@ CAPACITY = 100_000
 
 @dataclass(frozen=True)
 class BenchReport:
-    """What was measured; not_infer is everything of a frame but the engine, end_to_end from frame taken to packet
-    sent.
-    """
+    """What was measured: not_infer is a frame's time outside the engine, end_to_end runs from frame taken to packet sent."""
 
     stages: dict[str, StageSummary]
     end_to_end: StageSummary
@@ -50,7 +48,7 @@ class BenchReport:
 
 
 def run_bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, tracking: TrackingConfig) -> BenchReport:
-    """Runs every frame of the recording through the daemon's path and publishes it to a socket of this process."""
+    """Runs every frame of the recording through the daemon's path and publishes to a socket of this process."""
     clock = StageClock(CAPACITY)
     load_average = os.getloadavg()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
@@ -66,7 +64,7 @@ def run_bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, t
             publisher.close()
     if not frames:
         raise RecordingError(
-            f"bench: recording {str(recording)!r} has no frame after the {WARM_UP_FRAMES} that warm up; name a longer one"
+            f"bench: recording {str(recording)!r} has no frame left after {WARM_UP_FRAMES} frames of warm-up; use a longer one"
         )
     stages = dict(clock.summarize())
     end_to_end = stages.pop("end_to_end", StageSummary(0, 0.0, 0.0, 0.0))
@@ -78,7 +76,7 @@ def run_bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, t
 
 
 def _peak_rss_mb() -> float:
-    """The most memory that this process has held; getrusage would count the process it was forked from."""
+    """Peak resident memory of this process; getrusage would include that of the process it was forked from."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) / 1024
 
@@ -91,7 +89,7 @@ def _run(
     publisher: Publisher,
     clock: StageClock,
 ) -> tuple[int, int, float]:
-    """Frames and hands published after the warm-up, and the seconds that they took."""
+    """Frames and hands published after the warm-up, and the seconds they took."""
     settings = tracker_settings(bundle, tracking)
     status = DaemonStatus(Notifier(None))
     state = TrackerState()

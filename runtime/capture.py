@@ -1,4 +1,4 @@
-"""The capture thread: reads the camera, keeps only the newest frame, refuses what is no frame of now, counts all of it."""
+"""The capture thread: reads the camera, keeps only the newest frame, refuses stale and repeated ones, and counts them all."""
 
 import threading
 import time
@@ -11,23 +11,23 @@ from handmap.types.values import DepthFrame
 
 from .state import Counts
 
-POLL_S: Final = 0.2  # longest wait inside the camera before the thread looks whether it shall stop
-CLOSE_S: Final = 0.8  # closing takes a RealSense 0.1 to 0.3 s; a longer one is taken to hang
-HUNG_S: Final = 1.5  # a wait for a frame that is not back by then hangs
-OPEN_HUNG_S: Final = 8.0  # opening may enumerate a bus that was just reset
-LATE_S: Final = 0.1  # older than this, a frame is left for a newer one that comes at once
+POLL_S: Final = 0.2  # longest wait inside the camera before the thread checks whether to stop
+CLOSE_S: Final = 0.8  # closing a RealSense takes 0.1 to 0.3 s; anything longer counts as hung
+HUNG_S: Final = 1.5  # a wait for a frame that takes longer counts as hung
+OPEN_HUNG_S: Final = 8.0  # opening can include enumerating a bus that was just reset
+LATE_S: Final = 0.1  # a frame older than this is skipped if a newer one follows at once
 NEWER_S: Final = 0.02
 CATCH_UP_S: Final = 0.3
-STALE_S: Final = 0.5  # older than this a frame says nothing of now
-FUTURE_S: Final = 0.05  # nor does one from the future; clocks are mapped to within milliseconds
+STALE_S: Final = 0.5  # a frame older than this says nothing about the present
+FUTURE_S: Final = 0.05  # nor does one this far in the future; clocks are mapped to within milliseconds
 
 
 class Capture:
-    """Runs from `with` to its end. The thread that reads the camera also closes it; what the camera raises comes out of
-    `wait_newest`. The pace hears what becomes of the frames that are given out.
+    """Runs for the duration of a `with` block. The thread that reads the camera also closes it; `wait_newest` raises what the
+    camera raised. The pace is told what happens to the frames that are handed out.
 
-    With is_real_time, frames that are stale, or repeat the time of one before, are refused. A thread that hangs in a call of the
-    camera is left behind and counted; whenever the call returns after all, the thread closes the camera and ends.
+    With is_real_time, stale frames and frames that repeat an earlier timestamp are refused. A thread that hangs in a camera
+    call is abandoned and counted; if the call ever returns, the thread closes the camera and ends.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Capture:
         self._shape: tuple[int, ...] | None = None
         self._kept_ns = 0
         self._refused_s = 0.0
-        self._called_s = time.monotonic()  # when the call that the thread is in began
+        self._called_s = time.monotonic()  # when the thread's current call began
         self._hung_s = OPEN_HUNG_S
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
@@ -63,7 +63,7 @@ class Capture:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the thread, or leaves it behind and counts it where it hangs."""
+        """Ends the thread, or abandons and counts it if it hangs."""
         self._is_stopping = True
         self._thread.join(POLL_S + CLOSE_S)
         if self._thread.is_alive():
@@ -71,7 +71,7 @@ class Capture:
 
     @property
     def dropped(self) -> int:
-        """Frames that were overtaken by a newer one."""
+        """Frames overtaken by a newer one."""
         return self._counts.dropped
 
     @property
@@ -82,13 +82,13 @@ class Capture:
 
     @property
     def is_refusing(self) -> bool:
-        """Whether frames come that are refused."""
+        """Whether frames arrive but are refused."""
         return time.monotonic() - self._refused_s < STALE_S
 
     def wait_newest(self, timeout_s: float) -> DepthFrame | None:
-        """The newest frame that was not given out yet, or None if none came in time.
+        """The newest frame not handed out yet, or None on timeout.
 
-        Raises whatever the camera raised, and CameraLost if a call of the camera does not return.
+        Raises whatever the camera raised, and CameraLost if a camera call does not return.
         """
         with self._ready:
             self._ready.wait_for(self._has_news, timeout_s)
@@ -101,16 +101,16 @@ class Capture:
             self._pace.taken()
         elif not self._camera.has_ended and time.monotonic() - self._called_s > self._hung_s:
             raise CameraLost(
-                f"camera: a call has not come back within {self._hung_s:.1f} s; it is left behind and the camera opened anew"
+                f"camera: a call has not returned within {self._hung_s:.1f} s; its thread is abandoned and the camera reopened"
             )
         return frame
 
     def published(self) -> None:
-        """Says that the frame given out last was published, or that nothing will become of it."""
+        """Reports that the last frame handed out was published, or never will be."""
         self._pace.published()
 
     def _raise_failure(self) -> None:
-        """Lets go of the failure: its traceback holds camera and frame, which a circle of references would keep for long."""
+        """Drops the failure before raising it: a reference cycle through its traceback would keep camera and frame alive."""
         failure, self._failure = self._failure, None
         try:
             if failure is not None:
@@ -119,7 +119,7 @@ class Capture:
             del failure
 
     def _not_late(self, frame: DepthFrame) -> DepthFrame:
-        """The frame, or the newest of those that follow at once on a late one, as after a stall."""
+        """The frame or, if it is late, as after a stall, the newest of those that follow at once."""
         end_s = time.monotonic() + CATCH_UP_S
         while self._is_real_time and _age_s(frame) > LATE_S and time.monotonic() < end_s:
             self._ready.wait_for(lambda: self._newest is not None, NEWER_S)
@@ -156,7 +156,7 @@ class Capture:
     def _keep(self, frame: DepthFrame) -> None:
         if self._shape not in (None, frame.depth.shape):
             raise CameraLost(
-                f"camera: frame {frame.frame_number} has shape {frame.depth.shape} after frames of {self._shape}; the camera is opened anew"
+                f"camera: frame {frame.frame_number} has shape {frame.depth.shape} after frames of {self._shape}; the camera is being reopened"
             )
         self._shape = frame.depth.shape
         if self._is_real_time and not self._is_of_now(frame):

@@ -1,6 +1,4 @@
-"""`handmap check`: whether a bundle is what its manifest says, and each of its engines computes what the bundle's
-network does.
-"""
+"""`handmap check`: whether a bundle matches its manifest, and each of its engines computes what its network does."""
 
 from dataclasses import dataclass
 
@@ -11,17 +9,22 @@ from handmap.engines.factory import EngineConfig, check_golden, open_engines
 
 @dataclass(frozen=True)
 class CheckedPrecision:
-    """How far an engine is off the golden samples, or why it was not run."""
+    """How far an engine is from the golden samples, or why it was not run."""
 
     precision: str
     golden_mm: float | None
     note: str
 
 
+<<<<<<< HEAD
 def verify_bundle(bundle: Bundle) -> list[CheckedPrecision]:
     """Opens every precision of a bundle that was read and hashed, compares its tensors with the manifest's, runs the golden samples.
+=======
+def check_bundle(bundle: Bundle) -> list[CheckedPrecision]:
+    """Opens every precision of a bundle already read and hashed, compares tensors with the manifest, runs the golden samples.
+>>>>>>> 520ca84 (runtime: plain English in messages and comments)
 
-    Raises BundleError for an engine that is off or has other tensors.
+    Raises BundleError if an engine is off or its tensors differ.
     """
     golden = read_golden(bundle)
     return [_check(bundle, golden, precision) for precision in sorted(bundle.hand.precisions)]
@@ -30,7 +33,7 @@ def verify_bundle(bundle: Bundle) -> list[CheckedPrecision]:
 def _check(bundle: Bundle, golden: Golden, precision: str) -> CheckedPrecision:
     gate = bundle.hand.precisions[precision].gate
     if precision == "int8" and (gate is None or not gate.passed):
-        return CheckedPrecision(precision, None, "not run: no passed accuracy gate")
+        return CheckedPrecision(precision, None, "not run: it has not passed the accuracy gate")
     engines = open_engines(bundle, EngineConfig(precision=precision), batch=1)  # type: ignore[arg-type]  # the manifest's names are these
     try:
         return CheckedPrecision(precision, check_golden(engines.hand, golden, bundle), f"{len(golden.depth)} samples")

@@ -1,4 +1,4 @@
-"""The verbs run, status, doctor, record, check and bench. Heavy imports wait inside until a verb needs them."""
+"""The verbs `run`, `status`, `doctor`, `record`, `check` and `bench`; each imports heavy modules only when it runs."""
 
 import json
 import signal
@@ -28,11 +28,11 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 
 @click.command()
 @CONFIG
-@click.option("--validate", is_flag=True, help="Check all that needs no camera, then exit.")
+@click.option("--validate", is_flag=True, help="Check everything that needs no camera, then exit.")
 def run(config: Path, validate: bool) -> None:
     """Track hands and publish their joints over UDP.
 
-    Runs until the recording ends or SIGTERM arrives; SIGHUP reads the configuration again.
+    Runs until the recording ends or SIGTERM arrives; SIGHUP reloads the configuration.
     """
     from .daemon import Daemon
     from .logs import start_logging
@@ -42,7 +42,9 @@ def run(config: Path, validate: bool) -> None:
     settings = read_settings(config)
     if validate:
         bundle = check_settings(settings)
-        click.echo(f"configuration {str(config)!r} is valid; bundle {bundle.id.hex()} at {str(bundle.path)!r} is whole")
+        click.echo(
+            f"configuration {str(config)!r} is valid; bundle {bundle.id.hex()} at {str(bundle.path)!r} is intact"
+        )
         return
     start_logging(settings.log)
     daemon = Daemon(settings, _stop_on_signals(), config)
@@ -51,13 +53,13 @@ def run(config: Path, validate: bool) -> None:
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), help="The configuration of the daemon to ask.")
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration file of the daemon to query.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The daemon's telemetry port; default: 9400.")
 @JSON
 def status(config: Path | None, port: int | None, as_json: bool) -> None:
     """Show what the daemon on this machine is doing.
 
-    Exit code 1 if none answers.
+    Exits with code 1 if no daemon answers.
     """
     import msgspec
 
@@ -76,7 +78,7 @@ def status(config: Path | None, port: int | None, as_json: bool) -> None:
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
-    help="Stop after this many seconds; default: at Ctrl-C or the end.",
+    help="Stop after this many seconds; default: on Ctrl-C or at the end.",
 )
 @JSON
 def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> None:
@@ -94,7 +96,9 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
         click.echo(json.dumps({"recording": str(out), "frames": frames}))
     else:
         click.echo(
-            f"{frames} frames of {camera.name} are in {str(out)!r}" if frames else "no frame came, nothing was written"
+            f"{frames} frames of {camera.name} written to {str(out)!r}"
+            if frames
+            else "no frame arrived, nothing was written"
         )
 
 
@@ -102,14 +106,12 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
 @click.option(
     "--config", type=click.Path(path_type=Path), help="The daemon's configuration; default: /etc/handmap/config.yaml."
 )
-@click.option(
-    "--image", type=click.Path(path_type=Path), help="Root file system to examine instead of the running one."
-)
+@click.option("--image", type=click.Path(path_type=Path), help="Root file system to examine instead of this machine.")
 @JSON
 def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
-    """Find what stops the daemon, and how to fix it.
+    """Find what keeps the daemon from running, and how to fix it.
 
-    Exit code 1 if a check failed.
+    Exits with code 1 if a check fails.
     """
     from .doctor.context import DoctorContext
     from .doctor.report import format_report, open_machine, run_checks
@@ -123,7 +125,7 @@ def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
 @BUNDLE
 @JSON
 def check(bundle: Path, as_json: bool) -> None:
-    """Check a bundle: hashes, tensors and golden samples."""
+    """Check the hashes, tensors and golden samples of a bundle."""
     from dataclasses import asdict
 
     from handmap.bundle.manifest import read_bundle
@@ -135,9 +137,9 @@ def check(bundle: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"bundle": found.id.hex(), "precisions": [asdict(result) for result in results]}))
         return
-    click.echo(f"bundle {found.id.hex()} at {str(bundle)!r}: manifest and hashes are right")
+    click.echo(f"bundle {found.id.hex()} at {str(bundle)!r}: manifest and hashes are correct")
     for result in results:
-        distance = "" if result.golden_mm is None else f"{result.golden_mm:.4f} mm off the golden samples, "
+        distance = "" if result.golden_mm is None else f"{result.golden_mm:.4f} mm from the golden samples, "
         click.echo(f"  {result.precision}: {distance}{result.note}")
 
 
@@ -150,7 +152,7 @@ def check(bundle: Path, as_json: bool) -> None:
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @JSON
 def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as_json: bool) -> None:
-    """Time every stage, and all of them, over a recording."""
+    """Time every stage of the daemon over a recording."""
     from handmap.bundle.manifest import read_bundle
     from handmap.engines.factory import EngineConfig, open_engines
     from handmap.tracking.tracker_settings import TrackingConfig
@@ -160,7 +162,7 @@ def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as
     found = read_bundle(bundle)
     chosen = recording or bundle.parent / "demo_recording"
     if not chosen.exists():
-        raise ConfigError(f"bench: no recording at {str(chosen)!r}; name one with --recording")
+        raise ConfigError(f"bench: no recording at {str(chosen)!r}; pass one with --recording")
     engines = open_engines(found, EngineConfig(precision=precision, threads=threads), batch=1)  # type: ignore[arg-type]  # click checked it
     try:
         report = measure(found, engines, threads, chosen, TrackingConfig())

@@ -24,19 +24,23 @@ from .retry import Backoff, RestartRequired, StopFlag
 from .settings import Settings
 from .state import Counts, DaemonStatus
 
-WAIT_S: Final = 0.2  # longest wait for a frame before the loop looks whether it shall stop
-CAMERA_GRACE_S: Final = 1.0  # without a frame for so long the state is NO_CAMERA, with refused ones DEGRADED
-MAX_ENGINE_FAILURES: Final = 5  # in a row, with no frame between them: a CUDA error has poisoned the process
-SWITCH_S: Final = 0.0005  # the longest that one thread keeps the others waiting; 5 ms by default, a third of a frame
-# What each stage may take at 60 frames a second on a board; more is counted.
+WAIT_S: Final = 0.2  # longest wait for a frame before the loop checks whether to stop
+CAMERA_GRACE_S: Final = (
+    1.0  # without a frame for this long the state is NO_CAMERA, or DEGRADED if frames arrive but are refused
+)
+MAX_ENGINE_FAILURES: Final = 5  # in a row with no frame in between: a CUDA error has poisoned the process
+SWITCH_S: Final = (
+    0.0005  # longest time one thread holds the interpreter lock; Python's default of 5 ms is a third of a frame
+)
+# Time budget of each stage at 60 frames per second on a board; overruns are counted.
 BUDGETS_MS: Final = {"locate": 4.0, "crop": 3.0, "infer": 8.0, "decode": 1.0, "publish": 0.7, "total": 16.7}
-AGE_BUDGET_MS: Final = 100.0  # from a frame's capture to its publication
+AGE_BUDGET_MS: Final = 100.0  # from capture to publication
 
 
 class Daemon:
-    """One configured daemon, from its first heartbeat to its last; `stop` may be set by a signal handler.
+    """One configured daemon, from its first heartbeat to its last; a signal handler can set `stop`.
 
-    config is the file that is read again on `request_reload`, which a signal handler may call too.
+    config is the file to reload on `request_reload`, which a signal handler can call too.
     """
 
     def __init__(self, settings: Settings, stop: StopFlag, config: Path | None = None) -> None:
@@ -58,13 +62,13 @@ class Daemon:
 
     @property
     def counts(self) -> Counts:
-        """What was counted since the start."""
+        """Totals since the start."""
         return self._status.counts
 
     def run(self) -> None:
-        """The loop: returns when the recording has ended or stop was set.
+        """Runs the main loop until the recording ends or stop is set.
 
-        Raises Fatal if nothing but a person can help, RestartRequired if a new process can.
+        Raises Fatal if only a person can help, RestartRequired if a new process can.
         """
         sys.setswitchinterval(SWITCH_S)
         publisher = open_publisher(self._monitor.settings.publish, self._pipeline.raise_socket_fault)
@@ -81,7 +85,7 @@ class Daemon:
             publisher.close()
 
     def _serve_next(self, publisher: Publisher) -> None:
-        """Waits for the next frame and serves it; what fails is closed, and opened again after a pause."""
+        """Waits for the next frame and processes it; a component that fails is closed and reopened after a pause."""
         try:
             self._pause()
             if self._stop.is_set:
@@ -110,7 +114,7 @@ class Daemon:
         self._beat()
 
     def _beat(self) -> None:
-        """Says that the loop is alive, and goes by a new configuration where there is one."""
+        """Reports that the loop is alive, and applies a new configuration if there is one."""
         if self._monitor.beat():
             self._pipeline.retune()
 
@@ -148,28 +152,28 @@ class Daemon:
             return
         self._tracker = self._tracker.without_hands()
         if capture.is_refusing:
-            self._status.enter(DaemonState.DEGRADED, "the camera's frames repeat or are not of now")
+            self._status.enter(DaemonState.DEGRADED, "the camera's frames are repeated or stale")
         else:
-            self._status.enter(DaemonState.NO_CAMERA, "no frame comes")
+            self._status.enter(DaemonState.NO_CAMERA, "no frame arrives")
 
     def _retry(self, error: Transient, state: DaemonState) -> None:
         self._status.enter(state, str(error))
         self._pause_s = self._backoff.fail(error)
 
     def _fail_engine(self, error: EngineFailed) -> None:
-        is_failure = not isinstance(error, EngineNotReady)  # that one may take minutes to build
+        is_failure = not isinstance(error, EngineNotReady)  # building one can take minutes
         self._engine_failures += is_failure
         if is_failure and self._engine_failures >= MAX_ENGINE_FAILURES:
             self._roll_back(
                 RestartRequired(
-                    f"engine: failed {self._engine_failures} times in a row, the last time so: {error}; restart the daemon"
+                    f"engine: failed {self._engine_failures} times in a row, most recently with: {error}; restart the daemon"
                 )
             )
         else:
             self._retry(error, DaemonState.DEGRADED)
 
     def _roll_back(self, error: Exception) -> None:
-        """Goes back to the configuration before the one on trial, which failed; raises the error if none is."""
+        """Returns to the configuration before the pending one, which failed; raises the error if none is pending."""
         if not self._monitor.roll_back(error):
             raise error
         self._pipeline.reconfigure(has_other_engines=True)

@@ -1,4 +1,4 @@
-"""Opens the engines that the daemon runs on: those configured; while their TensorRT engine is not built, the fall-back's or none."""
+"""Opens the configured engines; until their TensorRT engine is built, those of the fallback, or none."""
 
 import logging
 import os
@@ -22,38 +22,38 @@ LOOK_EVERY_S: Final = 2.0
 
 
 class EngineNotReady(EngineFailed):
-    """The TensorRT engine is not built, or not for this device: somebody builds it, and then it is there."""
+    """The TensorRT engine has not been built for this device yet; the daemon uses it once it is there."""
 
 
 @dataclass(frozen=True)
 class OpenedEngines:
-    """Proven engines; `fallback_reason` says why they are not those configured, and is empty where they are."""
+    """Engines that passed the golden samples; `fallback_reason` is why they are not the configured ones, else empty."""
 
     engines: Engines
     fallback_reason: str = ""
 
 
 def open_or_await(bundle: Bundle, config: EngineConfig, batch: int, may_await: bool = True) -> OpenedEngines:
-    """The configured engines, or those of `config.fallback` where TensorRT or its engine is not there.
+    """The configured engines, or those of `config.fallback` if TensorRT or its engine is missing.
 
-    Raises EngineNotReady where the configuration names no fall-back and building the engine would mend it; EngineUnusable
-    in its place unless may_await.
+    Raises EngineNotReady if no fallback is configured and building the engine would help; without may_await,
+    EngineUnusable instead.
     """
     try:
         return OpenedEngines(_open_checked(bundle, config, batch))
     except (EngineUnusable, DependencyError) as error:
         if config.fallback is None:
             if isinstance(error, EngineUnusable) and may_await:
-                raise EngineNotReady(f"{error}; it is used as soon as it is there") from error
+                raise EngineNotReady(f"{error}; the daemon will use it once it is built") from error
             raise
         LOG.warning("fallback=%s reason=%r", config.fallback, str(error))
         instead = msgspec.structs.replace(config, backend=config.fallback, fallback=None)
-        fallback_reason = f"on {config.fallback} in place of {config.backend}: {error}"
+        fallback_reason = f"running on {config.fallback} instead of {config.backend}: {error}"
         return OpenedEngines(_open_checked(bundle, instead, batch), fallback_reason)
 
 
 class CacheWatch:
-    """Notices engines that come to a cache, by their folders."""
+    """Notices new engines in a cache, by their folders."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._folder = config.cache_dir or engine_cache_dir()
@@ -61,7 +61,7 @@ class CacheWatch:
         self._looked_s = time.monotonic()
 
     def has_changed(self) -> bool:
-        """Whether the cache holds others than when this was made; looks every two seconds."""
+        """Whether the cache has changed since this was created; checks every two seconds."""
         now_s = time.monotonic()
         if now_s - self._looked_s < LOOK_EVERY_S:
             return False
@@ -70,7 +70,7 @@ class CacheWatch:
 
 
 def _entries(folder: Path) -> frozenset[tuple[str, int]]:
-    """Names and inodes: an engine that is built anew under its key is another folder."""
+    """Names and inodes: an engine rebuilt under the same key is a new folder."""
     try:
         return frozenset(
             (entry.name, entry.inode()) for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."

@@ -1,6 +1,4 @@
-"""The heartbeat thread: once a second the state goes out, whatever the main loop does, and the watchdog is fed if
-that advanced.
-"""
+"""The heartbeat thread: sends the state every second, whatever the main loop does, and feeds the watchdog if that advanced."""
 
 import threading
 from types import TracebackType
@@ -16,7 +14,7 @@ JOIN_S: Final = 0.3
 
 
 class Heartbeat:
-    """Beats from `with` to its end."""
+    """Sends heartbeats for the duration of a `with` block."""
 
     def __init__(
         self, publisher: Publisher, status: DaemonStatus, notifier: Notifier, period_s: float = PERIOD_S

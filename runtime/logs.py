@@ -1,6 +1,6 @@
-"""How log lines look: one line an event, as key=value text or as JSON, with the priority that journald reads.
+"""The format of log lines: one per event, as key=value text or as JSON, with the priority that journald reads.
 
-A line that repeats is counted instead of repeated, so that nothing can flood the journal.
+Lines repeated too often are counted instead of written, so that nothing can flood the journal.
 """
 
 import json
@@ -16,17 +16,17 @@ from typing import Any, Final
 from .settings import LogConfig
 
 PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-BURST: Final = 20  # lines of one kind in a window; what a daemon says of itself in its worst minute stays below
+BURST: Final = 20  # lines of one kind per window; more than a daemon writes in its worst minute
 WINDOW_S: Final = 60.0
 PERIODIC: Final = "handmap.stats"  # its rate is configured
 MAX_KINDS: Final = 256
-# A conversion of the logging style, with the key before it where there is one: `state=%s`, but not `%%`.
+# A %-style conversion, with the key before it if there is one: `state=%s`, but not `%%`.
 _CONVERSION: Final = re.compile(r"(?:(?P<key>\w+)=)?%(?:%|[-#0 +]*\d*(?:\.\d+)?(?P<code>[a-z]))")
 _LITERAL: Final = re.compile(r"(?<!\S)(\w+)=([^\s%]+)(?!\S)")
 
 
 class RateLimit(logging.Filter):
-    """Lets BURST lines of one kind (logger and format) through in WINDOW_S; the next one says how many were left out."""
+    """Passes BURST lines of one kind (logger and format) per WINDOW_S; the next line states how many were left out."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -64,15 +64,15 @@ class JournalFormatter(logging.Formatter):
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line with its priority."""
+        """The line, preceded by its priority."""
         return f"<{PRIORITIES.get(record.levelno, 6)}>{self._inner.format(record)}"
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, logger, message, and each key=value of the line as a key of `facts`."""
+    """One JSON object per line: time (UTC), level, logger, message, and each key=value of the line as a key of `facts`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object."""
+        """The JSON object."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -94,7 +94,7 @@ def facts_of(record: logging.LogRecord) -> dict[str, Any]:
         for found, value in zip(conversions, record.args, strict=False):
             if found["key"]:
                 facts[found["key"]] = value
-            else:  # a tail such as "%s" that carries pairs of its own
+            else:  # a final "%s" that contains pairs itself
                 facts |= dict(_LITERAL.findall(str(value)))
     return facts
 
@@ -102,7 +102,7 @@ def facts_of(record: logging.LogRecord) -> dict[str, Any]:
 def start_logging(config: LogConfig) -> None:
     """Sends the log to standard error: with the time on a terminal, with priorities under systemd, or as JSON.
 
-    May be called again with another configuration.
+    Can be called again with another configuration.
     """
     is_journal = "JOURNAL_STREAM" in os.environ
     style = "%(name)s %(message)s" if is_journal else "%(asctime)s %(levelname)s %(name)s %(message)s"

@@ -1,4 +1,4 @@
-"""What runs beside the loop: heat, telemetry, and the configuration in use, which a reload may change."""
+"""What runs beside the main loop: temperature watch, telemetry, and the current configuration, which a reload can change."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,11 +17,11 @@ from .stats import StatsLog
 from .telemetry import Telemetry
 from .thermal import Band, ThermalWatch
 
-WARM = "the device is warm, so fewer frames are worked on"
+WARM = "the device is warm, so fewer frames are processed"
 
 
 class Monitor:
-    """Runs from `with` to its end; everything but the three threads that it starts belongs to the main loop."""
+    """Runs for the duration of a `with` block; everything but the three threads it starts belongs to the main loop."""
 
     def __init__(
         self, settings: Settings, config: Path | None, status: DaemonStatus, clock: StageClock, notifier: Notifier
@@ -37,7 +37,7 @@ class Monitor:
         self._open = ExitStack()
 
     def watch(self, publisher: Publisher) -> "Monitor":
-        """Watches over this publisher."""
+        """Monitors this publisher."""
         self._publisher = publisher
         self.facts.targets = lambda: publisher.targets
         return self
@@ -53,15 +53,15 @@ class Monitor:
         self._open.close()
 
     def lets_through(self) -> bool:
-        """Whether the frame that came is worked on: not all are while the device is warm."""
+        """Whether to process the frame that arrived: not all are while the device is warm."""
         is_due = self._thermal.lets_through()
         self._status.counts.throttled += not is_due
         return is_due
 
     def beat(self) -> bool:
-        """Says that the loop is alive, and takes over a new configuration where there is one: whether there was.
+        """Reports that the loop is alive, and adopts a new configuration if there is one; returns whether there was.
 
-        Raises Reopen where that needs another camera or engine.
+        Raises Reopen if it needs another camera or engine.
         """
         self._status.advance()
         fresh = self.reload.take(self.settings)
@@ -74,14 +74,14 @@ class Monitor:
         return True
 
     def roll_back(self, error: Exception) -> bool:
-        """Goes back to the configuration before the one on trial, which failed with this error; False if none is."""
+        """Returns to the configuration before the pending one, which failed with this error; False if none is pending."""
         before = self.reload.roll_back(error)
         if before is not None:
             self._adopt(before)
         return before is not None
 
     def _adopt(self, settings: Settings) -> None:
-        """Goes by these settings in all that runs on; camera and engines are opened by them the next time."""
+        """Applies these settings to everything that keeps running; camera and engines use them when next opened."""
         old, self.settings = self.settings, settings
         if settings.publish != old.publish and self._publisher is not None:
             self._publisher.retarget(open_targets(settings.publish))

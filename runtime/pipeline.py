@@ -1,4 +1,4 @@
-"""What a configuration opens for the loop: bundle, camera, engines. Each is opened when it is missing, and closed once it has failed."""
+"""What a configuration opens for the main loop: bundle, camera, engines. Each is opened when missing, and closed on failure."""
 
 import gc
 import logging
@@ -27,12 +27,12 @@ from .state import DaemonStatus
 
 LOG = logging.getLogger("handmap.daemon")
 
-MAX_HUNG: Final = 1  # threads that may be left behind in a call of the camera
+MAX_HUNG: Final = 1  # threads that may be abandoned in a camera call
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What a frame passes through: the thread that reads the camera, the engines, and the settings of the tracker."""
+    """What a frame passes through: the capture thread, the engines, and the tracker's settings."""
 
     bundle: Bundle
     capture: Capture
@@ -41,7 +41,7 @@ class Opened:
 
 
 class Pipeline:
-    """Bundle, camera and engines of the configuration in use. Belongs to the main loop.
+    """Bundle, camera and engines of the current configuration. Belongs to the main loop.
 
     opened is None while any of them is closed.
     """
@@ -53,37 +53,37 @@ class Pipeline:
         self._bundle: Bundle | None = None
         self._capture: Capture | None = None
         self._engines: Engines | None = None
-        self._awaited: CacheWatch | None = None  # there while the engines are those of the fall-back
+        self._awaited: CacheWatch | None = None  # set while the fallback engines run
         self._source = source
         self._faults = faults
 
     def open(self, publisher: Publisher) -> Opened:
-        """Opens what is closed. Engines outlive a camera that is lost, and the camera runs on while engines are opened.
+        """Opens whatever is closed. Engines outlive a lost camera, and the camera keeps running while engines are opened.
 
-        Raises EngineFailed, RestartRequired, or Fatal where only a person can help.
+        Raises EngineFailed, RestartRequired, or Fatal if only a person can help.
         """
         self._bundle = self._bundle or self._read_bundle(publisher)
         self._capture = self._capture or self._start_capture()
         self._engines = self._engines or self._open_engines(self._bundle)
         self.opened = Opened(self._bundle, self._capture, self._engines, self._tracker_settings(self._bundle))
         if not gc.get_freeze_count():
-            # What is there by now stays to the end; looking through all of it for garbage takes two frames' time.
+            # Objects that exist by now live to the end; a full garbage collection over them would take as long as two frames.
             gc.collect()
             gc.freeze()
         return self.opened
 
     def retune(self) -> None:
-        """Goes by the tracker's settings of a configuration that needs nothing else opened."""
+        """Applies the tracker settings of a configuration that needs nothing reopened."""
         if self.opened is not None:
             self.opened = replace(self.opened, tracker=self._tracker_settings(self.opened.bundle))
 
     def refuse_outdated(self) -> None:
-        """Raises Reopen once the engine is there that the fall-back stands in for."""
+        """Raises Reopen once the engine that the fallback replaces has been built."""
         if self._awaited is not None and self._awaited.has_changed():
             raise Reopen(engines=True)
 
     def reconfigure(self, has_other_engines: bool) -> None:
-        """Closes what another configuration opens differently; `open` opens it by the settings in use."""
+        """Closes what a new configuration opens differently; `open` reopens it with the current settings."""
         self._bundle = None
         self.close_camera()
         if has_other_engines:
@@ -91,14 +91,14 @@ class Pipeline:
         self._source, self._faults = source_and_faults(self._settings.camera)
 
     def close_camera(self) -> None:
-        """Ends the thread that reads the camera, which closes it."""
+        """Ends the capture thread, which closes the camera."""
         self.opened = None
         capture, self._capture = self._capture, None
         if capture is not None:
             capture.close()
 
     def close_engines(self) -> None:
-        """Closes the engines; if that fails, what they hold goes with the process at the latest."""
+        """Closes the engines; if that fails, their resources are freed when the process ends at the latest."""
         self.opened = None
         engines, self._engines = self._engines, None
         if engines is None:
@@ -109,7 +109,7 @@ class Pipeline:
             LOG.warning("engine closing=%r", str(error))
 
     def raise_socket_fault(self) -> None:
-        """Raises the OSError of a socket where a faulty camera's schedule says so."""
+        """Raises the OSError of a socket if a faulty camera's schedule calls for it."""
         raise_socket_fault(self._faults)
 
     @property
@@ -130,7 +130,7 @@ class Pipeline:
         counts = self._status.counts
         if counts.hung > MAX_HUNG:
             raise RestartRequired(
-                f"camera: {counts.hung} calls did not come back, wanted at most {MAX_HUNG}; restart the daemon, "
+                f"camera: {counts.hung} calls did not return, wanted at most {MAX_HUNG}; restart the daemon, "
                 "and unplug the camera if that does not help"
             )
         source = self._source
@@ -152,7 +152,7 @@ class Pipeline:
         except BundleError as error:
             if not counts.engine_openings or is_pending:
                 raise
-            raise EngineFailed(f"engine: it worked before and is off now: {error}") from error
+            raise EngineFailed(f"engine: it worked before but no longer does: {error}") from error
         counts.engine_openings += 1
         self._status.fallback_reason = opened.fallback_reason
         self._awaited = watch if opened.fallback_reason else None

@@ -1,4 +1,4 @@
-"""Sends packets by UDP to a list of receivers. Never blocks; errors are counted, and logged when they begin and end."""
+"""Sends packets over UDP to a list of receivers. Never blocks; errors are counted, and logged when they begin and end."""
 
 import dataclasses
 import logging
@@ -25,7 +25,7 @@ Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
 class Target:
-    """A receiver, and how sending to it goes. A host name is looked up in a thread of its own until it is found."""
+    """A receiver, and the state of sending to it. A host name is looked up in its own thread until it resolves."""
 
     def __init__(self, config: TargetConfig) -> None:
         self.name = f"{config.host}:{config.port}"
@@ -35,14 +35,14 @@ class Target:
         self.is_failing = False
         self._config = config
         self._route: tuple[socket.socket, Address] | None = None  # one assignment, so that no lock is needed
-        self._problem = "its host name was not looked up yet"
+        self._problem = "its host name has not been looked up yet"
         self._closed = threading.Event()
         _refuse_no_name(self.name, config.host)
         if not self._find_route(socket.AI_NUMERICHOST):
             threading.Thread(target=self._look_up, name="look-up", daemon=True).start()
 
     def send(self, data: bytes, raise_fault: Callable[[], None]) -> None:
-        """Hands the packet to the network, or counts that this cannot be done now; raise_fault may stand in for the network."""
+        """Hands the packet to the network, or counts an error if that fails; raise_fault can simulate a failure."""
         try:
             raise_fault()
             if self._route is None:
@@ -64,7 +64,7 @@ class Target:
             LOG.info("target=%s sending=well errors=%d", self.name, self.errors)
 
     def close(self) -> None:
-        """Closes the socket; a look-up under way ends by itself."""
+        """Closes the socket; a lookup in progress ends by itself."""
         self._closed.set()
         if self._route is not None:
             self._route[0].close()
@@ -80,10 +80,10 @@ class Target:
             found = socket.getaddrinfo(self._config.host, self._config.port, type=socket.SOCK_DGRAM, flags=flags)
             family, address = found[0][0], found[0][4]
             out = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        except OSError as error:  # socket.gaierror is one
+        except OSError as error:  # socket.gaierror included
             if not flags and self._problem != (problem := f"its host name cannot be looked up ({error.strerror})"):
                 self._problem = problem
-                LOG.warning("target=%s error=%r", self.name, f"{problem}; correct publish.targets if that stays so")
+                LOG.warning("target=%s error=%r", self.name, f"{problem}; correct publish.targets if this persists")
             return False
         out.setblocking(False)
         self._route = (out, address)  # type: ignore[assignment]  # AF_INET and AF_INET6 give these two shapes
@@ -91,7 +91,7 @@ class Target:
 
 
 class Publisher:
-    """One stream of packets: numbered, with a random id, to all targets.
+    """One stream of packets to all targets: numbered, with a random stream ID.
 
     Safe to use from the loop and the heartbeat.
     """
@@ -111,11 +111,11 @@ class Publisher:
         return sum(target.errors for target in self.targets)
 
     def identify(self, bundle_id: bytes, precision: Precision) -> None:
-        """What later packets say of the model that is run."""
+        """Sets the model facts that later packets carry."""
         self._bundle_id, self._precision = bundle_id, precision
 
     def publish(self, frame: DepthFrame, poses: list[HandPose], status: DaemonStatus) -> int:
-        """Sends the hands of a frame, none included, and gives the publish time, CLOCK_MONOTONIC ns."""
+        """Sends the hands of a frame, if any, and returns the publish time, CLOCK_MONOTONIC ns."""
         hands = tuple(hand_from_pose(pose) for pose in poses)
         packet = Packet(
             MessageType.JOINTS, status.state, self._stream_id, 0, frame.frame_number, frame.capture_ns, 0, hands,
@@ -124,7 +124,7 @@ class Publisher:
         return self._send(packet)
 
     def heartbeat(self, status: DaemonStatus) -> int:
-        """Sends the state alone, and gives the publish time."""
+        """Sends the state alone, and returns the publish time."""
         packet = Packet(
             MessageType.HEARTBEAT, status.state, self._stream_id, 0, status.frame_number, status.capture_ns, 0,
             bundle_id=self._bundle_id, precision=self._precision,
@@ -158,9 +158,9 @@ def _without_fault() -> None:
 
 
 def open_publisher(config: PublishConfig, raise_fault: Callable[[], None] = _without_fault) -> Publisher:
-    """A publisher to the configured targets; raise_fault is asked before each packet, and may raise the OSError of a socket.
+    """A publisher to the configured targets; raise_fault is called before each packet, and can raise the OSError of a socket.
 
-    Addresses are reached at once; a target with a host name joins when that is found. Raises ConfigError for what can be no name.
+    Addresses are used at once; a target with a host name joins when it resolves. Raises ConfigError for an invalid name.
     """
     return Publisher(open_targets(config), raise_fault)
 
@@ -175,6 +175,6 @@ def _refuse_no_name(name: str, host: str) -> None:
         host.encode("idna")
     except UnicodeError as error:
         raise ConfigError(
-            f"publish target {name!r:.90} is no host name: between its dots must stand 1 to 63 characters; correct it under "
+            f"publish target {name!r:.90} is not a host name: each label between dots must have 1 to 63 characters; correct it under "
             "publish.targets"
         ) from error

@@ -1,4 +1,4 @@
-"""`handmap record`: writes what the configured camera gives."""
+"""`handmap record`: writes the frames of the configured camera."""
 
 import time
 from pathlib import Path
@@ -13,11 +13,11 @@ WAIT_S = 0.2
 
 
 def record_frames(camera: Camera, pace: Pace, out: Path, seconds: float | None, stop: StopFlag) -> int:
-    """Writes frames for so many seconds of camera time, or until the stream ends or stop is set; gives their number.
+    """Writes frames for `seconds` of camera time, or until the stream ends or stop is set; returns how many.
 
     The recording is whole or absent. Raises RecordingError if it cannot be written.
     """
-    # ROS stamps are of the epoch; the difference of the clocks is taken once, so that a set clock bends nothing.
+    # ROS stamps count from the epoch; the clocks' difference is taken once, so that setting the clock does not distort them.
     epoch_offset_ns = time.time_ns() - time.monotonic_ns()
     first = _next_frame(camera, pace, stop)
     if first is None:

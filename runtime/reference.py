@@ -1,12 +1,13 @@
-"""The configuration reference, docs/configuration.md, made from the structs: type, range and default from msgspec, the
-description from the comment at the field.
+"""Generates the configuration reference, docs/configuration.md, from the structs: type, range and default from msgspec,
+the description from the comment at the field.
 
-python -m runtime.reference        writes it anew
+python -m runtime.reference        rewrites it
 """
 
 import ast
 import inspect
 import io
+import textwrap
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,20 +28,23 @@ from .settings import Settings
 UNITS: Final = {
     "_mm": "mm", "_px": "px", "_s": "s", "_ms": "ms", "_us": "µs", "_c": "°C", "_hz": "Hz", "fps": "1/s",
 }  # fmt: skip
-# Our own kinds of a section to which packages may add more.
+WIDTH: Final = 120  # columns of the document
+# The built-in kinds of a section that packages can add kinds to.
 OPEN: Final[dict[type, tuple[type, ...]]] = {CameraConfig: (ReplayConfig, RealSenseConfig, FaultyConfig)}
 INTRODUCTION: Final = """# Configuration of the daemon
 
-Every key of the file that `handmap run --config F` reads. Made from the code by `python -m runtime.reference`; a test keeps it true.
+Every key of the file passed to `handmap run --config PATH`. This page is generated from the code by
+`python -m runtime.reference`, and a test keeps it up to date.
 
-The file is YAML. Paths are relative to its folder. A key that is left out has its default. An unknown key, a key given twice, a
-value of another type or beyond its range is refused, with the line and what was probably meant; so are aliases and tags.
-`handmap run --config F --validate` checks the file, the bundle and all else that can be checked without opening the camera.
+The file is YAML, and paths in it are relative to its folder. Keys that are left out take their defaults. Unknown keys,
+duplicate keys, and values of the wrong type or out of range are refused, with the line and what was probably meant; so
+are aliases and tags. `handmap run --config PATH --validate` checks the file, the bundle and everything else that can be
+checked without opening the camera.
 
-These are the cameras of HandMap Edge itself; [cameras.md](cameras.md) says how to add another.
+The cameras below are built in; [cameras.md](cameras.md) shows how to add others.
 
-On SIGHUP (`systemctl reload`) the file is read again. A bad one is refused in the log and in `handmap status`, and the old one
-stays. What a change costs is said at each section; heartbeats go on in any case.
+On SIGHUP (`systemctl reload`) the file is reloaded. An invalid file is refused, the log and `handmap status` show why,
+and the old configuration stays active. Each section states what a change to it affects; heartbeats continue throughout.
 """
 
 
@@ -55,7 +59,7 @@ def reference() -> str:
 
 
 def descriptions(struct: type) -> dict[str, str]:
-    """What the comments say of each field: the one on its own lines, or else the lines above it."""
+    """The description of each field, from the comment on its own lines or else the lines above it."""
     source = inspect.cleandoc("\n" + inspect.getsource(struct))
     comments = {
         token.start[0]: token for token in tokenize.generate_tokens(io.StringIO(source).readline)
@@ -98,10 +102,10 @@ def _first_sentence(struct: type) -> str:
 
 def _cost(section: str) -> str:
     if section == "tracking":
-        return "On reload: taken over between two frames; `hand` and `max_hands` open camera and engines anew."
+        return "On reload: applied between two frames; changes to `hand` and `max_hands` reopen the camera and the engines."
     if section in LIVE:
-        return "On reload: taken over while everything runs on."
-    return f"On reload: {'the camera is' if section == 'camera' else 'camera and engines are'} opened anew."
+        return "On reload: applied without interruption."
+    return f"On reload: {'the camera is' if section == 'camera' else 'the camera and the engines are'} reopened."
 
 
 def _fields(struct: type) -> tuple[Any, ...]:
@@ -111,21 +115,35 @@ def _fields(struct: type) -> tuple[Any, ...]:
 
 
 def _table(struct: type) -> list[str]:
-    said = descriptions(struct)
-    lines = ["| key | meaning | value | unit | default |", "|---|---|---|---|---|"]
+    meanings = descriptions(struct)
+    lines, notes = ["| key | meaning | value | unit | default |", "|---|---|---|---|---|"], list[str]()
     info = types.type_info(struct)
     assert isinstance(info, types.StructType)
     if info.tag_field:
-        lines.append(f"| `{info.tag_field}` | which of the kinds this is | `{info.tag}` |  | must be given |")
+        lines.append(f"| `{info.tag_field}` | selects this kind | `{info.tag}` |  | must be given |")
     for field in info.fields:
         unit = next((unit for suffix, unit in UNITS.items() if field.encode_name.endswith(suffix)), "")
-        words = [f"`{field.encode_name}`", said.get(field.name, ""), _value(field.type), unit, _default(field)]
-        lines.append("| " + " | ".join(word.replace("|", "\\|") for word in words) + " |")
-    return lines
+        cells = [f"`{field.encode_name}`", meanings.get(field.name, ""), _value(field.type), unit, _default(field)]
+        if len(_row(cells)) > WIDTH:
+            notes += _move_to_note(cells)
+        lines.append(_row(cells))
+    return [*lines, *([""] if notes else []), *notes]
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _move_to_note(cells: list[str]) -> list[str]:
+    """Replaces the longer of meaning and value in a row that is too wide; returns the lines of a note with its text."""
+    wide = 1 if len(cells[1]) > len(cells[2]) else 2
+    note = f"- {cells[0]}: {cells[wide]}"
+    cells[wide] = "see below"
+    return textwrap.wrap(note, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _structs(kind: Any, title: str) -> Iterator[tuple[str, type]]:
-    """Title and type of every section that may stand at a key."""
+    """Title and type of every section that a key can hold."""
     if isinstance(kind, types.StructType):
         yield (f"{title}, kind: {kind.tag}" if kind.tag_field else title), kind.cls
     elif isinstance(kind, types.UnionType):

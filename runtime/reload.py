@@ -1,6 +1,6 @@
-"""SIGHUP: the configuration is read again in a thread of its own, checked, and handed to the main loop, or refused and the old one kept.
+"""SIGHUP: reloads and checks the configuration in its own thread; hands it to the main loop, or refuses it and keeps the old one.
 
-What is checked here is also what `handmap run --validate` checks: all that can be known without opening camera and engine.
+The checks are those of `handmap run --validate`: everything that can be known without opening camera and engine.
 """
 
 import logging
@@ -33,11 +33,11 @@ LIVE: Final = {
     "thermal",
     "telemetry",
     "log",
-}  # taken over while camera and engines run on
+}  # applied while camera and engines keep running
 
 
 class Reopen(Exception):
-    """The new configuration wants another camera, or with `engines` other engines: unwinds to where they are opened."""
+    """The new configuration needs another camera, or with `engines` other engines: unwinds to where they are opened."""
 
     def __init__(self, engines: bool) -> None:
         super().__init__()
@@ -45,9 +45,9 @@ class Reopen(Exception):
 
 
 def check_settings(settings: Settings) -> Bundle:
-    """Gives the bundle that was read, if everything that the configuration names can be used as far as can be known now.
+    """Checks that everything the configuration names looks usable, and returns the bundle.
 
-    Raises Fatal with what is wrong.
+    Raises Fatal that states what is wrong.
     """
     bundle = read_bundle(settings.bundle)
     bundle.graph_path("hand", settings.engine.precision)
@@ -66,10 +66,15 @@ def changed_sections(old: Settings, new: Settings) -> set[str]:
 
 
 def reopening(old: Settings, new: Settings) -> Reopen | None:
-    """What the change from old to new needs to be opened anew, or None if all of it can be taken over as it runs."""
+    """What the change from old to new needs reopened, or None if all of it can be applied while running."""
     changed = changed_sections(old, new)
+<<<<<<< HEAD
     # How many hands is what the engines' batch is built for; another side starts afresh. A schedule of faults wraps the engines.
     of_engines = (old.tracking.max_hands, old.tracking.handedness) != (new.tracking.max_hands, new.tracking.handedness)
+=======
+    # max_hands sets the engines' batch; another `hand` restarts tracking; a schedule of faults wraps the engines.
+    of_engines = (old.tracking.max_hands, old.tracking.hand) != (new.tracking.max_hands, new.tracking.hand)
+>>>>>>> 520ca84 (runtime: plain English in messages and comments)
     of_engines = of_engines or isinstance(old.camera, FaultyConfig) or isinstance(new.camera, FaultyConfig)
     if of_engines or changed - LIVE - {"camera"}:
         return Reopen(engines=True)
@@ -77,9 +82,9 @@ def reopening(old: Settings, new: Settings) -> Reopen | None:
 
 
 class Reload:
-    """Waits for requests from `with` to its end. The main loop takes what was read, and says whether it worked.
+    """Waits for requests for the duration of a `with` block. The main loop takes what was read, and reports whether it worked.
 
-    Until `confirm` a configuration that was taken is on trial: `roll_back` gives the one before.
+    Until `confirm`, a configuration that was taken is pending: `roll_back` returns the one before.
     """
 
     def __init__(
@@ -88,7 +93,7 @@ class Reload:
         self._path = path
         self._notifier = notifier
         self._check = check
-        # Unlike an Event, a SimpleQueue may be used by a signal handler: it is reentrant.
+        # Unlike an Event, a SimpleQueue can be used in a signal handler: it is reentrant.
         self._requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._fresh: Settings | None = None
         self._before: Settings | None = None
@@ -109,15 +114,15 @@ class Reload:
 
     @property
     def is_pending(self) -> bool:
-        """Whether the configuration in use has not worked on a frame yet."""
+        """Whether no frame has been processed with the current configuration yet."""
         return self._before is not None
 
     def request(self) -> None:
-        """Asks for the file to be read again; safe in a signal handler."""
+        """Requests a reload of the file; safe in a signal handler."""
         self._requests.put(True)
 
     def take(self, current: Settings) -> Settings | None:
-        """The new configuration, if one was read since the last call; it is on trial from then on, current is kept."""
+        """The new configuration, if one was read since the last call; it is pending from then on, and current is kept."""
         fresh, self._fresh = self._fresh, None
         if fresh is None:
             return None
@@ -126,15 +131,15 @@ class Reload:
         self.taken += 1
         self.refusal = ""
         LOG.info("configuration=taken changed=%s", ",".join(changed) or "nothing")
-        self._notifier.send("READY=1", "STATUS=configuration read again")
+        self._notifier.send("READY=1", "STATUS=configuration reloaded")
         return fresh
 
     def confirm(self) -> None:
-        """Says that a frame was worked on: the configuration is good."""
+        """Reports that a frame was processed: the configuration works."""
         self._before = None
 
     def roll_back(self, error: Exception) -> Settings | None:
-        """The configuration before the one on trial, which failed with this error; None if none is on trial."""
+        """The configuration before the pending one, which failed with this error; None if none is pending."""
         before, self._before = self._before, None
         if before is not None:
             self._refuse(str(error))
@@ -152,7 +157,7 @@ class Reload:
 
     def _read(self) -> Settings:
         if self._path is None:
-            raise Fatal("the daemon was started without a file; start it with: handmap run --config F")
+            raise Fatal("the daemon was started without a configuration file; start it with: handmap run --config PATH")
         settings = read_settings(self._path)
         self._check(settings)
         return settings

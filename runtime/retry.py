@@ -1,4 +1,4 @@
-"""Trying again: what may pass is repeated after a growing pause, what cannot is let through to the exit code."""
+"""Retries: transient errors are retried after a growing pause, fatal ones propagate to the exit code."""
 
 import logging
 import time
@@ -10,8 +10,8 @@ from handmap.types.errors import Transient
 LOG = logging.getLogger("handmap.retry")
 
 MIN_PAUSE_S: Final = 0.5
-MAX_PAUSE_S: Final = 1.0  # what was repaired is in use again within 2 s
-HEALTHY_S: Final = 10.0  # an attempt that lasted this long was a success: the next pause is short again
+MAX_PAUSE_S: Final = 1.0  # whatever was fixed is in use again within 2 s
+HEALTHY_S: Final = 10.0  # an attempt that lasted this long counts as a success: the next pause is short again
 SLICE_S: Final = 0.1
 
 
@@ -20,16 +20,16 @@ class RestartRequired(Transient):
 
 
 class StopFlag:
-    """Set by a signal handler.
+    """A flag that a signal handler sets.
 
-    A plain flag: handlers run inside the main thread, where a lock could be held already.
+    It uses no lock: handlers run in the main thread, which could be holding it already.
     """
 
     def __init__(self) -> None:
         self.is_set = False
 
     def set(self) -> None:
-        """Asks everything to stop soon."""
+        """Requests a stop."""
         self.is_set = True
 
     def wait(self, seconds: float, while_waiting: Callable[[], None]) -> None:
@@ -43,7 +43,7 @@ class StopFlag:
 class Backoff:
     """Pauses between attempts at one thing: 0.5 s, then 1 s; short again once an attempt has lasted 10 s.
 
-    The same sentence is logged once.
+    A repeated message is logged once.
     """
 
     def __init__(self) -> None:
@@ -52,11 +52,11 @@ class Backoff:
         self._started_s = time.monotonic()
 
     def begin(self) -> None:
-        """An attempt begins."""
+        """Marks the start of an attempt."""
         self._started_s = time.monotonic()
 
     def fail(self, error: Transient) -> float:
-        """The attempt failed: gives the pause in seconds before the next one."""
+        """Marks the attempt as failed, and returns the pause in seconds before the next one."""
         if time.monotonic() - self._started_s > HEALTHY_S:
             self._pause_s, self._last_sentence = MIN_PAUSE_S, ""
         pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, MAX_PAUSE_S)

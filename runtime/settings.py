@@ -1,4 +1,4 @@
-"""The configuration of the daemon: one frozen struct per section, as it stands in a file of configs/."""
+"""The configuration of the daemon: one frozen struct per section of the YAML file."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,39 +23,41 @@ class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PublishConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where joints go."""
+    """Where to send joints."""
 
-    targets: Annotated[tuple[TargetConfig, ...], msgspec.Meta(min_length=1, max_length=16)]  # who gets every packet
+    targets: Annotated[tuple[TargetConfig, ...], msgspec.Meta(min_length=1, max_length=16)]  # receivers of every packet
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is logged, and how often rates and percentiles are."""
+    """What is logged, in which format, and how often rates and percentiles are."""
 
     stats_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = (
-        10.0  # time between lines with rate and stage times
+        10.0  # time between log lines with rates and stage times
     )
-    level: Literal["debug", "info", "warning", "error"] = "info"  # the least important lines that are written
-    format: Literal["text", "json"] = "text"  # text: key=value; json: one object a line
+    level: Literal["debug", "info", "warning", "error"] = "info"  # lowest level that is logged
+    format: Literal["text", "json"] = "text"  # text: key=value; json: one object per line
 
 
 class TelemetryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Metrics for Prometheus and for `handmap status`; only programs on the same machine can ask for them."""
+    """Metrics for Prometheus and for `handmap status`; available to programs on this machine only."""
 
     port: Port | None = 9400  # TCP port on the loopback address; null: no telemetry
 
 
 class ThermalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From which heat on fewer frames are worked on.
+    """Temperatures from which fewer frames are processed.
 
-    Bounds fit Orin, which lowers its own clocks at 99 C.
+    The defaults suit Orin, which lowers its own clocks at 99 C.
     """
 
-    warm_c: Annotated[float, msgspec.Meta(ge=30, le=120)] = 85.0  # from here on every second frame
-    hot_c: Annotated[float, msgspec.Meta(ge=30, le=120)] = 94.0  # from here on every fourth frame
-    hysteresis_c: Annotated[float, msgspec.Meta(ge=0.5, le=20)] = 4.0  # how much cooler before the rate goes up again
-    poll_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 2.0  # time between two looks at the sensors
-    zones: tuple[str, ...] | None = None  # types of thermal zones that count; null: all; []: heat changes nothing
-    sysfs: Path = Path("/sys")  # where the kernel shows its sensors; another folder for tests and containers
+    warm_c: Annotated[float, msgspec.Meta(ge=30, le=120)] = 85.0  # from here on, every second frame is processed
+    hot_c: Annotated[float, msgspec.Meta(ge=30, le=120)] = 94.0  # from here on, every fourth frame is processed
+    hysteresis_c: Annotated[float, msgspec.Meta(ge=0.5, le=20)] = (
+        4.0  # how far it must cool down before the rate goes up again
+    )
+    poll_interval_s: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 2.0  # time between sensor readings
+    zones: tuple[str, ...] | None = None  # thermal zone types to watch; null: all; []: none, temperature has no effect
+    sysfs: Path = Path("/sys")  # where to find the kernel's sensors; differs in tests and containers
 
     def __post_init__(self) -> None:
         if self.warm_c >= self.hot_c:
@@ -65,20 +67,20 @@ class ThermalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole configuration file."""
 
-    bundle: Path  # folder that `handmap export` wrote: what the model is
-    camera: CameraConfig  # where depth frames come from: the section of one kind
-    publish: PublishConfig  # where joints go
-    engine: EngineConfig = EngineConfig()  # what runs the network
-    tracking: TrackingConfig = TrackingConfig()  # which hands are followed
-    smoothing: SmoothingConfig = SmoothingConfig()  # of the joints that are published
-    thermal: ThermalConfig = ThermalConfig()  # what heat does to the rate
+    bundle: Path  # bundle folder written by `handmap export`
+    camera: CameraConfig  # where depth frames come from: a section of one of the kinds below
+    publish: PublishConfig  # where to send joints
+    engine: EngineConfig = EngineConfig()  # what runs the networks
+    tracking: TrackingConfig = TrackingConfig()  # which hands are tracked
+    smoothing: SmoothingConfig = SmoothingConfig()  # smoothing and prediction of the joints
+    thermal: ThermalConfig = ThermalConfig()  # how temperature limits the rate
     telemetry: TelemetryConfig = TelemetryConfig()  # metrics
     log: LogConfig = LogConfig()  # log lines
 
 
 def read_settings(path: Path) -> Settings:
-    """The configuration in a file, its camera of any kind that is installed.
+    """Reads a configuration file; its camera can be of any installed kind.
 
-    Raises ConfigError with what is wrong in it, and where.
+    Raises ConfigError that states what is wrong, and where.
     """
     return read_config(path, Settings, (CAMERAS,))

@@ -1,4 +1,4 @@
-"""What the daemon knows of itself at one moment: the same facts for `handmap status` and for Prometheus."""
+"""The daemon's facts about itself at one moment, for `handmap status` and Prometheus alike."""
 
 import os
 import time
@@ -18,7 +18,7 @@ from .state import DaemonStatus
 from .stats import StatsLog
 from .thermal import ThermalWatch
 
-AGE: Final = "age"  # the clock's name for the time from capture to publication
+AGE: Final = "age"  # the stage clock's name for the time from capture to publication
 INFER: Final = "infer"
 
 
@@ -41,7 +41,7 @@ class TargetFacts(msgspec.Struct, frozen=True):
 
 
 class ThermalState(msgspec.Struct, frozen=True):
-    """Heat and what is done about it; every_nth_frame is 1 while the device is cool."""
+    """Temperatures and the resulting rate; every_nth_frame is 1 while the device is cool."""
 
     band: str
     every_nth_frame: int
@@ -53,7 +53,7 @@ class ThermalState(msgspec.Struct, frozen=True):
 
 
 class ReloadFacts(msgspec.Struct, frozen=True):
-    """Readings of the configuration after the first; refusal is why the last one was refused, empty if it was taken."""
+    """Reloads of the configuration; refusal is why the last one was refused, empty if it was accepted."""
 
     taken: int
     refused: int
@@ -61,8 +61,10 @@ class ReloadFacts(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Everything that `handmap status --json` prints. Counts are totals since the start; rate, hands and stages are of the
-    last window of stats_interval_s, 0 and empty before the first or when no frames come.
+    """Everything that `handmap status --json` prints.
+
+    Counts are totals since the start; rate, hands and stages cover the last window of stats_interval_s, and are 0 or empty
+    before the first window or when no frames arrive.
     """
 
     version: str
@@ -92,7 +94,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 @dataclass
 class Sources:
-    """Where the facts are read. Only the daemon's main loop writes here."""
+    """Where the facts come from. Only the daemon's main loop writes here."""
 
     status: DaemonStatus
     clock: StageClock
@@ -108,7 +110,7 @@ class Sources:
 
 
 def take_snapshot(sources: Sources) -> Snapshot:
-    """The facts of now. Any thread may ask; nothing waits for it."""
+    """The current facts. Any thread can call this; nothing waits for it."""
     status, facts, reload = sources.status, sources.thermal.facts, sources.reload
     counts = status.counts
     window = sources.stats.latest()

@@ -1,4 +1,4 @@
-"""What the daemon is doing now: its state, which is logged and told to systemd when it changes, and its progress."""
+"""What the daemon is doing: its state, logged and reported to systemd when it changes, and its progress."""
 
 import logging
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ LOG = logging.getLogger("handmap.state")
 
 @dataclass
 class Counts:
-    """What was counted since the start, over all openings of the camera. Each field has one writer."""
+    """Totals since the start, across all openings of the camera. Each field has one writer."""
 
     dropped: int = 0  # frames overtaken by a newer one before their turn
-    skipped: int = 0  # late frames passed over for one that followed at once
-    stale: int = 0  # frames refused for a capture time too far from now, or before that of the last
-    repeated: int = 0  # frames refused because they had the time of the last
-    throttled: int = 0  # frames left out because the device is warm
-    late: int = 0  # frames published later after their capture than the budget allows
-    hung: int = 0  # threads left behind in a call of the camera
+    skipped: int = 0  # late frames skipped for one that followed at once
+    stale: int = 0  # frames refused because their capture time is too far from now or before the last one
+    repeated: int = 0  # frames refused because they repeat the last capture time
+    throttled: int = 0  # frames skipped because the device is warm
+    late: int = 0  # frames published with an age above the budget
+    hung: int = 0  # threads abandoned in a camera call
     camera_openings: int = 0
     engine_openings: int = 0
 
@@ -42,7 +42,7 @@ class DaemonStatus:
         self.counts = Counts()
 
     def enter(self, state: DaemonState, reason: str = "") -> None:
-        """Changes the state; the first one after STARTING is what systemd calls ready."""
+        """Changes the state; the first one after STARTING reports readiness to systemd."""
         if state is self.state:
             return
         LOG.info("state=%s was=%s%s", state.name, self.state.name, f" reason={reason!r}" if reason else "")
@@ -56,7 +56,7 @@ class DaemonStatus:
         self._notifier.send(*notes)
 
     def saw(self, frame: DepthFrame, hands: int) -> None:
-        """Takes note of a frame that was worked on, and enters the state that follows from it."""
+        """Records a processed frame, and enters the state that follows from it."""
         self.frame_number, self.capture_ns, self.hands = frame.frame_number, frame.capture_ns, hands
         if why := self.limited_by or self.fallback_reason:
             self.enter(DaemonState.DEGRADED, why)
@@ -64,5 +64,5 @@ class DaemonStatus:
             self.enter(DaemonState.TRACKING if hands else DaemonState.NO_HAND)
 
     def advance(self) -> None:
-        """Says that the main loop is alive: it worked on a frame, or waits for one as it should."""
+        """Reports that the main loop is alive: it processed a frame, or is waiting for one as it should."""
         self.progress += 1

@@ -12,12 +12,12 @@ from .state import Counts
 
 LOG = logging.getLogger("handmap.stats")
 
-STALE_WINDOWS: Final = 2.5  # without frames for so many windows the last one says nothing of now
+STALE_WINDOWS: Final = 2.5  # without frames for this many windows the last one is out of date
 
 
 @dataclass(frozen=True)
 class StatsWindow:
-    """What the last line said: frames published a second, and each stage's times."""
+    """The contents of the last line: frames published per second, and each stage's times."""
 
     rate_hz: float = 0.0
     stages: Mapping[str, StageSummary] = field(default_factory=dict)
@@ -25,9 +25,7 @@ class StatsWindow:
 
 
 class StatsLog:
-    """Counts published frames and writes, every `interval_s`, the rate and p50/p99 in ms of each stage since the last
-    line.
-    """
+    """Counts published frames and logs, every `interval_s`, the rate and p50/p99 in ms of each stage since the last line."""
 
     def __init__(self, clock: StageClock, interval_s: float) -> None:
         self._clock = clock
@@ -39,16 +37,16 @@ class StatsLog:
         self.published = 0  # frames since the start
 
     def configure(self, interval_s: float) -> None:
-        """Writes as often from now on."""
+        """Changes the interval from now on."""
         self._interval_s = interval_s
 
     def latest(self) -> StatsWindow:
-        """The last window, or an empty one where that ended too long ago."""
+        """The last window, or an empty one if it ended too long ago."""
         is_fresh = time.monotonic() - self._window.ended_s <= STALE_WINDOWS * self._interval_s
         return self._window if is_fresh else StatsWindow()
 
     def count(self, hands: int, counts: Counts, send_errors: int) -> None:
-        """Adds a published frame with so many hands; counts and send_errors are totals since the start."""
+        """Adds a published frame with its number of hands; counts and send_errors are totals since the start."""
         self._frames += 1
         self._hands += hands
         self.published += 1
@@ -68,5 +66,5 @@ class StatsLog:
         self._frames = self._hands = 0
 
     def _over_budget(self) -> str:
-        """Stages with how often each took longer than its budget, since the start."""
+        """How often each stage has exceeded its budget since the start."""
         return ",".join(f"{name}:{times}" for name, times in self._clock.over_budget.items()) or "none"

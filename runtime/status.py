@@ -1,4 +1,4 @@
-"""`handmap status`: asks the running daemon, on this machine, what it does."""
+"""`handmap status`: queries the daemon running on this machine."""
 
 import http.client
 from pathlib import Path
@@ -16,32 +16,32 @@ MAX_BYTES = 1 << 20
 
 
 def status_port(config: Path | None, port: int | None) -> int:
-    """The port to ask: the one given, else that of the configuration, else the default.
+    """The port to query: the one given, else that of the configuration, else the default.
 
-    Raises ConfigError if the configuration switches telemetry off.
+    Raises ConfigError if telemetry is disabled in the configuration.
     """
     if port is not None:
         return port
     telemetry = TelemetryConfig() if config is None else read_settings(config).telemetry
     if telemetry.port is None:
         raise ConfigError(
-            f"configuration {str(config)!r} switches telemetry off, so the daemon cannot be asked; set telemetry.port"
+            f"configuration {str(config)!r} disables telemetry, so the daemon cannot be queried; set telemetry.port"
         )
     return telemetry.port
 
 
 def refuse_other(facts: Snapshot, config: Path, port: int) -> None:
-    """Raises NoAnswer if the daemon that answered goes by another file than this one."""
+    """Raises NoAnswer if the daemon that answered uses another configuration file."""
     theirs = Path(facts.config)
     if theirs.is_absolute() and theirs.resolve() != config.resolve():
         raise NoAnswer(
-            f"status: the daemon at {HOST}:{port} goes by {facts.config!r}, wanted that of {str(config.resolve())!r}; "
-            "give each daemon its own telemetry.port, or name one by --port"
+            f"status: the daemon at {HOST}:{port} uses configuration {facts.config!r}, wanted {str(config.resolve())!r}; "
+            "give each daemon its own telemetry.port, or pass --port"
         )
 
 
 def ask_daemon(port: int) -> Snapshot:
-    """What the daemon at this port of the loopback says of itself.
+    """The facts of the daemon at this loopback port.
 
     Raises NoAnswer if there is none.
     """
@@ -52,30 +52,31 @@ def ask_daemon(port: int) -> Snapshot:
         body = answer.read(MAX_BYTES)
         if answer.status != http.client.OK:
             raise NoAnswer(
-                f"status: the program at {HOST}:{port} is no daemon of ours (HTTP {answer.status}); name another --port"
+                f"status: the program at {HOST}:{port} is not a HandMap daemon (HTTP {answer.status}); pass another --port"
             )
         return msgspec.json.decode(body, type=Snapshot)
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(
-            f"status: no daemon answers at {HOST}:{port} ({error}); start it with: handmap run --config F, or name its port"
+            f"status: no daemon answers at {HOST}:{port} ({error}); start it with: handmap run --config PATH, or pass its --port"
         ) from error
     except msgspec.DecodeError as error:
         raise NoAnswer(
-            f"status: the program at {HOST}:{port} answers, but not as a daemon of this version ({error}); name another --port"
+            f"status: the program at {HOST}:{port} answers, but not as a daemon of this version ({error}); pass another --port"
         ) from error
     finally:
         connection.close()
 
 
 def format_status(now: Snapshot) -> str:
-    """The facts as a page for a terminal."""
+    """The facts as text for a terminal."""
     reason = f" ({now.reason})" if now.reason else ""
     heat = now.thermal
     rows = [
         ("state", f"{now.state}{reason}; running for {_span(now.uptime_s)} as process {now.pid}"),
         (
             "config",
-            now.config + (f"\nlast reload refused, old one kept: {now.reload.refusal}" if now.reload.refusal else ""),
+            now.config
+            + (f"\nlast reload refused, old configuration kept: {now.reload.refusal}" if now.reload.refusal else ""),
         ),
         (
             "bundle",
@@ -124,7 +125,7 @@ def _counts(**values: int) -> str:
 
 
 def _heat(band: str, every_nth_frame: int, temperatures_c: dict[str, float]) -> str:
-    rate = "" if every_nth_frame == 1 else f", every {every_nth_frame}th frame is worked on".replace("2th", "2nd")
+    rate = "" if every_nth_frame == 1 else f", every {every_nth_frame}th frame is processed".replace("2th", "2nd")
     if not temperatures_c:
         return "no thermal zone can be read" + rate
     zones = sorted(temperatures_c.items(), key=lambda zone: -zone[1])

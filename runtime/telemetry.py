@@ -1,7 +1,7 @@
-"""Metrics for Prometheus at /metrics and the same facts as JSON at /status.json, on the loopback address only.
+"""Serves metrics for Prometheus at /metrics and the same facts as JSON at /status.json, on the loopback address only.
 
-One thread answers everybody: at most 16 connections at a time, 2 s each, so that no client can pile up threads or memory.
-Frames never wait for it: it reads what the main loop counts anyway, at most four times a second.
+One thread answers all clients: at most 16 connections at a time, 2 s each, so that none can pile up threads or memory.
+Frames never wait for it: it reads what the main loop counts anyway, at most four times per second.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ LOG = logging.getLogger("handmap.telemetry")
 
 HOST: Final = "127.0.0.1"
 MAX_CONNECTIONS: Final = 16
-LONGEST_S: Final = 2.0  # of a whole exchange
+LONGEST_S: Final = 2.0  # for a whole exchange
 LONGEST_REQUEST_BYTES: Final = 8192
-FRESH_S: Final = 0.25  # an answer is given again for so long: asking more often costs the main loop nothing
+FRESH_S: Final = 0.25  # an answer is reused for this long: frequent requests cost the main loop nothing
 BIND_AGAIN_S: Final = 5.0
 JOIN_S: Final = 0.5
 
 
 class Metrics(Collector):
-    """A snapshot as metric families; Prometheus wants seconds and bytes."""
+    """A snapshot as metric families, in seconds and bytes as is Prometheus convention."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
@@ -53,17 +53,19 @@ class Metrics(Collector):
         yield from _frames(now)
         yield _by(
             "handmap_state",
-            "1 for what the daemon is doing.",
+            "1 for the daemon's current state, 0 for the others.",
             "state",
             {s.name: s.name == now.state for s in DaemonState},
         )
         yield GaugeMetricFamily("handmap_hands", "Hands in the last frame.", now.hands)
-        yield CounterMetricFamily("handmap_inferences", "Calls of the hand network's stage.", now.inferences)
-        yield _total_by("handmap_restarts", "What was opened anew or left behind.", "kind", now.restarts)
+        yield CounterMetricFamily("handmap_inferences", "Calls of the hand network.", now.inferences)
+        yield _total_by(
+            "handmap_restarts", "Cameras and engines reopened, and threads abandoned.", "kind", now.restarts
+        )
         yield from _heat(now)
         yield from _targets(now.targets)
         reloads = {"taken": now.reload.taken, "refused": now.reload.refused}
-        yield _total_by("handmap_reloads", "Readings of the configuration after the first.", "outcome", reloads)
+        yield _total_by("handmap_reloads", "Reloads of the configuration.", "outcome", reloads)
         info = GaugeMetricFamily("handmap_info", "Always 1.", labels=["version", "bundle", "precision", "camera"])
         info.add_metric([now.version, now.bundle, now.precision, now.camera], 1)
         yield info
@@ -71,12 +73,12 @@ class Metrics(Collector):
 
 def _frames(now: Snapshot) -> Iterable[Metric]:
     counted = {
-        "published": ("Frames worked on and published.", now.published),
+        "published": ("Frames processed and published.", now.published),
         "dropped": ("Frames overtaken by a newer one before their turn.", now.dropped),
-        "skipped": ("Late frames passed over for one that followed at once.", now.skipped),
-        "rested": ("Frames left out because the device is warm.", now.throttled),
+        "skipped": ("Late frames skipped for one that followed at once.", now.skipped),
+        "rested": ("Frames skipped because the device is warm.", now.throttled),
         "late": ("Frames published with an age above the budget.", now.late),
-        "refused": ("Frames that repeat, or are not of now.", now.refused),
+        "refused": ("Frames refused as repeated or stale.", now.refused),
     }
     for name, (text, value) in counted.items():
         yield CounterMetricFamily(f"handmap_frames_{name}", text, value)
@@ -84,14 +86,21 @@ def _frames(now: Snapshot) -> Iterable[Metric]:
 
 def _heat(now: Snapshot) -> Iterable[Metric]:
     heat = now.thermal
-    yield GaugeMetricFamily("handmap_every_nth_frame", "1 cool, 2 warm, 4 hot.", heat.every_nth_frame)
+    yield GaugeMetricFamily(
+        "handmap_every_nth_frame", "Only every nth frame is processed: 1 cool, 2 warm, 4 hot.", heat.every_nth_frame
+    )
     yield _by("handmap_temperature_celsius", "Thermal zones.", "zone", heat.temperatures_c)
-    yield _by("handmap_throttling", "1 while the board lowers this clock for heat.", "clock", heat.throttling)
-    yield _total_by("handmap_throttle_events", "Counted by the board since it started.", "event", heat.throttle_events)
+    yield _by("handmap_throttling", "1 while the board throttles this clock.", "clock", heat.throttling)
+    yield _total_by(
+        "handmap_throttle_events",
+        "Throttling events counted by the board since it booted.",
+        "event",
+        heat.throttle_events,
+    )
     now_hz = {policy: mhz * 1e6 for policy, (mhz, _) in heat.cpu_mhz.items()}
     max_hz = {policy: mhz * 1e6 for policy, (_, mhz) in heat.cpu_mhz.items()}
     yield _by("handmap_cpu_frequency_hertz", "Now.", "policy", now_hz)
-    yield _by("handmap_cpu_frequency_max_hertz", "What the hardware can.", "policy", max_hz)
+    yield _by("handmap_cpu_frequency_max_hertz", "Highest frequency of the hardware.", "policy", max_hz)
 
 
 def _targets(targets: tuple[TargetFacts, ...]) -> Iterable[Metric]:
@@ -125,7 +134,7 @@ def _histogram(name: str, text: str, label: str, stages: dict[str, StageHistogra
 
 
 class Telemetry:
-    """Answers from `with` to its end. Where the port is taken the daemon runs on without, says so once, and tries again."""
+    """Serves for the duration of a `with` block. While the port is taken, the daemon runs on without telemetry, logs that once, and retries."""
 
     def __init__(self, port: int | None, sources: Sources) -> None:
         self._sources = sources
@@ -158,7 +167,7 @@ class Telemetry:
         self._thread.join(JOIN_S)
 
     def configure(self, port: int | None) -> None:
-        """Answers at another port from now on, or nowhere."""
+        """Serves on another port from now on, or on none."""
         self._port = port
         self._wake()
 
@@ -194,7 +203,7 @@ class Telemetry:
             if not is_said:
                 LOG.warning(
                     "telemetry=off port=%d error=%r hint=%r", port, error.strerror or str(error),
-                    "another program or daemon has the port; this one runs on, set its telemetry.port to a free one",
+                    "another program or daemon has the port; set telemetry.port to a free one, the daemon runs on without",
                 )  # fmt: skip
             return None
         listener.setblocking(False)
@@ -205,7 +214,7 @@ class Telemetry:
     def _accept(self, listener: socket.socket) -> None:
         try:
             client, _ = listener.accept()
-        except OSError:  # it went away again
+        except OSError:  # the client is gone already
             return
         if self._loop is None or len(self._clients) >= MAX_CONNECTIONS:
             client.close()
@@ -214,10 +223,10 @@ class Telemetry:
         task = self._loop.create_task(self._meet(client))
         self._clients.add(task)
         task.add_done_callback(self._clients.discard)
-        task.add_done_callback(lambda _: client.close())  # also where the task is canceled before it began
+        task.add_done_callback(lambda _: client.close())  # also if the task is canceled before it starts
 
     async def _meet(self, client: socket.socket) -> None:
-        """Answers one request, or gives up on a client that says nothing, too much, reads nothing or goes away."""
+        """Answers one request, or gives up on a client that sends nothing or too much, does not read, or disconnects."""
         with suppress(asyncio.TimeoutError, OSError):
             await asyncio.wait_for(self._exchange(client), LONGEST_S)
 
@@ -239,7 +248,7 @@ class Telemetry:
         await loop.sock_sendall(client, head.encode() + body)
 
     def _page(self, path: bytes) -> bytes:
-        """The page, made anew only where the last one is not fresh."""
+        """The page, rebuilt only if the last one is no longer fresh."""
         made_s, body = self._kept.get(path, (float("-inf"), b""))
         if time.monotonic() - made_s >= FRESH_S:
             body = self._pages[path][1]()

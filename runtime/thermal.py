@@ -1,7 +1,7 @@
-"""Heat: what sysfs says of temperatures and throttling, and the band that follows from it.
+"""Temperatures and throttling from sysfs, and the thermal band that follows from them.
 
-The band lowers the rate of frames before the board lowers its own clocks. Reading is slow on some boards (a sensor behind
-another processor), so one small thread does it.
+The band lowers the frame rate before the board lowers its own clocks. Reading is slow on some boards, where a sensor sits
+behind another processor, so a separate thread does it.
 """
 
 import logging
@@ -18,13 +18,13 @@ from .settings import ThermalConfig
 LOG = logging.getLogger("handmap.thermal")
 
 JOIN_S: Final = 0.3
-# A passive trip point of 0 or below is the kernel's way to say that there is none.
-ALERT_SUFFIX: Final = "-throttle-alert"  # Orin, Thor: cooling devices whose state is above 0 while clocks are lowered
+# A passive trip point of 0 or below is the kernel's way of saying that there is none.
+ALERT_SUFFIX: Final = "-throttle-alert"  # Orin, Thor: cooling devices with a state above 0 while clocks are lowered
 OVERCURRENT: Final = "soctherm_oc"  # Orin: hwmon device that counts under-voltage and over-current events
 
 
 class Band(IntEnum):
-    """How hot the device is; the value says that only every so many-th frame is worked on."""
+    """How hot the device is; only every value-th frame is processed."""
 
     COOL = 1
     WARM = 2
@@ -33,17 +33,17 @@ class Band(IntEnum):
 
 @dataclass(frozen=True)
 class ThermalFacts:
-    """What sysfs said last. Everything may be empty: a board tells what it can."""
+    """The last readings from sysfs. Any of them can be empty: boards differ in what they report."""
 
     temperatures_c: dict[str, float] = field(default_factory=dict)  # by type of zone
     throttles_from_c: float | None = None  # lowest temperature from which the kernel lowers clocks
-    throttling: dict[str, bool] = field(default_factory=dict)  # by the board's name of what is slowed down
-    throttle_events: dict[str, int] = field(default_factory=dict)  # counted by the board since it was started
-    cpu_mhz: dict[str, tuple[float, float]] = field(default_factory=dict)  # by policy: now, and the hardware's most
+    throttling: dict[str, bool] = field(default_factory=dict)  # by the board's name for what is throttled
+    throttle_events: dict[str, int] = field(default_factory=dict)  # counted by the board since it booted
+    cpu_mhz: dict[str, tuple[float, float]] = field(default_factory=dict)  # by policy: current and hardware maximum
 
 
 def read_facts(sysfs: Path, zones: tuple[str, ...] | None) -> ThermalFacts:
-    """Everything below a sysfs that can be read now; zones names the types of thermal zone that count, None all."""
+    """Everything readable below a sysfs; zones are the thermal zone types to include, None for all."""
     temperatures_c: dict[str, float] = {}
     trips_c: list[float] = []
     for zone in _folders(sysfs / "class/thermal", "thermal_zone*"):
@@ -52,7 +52,7 @@ def read_facts(sysfs: Path, zones: tuple[str, ...] | None) -> ThermalFacts:
             continue
         trips_c += _passive_trips_c(zone)
         if milli_c is not None:
-            # Two zones of one type are told apart by nothing else than heat: the hotter one counts.
+            # Nothing but the reading distinguishes two zones of one type: the hotter one counts.
             temperatures_c[kind] = max(milli_c / 1000, temperatures_c.get(kind, float("-inf")))
     return ThermalFacts(
         temperatures_c, min(trips_c, default=None), _alerts(sysfs), _throttle_events(sysfs), _cpu_mhz(sysfs)
@@ -60,7 +60,7 @@ def read_facts(sysfs: Path, zones: tuple[str, ...] | None) -> ThermalFacts:
 
 
 def next_band(band: Band, hottest_c: float, config: ThermalConfig) -> Band:
-    """The band at a temperature: entered at its bound, left only when it is cooler by the hysteresis."""
+    """The band at a temperature: entered at its threshold, left only below the threshold minus the hysteresis."""
     if hottest_c >= config.hot_c or (band is Band.HOT and hottest_c > config.hot_c - config.hysteresis_c):
         return Band.HOT
     if hottest_c >= config.warm_c or (band is not Band.COOL and hottest_c > config.warm_c - config.hysteresis_c):
@@ -69,7 +69,7 @@ def next_band(band: Band, hottest_c: float, config: ThermalConfig) -> Band:
 
 
 class ThermalWatch:
-    """Reads from `with` to its end; on_band hears each new band. The main loop asks `lets_through` for each frame."""
+    """Reads for the duration of a `with` block; on_band is called with each new band. The main loop calls `lets_through` per frame."""
 
     def __init__(self, config: ThermalConfig, on_band: Callable[[Band], None]) -> None:
         self._config = config
@@ -93,17 +93,17 @@ class ThermalWatch:
         self._thread.join(JOIN_S)
 
     def configure(self, config: ThermalConfig) -> None:
-        """Goes by other bands or zones from now on."""
+        """Uses other thresholds or zones from now on."""
         self._config = config
         self._wake.set()
 
     def lets_through(self) -> bool:
-        """Counts a frame and says whether it is worked on."""
+        """Counts a frame, and returns whether to process it."""
         self._frames += 1
         return self._frames % self.band == 0
 
     def read_once(self) -> None:
-        """Reads sysfs and enters the band that follows from it; while no zone can be read the band stays."""
+        """Reads sysfs and enters the resulting band; while no zone can be read the band stays."""
         config = self._config
         self.facts = read_facts(config.sysfs, config.zones)
         if config.zones == ():
@@ -133,7 +133,7 @@ class ThermalWatch:
                 warned_of = limit_c
                 LOG.warning(
                     "hot_c=%.1f throttles_from_c=%.1f hint=%r", self._config.hot_c, limit_c,
-                    "the board lowers its clocks first; set thermal.hot_c below",
+                    "the board lowers its clocks first; set thermal.hot_c below that",
                 )  # fmt: skip
             self._wake.wait(self._config.poll_interval_s)
 
@@ -185,7 +185,7 @@ def _entries(parent: Path, pattern: str) -> list[Path]:
 
 
 def _text(file: Path) -> str | None:
-    """What a file of sysfs says, None where it cannot be read: sensors of units that sleep answer with an error."""
+    """The text of a sysfs file; None if it cannot be read: sensors of powered-down units answer with an error."""
     try:
         return file.read_text(errors="replace").strip()
     except OSError:

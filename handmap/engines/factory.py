@@ -22,15 +22,15 @@ PrecisionName: TypeAlias = Literal["fp32", "fp16", "int8"]
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What runs the networks on this device."""
 
-    backend: Literal["onnx", "tensorrt"] = "onnx"  # onnx: ONNX Runtime on the CPU; tensorrt: on the GPU of a board
-    precision: PrecisionName = "fp32"  # as far as the bundle has it
-    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1  # of an ONNX engine
-    # onnx: what runs while TensorRT or its engine is not there, at a fraction of the rate; null: the daemon waits for the engine
+    backend: Literal["onnx", "tensorrt"] = "onnx"  # onnx: ONNX Runtime on the CPU; tensorrt: the GPU of a board
+    precision: PrecisionName = "fp32"  # must be in the bundle
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1  # threads of an ONNX engine
+    # onnx: use ONNX Runtime, at a fraction of the rate, until TensorRT and its engine are available; null: wait for the engine
     fallback: Literal["onnx"] | None = None
-    use_ungated_int8: bool = False  # accepts an int8 graph whose accuracy nobody has measured, or that failed
-    # tensorrt: memory that a layer may ask for while its engine is built, MB; with another value it is another engine
+    use_ungated_int8: bool = False  # true: accept an int8 graph that was not measured or failed its accuracy gate
+    # tensorrt: memory in MB that a layer can use while the engine is built; changing it requires a new engine
     workspace_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 512
-    cache_dir: Path | None = None  # of TensorRT engines; by default that of the service, or the user's
+    cache_dir: Path | None = None  # TensorRT engine cache; null: that of the service, else of the user
 
 
 DEFAULT_ENGINE: Final = EngineConfig()

@@ -1,6 +1,4 @@
-"""A folder of depth PNGs as a recording: sorted by name, one camera, the intrinsics in `intrinsics.yaml` beside them
-or given.
-"""
+"""A folder of depth PNGs as a recording: sorted by name, one camera, intrinsics given or in `intrinsics.yaml` beside them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +16,7 @@ from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame, TimestampSource
 
 INTRINSICS_FILE: Final = "intrinsics.yaml"
-# Bounds that no camera comes near keep out infinity and NaN, which YAML can write.
+# Bounds far beyond any camera's keep out infinity and NaN, which YAML can express.
 Focal = Annotated[float, msgspec.Meta(gt=0, le=100_000)]
 Center = Annotated[float, msgspec.Meta(ge=-100_000, le=100_000)]
 Unit = Annotated[float, msgspec.Meta(gt=0, le=1000)]
@@ -26,15 +24,15 @@ Rate = Annotated[float, msgspec.Meta(ge=0.001, le=10_000)]
 
 
 class PngFolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the PNGs do not say themselves; encoding nyu means mm = 256 * green + blue."""
+    """Camera facts that PNGs do not contain; encoding nyu means mm = 256 * green + blue."""
 
-    fx_px: Focal  # focal length across
-    fy_px: Focal  # and down
-    cx_px: Center  # optical center, from the left
-    cy_px: Center  # and from the top
-    depth_unit_mm: Unit = 1.0  # of one step of the raw values
-    fps: Rate = 30.0  # frames a second
-    encoding: Literal["depth16", "nyu"] = "depth16"  # nyu: mm = 256 * green + blue
+    fx_px: Focal  # horizontal focal length
+    fy_px: Focal  # vertical focal length
+    cx_px: Center  # principal point, from the left
+    cy_px: Center  # principal point, from the top
+    depth_unit_mm: Unit = 1.0  # one step of the raw values
+    fps: Rate = 30.0  # frame rate
+    encoding: Literal["depth16", "nyu"] = "depth16"  # depth16: 16-bit grayscale; nyu: mm = 256 * green + blue
 
 
 class PngFolder:

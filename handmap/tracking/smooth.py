@@ -1,9 +1,9 @@
-"""The One-Euro filter on joints in the camera frame: steady while a hand rests, quick while it moves; and prediction from it.
+"""The One-Euro filter on joints in the camera frame, steady for a hand at rest and quick for one in motion; extrapolation.
 
-Casiez, Roussel and Vogel, "1 € Filter", CHI 2012: exponential smoothing whose cutoff rises with the speed. Here the speed of a joint
-is the length of its velocity, so that the result does not depend on how the camera is turned, and the velocity is that of the raw
-joints, as in the authors' later code: from the smoothed ones, as in the paper, it would be too high by what they lag. What is
-filtered is what is published: tracking goes on from the raw joints.
+Casiez, Roussel and Vogel, "1 € Filter", CHI 2012: exponential smoothing with a cutoff that rises with speed. Here the
+speed of a joint is the norm of its velocity, so the result does not depend on the camera's orientation. The velocity is
+that of the raw joints, as in the authors' later code; computed against the smoothed ones, as in the paper, it would be too
+high by their lag. Only published joints are filtered: tracking continues from the raw ones.
 """
 
 import math
@@ -19,20 +19,20 @@ from handmap.types.values import HandPose
 
 
 class SmoothingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How joints are smoothed and predicted; the defaults are measured in docs/measured/smoothing.md.
+    """How joints are smoothed and extrapolated; the defaults come from measurements in docs/measured/smoothing.md.
 
-    A higher min_cutoff_hz lags less and rests less steadily; beta adds that many Hz of cutoff per mm/s of a joint's speed. With
-    extrapolate, joints are moved on to the time at which they are published, by at most max_extrapolation_ms.
+    A higher min_cutoff_hz means less lag but more jitter at rest; beta adds that many Hz of cutoff per mm/s of a joint's
+    speed. With extrapolate, joints are predicted for the time of publication, at most max_extrapolation_ms ahead.
     """
 
-    enabled: bool = True  # false: joints go out as the network gave them
+    enabled: bool = True  # false: publish joints as the network predicts them
     min_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = (
-        0.5  # of a joint at rest; higher: less lag, more jitter
+        0.5  # cutoff for a joint at rest; higher: less lag, more jitter
     )
-    beta: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.15  # Hz of cutoff for each mm/s of a joint's speed
-    derivative_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = 4.0  # of the speed itself
-    extrapolate: bool = False  # true: joints are moved on to the time at which they are published, and marked so
-    max_extrapolation_ms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 30.0  # and no further than this
+    beta: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.15  # Hz of cutoff added per mm/s of a joint's speed
+    derivative_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = 4.0  # cutoff for the speed itself
+    extrapolate: bool = False  # true: predict joints for the time of publication, and mark them as extrapolated
+    max_extrapolation_ms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 30.0  # furthest to extrapolate
 
     def __post_init__(self) -> None:
         if self.extrapolate and not self.enabled:

@@ -1,4 +1,4 @@
-"""Which hands this device tracks and where: the section `tracking` of a configuration, joined with what a bundle says of its model."""
+"""Which hands to track and where: the `tracking` section of a configuration, combined with the bundle's model facts."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -15,25 +15,32 @@ from handmap.types.values import Handedness
 
 
 class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which hands this device follows, and where."""
+    """Which hands to track, and where."""
 
+<<<<<<< HEAD
     handedness: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the hands have to tell
     max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1  # hands to follow at most
     min_depth_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # nearer than this is not looked at
     max_depth_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # nor further
+=======
+    hand: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the model decides
+    max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1  # most hands to track at once
+    min_depth_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # depth nearer than this is ignored
+    max_depth_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # depth beyond this is ignored
+>>>>>>> 520ca84 (runtime: plain English in messages and comments)
     max_proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = (
-        6  # places that are tried at most when a hand is looked for
+        6  # most region proposals to try when searching for hands
     )
     assume_hand_present: bool = (
-        False  # true: a hand is always in sight, so that what may be one is published; false: only what surely is one
+        False  # true: a hand is always in view, so publish the best candidate; false: only sure ones
     )
-    min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = (
-        0.3  # what is less probably a hand is not taken for one
-    )
+    min_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3  # candidates with a lower probability are rejected
 
     def __post_init__(self) -> None:
         if self.min_depth_mm >= self.max_depth_mm:
-            raise ValueError(f"near_mm must be below far_mm, found {self.min_depth_mm} and {self.max_depth_mm}")
+            raise ValueError(
+                f"min_depth_mm must be below max_depth_mm, found {self.min_depth_mm} and {self.max_depth_mm}"
+            )
 
 
 HANDEDNESS = {"any": Handedness.UNKNOWN, "right": Handedness.RIGHT, "left": Handedness.LEFT}
@@ -41,7 +48,7 @@ HANDEDNESS = {"any": Handedness.UNKNOWN, "right": Handedness.RIGHT, "left": Hand
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    """What `track_hands` needs to know of the model and of the device; handedness is UNKNOWN where the hands have to tell it."""
+    """What `track_hands` needs to know about model and device; handedness is UNKNOWN if the model decides it."""
 
     xp: ArrayModule
     cube_mm: float
@@ -61,12 +68,16 @@ def tracker_settings(
 ) -> TrackerSettings:
     """Settings for a bundle's model on this device.
 
-    Raises ConfigError where the hands shall tell which they are and the model cannot.
+    Raises ConfigError if the configuration leaves handedness to a model that does not predict it.
     """
     tells_handedness = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
     if config.handedness == "any" and not tells_handedness:
         raise ConfigError(
+<<<<<<< HEAD
             f"bundle {str(bundle.path)!r}: its model does not tell left from right hands, tracking.handedness is any; set it to right or left"
+=======
+            f"bundle {str(bundle.path)!r}: its model does not predict handedness, but tracking.hand is any; set it to right or left"
+>>>>>>> 520ca84 (runtime: plain English in messages and comments)
         )
     return TrackerSettings(
         xp=xp,

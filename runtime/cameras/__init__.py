@@ -1,1 +1,1 @@
-"""Our own depth cameras, the RealSense and the replay of a recording, and what opens one in the thread that reads it."""
+"""The built-in depth cameras, RealSense and replay, and a wrapper that opens a camera in the thread that reads it."""

@@ -7,7 +7,7 @@ from handmap.types.values import DepthFrame
 
 
 class LateCamera:
-    """A camera that is opened at the first wait for a frame: opening may hang too, and then does so in the thread that reads."""
+    """A camera that is opened by the first wait for a frame: opening can hang too, and must then hang in the reading thread."""
 
     def __init__(self, opener: Callable[[], Camera], on_open: Callable[[Camera], None]) -> None:
         self.name = "camera"
@@ -21,7 +21,7 @@ class LateCamera:
         return self._camera is not None and self._camera.has_ended
 
     def wait_frame(self, timeout_s: float) -> DepthFrame | None:
-        """See `Camera`; the first call opens it, gives no frame, and raises what opening does."""
+        """See `Camera`; the first call opens the camera, returns no frame, and raises whatever opening raises."""
         if self._camera is None:
             self._camera = self._open()
             self._on_open(self._camera)

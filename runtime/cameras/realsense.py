@@ -1,5 +1,5 @@
-"""The RealSense camera by its own SDK: configuration, opening and frames. Home of pyrealsense2, which is loaded only where this
-camera is opened.
+"""The RealSense camera through its SDK: configuration, opening and frames. The only module that imports pyrealsense2, and
+only when this camera is opened.
 """
 
 import time
@@ -30,9 +30,9 @@ from .realsense_device import (
 )  # fmt: skip
 from .realsense_recovery import Recovery, SdkFailed, sdk_errors, take_step
 
-STALL_S: Final = 0.5  # without a frame for so long, and for STALL_FRAMES, the stream has stalled
+STALL_S: Final = 0.5  # the stream has stalled if no frame comes for this long and for STALL_FRAMES
 STALL_FRAMES: Final = 5
-FIRST_FRAME_S: Final = 3.0  # a D400 gives its first depth frame within about a second of its start
+FIRST_FRAME_S: Final = 3.0  # a D400 delivers its first depth frame within about a second of starting
 
 ListDevices = Callable[[], Sequence[Any]]
 
@@ -40,7 +40,7 @@ ListDevices = Callable[[], Sequence[Any]]
 def load_sdk() -> Any:
     """The module pyrealsense2.
 
-    Raises DependencyError where it is not installed or its system libraries are not.
+    Raises DependencyError if it or one of its system libraries is not installed.
     """
     try:
         import pyrealsense2
@@ -53,53 +53,51 @@ def load_sdk() -> Any:
 
 
 def copy_depth(frame: Any) -> Array:
-    """The depth image (height, width) uint16 of an SDK frame, in memory of its own."""
+    """The depth image (height, width) uint16 of an SDK frame, copied."""
     return np.array(np.asanyarray(frame.get_data()), np.uint16)
 
 
 class RealSenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="realsense"):
-    """A RealSense depth camera, or a file that its SDK recorded in the role of one.
+    """A RealSense depth camera, or a file recorded with its SDK that stands in for one.
 
-    What the device does not offer is refused with what it does.
+    A setting that the device does not support is refused, and the error lists what it supports.
     """
 
-    serial: str | None = None  # which camera, where more than one is plugged in; null: the only one
-    width_px: Annotated[int, msgspec.Meta(ge=1, le=8192)] = 640  # of the depth image
-    height_px: Annotated[int, msgspec.Meta(ge=1, le=8192)] = 480  # of the depth image
-    fps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 60  # frames a second
-    preset: str | None = (
-        None  # default, hand, high_accuracy, high_density or medium_density; null: as the device has it
-    )
+    serial: str | None = None  # required if several cameras are plugged in; null: the only one
+    width_px: Annotated[int, msgspec.Meta(ge=1, le=8192)] = 640  # width of the depth image
+    height_px: Annotated[int, msgspec.Meta(ge=1, le=8192)] = 480  # height of the depth image
+    fps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 60  # frame rate
+    preset: str | None = None  # default, hand, high_accuracy, high_density or medium_density; null: the device's own
     laser_power: Annotated[float, msgspec.Meta(ge=0)] | None = (
-        None  # in the device's unit, mW for D400; 0: projector off
+        None  # in the device's unit, mW on a D400; 0: projector off
     )
-    exposure_us: Annotated[float, msgspec.Meta(gt=0)] | None = None  # null: the camera exposes by itself
+    exposure_us: Annotated[float, msgspec.Meta(gt=0)] | None = None  # exposure time; null: automatic
     gpu_frames: bool = (
-        False  # true: a GPU engine reads frames where SDK 2.59 of a board keeps them, without a copy; not measured
+        False  # true: a GPU engine reads frames in place, without a copy (SDK 2.59 on a board); not measured
     )
-    playback: Path | None = None  # a .db3 or .bag file to play; its own size and rate hold, options cannot be given
+    playback: Path | None = None  # a .db3 or .bag file to play at its own size and rate; excludes the camera's options
 
     def __post_init__(self) -> None:
         if self.playback is not None and (self.serial, self.preset, self.laser_power, self.exposure_us) != (None,) * 4:
-            raise ValueError("with playback, serial, preset, laser_power and exposure_us must be left out")
+            raise ValueError("with playback, leave out serial, preset, laser_power and exposure_us")
 
     def check(self) -> None:
-        """Raises ConfigError if the file to play is not there."""
+        """Raises ConfigError if the playback file does not exist."""
         if self.playback is not None and not self.playback.is_file():
             raise ConfigError(f"camera: no file at {str(self.playback)!r}; correct camera.playback")
 
     def source(self) -> CameraSource:
-        """See `CameraConfig`; raises DependencyError where the SDK is not installed."""
+        """See `CameraConfig`; raises DependencyError if the SDK is not installed."""
         return CameraSource(RealSenseSource(self).open)
 
 
 class RealSenseSource:
-    """Opens the configured camera, as often as it is asked to, and remembers which one that was and what recovery was tried."""
+    """Opens the configured camera, as often as needed, and remembers which one it was and which recovery steps were tried."""
 
     def __init__(self, config: RealSenseConfig, list_devices: ListDevices | None = None) -> None:
         self._rs = load_sdk()
         self._config = config
-        # A new context each time: one that has seen a device reset or hang may keep to what it knew.
+        # A new context each time: one that has seen a device reset or hang can hold on to stale state.
         self._list_devices = list_devices or (lambda: list(self._rs.context().query_devices()))
         self._serial = config.serial
         self._recovery = Recovery()
@@ -107,8 +105,8 @@ class RealSenseSource:
     def open(self) -> "RealSenseCamera":
         """The camera, streaming.
 
-        Raises CameraLost if it is not there or does not start, ConfigError if it cannot do what is asked, RecordingError for a
-        playback file that cannot be read, RestartRequired where all recovery was in vain.
+        Raises CameraLost if it is missing or does not start, ConfigError if it does not support the settings,
+        RecordingError if the playback file cannot be read, RestartRequired if every recovery step failed.
         """
         config = self._config
         if config.playback is not None:
@@ -123,7 +121,7 @@ class RealSenseSource:
                 set_options(self._rs, sensor, config.preset, config.exposure_us, config.laser_power)
                 camera = self._stream(device, sensor)
         except SdkFailed:
-            if device is not None:  # it is on the bus and does not open
+            if device is not None:  # it is on the bus but does not open
                 take_step(self._recovery, device, None)
             raise
         self._serial = serial_of(self._rs, device) or None
@@ -135,7 +133,7 @@ class RealSenseSource:
             return self._stream(device, device.first_depth_sensor())
         except RuntimeError as error:
             raise RecordingError(
-                f"camera: playback {path!r} cannot be played ({error}); name a file that the RealSense SDK recorded"
+                f"camera: playback {path!r} cannot be played ({error}); use a file recorded with the RealSense SDK"
             ) from error
 
     def _stream(self, device: Any, sensor: Any) -> "RealSenseCamera":
@@ -143,7 +141,7 @@ class RealSenseSource:
 
 
 class RealSenseCamera:
-    """A depth stream of an SDK device, from its start to `close`."""
+    """A depth stream of an SDK device, from start to `close`."""
 
     def __init__(self, rs: Any, device: Any, sensor: Any, config: RealSenseConfig, recovery: Recovery) -> None:
         wanted = (config.width_px, config.height_px, config.fps)
@@ -158,7 +156,7 @@ class RealSenseCamera:
         self._lens = intrinsics_of(rs, profile)
         self._unit_mm = unit_mm_of(rs, sensor)
         self._clock = CameraClock()
-        self._queue = rs.frame_queue(1)  # the newest frame; one that was not fetched is overwritten
+        self._queue = rs.frame_queue(1)  # the newest frame; it overwrites one that was not fetched
         self._has_ended = False
         self._stall_s = max(STALL_S, STALL_FRAMES / profile.fps())
         self._due_s = time.monotonic() + FIRST_FRAME_S
@@ -171,7 +169,7 @@ class RealSenseCamera:
         return self._has_ended
 
     def wait_frame(self, timeout_s: float) -> DepthFrame | None:
-        """See `Camera`; raises RestartRequired where all recovery was in vain."""
+        """See `Camera`; raises RestartRequired if every recovery step failed."""
         with sdk_errors("waiting for a frame"):
             has_frame, frame = self._queue.try_wait_for_frame(max(round(timeout_s * 1000), 1))
         arrival_ns = time.monotonic_ns()
@@ -187,7 +185,7 @@ class RealSenseCamera:
 
     def close(self) -> None:
         """See `Camera`."""
-        with suppress(RuntimeError):  # of a device that is gone
+        with suppress(RuntimeError):  # the device is gone
             self._sensor.stop()
         with suppress(RuntimeError):
             self._sensor.close()
@@ -204,13 +202,13 @@ class RealSenseCamera:
         wanted = (self._lens.height_px, self._lens.width_px)
         if depth.shape != wanted:
             raise CameraLost(
-                f"camera: a depth frame has shape {depth.shape}, wanted {wanted} as was set; it is opened anew"
+                f"camera: a depth frame has shape {depth.shape}, wanted {wanted} as configured; it is being reopened"
             )
         on_gpu = wrap_camera_frame(frame) if self._wants_gpu_frames else None
         return DepthFrame(depth, self._unit_mm, self._lens, frame.get_frame_number(), capture_ns, source, on_gpu)
 
     def _capture_time(self, frame: Any, arrival_ns: int) -> tuple[int, TimestampSource]:
-        """By the camera's clock if the frame has its time; the SDK's own arrival time says no more than ours."""
+        """By the camera's clock if the frame carries it; the SDK's own arrival time is no better than ours."""
         if frame.get_frame_timestamp_domain() == self._rs.timestamp_domain.system_time:
             return arrival_ns, TimestampSource.ARRIVAL
         capture_ns = self._clock.capture_ns(round(frame.get_timestamp() * 1e6), arrival_ns)

@@ -1,29 +1,29 @@
-"""From the camera's clock to CLOCK_MONOTONIC. The camera's may drift, wrap, be set and step; ours does not."""
+"""Maps the camera's clock, which can drift, wrap, be set or step, to CLOCK_MONOTONIC, which does not."""
 
 from collections import deque
 from typing import Final
 
-WINDOW_NS: Final = 2 * 10**9  # in which a drift of 100 ppm makes 0.2 ms
-STEP_NS: Final = 250_000_000  # a frame is rarely held up for so long, a clock that was set is mostly off by more
-STEADY_NS: Final = 30_000_000  # frames held up come closer together than they were taken, frames after a step do not
+WINDOW_NS: Final = 2 * 10**9  # a drift of 100 ppm adds up to 0.2 ms in this time
+STEP_NS: Final = 250_000_000  # a frame is rarely delayed this long; a clock that was set is usually off by more
+STEADY_NS: Final = 30_000_000  # delayed frames arrive closer together than they were taken; frames after a step do not
 STEADY_FRAMES: Final = 5
 
 
 class CameraClock:
-    """Maps times of the camera's clock by the least delay of late: of the frames of the last seconds, one was held up least.
+    """Maps camera times by the smallest recent delay: of the frames in the window, one was delayed least.
 
-    So a capture time is late by that least delay (exposure, readout and USB), which cannot be seen from here, and free of the
-    jitter on top of it.
+    A capture time is therefore late by that smallest delay (exposure, readout and USB), which cannot be observed here,
+    but free of the jitter on top of it.
     """
 
     def __init__(self) -> None:
         self._delays: deque[tuple[int, int]] = deque()  # (arrival_ns, arrival_ns - camera_ns)
-        self._odd: deque[int] = deque(maxlen=STEADY_FRAMES)  # delays far from the others, in a row
+        self._odd: deque[int] = deque(maxlen=STEADY_FRAMES)  # consecutive outlying delays
 
     def capture_ns(self, camera_ns: int, arrival_ns: int) -> int:
         """The capture time, CLOCK_MONOTONIC, of a frame stamped camera_ns that arrived at arrival_ns.
 
-        It is far from arrival_ns for a frame that was held up, and for the few between a step of the clock and its discovery.
+        It is far from arrival_ns for a delayed frame, and for the few frames between a clock step and its detection.
         """
         delay_ns = arrival_ns - camera_ns
         min_ns = self._least_ns(arrival_ns)
@@ -37,7 +37,7 @@ class CameraClock:
         return camera_ns + min(delay for _, delay in self._delays)
 
     def _least_ns(self, now_ns: int) -> int | None:
-        """The least delay in the window; what is older leaves it, but for the newest, which stays until another comes."""
+        """The smallest delay in the window; older entries are dropped, except that the newest stays until another arrives."""
         while len(self._delays) > 1 and self._delays[0][0] < now_ns - WINDOW_NS:
             self._delays.popleft()
         return min((delay for _, delay in self._delays), default=None)

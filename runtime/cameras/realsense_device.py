@@ -1,4 +1,4 @@
-"""Which RealSense device, which of its streams, and its options: what the configuration asks for against what is there.
+"""Chooses a RealSense device and one of its streams, and sets its options: the configuration against what is available.
 
 `rs` is the module pyrealsense2, which `realsense.py` loads.
 """
@@ -13,16 +13,18 @@ from handmap.types.intrinsics import Intrinsics
 def choose_device(rs: Any, devices: Sequence[Any], serial: str | None) -> Any:
     """The device with this serial number or, without one, the only device.
 
-    Raises CameraLost if it is not there, ConfigError if several are and none was named.
+    Raises CameraLost if it is missing, ConfigError if there are several and none was named.
     """
     found = {serial_of(rs, device): device for device in devices}
     if serial is None and len(found) > 1:
         raise ConfigError(
-            f"camera: {len(found)} RealSense cameras are plugged in, with serials {_listed(found)}; name one as camera.serial"
+            f"camera: {len(found)} RealSense cameras are plugged in, with serials {_listed(found)}; set camera.serial to one of them"
         )
     if not found:
         wanted = "" if serial is None else f" (wanted serial {serial!r})"
-        raise CameraLost(f"camera: no RealSense camera is on USB{wanted}; plug it in, and see `lsusb -d 8086:`")
+        raise CameraLost(
+            f"camera: no RealSense camera is connected over USB{wanted}; plug it in and check with: lsusb -d 8086:"
+        )
     if serial is not None and serial not in found:
         raise CameraLost(
             f"camera: no RealSense camera has serial {serial!r}, plugged in are {_listed(found)}; plug it in or correct camera.serial"
@@ -31,30 +33,30 @@ def choose_device(rs: Any, devices: Sequence[Any], serial: str | None) -> Any:
 
 
 def serial_of(rs: Any, device: Any) -> str:
-    """The serial number, empty where the device states none."""
+    """The serial number; empty if the device reports none."""
     return _info(device, rs.camera_info.serial_number)
 
 
 def describe(rs: Any, device: Any) -> str:
-    """Model, serial number and firmware in a line."""
+    """Model, serial number and firmware in one line."""
     info = rs.camera_info
     facts = [_info(device, key) for key in (info.name, info.serial_number, info.firmware_version)]
     return " ".join(fact for fact in facts if fact) or "RealSense camera"
 
 
 def refuse_slow_link(rs: Any, device: Any) -> None:
-    """Raises CameraLost for a camera that negotiated USB 2, where a bad cable or contact ends: it offers less there."""
+    """Raises CameraLost if the camera negotiated USB 2, as with a bad cable or contact: it supports fewer modes there."""
     usb = _info(device, rs.camera_info.usb_type_descriptor)
     if usb.startswith(("1", "2")):
         raise CameraLost(
-            f"camera: {describe(rs, device)!r} is connected by USB {usb}, wanted USB 3; plug it in again, into a blue port, with a USB 3 cable"
+            f"camera: {describe(rs, device)!r} is connected over USB {usb}, wanted USB 3; plug it into a blue port with a USB 3 cable"
         )
 
 
 def choose_profile(rs: Any, sensor: Any, wanted: tuple[int, int, int], is_playback: bool) -> Any:
-    """The depth stream of the wanted width, height and rate; that of a recording is whatever it holds.
+    """The depth stream of the wanted width, height and rate; for a recording, whatever it holds.
 
-    Raises ConfigError with what the device offers.
+    Raises ConfigError that lists what the device supports.
     """
     offered = {}
     for profile in sensor.get_stream_profiles():
@@ -75,7 +77,7 @@ def choose_profile(rs: Any, sensor: Any, wanted: tuple[int, int, int], is_playba
 def intrinsics_of(rs: Any, profile: Any) -> Intrinsics:
     """The pinhole intrinsics of a stream.
 
-    Raises ConfigError for a lens with distortion, which the depth image of the D400 and D500 families does not have.
+    Raises ConfigError for a distorted image; the depth images of the D400 and D500 families are rectified.
     """
     found = profile.as_video_stream_profile().get_intrinsics()
     if any(found.coeffs):
@@ -87,14 +89,14 @@ def intrinsics_of(rs: Any, profile: Any) -> Intrinsics:
 
 
 def unit_mm_of(rs: Any, sensor: Any) -> float:
-    """Millimeters per step of depth; the SDK states meters as float32, whose rounding is taken back."""
+    """Millimeters per depth step; undoes the rounding of the SDK, which gives meters as float32."""
     return round(float(sensor.get_option(rs.option.depth_units)) * 1000, 6)
 
 
 def set_options(rs: Any, sensor: Any, preset: str | None, exposure_us: float | None, laser_power: float | None) -> None:
-    """Sets what the configuration names; the preset comes first because it sets the others too.
+    """Sets the configured options; the preset comes first because it changes the others too.
 
-    Raises ConfigError with what the device allows.
+    Raises ConfigError that lists what the device allows.
     """
     option = rs.option
     if preset is not None:
@@ -112,7 +114,7 @@ def set_options(rs: Any, sensor: Any, preset: str | None, exposure_us: float | N
 
 
 def _preset(rs: Any, sensor: Any, name: str) -> float:
-    """The number of a preset by its name in the SDK, as far as the device's range goes."""
+    """The number of a preset, by its name in the SDK, within the device's range."""
     presets = {str(key): int(value) for key, value in rs.rs400_visual_preset.__members__.items()}
     if sensor.supports(rs.option.visual_preset):
         bounds = sensor.get_option_range(rs.option.visual_preset)

@@ -1,4 +1,4 @@
-"""What is tried when a RealSense camera gives no frames, and what is raised where its SDK raises."""
+"""The steps tried when a RealSense camera delivers no frames, and the error raised when its SDK raises."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,22 +14,22 @@ LOG = logging.getLogger("handmap.realsense")
 
 
 class Step(Enum):
-    """What is tried, in this order, as long as no frame comes."""
+    """The recovery steps, tried in this order until a frame arrives."""
 
     RESTART = "restart the stream"
     RESET = "reset the device"
-    REOPEN = "open the device anew"
+    REOPEN = "reopen the device"
     EXIT = "exit"
 
 
 class Recovery:
-    """How far the steps have gone since the last frame; outlives the camera."""
+    """How far recovery has gone since the last frame; outlives the camera."""
 
     def __init__(self) -> None:
         self._left: Iterator[Step] = iter(Step)
 
     def frame_came(self) -> None:
-        """Begins with the first step again."""
+        """Starts over with the first step."""
         self._left = iter(Step)
 
     def next_step(self) -> Step:
@@ -45,17 +45,17 @@ class SdkFailed(CameraLost):
 
 @contextmanager
 def sdk_errors(doing: str) -> Iterator[None]:
-    """Raises SdkFailed, with what was being done, where the SDK raises."""
+    """Raises SdkFailed, with what was being done, if the SDK raises."""
     try:
         yield
     except RuntimeError as error:
-        raise SdkFailed(f"camera: {doing} failed: {error}; it is tried again") from error
+        raise SdkFailed(f"camera: {doing} failed: {error}; retrying") from error
 
 
 def take_step(recovery: Recovery, device: Any, restart: Callable[[], None] | None) -> None:
-    """Takes the next step of recovery; returns after a restart, which an open stream can do alone.
+    """Takes the next recovery step; returns only after a restart, which an open stream can do by itself.
 
-    Raises CameraLost where the device must be opened anew, RestartRequired where nothing is left.
+    Raises CameraLost if the device must be reopened, RestartRequired if no step is left.
     """
     step = recovery.next_step()
     if step is Step.RESTART:
@@ -67,7 +67,7 @@ def take_step(recovery: Recovery, device: Any, restart: Callable[[], None] | Non
             device.hardware_reset()
     if step is Step.EXIT:
         raise RestartRequired(
-            "camera: no frame came after restarting the stream, resetting the device and opening it anew; start the daemon afresh, "
-            "then unplug the camera"
+            "camera: no frame arrived after restarting the stream, resetting the device and reopening it; restart the daemon, "
+            "and if that does not help, unplug the camera"
         )
-    raise CameraLost(f"camera: no frame came in time; step taken: {step.value}")
+    raise CameraLost(f"camera: no frame arrived in time; recovery step taken: {step.value}")

@@ -1,4 +1,4 @@
-"""The replay camera: a recording or a folder of PNGs in the role of a live one, at one of three paces."""
+"""The replay camera: a recording or a folder of PNGs that stands in for a live camera, at one of three paces."""
 
 import threading
 import time
@@ -15,18 +15,18 @@ from handmap.recording.png_folder import PngFolderConfig
 from handmap.recording.reader import Recording, open_recording
 from handmap.types.values import DepthFrame, TimestampSource
 
-LONGEST_GAP_NS: Final = 5 * 10**9  # more is a recording that was paused, or a clock that was set
+LONGEST_GAP_NS: Final = 5 * 10**9  # a longer gap means that the recording was paused or the clock was set
 
 
 class ReplayPace(Protocol):
-    """Decides when the next frame is given out; a `Pace` that can be waited for."""
+    """Decides when the next frame is handed out; a `Pace` that can be waited for."""
 
     def start(self) -> None:
-        """Lets the first frame go, whatever became of those of an earlier opening."""
+        """Releases the first frame, whatever happened to those of an earlier opening."""
         ...
 
     def wait(self, due_ns: int, timeout_s: float) -> bool:
-        """Waits until a frame that was recorded for due_ns (CLOCK_MONOTONIC) may go; False if that is not yet so."""
+        """Waits until a frame due at due_ns (CLOCK_MONOTONIC) can be handed out; False on timeout."""
         ...
 
     def taken(self) -> None: ...
@@ -34,10 +34,10 @@ class ReplayPace(Protocol):
 
 
 class RecordedPace:
-    """Keeps the recorded spacing, as a live camera would, whatever becomes of the frames."""
+    """Keeps the recorded spacing, as a live camera would, whatever happens to the frames."""
 
     def start(self) -> None:
-        """Changes nothing."""
+        """Does nothing."""
 
     def wait(self, due_ns: int, timeout_s: float) -> bool:
         """See `ReplayPace`."""
@@ -47,14 +47,14 @@ class RecordedPace:
         return time.monotonic_ns() >= due_ns
 
     def taken(self) -> None:
-        """Changes nothing."""
+        """Does nothing."""
 
     def published(self) -> None:
-        """Changes nothing."""
+        """Does nothing."""
 
 
 class FlatOut:
-    """Gives the next frame when the last was taken: as fast as frames are worked on, and none is dropped."""
+    """Hands out the next frame once the last was taken: as fast as frames are processed, and none is dropped."""
 
     def __init__(self) -> None:
         self._credit = threading.Semaphore(1)
@@ -68,15 +68,15 @@ class FlatOut:
         return self._credit.acquire(timeout=timeout_s)
 
     def taken(self) -> None:
-        """Lets the next frame go."""
+        """Releases the next frame."""
         self._credit.release()
 
     def published(self) -> None:
-        """Changes nothing."""
+        """Does nothing."""
 
 
 class Lockstep:
-    """Gives the next frame when the last was published: the same frames and results on every run."""
+    """Hands out the next frame once the last was published: the same frames and results on every run."""
 
     def __init__(self) -> None:
         self._credit = threading.Semaphore(1)
@@ -90,17 +90,17 @@ class Lockstep:
         return self._credit.acquire(timeout=timeout_s)
 
     def taken(self) -> None:
-        """Changes nothing."""
+        """Does nothing."""
 
     def published(self) -> None:
-        """Lets the next frame go."""
+        """Releases the next frame."""
         self._credit.release()
 
 
 class ReplayCamera:
-    """Frames of a recording with new numbers and with the recorded spacing shifted to start now.
+    """Frames of a recording, renumbered, with their timestamps shifted to start now.
 
-    At the pace `recorded` capture times are real; at the others they only keep the spacing.
+    At the `recorded` pace capture times are real; at the others they only preserve the spacing.
     """
 
     def __init__(self, recording: Recording, pace: ReplayPace, is_looped: bool) -> None:
@@ -117,7 +117,7 @@ class ReplayCamera:
         return self._has_ended
 
     def wait_frame(self, timeout_s: float) -> DepthFrame | None:
-        """See `Camera`; the frame is read before the wait, so that decoding costs no punctuality."""
+        """See `Camera`; the frame is read before the wait, so that decoding does not delay it."""
         if self._next is None:
             self._next = next(self._frames, None)
             self._has_ended = self._next is None
@@ -127,7 +127,7 @@ class ReplayCamera:
         return frame
 
     def close(self) -> None:
-        """See `Camera`; lets go of the recording, which is open as long as frames are read."""
+        """See `Camera`; closes the recording, which stays open while frames are read."""
         self._frames.close()
 
 
@@ -139,13 +139,13 @@ PACES: Final[dict[str, Callable[[], ReplayPace]]] = {
 
 
 class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="replay"):
-    """A recording in the role of the camera."""
+    """A recording that stands in for the camera."""
 
     path: Path  # a recording, or a folder of 16-bit PNGs with an intrinsics.yaml beside them
-    # recorded: as it was; flat_out: the next frame when the last was taken; lockstep: when it was published
+    # recorded: at recorded speed; flat_out: as fast as frames are processed; lockstep: one frame per published frame
     pace: Literal["recorded", "flat_out", "lockstep"] = "recorded"
-    loop: bool = True  # begin again at the end; false: leave with exit code 0
-    topic: str | None = None  # the depth topic to use, where a bag has several
+    loop: bool = True  # start over at the end; false: exit with code 0
+    topic: str | None = None  # the depth topic to use if a bag has several
     png_folder: PngFolderConfig | None = None  # for PNGs without intrinsics.yaml
 
     def check(self) -> None:
@@ -153,7 +153,7 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
         open_recording(self.path, self.topic, self.png_folder)
 
     def source(self) -> CameraSource:
-        """See `CameraConfig`; the source's pace is the one that the recording keeps."""
+        """See `CameraConfig`; the source carries the pace that drives the recording."""
         pace = PACES[self.pace]()
         return CameraSource(partial(open_replay, self, pace), pace, is_real_time=self.pace == "recorded")
 
@@ -167,7 +167,7 @@ def open_replay(config: ReplayConfig, pace: ReplayPace) -> ReplayCamera:
 
 
 def shifted(recording: Recording, is_looped: bool, start_ns: int) -> Generator[DepthFrame, None, None]:
-    """The frames with running numbers and times from start_ns on; once, or over and over without a gap."""
+    """The frames, renumbered and with times from start_ns on; once, or looped without a gap."""
     nominal_ns = round(1e9 / recording.fps)
     now_ns, recorded_ns = start_ns, 0
     for number, frame in enumerate(recording.endless() if is_looped else recording):

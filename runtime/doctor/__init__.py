@@ -1,1 +1,1 @@
-"""`handmap doctor`: the machine that is looked at, the checks by subject, and the report."""
+"""`handmap doctor`: the machine under examination, the checks by subject, and the report."""

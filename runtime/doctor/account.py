@@ -1,5 +1,6 @@
-"""Whose rights the daemon has, and what they and its unit allow: read from the machine's own files, since an image's users are not the
-host's.
+"""The account the daemon runs as, and what it and the daemon's unit allow.
+
+All of it is read from the machine's own files, since the users of an image are not those of the host.
 """
 
 import os
@@ -19,24 +20,24 @@ LISTS: Final = (
     "SupplementaryGroups",
     "DeviceAllow",
     "ReadWritePaths",
-)  # keys of a unit that add up, until an empty one
+)  # unit keys whose values accumulate until an empty one resets them
 
 
 YES: Final = ("yes", "true", "on", "1")
-# Keys of a unit, and what they take out of its process's sight.
+# Unit keys, and the paths they hide from its process.
 HIDING: Final = {"ProtectHome": ("/home", "/root", "/run/user"), "PrivateTmp": ("/tmp", "/var/tmp")}
 
 
 @dataclass(frozen=True)
 class Account:
-    """A user and all of its groups."""
+    """A user and all its groups."""
 
     name: str
     uid: int
     groups: dict[int, str]  # names by number
 
     def may(self, want: int, found: os.stat_result) -> bool:
-        """Whether mode and owner of a file allow READ, WRITE, ENTER or a sum of them."""
+        """Whether the mode and owner of a file allow READ, WRITE, ENTER or a combination of them."""
         if self.uid == 0:
             return True
         shift = 6 if found.st_uid == self.uid else 3 if found.st_gid in self.groups else 0
@@ -44,16 +45,16 @@ class Account:
 
 
 def read_unit(machine: Machine, name: str) -> dict[str, str] | None:
-    """The keys of an installed unit and its drop-ins, the last value of each, of LISTS all by spaces; None without such a unit.
+    """The keys of an installed unit and its drop-ins: the last value of each, for LISTS all values, space-separated.
 
-    An instance has the file and the drop-ins of its template, and those of its own.
+    An instance has its template's file and drop-ins as well as its own. Returns None if there is no such unit.
     """
     names = [re.sub("@.*[.]", "@.", name), name] if "@" in name else [name]
     files = [Path(folder) / each for each in reversed(names) for folder in UNIT_FOLDERS]
     files = [file for file in files if machine.has(file)][:1]
     if not files:
         return None
-    # systemd reads drop-ins by their names, wherever they lie; of two with one name that of the instance or in /etc counts.
+    # systemd reads drop-ins in order of name, from every folder; of two with the same name, the instance's or /etc's wins.
     folders = [Path(folder) / f"{each}.d" for each in names for folder in reversed(UNIT_FOLDERS)]
     drop_ins = {file.name: file for folder in folders for file in machine.entries(folder, "*.conf")}
     files += [drop_ins[name] for name in sorted(drop_ins)]
@@ -66,7 +67,7 @@ def read_unit(machine: Machine, name: str) -> dict[str, str] | None:
 
 
 def hidden_by(unit: dict[str, str], path: Path) -> str | None:
-    """The setting of a unit that keeps a path of the machine out of its process's sight, None where none does."""
+    """The setting of a unit that hides a path of the machine from its process; None if none does."""
     for key, folders in HIDING.items():
         if unit.get(key) in (*YES, "tmpfs") and any(path.is_relative_to(folder) for folder in folders):
             return f"{key}={unit[key]}"
@@ -74,7 +75,7 @@ def hidden_by(unit: dict[str, str], path: Path) -> str | None:
 
 
 def lets_write(unit: dict[str, str], path: Path) -> bool:
-    """Whether a unit lets its process write to a path of the machine, as far as ProtectSystem=strict goes."""
+    """Whether a unit lets its process write to a path of the machine, as far as ProtectSystem=strict is concerned."""
     own = [f"/var/cache/{name}" for name in unit.get("CacheDirectory", "").split()]
     own += [f"/var/lib/{name}" for name in unit.get("StateDirectory", "").split()]
     own += [name.lstrip("-+") for name in unit.get("ReadWritePaths", "").split()]
@@ -82,7 +83,7 @@ def lets_write(unit: dict[str, str], path: Path) -> bool:
 
 
 def find_account(machine: Machine, user: str, more_groups: str = "") -> Account | None:
-    """The user of this name, in the groups that the machine and a unit's SupplementaryGroups= give it; None without one."""
+    """The user of this name, with its groups from the machine and a unit's SupplementaryGroups=; None if there is no such user."""
     found = next((fields for fields in _table(machine, "/etc/passwd") if len(fields) > 3 and fields[0] == user), None)
     if found is None:
         return None
@@ -102,7 +103,7 @@ def group_names(machine: Machine) -> dict[int, str]:
 
 
 def this_account(machine: Machine) -> Account:
-    """Whoever runs this program."""
+    """The account running this program."""
     names = {int(fields[2]): fields[0] for fields in _table(machine, "/etc/passwd") if len(fields) > 2}
     known = group_names(machine)
     groups = {gid: known.get(gid, str(gid)) for gid in (os.getegid(), *os.getgroups())}
@@ -110,6 +111,6 @@ def this_account(machine: Machine) -> Account:
 
 
 def _table(machine: Machine, name: str) -> list[list[str]]:
-    """Lines of passwd or group, without those that stand for what a directory service has (+::::::)."""
+    """Lines of passwd or group, without the entries that stand for a directory service (+::::::)."""
     lines = (machine.text(name) or "").splitlines()
     return [line.split(":") for line in lines if not line.startswith(("+", "-"))]

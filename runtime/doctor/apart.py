@@ -1,4 +1,4 @@
-"""Checks of several daemons on one machine: what each needs for itself."""
+"""Checks for several daemons on one machine: the resources that each needs to itself."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -14,7 +14,7 @@ from .instances import Units, daemons_at_boot
 
 
 def check_apart(context: DoctorContext) -> Finding:
-    """Whether daemons that start together take nothing from one another."""
+    """Whether daemons that start together share nothing they must not."""
     found = daemons_at_boot(context.machine)
     readable = {
         units: settings for units in found if (settings := _read(context.machine.path(units.config))) is not None
@@ -22,12 +22,12 @@ def check_apart(context: DoctorContext) -> Finding:
     for report, shared in ((failed, _same_camera), (warning, _same_ports)):
         for (one, ones), (other, others) in combinations(readable.items(), 2):
             if both := ", ".join(shared(ones, others)):
-                return report(f"{one.daemon} and {other.daemon} have {both}", _edit(context, one, other))
-    return ok(f"start with the machine: {', '.join(units.daemon for units in found) or 'none'}")
+                return report(f"{one.daemon} and {other.daemon} share {both}", _edit(context, one, other))
+    return ok(f"starting at boot: {', '.join(units.daemon for units in found) or 'none'}")
 
 
 def _read(config: Path) -> Settings | None:
-    """The configuration; None where it is wrong, which the check of that daemon's own says."""
+    """The configuration; None if it is invalid, which that daemon's own check reports."""
     try:
         return read_settings(config)
     except ConfigError:
@@ -44,7 +44,7 @@ def _same_camera(one: Settings, other: Settings) -> Iterator[str]:
 
 def _same_ports(one: Settings, other: Settings) -> Iterator[str]:
     if one.telemetry.port is not None and one.telemetry.port == other.telemetry.port:
-        yield f"one telemetry.port, {one.telemetry.port}: handmap status and metrics are of whichever starts first"
+        yield f"one telemetry.port, {one.telemetry.port}: handmap status and metrics show whichever starts first"
     targets = [{(target.host, target.port) for target in settings.publish.targets} for settings in (one, other)]
     for host, port in sorted(targets[0] & targets[1]):
         yield f"one receiver, {host}:{port}, which cannot tell their streams apart"
@@ -56,4 +56,4 @@ def _edit(context: DoctorContext, *daemons: Units) -> str:
     return f"sudoedit {files}{again if context.machine.is_running else ''}"
 
 
-CHECKS: Final = (Check("service.apart", "several daemons take nothing from one another", check_apart),)
+CHECKS: Final = (Check("service.apart", "several daemons do not get in each other's way", check_apart),)

@@ -1,4 +1,4 @@
-"""Paths of a configuration as they are from outside an image."""
+"""Maps the paths of a configuration inside an image to paths on the host."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ Section = TypeVar("Section", bound=msgspec.Struct)
 
 
 def below_root(section: Section, here: Callable[[str | Path], Path]) -> Section:
-    """The section of a camera of whatever kind, with all paths in it below the machine's root."""
+    """A camera section of any kind, with all its paths placed below the machine's root."""
     changes: dict[str, object] = {}
     for name in section.__struct_fields__:
         value = getattr(section, name)

@@ -1,4 +1,4 @@
-"""Checks of the RealSense camera: on the bus, its link, its rights and power, the kernel's driver, the SDK and its firmware."""
+"""Checks of the RealSense camera: USB bus, link, rights and power, kernel driver, SDK and firmware."""
 
 import json
 from pathlib import Path
@@ -14,29 +14,31 @@ UDEV_FOLDERS: Final = ("/etc/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/
 OUR_RULES: Final = "60-handmap.rules"
 THEIR_RULES: Final = "99-realsense-libusb.rules"
 DRIVER: Final = "uvcvideo"
-LIBUSB: Final = "usbfs"  # what the kernel calls a program that drives the device itself, as the SDK can be built to
-METADATA: Final = "D4XX"  # the kernel's name of the format that carries the camera's own time
+LIBUSB: Final = (
+    "usbfs"  # the kernel's name for a program that drives the device itself, which the SDK can be built to do
+)
+METADATA: Final = "D4XX"  # the kernel's name for the metadata format that carries the camera's own time
 
 
 def check_bus(context: DoctorContext) -> Finding:
-    """Whether a camera is plugged in, and which one is meant."""
+    """Whether a camera is plugged in, and which one is used."""
     context.need_running()
     config = context.need_camera()
     recovering = on_usb(context, dict.fromkeys(RECOVERY, "camera in recovery mode"))
     if recovering:
         return failed(
-            f"{recovering[0]}: it gives no frames until its firmware is written",
+            f"{recovering[0]}: it delivers no frames until its firmware is written",
             "rs-fw-update -r -f Signed_Image_UVC.bin  # from RealSense's firmware page",
         )
     found = on_usb(context, MODELS)
     if not found:
         return failed(
-            "no RealSense camera is on USB",
-            f"lsusb -d {VENDOR}:  # after plugging it in again, straight into the board",
+            "no RealSense camera is connected over USB",
+            f"lsusb -d {VENDOR}:  # after plugging it in again, directly into the board",
         )
     if len(found) > 1 and config.serial is None:
         return failed(
-            f"{len(found)} cameras are plugged in and camera.serial names none: {', '.join(map(str, found))}",
+            f"{len(found)} cameras are plugged in, but camera.serial is not set: {', '.join(map(str, found))}",
             f"rs-enumerate-devices -s && {context.edit_config()}",
         )
     return ok(", ".join(map(str, found)))
@@ -63,27 +65,27 @@ def check_speed(context: DoctorContext) -> Finding:
 
 
 def check_rights(context: DoctorContext) -> Finding:
-    """Whether the daemon's user may open the camera's USB node."""
+    """Whether the daemon's user can open the camera's USB node."""
     account = context.account
     for camera in cameras_of(context):
         numbers = (number(context, camera.folder / name) for name in ("busnum", "devnum"))
         node = Path("/dev/bus/usb", *(f"{each:03.0f}" for each in numbers))
         found = context.machine.stat(node)
         if found is None or not account.may(READ | WRITE, found):
-            what = "there is no" if found is None else f"user {account.name!r} may not open"
+            what = "there is no" if found is None else f"user {account.name!r} cannot open"
             return failed(
                 f"{what} {node}, the node of the {camera}",
                 "sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=usb",
             )
-    return ok(f"user {account.name!r} may open the camera")
+    return ok(f"user {account.name!r} can open the camera")
 
 
 def check_rules(context: DoctorContext) -> Finding:
-    """Whether our udev rules are installed and in force."""
+    """Whether our udev rules are installed and active."""
     context.need_camera()
     machine = context.machine
     if context.unit is None and machine.is_running and not on_usb(context, MODELS):
-        raise NotApplicable("neither our package nor a camera is here")
+        raise NotApplicable("neither our package nor a camera is present")
     where = _rules(context, OUR_RULES)
     if where is not None and machine.link(where) == "/dev/null":
         return failed(
@@ -96,26 +98,26 @@ def check_rules(context: DoctorContext) -> Finding:
     install = context.install("--reinstall ./handmap.deb" if machine.is_running else "handmap.deb")
     if theirs is not None:
         return warning(
-            f"only RealSense's {theirs.name} is there: everybody may write to cameras, and plugging one in starts nothing",
+            f"only RealSense's {theirs.name} is present: every user can write to cameras, and plugging one in starts nothing",
             install,
         )
-    return failed(f"no {OUR_RULES}: only root may open a camera, and it may be suspended", install)
+    return failed(f"no {OUR_RULES}: only root can open a camera, and the kernel can suspend it", install)
 
 
 def check_autosuspend(context: DoctorContext) -> Finding:
-    """Whether the kernel keeps its hands off the camera's power."""
+    """Whether the kernel leaves the camera powered."""
     for camera in cameras_of(context):
         control = context.machine.text(camera.folder / "power/control")
         if control == "auto" and number(context, camera.folder / "power/autosuspend_delay_ms") >= 0:
             return warning(
-                f"the {camera} is suspended when nobody reads it, and may not wake up",
+                f"the {camera} is suspended when idle, and might not wake up",
                 f"echo on | sudo tee {context.here(camera.folder)}/power/control",
             )
     return ok("the camera is never suspended")
 
 
 def check_kernel(context: DoctorContext) -> Finding:
-    """Whether the kernel has the driver for UVC cameras, and it holds the camera."""
+    """Whether the kernel has the driver for UVC cameras, and that driver is bound to the camera."""
     context.need_camera()
     machine = context.machine
     if not machine.is_running:
@@ -125,54 +127,52 @@ def check_kernel(context: DoctorContext) -> Finding:
             if f"/{DRIVER}.ko" in modules:
                 return ok(f"kernel {kernel.name} has {DRIVER}")
         return failed(
-            f"no kernel of {', '.join(kernel.name for kernel in kernels) or 'this image'} has {DRIVER}",
+            f"the driver {DRIVER} is missing from kernel {', '.join(kernel.name for kernel in kernels) or 'of this image'}",
             context.apply_binaries(),
         )
     for camera in cameras_of(context):
         holders = _holders(context, camera)
         if not holders & {DRIVER, LIBUSB}:
             return failed(
-                f"{DRIVER} does not hold the {camera}, but {', '.join(sorted(holders)) or 'nobody'} does",
+                f"{DRIVER} is not bound to the {camera}, but {', '.join(sorted(holders)) or 'no driver'} is",
                 f"sudo modprobe {DRIVER}  # then plug the camera in again",
             )
-    return ok(f"{DRIVER} or the SDK itself holds the camera")
+    return ok(f"{DRIVER} or the SDK itself drives the camera")
 
 
 def check_timestamps(context: DoctorContext) -> Finding:
-    """Whether frames can carry the time of the camera's own clock, which the kernel has to hand on."""
+    """Whether frames can carry the time of the camera's own clock, which the kernel has to pass on."""
     machine = context.machine
     for camera in cameras_of(context):
         if LIBUSB in _holders(context, camera):
-            continue  # the SDK reads the camera's time out of the frames' own headers
+            continue  # the SDK reads the camera's time from the frame headers
         nodes = [
             node
             for interface in interfaces_of(context, camera)
             for node in machine.entries(interface / "video4linux", "video*")
         ]
         hands_on = [node for node in nodes if number(context, node / "index") > 0]
-        look = "handmap listen --json  # timestamp_source says what the frames have"
+        look = "handmap listen --json  # timestamp_source shows what the frames carry"
         if not hands_on:
-            return warning(
-                f"the kernel has no metadata node for the {camera}: frames are stamped when they arrive", look
-            )
+            return warning(f"the kernel has no metadata node for the {camera}: frames are stamped on arrival", look)
         try:
             answers = [
                 machine.run("v4l2-ctl", f"--device=/dev/{node.name}", "--list-formats-meta") for node in hands_on
             ]
         except NotApplicable as error:
-            unknown = f"the kernel has metadata nodes for the {camera}, but of which format cannot be asked: {error}"
+            unknown = f"the kernel has metadata nodes for the {camera}, but their format cannot be read: {error}"
             return Finding("not applicable", unknown, context.install("v4l-utils"))
         if any("Permission denied" in answer.err for answer in answers):
-            raise PermissionError(f"the metadata nodes of the {camera} are not for this user")
+            raise PermissionError(f"this user cannot read the metadata nodes of the {camera}")
         if not any(METADATA in answer.out for answer in answers):
             return warning(
-                f"the kernel hands on no {METADATA} metadata of the {camera}: frames are stamped when they arrive", look
+                f"the kernel passes on no {METADATA} metadata of the {camera}: frames are stamped on arrival", look
             )
-    return ok("by the camera's clock: the kernel hands its time on, or the SDK reads it itself")
+    return ok("by the camera's clock: the kernel passes its time on, or the SDK reads it itself")
 
 
 def check_sdk(context: DoctorContext) -> Finding:
-    """Whether the daemon's Python loads the RealSense SDK, and that sees the configured camera."""
+    """Whether the daemon's Python can load the RealSense SDK, and the SDK sees the configured camera."""
     context.need_running()
     serial = context.need_camera().serial
     cameras = _seen_by_sdk(context)
@@ -183,11 +183,11 @@ def check_sdk(context: DoctorContext) -> Finding:
         return failed(
             f"the SDK sees {names}, wanted serial {serial!r}", f"rs-enumerate-devices -s && {context.edit_config()}"
         )
-    return ok(f"the SDK loads, and sees {names}")
+    return ok(f"the SDK loads and sees {names}")
 
 
 def check_firmware(context: DoctorContext) -> Finding:
-    """Whether every camera has the firmware that the SDK wants."""
+    """Whether every camera has the firmware version that the SDK recommends."""
     context.need_running()
     context.need_camera()
     cameras = _seen_by_sdk(context)
@@ -198,14 +198,14 @@ def check_firmware(context: DoctorContext) -> Finding:
         if _numbers(has) < _numbers(wants):
             image = f"Signed_Image_UVC_{wants.replace('.', '_')}.bin"
             return warning(
-                f"{camera['name']} has firmware {has}, the SDK wants {wants}",
+                f"{camera['name']} has firmware {has}, the SDK recommends {wants}",
                 f"rs-fw-update -s {camera['serial_number']} -f {image}  # from RealSense's firmware page",
             )
     return ok(", ".join(camera["firmware_version"] for camera in cameras))
 
 
 def _rules(context: DoctorContext, name: str) -> Path | None:
-    """The file of rules that udev reads, or the link that masks it."""
+    """The rules file that udev reads, or the link that masks it."""
     machine, files = context.machine, [Path(folder) / name for folder in UDEV_FOLDERS]
     return next((file for file in files if machine.link(file) is not None or machine.has(file)), None)
 
@@ -217,12 +217,12 @@ def _holders(context: DoctorContext, camera: UsbCamera) -> set[str]:
 
 
 def _seen_by_sdk(context: DoctorContext) -> list[dict[str, str]] | str:
-    """What `runtime.doctor.sdk` prints, or why it prints nothing."""
+    """What `runtime.doctor.sdk` reports, or why it reports nothing."""
     answer = context.sdk_answer
     try:
         cameras: list[dict[str, str]] = json.loads(answer.out)
     except ValueError:
-        return answer.err.splitlines()[-1] if answer.err else f"the SDK ended its program with {answer.code}"
+        return answer.err.splitlines()[-1] if answer.err else f"the SDK process exited with code {answer.code}"
     return cameras
 
 
@@ -233,11 +233,11 @@ def _numbers(version: str) -> list[int]:
 CHECKS: Final = (
     Check("camera.bus", "a camera is plugged in", check_bus),
     Check("camera.speed", "its link is USB 3", check_speed),
-    Check("camera.rights", "the daemon may open it", check_rights),
+    Check("camera.rights", "the daemon can open it", check_rights),
     Check("camera.udev", "udev rules are installed", check_rules),
     Check("camera.autosuspend", "it is never suspended", check_autosuspend),
-    Check("camera.kernel", "the kernel drives it", check_kernel),
+    Check("camera.kernel", "the kernel has its driver", check_kernel),
     Check("camera.timestamps", "frames carry the camera's time", check_timestamps),
     Check("camera.sdk", "the SDK sees it", check_sdk),
-    Check("camera.firmware", "its firmware is that of the SDK", check_firmware),
+    Check("camera.firmware", "its firmware suits the SDK", check_firmware),
 )

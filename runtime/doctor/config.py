@@ -12,7 +12,7 @@ from ..reload import check_settings
 from .context import Check, DoctorContext, Finding, failed, ok, warning
 from .machine import NotApplicable
 
-LISTENING: Final = "0A"  # of a line of /proc/net/tcp, as TCP_LISTEN in the kernel's tcp_states.h
+LISTENING: Final = "0A"  # socket state in /proc/net/tcp: TCP_LISTEN in the kernel's tcp_states.h
 TCP: Final = ("/proc/net/tcp", "/proc/net/tcp6")
 UDP: Final = ("/proc/net/udp", "/proc/net/udp6")
 
@@ -29,7 +29,7 @@ def check_config(context: DoctorContext) -> Finding:
 
 
 def check_bundle(context: DoctorContext) -> Finding:
-    """Whether every file of the bundle is what its manifest says."""
+    """Whether every file of the bundle matches its manifest."""
     _ = context.valid_settings
     try:
         bundle = context.bundle
@@ -42,17 +42,17 @@ def check_bundle(context: DoctorContext) -> Finding:
 
 
 def check_fit(context: DoctorContext) -> Finding:
-    """Whether bundle, camera and receivers allow what the configuration asks, as `handmap run --validate` judges it."""
+    """Whether bundle, camera and receivers fit the configuration, as in `handmap run --validate`."""
     _ = context.whole_bundle
     try:
         check_settings(context.settings)
     except Fatal as error:
         return failed(str(error), context.edit_config())
-    return ok("bundle, camera and receivers allow what it asks")
+    return ok("bundle, camera and receivers fit the configuration")
 
 
 def check_targets(context: DoctorContext) -> Finding:
-    """Whether every receiver has an address and there is a way to it."""
+    """Whether every receiver has an address and a route to it."""
     context.need_running()
     unreached: dict[str, str] = {}
     for target in context.valid_settings.publish.targets:
@@ -61,19 +61,19 @@ def check_targets(context: DoctorContext) -> Finding:
                 target.host, target.port, type=socket.SOCK_DGRAM
             )[:1]:
                 with socket.socket(family, kind, protocol) as out:
-                    out.connect(address)  # of a UDP socket: sends nothing, only asks for the way
-        except OSError as error:  # socket.gaierror is one
+                    out.connect(address)  # on a UDP socket this sends nothing, it only looks up the route
+        except OSError as error:  # socket.gaierror included
             unreached[target.host] = f"{target.host}:{target.port} ({error.strerror})"
-        except UnicodeError:  # of two dots in a row, say
-            unreached[target.host] = f"{target.host}:{target.port} (it can be no host name)"
+        except UnicodeError:  # such as two dots in a row
+            unreached[target.host] = f"{target.host}:{target.port} (not a valid host name)"
     if unreached:
         look = "; ".join(f"getent ahosts {shlex.quote(host)}" for host in unreached)
-        return failed(f"no way to {', '.join(unreached.values())}", f"ip route; {look}; {context.edit_config()}")
+        return failed(f"no route to {', '.join(unreached.values())}", f"ip route; {look}; {context.edit_config()}")
     return ok(", ".join(f"{target.host}:{target.port}" for target in context.valid_settings.publish.targets))
 
 
 def check_receivers(context: DoctorContext) -> Finding:
-    """Whether somebody listens where a receiver is on this machine."""
+    """Whether a program listens on the port of every receiver on this machine."""
     context.need_running()
     here = [target.port for target in context.valid_settings.publish.targets if _is_loopback(target.host)]
     if not here:
@@ -82,23 +82,23 @@ def check_receivers(context: DoctorContext) -> Finding:
     deaf = [port for port in here if port not in bound]
     if deaf:
         return warning(
-            f"nobody on this machine listens at UDP port {', '.join(map(str, deaf))}",
+            f"no program on this machine listens on UDP port {', '.join(map(str, deaf))}",
             f"handmap listen --port {deaf[0]}",
         )
-    return ok(f"somebody listens at UDP port {', '.join(map(str, here))}")
+    return ok(f"a program listens on UDP port {', '.join(map(str, here))}")
 
 
 def check_telemetry(context: DoctorContext) -> Finding:
-    """Whether the telemetry's port is free, or the daemon has it."""
+    """Whether the telemetry port is free, or held by the daemon."""
     context.need_running()
     port = context.valid_settings.telemetry.port
     if port is None:
-        raise NotApplicable("the configuration switches telemetry off")
+        raise NotApplicable("telemetry is disabled in the configuration")
     holders = {uid for found, state, uid in _sockets(context, TCP) if found == port and state == LISTENING}
     foreign = holders - {context.account.uid}
     if foreign:
         return failed(
-            f"a program of user {min(foreign)} has TCP port {port}: no metrics, no handmap status",
+            f"a program of user {min(foreign)} holds TCP port {port}: no metrics, no handmap status",
             f"sudo ss -ltnp 'sport = :{port}' && {context.edit_config()}",
         )
     return ok(f"TCP port {port} is {'held by the daemon' if holders else 'free'}")
@@ -112,9 +112,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _sockets(context: DoctorContext, tables: tuple[str, ...]) -> list[tuple[int, str, int]]:
-    """Local port, state and user of every socket, from the kernel's tables.
+    """Local port, state and user ID of every socket, from the kernel's tables.
 
-    Raises NotApplicable where it shows none of them.
+    Raises NotApplicable if the kernel shows none of them.
     """
     texts = [text for text in map(context.machine.text, tables) if text]
     if not texts:
@@ -125,9 +125,9 @@ def _sockets(context: DoctorContext, tables: tuple[str, ...]) -> list[tuple[int,
 
 CHECKS: Final = (
     Check("config", "the configuration can be read", check_config),
-    Check("bundle", "the bundle is whole", check_bundle),
-    Check("config.fit", "bundle, camera and receivers fit it", check_fit),
-    Check("network.targets", "there is a way to every receiver", check_targets),
-    Check("network.receivers", "somebody listens on this machine", check_receivers),
-    Check("network.telemetry", "the telemetry's port is free or ours", check_telemetry),
+    Check("bundle", "the bundle is intact", check_bundle),
+    Check("config.fit", "bundle, camera and receivers fit the configuration", check_fit),
+    Check("network.targets", "there is a route to every receiver", check_targets),
+    Check("network.receivers", "a program listens on this machine", check_receivers),
+    Check("network.telemetry", "the telemetry port is free or ours", check_telemetry),
 )

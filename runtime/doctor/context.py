@@ -1,4 +1,4 @@
-"""What every check is given and gives: a machine with the configuration that its daemon goes by, and a finding."""
+"""The input and output of a check: a machine with its daemon's configuration, and a finding."""
 
 import shlex
 import sys
@@ -30,7 +30,7 @@ Status: TypeAlias = Literal["failed", "warning", "ok", "not applicable"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found: the verdict, what it rests on, and the shell command that mends it or shows more."""
+    """What a check found: its status, the details behind it, and the shell command that fixes it or shows more."""
 
     status: Status
     details: str
@@ -38,7 +38,7 @@ class Finding:
 
 
 def ok(details: str) -> Finding:
-    """All is well."""
+    """Nothing is wrong."""
     return Finding("ok", details)
 
 
@@ -48,14 +48,14 @@ def warning(details: str, fix: str) -> Finding:
 
 
 def failed(details: str, fix: str) -> Finding:
-    """The daemon cannot do its work like this."""
+    """The daemon cannot work like this."""
     return Finding("failed", details, fix)
 
 
 class DoctorContext:
-    """A machine and the configuration of its daemon. What several checks need is read once.
+    """A machine and the configuration of its daemon; facts that several checks need are read once.
 
-    Raises ConfigError where links, or rights of this user, do not let the configuration be looked for.
+    Raises ConfigError if links or this user's rights prevent finding the configuration.
     """
 
     def __init__(self, machine: Machine, config: Path | None = None) -> None:
@@ -64,13 +64,13 @@ class DoctorContext:
             self.config = machine.path(config or DEFAULT_CONFIG)
         except OSError as error:
             raise ConfigError(
-                f"doctor: the way to the configuration {str(config or DEFAULT_CONFIG)!r} cannot be followed ({error}); mend it, or "
-                "take a user who may go it, by sudo"
+                f"doctor: the path of the configuration {str(config or DEFAULT_CONFIG)!r} cannot be followed ({error}); correct it, or "
+                "run as a user who has access, for example with sudo"
             ) from error
 
     @cached_property
     def settings(self) -> Settings:
-        """The configuration, its paths below the machine's root.
+        """The configuration, with its paths placed below the machine's root.
 
         Raises ConfigError if it cannot be read.
         """
@@ -80,54 +80,54 @@ class DoctorContext:
         return msgspec.structs.replace(
             found,
             bundle=here(found.bundle),
-            camera=below_root(cast(msgspec.Struct, found.camera), here),  # as its group of plug-ins demands
+            camera=below_root(cast(msgspec.Struct, found.camera), here),  # guaranteed by its plug-in group
             engine=msgspec.structs.replace(found.engine, cache_dir=None if cache_dir is None else here(cache_dir)),
             thermal=msgspec.structs.replace(found.thermal, sysfs=here(found.thermal.sysfs)),
         )
 
     @property
     def valid_settings(self) -> Settings:
-        """The configuration; raises NotApplicable if it cannot be read, which one check alone says."""
+        """The configuration; raises NotApplicable if it cannot be read, which only one check reports."""
         try:
             return self.settings
         except HandmapError as error:
-            raise NotApplicable("there is no valid configuration to go by") from error
+            raise NotApplicable("there is no valid configuration") from error
 
     @cached_property
     def bundle(self) -> Bundle:
         """The configured bundle, every file hashed.
 
-        Raises NotApplicable without a configuration, BundleError if the bundle is not whole.
+        Raises NotApplicable without a configuration, BundleError if the bundle is damaged.
         """
         return read_bundle(self.valid_settings.bundle)
 
     @property
     def whole_bundle(self) -> Bundle:
-        """The configured bundle; raises NotApplicable if it is not whole, which one check alone says."""
+        """The configured bundle; raises NotApplicable if it is damaged, which only one check reports."""
         try:
             return self.bundle
         except HandmapError as error:
-            raise NotApplicable("the bundle is not whole") from error
+            raise NotApplicable("the bundle is damaged") from error
 
     @cached_property
     def units(self) -> Units:
-        """The units of the daemon that goes by this configuration."""
+        """The units of the daemon that uses this configuration."""
         return units_of(self.machine, self.config)
 
     @cached_property
     def unit(self) -> dict[str, str] | None:
-        """The keys of the daemon's unit, None where none is installed."""
+        """The keys of the daemon's unit; None if it is not installed."""
         return read_unit(self.machine, self.units.daemon)
 
     @property
     def account(self) -> Account:
-        """Whose rights the daemon has: those of the unit's user, without a unit of whoever runs the doctor.
+        """The account the daemon runs as: the unit's user or, without a unit, the user running the doctor.
 
-        Raises NotApplicable if the unit names a user that the machine lacks, which one check alone says.
+        Raises NotApplicable if the unit names a user that does not exist, which only one check reports.
         """
         if self.unit is None:
             if not self.machine.is_running:
-                raise NotApplicable("no unit is installed, so nobody is known to run the daemon")
+                raise NotApplicable("no unit is installed, so the daemon's user is unknown")
             return this_account(self.machine)
         user = self.unit.get("User") or "root"
         found = find_account(self.machine, user, self.unit.get("SupplementaryGroups", ""))
@@ -149,7 +149,7 @@ class DoctorContext:
 
     @property
     def python(self) -> str:
-        """The interpreter of the daemon."""
+        """The daemon's Python interpreter."""
         installed = VENV / "bin/python"
         if self.machine.has(installed):
             return str(installed)
@@ -159,7 +159,7 @@ class DoctorContext:
 
     @cached_property
     def sdk_answer(self) -> Answer:
-        """What `runtime.doctor.sdk` answers, run by the daemon's Python."""
+        """What `runtime.doctor.sdk` prints when run with the daemon's Python."""
         return self.machine.run(self.python, "-m", "handmap.runtime.doctor.sdk")
 
     @cached_property
@@ -169,18 +169,18 @@ class DoctorContext:
 
     @property
     def jetpack(self) -> JetPack | None:
-        """The JetPack of that release, None where it is unknown."""
+        """The JetPack of that release; None if it is unknown."""
         return find_jetpack(parse_version(self.l4t))
 
     def need_running(self) -> None:
-        """Raises NotApplicable for an image."""
+        """Raises NotApplicable if the machine is an image."""
         if not self.machine.is_running:
-            raise NotApplicable("only a running machine can tell")
+            raise NotApplicable("this can only be checked on a running machine")
 
     def need_jetson(self) -> None:
-        """Raises NotApplicable for any other machine."""
+        """Raises NotApplicable if the machine is not a Jetson."""
         if self.l4t == NO_BOARD:
-            raise NotApplicable("this is no Jetson")
+            raise NotApplicable("this is not a Jetson")
 
     def need_unit(self) -> dict[str, str]:
         """The keys of the daemon's unit; raises NotApplicable without one."""
@@ -189,17 +189,17 @@ class DoctorContext:
         return self.unit
 
     def need_tensorrt(self) -> None:
-        """Raises NotApplicable if the configuration is valid and names another backend, or without one if this is no Jetson."""
+        """Raises NotApplicable unless TensorRT is configured or, without a valid configuration, this is a Jetson."""
         try:
             backend = self.settings.engine.backend
         except HandmapError:
             self.need_jetson()
             return
         if backend != "tensorrt":
-            raise NotApplicable("the configuration names no TensorRT engine")
+            raise NotApplicable("the configuration does not use TensorRT")
 
     def need_camera(self) -> RealSenseConfig:
-        """The configured RealSense camera; raises NotApplicable if another is configured, or none."""
+        """The configured RealSense camera; raises NotApplicable if there is none."""
         camera = self.valid_settings.camera
         camera = camera.camera if isinstance(camera, FaultyConfig) else camera
         if not isinstance(camera, RealSenseConfig) or camera.playback is not None:
@@ -207,14 +207,14 @@ class DoctorContext:
         return camera
 
     def install(self, package: str) -> str:
-        """The command that puts a Debian package into the machine."""
+        """The command that installs a Debian package on the machine."""
         if self.machine.is_running:
             return f"sudo apt install {package}"
         folder = shlex.quote(str(self.machine.root.parent))
         return f"sudo handmap flash-overlay {folder} --deb handmap.deb --config config.yaml --extra-debs debs  # with {package} in debs"
 
     def install_python(self, package: str) -> str:
-        """The command that puts a Python package into the daemon's environment: ours comes with all of them, and without pip."""
+        """The command that installs a Python package for the daemon; our package's environment contains them all, but no pip."""
         return (
             self.install("--reinstall ./handmap.deb")
             if self.unit is not None
@@ -222,11 +222,11 @@ class DoctorContext:
         )
 
     def apply_binaries(self) -> str:
-        """The command of NVIDIA's that puts L4T into an image."""
+        """NVIDIA's command that installs L4T into an image."""
         return f"cd {shlex.quote(str(self.machine.root.parent))} && sudo ./apply_binaries.sh"
 
     def edit_config(self) -> str:
-        """The command to change the configuration and have it judged."""
+        """The command to edit the configuration and validate it."""
         config = self.here(self.config)
         if not self.machine.is_running:
             return f"sudoedit {config} && handmap doctor --image {self.here('/')}"
@@ -236,13 +236,13 @@ class DoctorContext:
         return f"sudoedit {judge} && sudo systemctl restart {self.units.daemon}"
 
     def here(self, name: str | Path) -> str:
-        """A path of the machine as a shell on this one names it."""
+        """A path of the machine, quoted for a shell on this one."""
         return shlex.quote(str(self.machine.path(name)))
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at: its name in the output, what it asks, and who looks."""
+    """One check: its name in the output, what it checks, and the function that does it."""
 
     id: str
     title: str

@@ -1,4 +1,4 @@
-"""Checks of the way to the GPU: device nodes, rights, the daemon's Python, and the engine in the cache."""
+"""Checks of GPU access: device nodes, rights, the daemon's Python, and the engine in the cache."""
 
 import json
 from fnmatch import fnmatch
@@ -12,14 +12,14 @@ from .context import VENV, Check, DoctorContext, Finding, failed, ok, warning
 from .jetpack import installed_tensorrt
 from .machine import NotApplicable
 
-# Without any of the group's nodes CUDA does not start: the memory of Tegra, the GPU itself, and the render node, without
+# CUDA does not start unless each group has a node: the memory of Tegra, the GPU itself, and the render node, without
 # which cuInit returns 801 on JetPack 6. Orin has nvgpu, Thor nvidia; the folder below nvgpu has a name of its own there.
 NODES: Final = {
     "memory": ("nvmap",),
     "GPU": ("nvgpu/*/ctrl", "nvhost-ctrl-gpu", "nvidia0"),
     "render": ("dri/renderD*",),
 }
-# Nodes beside them that CUDA opens, where there are any.
+# Further nodes that CUDA opens if they exist.
 MORE_NODES: Final = ("nvgpu/*/as", "nvgpu/*/channel", "nvgpu/*/tsg", "nvidiactl", "nvidia-uvm", "host1x-fence")
 DEVICE_NAMES: Final = ("nvmap", "nvgpu*", "nvhost*", "host1x*", "nvidia*", "drm", "usb_device", "video4linux")
 GROUPS: Final = ("video", "render", "plugdev")
@@ -27,22 +27,22 @@ VERSION: Final = "import {0}; print({0}.__version__)"
 
 
 def check_nodes(context: DoctorContext) -> Finding:
-    """Whether the driver has made the nodes that CUDA opens."""
+    """Whether the driver has created the nodes that CUDA opens."""
     context.need_running()
     context.need_tensorrt()
-    # Memory of Tegra and its render node are a Jetson's.
+    # Only a Jetson has Tegra's memory and render nodes.
     wanted = {"GPU": NODES["GPU"]} if context.l4t == NO_BOARD else NODES
     missing = [f"{what} (/dev/{', /dev/'.join(names)})" for what, names in wanted.items() if not _nodes(context, names)]
     if missing:
         return failed(
-            f"no device node for {'; '.join(missing)}",
+            f"missing device nodes: {'; '.join(missing)}",
             "sudo dmesg | grep -iE 'nvgpu|nvidia|nvmap'  # then: sudo reboot",
         )
     return ok(", ".join(str(node) for names in wanted.values() for node in _nodes(context, names)[:1]))
 
 
 def check_rights(context: DoctorContext) -> Finding:
-    """Whether the daemon's user may open these nodes."""
+    """Whether the daemon's user can open these nodes."""
     context.need_running()
     context.need_tensorrt()
     account = context.account
@@ -55,23 +55,23 @@ def check_rights(context: DoctorContext) -> Finding:
     if closed:
         which = ", ".join(f"{node} (group {group})" for node, group in closed.items())
         groups = ",".join(sorted(set(closed.values()) - {"root"}))
-        if not groups:  # nobody should be let into root's group for a node that its udev rule passed over
+        if not groups:  # no user belongs in root's group just because a udev rule missed a node
             nodes = " ".join(context.here(node) for node in closed)
-            return failed(f"user {account.name!r} may not open {which}", f"sudo udevadm trigger && ls -l {nodes}")
+            return failed(f"user {account.name!r} cannot open {which}", f"sudo udevadm trigger && ls -l {nodes}")
         again = (
             "  # then log in again" if context.unit is None else f" && sudo systemctl restart {context.units.daemon}"
         )
         fix = f"sudo usermod --append --groups {groups} {account.name}{again}"
-        return failed(f"user {account.name!r} may not open {which}", fix)
-    return ok(f"user {account.name!r} may open all of them")
+        return failed(f"user {account.name!r} cannot open {which}", fix)
+    return ok(f"user {account.name!r} can open all of them")
 
 
 def check_device_list(context: DoctorContext) -> Finding:
-    """Whether a unit that may open listed devices only lists all of GPU and camera, by the names of this kernel."""
+    """Whether a unit with a device list includes all GPU and camera devices of this kernel."""
     context.need_running()
     unit = context.need_unit()
     if unit.get("DevicePolicy") not in ("closed", "strict"):
-        raise NotApplicable(f"{context.units.daemon} may open every device that its user may")
+        raise NotApplicable(f"{context.units.daemon} has no device list")
     characters = (context.machine.text("/proc/devices") or "").partition("Block devices")[0]
     names = [line.split()[1] for line in characters.splitlines() if len(line.split()) == 2]
     if not names:
@@ -85,21 +85,21 @@ def check_device_list(context: DoctorContext) -> Finding:
     if unlisted:
         lines = "".join(f"\\nDeviceAllow=char-{name} rw" for name in unlisted)
         return failed(
-            f"{context.units.daemon} lists its devices, and not {', '.join(unlisted)}",
+            f"the device list of {context.units.daemon} lacks {', '.join(unlisted)}",
             f"printf '[Service]{lines}\\n' | sudo tee /etc/systemd/system/{context.units.daemon}.d/more-devices.conf "
             f"&& sudo systemctl daemon-reload && sudo systemctl restart {context.units.daemon}",
         )
-    return ok("all devices of GPU and camera are listed")
+    return ok("all GPU and camera devices are listed")
 
 
 def check_groups(context: DoctorContext) -> Finding:
-    """Whether the unit's user is there, in the groups of GPU and camera."""
+    """Whether the unit's user exists and is in the groups for GPU and camera."""
     unit = context.need_unit()
     try:
         account = context.account
     except NotApplicable as error:
         return failed(
-            f"{error}, whom {context.units.daemon} runs as; it would fail with 217/USER",
+            f"{error}, but {context.units.daemon} runs as it; the unit would fail with 217/USER",
             f"sudo systemd-sysusers{_at(context, '--root')} handmap.conf",
         )
     if account.uid == 0:
@@ -111,7 +111,7 @@ def check_groups(context: DoctorContext) -> Finding:
     absent = [name for name in unit.get("SupplementaryGroups", "").split() if name not in known]
     if absent:
         return failed(
-            f"{context.units.daemon} names groups that are not there: {', '.join(absent)}; it would fail with 216/GROUP",
+            f"{context.units.daemon} names groups that do not exist: {', '.join(absent)}; it would fail with 216/GROUP",
             " && ".join(f"sudo groupadd --system{_at(context, '--prefix')} {name}" for name in absent),
         )
     missing = [name for name in GROUPS if name in known and name not in account.groups.values()]
@@ -124,7 +124,7 @@ def check_groups(context: DoctorContext) -> Finding:
 
 
 def check_python(context: DoctorContext) -> Finding:
-    """Whether the environment of the package is there and lets the system's TensorRT through."""
+    """Whether the package's Python environment exists and exposes the system's TensorRT."""
     machine = context.machine
     config = machine.text(VENV / "pyvenv.cfg")
     reinstall = context.install("--reinstall ./handmap.deb") if machine.is_running else context.install("handmap.deb")
@@ -138,7 +138,7 @@ def check_python(context: DoctorContext) -> Finding:
     python = ".".join(keys.get("version", "").split(".")[:2])
     if not machine.is_folder(VENV / f"lib/python{python}/site-packages"):
         return failed(
-            f"the environment {str(VENV)!r} was made for Python {python or '?'}, and holds no packages for it",
+            f"the environment {str(VENV)!r} was created for Python {python or '?'} but holds no packages for it",
             reinstall,
         )
     own = machine.entries(VENV / f"lib/python{python}/site-packages", "tensorrt*")
@@ -151,7 +151,7 @@ def check_python(context: DoctorContext) -> Finding:
 
 
 def check_library(context: DoctorContext) -> Finding:
-    """Whether the daemon's Python loads the library of the configured engine; TensorRT, the version that dpkg has."""
+    """Whether the daemon's Python loads the configured engine's library; for TensorRT, in the version that dpkg reports."""
     context.need_running()
     library = "tensorrt" if context.valid_settings.engine.backend == "tensorrt" else "onnxruntime"
     python = context.python
@@ -166,25 +166,25 @@ def check_library(context: DoctorContext) -> Finding:
         wanted = ".".join(map(str, (version or ())[:3]))
         if version is not None and not f"{answer.out}.".startswith(f"{wanted}."):
             return failed(
-                f"{python} loads TensorRT {answer.out}, the system's is {wanted}: another one hides it",
+                f"{python} loads TensorRT {answer.out}, but the system has {wanted}: another copy hides it",
                 f"{python} -c 'import tensorrt; print(tensorrt.__path__)'  # and remove it from there",
             )
     return ok(f"{python} loads {library} {answer.out}")
 
 
 def check_engine(context: DoctorContext) -> Finding:
-    """Whether the cache holds the engine of the configured bundle for this very device, as the engine's unit judges it."""
+    """Whether the cache holds the configured bundle's engine for this device, as the engine unit determines it."""
     context.need_tensorrt()
     settings = context.valid_settings
     if not context.machine.is_running:
-        raise NotApplicable("it is built on the board, at the first boot")
+        raise NotApplicable("it is built on the board at first boot")
     _ = context.whole_bundle
     build = f"sudo systemctl start {context.units.engine} && sudo systemctl restart {context.units.daemon}"
     if context.unit is None:
         build = f"handmap build-engine --config {context.here(context.config)}"
     cache_dir = context.cache_dir
     if context.machine.has(cache_dir):
-        next(cache_dir.iterdir(), None)  # a cache that may not be looked into would pass for an empty one
+        next(cache_dir.iterdir(), None)  # an unreadable cache would look like an empty one
     answer = context.machine.run(
         context.python, "-m", "handmap", "build-engine", "--config", str(context.config), "--is-needed", "--json",
         environment={"CACHE_DIRECTORY": str(cache_dir.parent)},
@@ -193,7 +193,7 @@ def check_engine(context: DoctorContext) -> Finding:
         said = json.loads(answer.out)
         is_needed, why = bool(said["needed"]), str(said["why"])
     except (ValueError, KeyError, TypeError):
-        return failed(f"whether there is one cannot be said: {_last_line(answer.err)}", build)
+        return failed(f"the engine cache could not be checked: {_last_line(answer.err)}", build)
     if is_needed:
         return failed(why, build)
     return ok(f"{settings.engine.precision}: {why}")
@@ -204,20 +204,20 @@ def _nodes(context: DoctorContext, patterns: tuple[str, ...]) -> list[Path]:
 
 
 def _at(context: DoctorContext, option: str) -> str:
-    """The option that leads a program to an image."""
+    """The option that points a program to an image."""
     return "" if context.machine.is_running else f" {option}={context.here('/')}"
 
 
 def _last_line(text: str) -> str:
-    return text.splitlines()[-1] if text else "it says nothing"
+    return text.splitlines()[-1] if text else "no output"
 
 
 CHECKS: Final = (
     Check("cuda.nodes", "device nodes of the GPU", check_nodes),
-    Check("cuda.rights", "the daemon may open them", check_rights),
-    Check("cuda.device_list", "the unit's list of devices, where it has one", check_device_list),
+    Check("cuda.rights", "the daemon can open them", check_rights),
+    Check("cuda.device_list", "the unit's device list, if it has one", check_device_list),
     Check("user", "the daemon's user and its groups", check_groups),
     Check("python.environment", "the package's Python environment", check_python),
     Check("python.library", "the engine's library loads", check_library),
-    Check("engine", "engine of this bundle for this device", check_engine),
+    Check("engine", "the engine of this bundle for this device", check_engine),
 )

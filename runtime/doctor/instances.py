@@ -1,4 +1,4 @@
-"""The units of a daemon: of the only one, or of one of several that a template makes, each with a configuration of its own."""
+"""The systemd units of a daemon: the only one, or one instance of the template, each with its own configuration."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,30 +9,30 @@ from .machine import Machine
 CONFIGS: Final = Path("/etc/handmap")
 DEFAULT_CONFIG: Final = CONFIGS / "config.yaml"
 ETC: Final = Path("/etc/systemd/system")
-# Links made by systemctl lie in /etc, those that packages bring lie beside the units.
+# Links made by systemctl are in /etc, those from packages beside the units.
 LINKS: Final = (ETC, Path("/usr/lib/systemd/system"))
 BOOT_TARGETS: Final = ("multi-user.target", "graphical.target", "default.target")
 
 
 @dataclass(frozen=True)
 class Units:
-    """What systemd runs of one daemon."""
+    """The units that belong to one daemon."""
 
     daemon: str
     engine: str  # builds its engine
-    config: Path  # as the machine names it
+    config: Path  # path on the machine itself
 
 
 ONLY: Final = Units("handmap.service", "handmap-engine.service", DEFAULT_CONFIG)
 
 
 def units_of(machine: Machine, config: Path) -> Units:
-    """The units that go by a configuration: those of an instance, if one of that name was enabled."""
+    """The units that use a configuration: those of an instance if one with that name is enabled."""
     return next((units for units in _instances(machine) if machine.path(units.config) == config), ONLY)
 
 
 def daemons_at_boot(machine: Machine) -> list[Units]:
-    """All daemons that start with the machine."""
+    """All daemons that start at boot."""
     return [
         units
         for units in (ONLY, *_instances(machine))
@@ -41,7 +41,7 @@ def daemons_at_boot(machine: Machine) -> list[Units]:
 
 
 def starts_at_boot(machine: Machine, unit: str, behind: tuple[str, ...] = ()) -> bool:
-    """Whether links lead from a target of the boot to the unit, over other units or not; those `behind` were looked at."""
+    """Whether a boot target pulls in the unit, directly or through other units; those in `behind` were visited already."""
     if unit in BOOT_TARGETS:
         return True
     folders = [folder for place in LINKS for folder in machine.entries(place, "*.wants")]
@@ -51,7 +51,7 @@ def starts_at_boot(machine: Machine, unit: str, behind: tuple[str, ...] = ()) ->
 
 
 def _instances(machine: Machine) -> list[Units]:
-    """The daemons that `systemctl enable handmap@NAME` made."""
+    """The daemons created by `systemctl enable handmap@NAME`."""
     links = (link.name for place in LINKS for link in machine.entries(place, "*.wants/handmap@*.service"))
     names = sorted({name.removeprefix("handmap@").removesuffix(".service") for name in links} - {""})
     return [

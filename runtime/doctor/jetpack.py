@@ -1,4 +1,4 @@
-"""Checks of what NVIDIA ships: Jetson release, board, TensorRT, CUDA's libraries, and whether they can run the bundle."""
+"""Checks of NVIDIA's software: Jetson release, board, TensorRT, CUDA libraries, and whether they can run the bundle."""
 
 import re
 from pathlib import Path
@@ -12,25 +12,25 @@ from .machine import Machine, NotApplicable
 DPKG_STATUS: Final = "/var/lib/dpkg/status"
 DEVICE_TREE: Final = "/proc/device-tree/compatible"
 CHIPS: Final = {"nvidia,tegra234": "Orin", "nvidia,tegra264": "Thor", "nvidia,tegra194": "Xavier"}
-# Runtime and parser belong together; Python's module is a package of its own.
+# Runtime and parser belong together; the Python module is a separate package.
 TENSORRT_PACKAGES: Final = ("libnvinfer{0}", "libnvonnxparsers{0}", "python3-libnvinfer")
-# Highest opset of TensorRT's ONNX parser by version, from the operators.md of onnx-tensorrt.
+# Highest opset of TensorRT's ONNX parser by version, from operators.md in onnx-tensorrt.
 OPSETS: Final[tuple[tuple[Version, int], ...]] = (((10, 15), 24), ((10, 0), 20))
 OLDEST: Final = JETPACKS[0].since
 
 
 def check_release(context: DoctorContext) -> Finding:
-    """Whether this L4T is one that the daemon was made for."""
+    """Whether the daemon supports this L4T release."""
     if context.l4t == NO_BOARD:
         if context.machine.is_running and _chip(context.machine) is None:
-            raise NotApplicable("this is no Jetson")
+            raise NotApplicable("this is not a Jetson")
         return failed(
-            f"there is no {RELEASE_FILE}, which every L4T root file system carries",
+            f"there is no {RELEASE_FILE}, which every L4T root file system has",
             "sudo apt install --reinstall nvidia-l4t-core" if context.machine.is_running
             else context.apply_binaries(),
         )  # fmt: skip
     if context.jetpack is not None:
-        return ok(f"L4T {context.l4t}, of JetPack {context.jetpack.name}")
+        return ok(f"L4T {context.l4t} of JetPack {context.jetpack.name}")
     version = parse_version(context.l4t)
     if version and version < OLDEST:
         return failed(
@@ -38,13 +38,13 @@ def check_release(context: DoctorContext) -> Finding:
             f"cat {context.here(RELEASE_FILE)}  # then flash JetPack 6.2 or 7.2",
         )
     return warning(
-        f"L4T {context.l4t} is none that we know, so nobody has tried it",
+        f"L4T {context.l4t} is unknown, so it has not been tried",
         f"handmap run --config {context.here(context.config)} --validate  # then let it run for a day",
     )
 
 
 def check_board(context: DoctorContext) -> Finding:
-    """Whether this JetPack is made for this board."""
+    """Whether this JetPack supports this board."""
     context.need_running()
     context.need_jetson()
     chip = _chip(context.machine)
@@ -56,19 +56,19 @@ def check_board(context: DoctorContext) -> Finding:
     boards = ("Orin", "Thor") if context.jetpack is None else context.jetpack.boards
     if chip not in boards:
         return failed(
-            f"{model} ({chip}) with L4T {context.l4t}, which is made for {' and '.join(boards)}",
+            f"{model} ({chip}) with L4T {context.l4t}, which is for {' and '.join(boards)}",
             f"cat {RELEASE_FILE}  # then flash the JetPack of this board",
         )
     return ok(f"{model} ({chip})")
 
 
 def check_tensorrt(context: DoctorContext) -> Finding:
-    """Whether TensorRT's packages are there, of one version, and that of the JetPack."""
+    """Whether TensorRT's packages are installed, all in the one version that belongs to the JetPack."""
     context.need_tensorrt()
     found = installed_tensorrt(context.machine)
     if found is None:
         return failed(
-            "no package libnvinfer10 or libnvinfer11, so no TensorRT",
+            "neither libnvinfer10 nor libnvinfer11 is installed, so there is no TensorRT",
             context.install("libnvinfer10 libnvonnxparsers10 python3-libnvinfer"),
         )
     packages = _packages(context.machine)
@@ -79,7 +79,7 @@ def check_tensorrt(context: DoctorContext) -> Finding:
     versions = {packages[name] for name in names}
     if len(versions) > 1:
         return failed(
-            f"TensorRT's packages are of different versions: {', '.join(sorted(versions))}",
+            f"TensorRT's packages have different versions: {', '.join(sorted(versions))}",
             context.install(" ".join(names)),
         )
     jetpack = context.jetpack
@@ -102,14 +102,14 @@ def check_opset(context: DoctorContext) -> Finding:
     max_opset = next((max_opset for since, max_opset in OPSETS if version >= since), 17)
     if opset > max_opset:
         return failed(
-            f"the bundle's graphs are of opset {opset}, TensorRT {show_version(version)} reads up to {max_opset}",
-            "handmap export --checkpoint M.pt2 --samples R --out B  # by a version of ours for this JetPack",
+            f"the bundle's graphs use opset {opset}, but TensorRT {show_version(version)} reads up to {max_opset}",
+            "handmap export --checkpoint M.pt2 --samples R --out B  # with the HandMap release for this JetPack",
         )
     return ok(f"opset {opset}, TensorRT {show_version(version)} reads up to {max_opset}")
 
 
 def check_cuda(context: DoctorContext) -> Finding:
-    """Whether CuPy finds CUDA's runtime and compiler libraries, of the JetPack's major version."""
+    """Whether CuPy finds CUDA's runtime and compiler libraries in the JetPack's major version."""
     context.need_tensorrt()
     machine = context.machine
     installed = machine.entries("/usr/local", "cuda*")
@@ -128,7 +128,7 @@ def check_cuda(context: DoctorContext) -> Finding:
 
 
 def installed_tensorrt(machine: Machine) -> Version | None:
-    """The version of the libnvinfer package that Python's module goes with, else of the newest."""
+    """The version of the libnvinfer package that the Python module uses, else of the newest."""
     packages = _packages(machine)
     found = [parse_version(version) for name, version in packages.items() if re.fullmatch(r"libnvinfer\d+", name)]
     loaded = parse_version(packages.get("python3-libnvinfer", ""))[:1]
@@ -136,13 +136,13 @@ def installed_tensorrt(machine: Machine) -> Version | None:
 
 
 def _majors(machine: Machine, folders: list[Path], library: str) -> set[int]:
-    """The major versions of a shared library in some folders."""
+    """The major versions of a shared library in the folders."""
     files = [file for folder in folders for file in machine.entries(folder, f"{library}.so.[0-9]*")]
     return {parse_version(file.name.split(".so.")[1])[0] for file in files}
 
 
 def _packages(machine: Machine) -> dict[str, str]:
-    """Versions of what dpkg has installed, by name."""
+    """Versions of the packages that dpkg has installed, by name."""
     found: dict[str, str] = {}
     for block in (machine.text(DPKG_STATUS) or "").split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and not line.startswith(" "))
@@ -157,9 +157,9 @@ def _chip(machine: Machine) -> str | None:
 
 
 CHECKS: Final = (
-    Check("l4t", "Jetson release known and supported", check_release),
-    Check("board", "board and release belong together", check_board),
-    Check("tensorrt.packages", "TensorRT installed, as JetPack has it", check_tensorrt),
+    Check("l4t", "the Jetson release is supported", check_release),
+    Check("board", "the release is for this board", check_board),
+    Check("tensorrt.packages", "TensorRT is installed, in JetPack's version", check_tensorrt),
     Check("tensorrt.opset", "TensorRT can read the bundle", check_opset),
-    Check("cuda.libraries", "CUDA's libraries are there", check_cuda),
+    Check("cuda.libraries", "CUDA's libraries are installed", check_cuda),
 )

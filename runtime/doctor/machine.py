@@ -1,5 +1,6 @@
-"""The machine that `handmap doctor` looks at: the running one, or a root file system that does not run. All that the checks know
-of it comes through here.
+"""The machine that `handmap doctor` examines: the running one, or an offline root file system.
+
+Everything the checks know about it comes through here.
 """
 
 import os
@@ -18,12 +19,12 @@ MAX_LINKS: Final = 40  # as many as the kernel follows
 
 
 class NotApplicable(Exception):
-    """A check has nothing to say about this machine, for this reason."""
+    """A check does not apply to this machine; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a program of the machine said, and its exit code."""
+    """The output of a program on the machine, and its exit code."""
 
     code: int
     out: str
@@ -32,15 +33,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine by its root folder. Paths are given as the machine itself names them; programs run only where it runs."""
+    """A machine by its root folder. Paths are those on the machine itself; programs run only if the machine is running."""
 
     root: Path = LIVE_ROOT
     is_running: bool = True
 
     def path(self, name: str | Path) -> Path:
-        """Where a path of the machine lies here, its links followed as the machine would; one below the root is taken as it is.
+        """A path of the machine as a path here, with links resolved as on the machine; one below the root already is kept.
 
-        Raises OSError where links go in a circle.
+        Raises OSError if links form a loop.
         """
         path = Path(name)
         if self.root == LIVE_ROOT:
@@ -61,25 +62,25 @@ class Machine:
         return here
 
     def name(self, path: Path) -> Path:
-        """How the machine itself names a path that lies below its root here."""
+        """The machine's own name for a path below its root here."""
         return LIVE_ROOT / path.relative_to(self.root) if path.is_relative_to(self.root) else path
 
     def text(self, name: str | Path) -> str | None:
-        """What a file says, without white space around it; None where it is not there or answers with an error.
+        """The text of a file, stripped of surrounding white space; None if it is missing or reading fails.
 
-        Raises PermissionError where this user may not read it.
+        Raises PermissionError if this user cannot read it.
         """
         try:
             return self.path(name).read_text(encoding="utf-8", errors="replace").strip("\0 \n\t")
         except PermissionError:
             raise
-        except OSError:  # of sysfs too: sensors of units that sleep
+        except OSError:  # sysfs too: sensors of units that are powered down
             return None
 
     def stat(self, name: str | Path) -> os.stat_result | None:
-        """The facts of a file or folder, None where there is none.
+        """The stat of a file or folder; None if it does not exist.
 
-        Raises PermissionError where this user may not look.
+        Raises PermissionError if this user has no access.
         """
         try:
             return self.path(name).stat()
@@ -87,16 +88,16 @@ class Machine:
             return None
 
     def has(self, name: str | Path) -> bool:
-        """Whether there is such a file or folder."""
+        """Whether the file or folder exists."""
         return self.stat(name) is not None
 
     def is_folder(self, name: str | Path) -> bool:
-        """Whether there is such a folder."""
+        """Whether the folder exists."""
         found = self.stat(name)
         return found is not None and stat.S_ISDIR(found.st_mode)
 
     def link(self, name: str | Path) -> str | None:
-        """Where a link points, None for all else."""
+        """The target of a link; None for anything else."""
         path = Path(name)
         try:
             return os.readlink(self.path(path.parent) / path.name)
@@ -104,22 +105,22 @@ class Machine:
             return None
 
     def entries(self, folder: str | Path, pattern: str = "*") -> list[Path]:
-        """The machine's names of what matches in a folder, sorted."""
+        """The machine's paths of the matching entries of a folder, sorted."""
         here = self.path(folder)
         return [Path(folder) / path.relative_to(here) for path in sorted(here.glob(pattern))]
 
     def program(self, name: str) -> Path | None:
-        """Where the machine has a program."""
+        """The path of a program on the machine; None if it is missing."""
         folders = (self.path(folder) for folder in PROGRAM_FOLDERS)
         return next((folder / name for folder in folders if (folder / name).exists()), None)
 
     def run(self, name: str, *arguments: str, environment: dict[str, str] | None = None) -> Answer:
-        """What a program of the machine answers: by its name, or by its path.
+        """Runs a program of the machine, given by name or path, and returns its answer.
 
-        Raises NotApplicable where the machine does not run, or lacks the program.
+        Raises NotApplicable if the machine is not running or lacks the program.
         """
         if not self.is_running:
-            raise NotApplicable("this machine does not run")
+            raise NotApplicable("this machine is not running")
         program = self.path(name) if "/" in name else self.program(name)
         if program is None:
             raise NotApplicable(f"this machine has no {name}")
@@ -132,6 +133,6 @@ class Machine:
         except subprocess.TimeoutExpired:
             process.kill()
             with suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=KILLED_S)  # what hangs in a driver outlives that, and is left behind
-            return Answer(124, "", f"{name} did not answer within {ANSWER_S:.0f} s")  # as timeout(1) says it
+                process.communicate(timeout=KILLED_S)  # a process hung in a driver survives even that, and is abandoned
+            return Answer(124, "", f"{name} did not answer within {ANSWER_S:.0f} s")  # the exit code of timeout(1)
         return Answer(process.returncode, out.strip(), err.strip())

@@ -1,4 +1,4 @@
-"""`handmap doctor`: every check on one machine, what each found, and how to mend it."""
+"""`handmap doctor`: runs every check on one machine and reports what each found and how to fix it."""
 
 import shutil
 import textwrap
@@ -19,7 +19,7 @@ CHECKS: Final = (
 ORDER: Final[tuple[Status, ...]] = get_args(Status)
 SHOWN: Final[dict[Status, str]] = {"failed": "FAILED", "warning": "WARNING", "ok": "ok", "not applicable": "n/a"}
 WIDEST: Final = 120  # columns; longer lines are hard to read
-MIN_TEXT: Final = 30  # columns beside the names, however narrow the terminal
+MIN_TEXT: Final = 30  # columns for the text, however narrow the terminal
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Report:
-    """All results, and of what machine."""
+    """All results for one machine."""
 
     machine: str
     config: str
@@ -47,7 +47,7 @@ class Report:
         return int(any(result.status == "failed" for result in self.results))
 
     def counts(self) -> dict[str, int]:
-        """How many results of each verdict."""
+        """The number of results with each status."""
         found = Counter(result.status for result in self.results)
         return {status: found[status] for status in ORDER}
 
@@ -60,7 +60,7 @@ class Report:
 def open_machine(image: Path | None) -> Machine:
     """The running machine, or the root file system at `image`.
 
-    Raises ConfigError if that is none.
+    Raises ConfigError if it is not one.
     """
     if image is None:
         return Machine()
@@ -68,24 +68,26 @@ def open_machine(image: Path | None) -> Machine:
     try:
         is_one = root != LIVE_ROOT and (root / "etc").is_dir() and (root / "usr").is_dir()
     except PermissionError as error:
-        raise ConfigError(f"doctor: this user may not look into {str(image)!r}; take one who may, by sudo") from error
+        raise ConfigError(
+            f"doctor: this user cannot read {str(image)!r}; run as one who can, for example with sudo"
+        ) from error
     if not is_one:
         raise ConfigError(
-            f"doctor: {str(image)!r} is no root file system that does not run (wanted a folder with etc and usr); "
-            "name one with --image, such as Linux_for_Tegra/rootfs, or leave --image out for this machine"
+            f"doctor: {str(image)!r} is not an offline root file system (wanted a folder with etc and usr); "
+            "pass one with --image, such as Linux_for_Tegra/rootfs, or omit --image to examine this machine"
         )
     return Machine(root, is_running=False)
 
 
 def run_checks(context: DoctorContext, checks: tuple[Check, ...] = CHECKS) -> Report:
-    """The findings of all checks; one that breaks is a failed one."""
+    """The findings of all checks; a check that raises counts as failed."""
     results = tuple(CheckResult(check.id, check.title, **asdict(_look(check, context))) for check in checks)
     machine = str(context.machine.root) if not context.machine.is_running else "this machine"
     return Report(machine, str(context.config), results)
 
 
 def format_report(report: Report) -> str:
-    """The report for a terminal: problems first, each command on a line of its own, what does not apply by its reason."""
+    """The report for a terminal: problems first, each command on its own line, checks that do not apply grouped by reason."""
     width = min(shutil.get_terminal_size((100, 24)).columns, WIDEST)
     head = max(len(result.id) for result in report.results) + 2
     lines = [f"{report.machine}, configuration {report.config!r}", ""]
@@ -102,7 +104,7 @@ def format_report(report: Report) -> str:
 
 
 def _hanging(start: str, text: str, width: int) -> list[str]:
-    """Lines of at most so many columns, the first with a start and the others below it."""
+    """Lines of at most `width` columns; `start` begins the first, and the others are indented below it."""
     return textwrap.wrap(
         text, max(width, len(start) + MIN_TEXT), initial_indent=start, subsequent_indent=" " * len(start),
         break_long_words=False, break_on_hyphens=False,
@@ -117,8 +119,8 @@ def _look(check: Check, context: DoctorContext) -> Finding:
     except PermissionError as error:
         where = "" if context.machine.is_running else f" --image {context.here('/')}"
         again = f"sudo handmap doctor{where} --config {context.here(context.config)}"
-        return warning(f"this user may not look: {error}", again)
+        return warning(f"this user has no access: {error}", again)
     except HandmapError as error:
         return Finding("failed", str(error))
     except Exception as error:  # noqa: BLE001  whatever breaks one check, the others are wanted the more
-        return Finding("failed", f"the check itself broke: {type(error).__name__}: {error}")
+        return Finding("failed", f"the check itself crashed: {type(error).__name__}: {error}")

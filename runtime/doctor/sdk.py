@@ -1,4 +1,4 @@
-"""What the RealSense SDK says of the cameras that are plugged in, as a program: a fault of the SDK ends it, and not the doctor."""
+"""Prints what the RealSense SDK knows about the plugged-in cameras; a separate program, so that an SDK crash spares the doctor."""
 
 import json
 import sys
@@ -13,16 +13,16 @@ KEYS: Final = ("serial_number", "firmware_version", "recommended_firmware_versio
 
 
 def camera_facts(rs: Any, device: Any) -> dict[str, str]:
-    """Name and the KEYS of a device of the SDK `rs`, empty where it does not state one."""
+    """The name and the KEYS of a device of the SDK `rs`; empty where it reports none."""
     infos = {key: getattr(rs.camera_info, key) for key in KEYS}
     facts = {key: str(device.get_info(info)) if device.supports(info) else "" for key, info in infos.items()}
     return {"name": describe(rs, device), **facts}
 
 
 def list_cameras() -> list[dict[str, str]]:
-    """The facts of every camera that is plugged in.
+    """The facts of every plugged-in camera.
 
-    Raises DependencyError without the SDK.
+    Raises DependencyError if the SDK is not installed.
     """
     rs = load_sdk()
     return [camera_facts(rs, device) for device in rs.context().query_devices()]

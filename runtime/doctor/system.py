@@ -1,4 +1,4 @@
-"""Checks of the machine itself: power mode, clocks, heat, disk, memory and the time of day."""
+"""Checks of the machine itself: power mode, clocks, temperature, disk, memory and time of day."""
 
 import re
 from pathlib import Path
@@ -14,10 +14,13 @@ CPU: Final = Path("/sys/devices/system/cpu")
 DEVFREQ: Final = Path("/sys/class/devfreq")
 GPU_DEVFREQ: Final = ("*gpu*", "*.ga10b")
 MB: Final = 10**6
-# An engine's build needs thrice its graph, in memory and on disk, and room for what else is written meanwhile.
+# An engine build needs three times its graph, in memory and on disk, plus room for other writes in the meantime.
 GRAPHS_BESIDE: Final = 3
 ROOM_MB: Final = 200
-MEMORY_MB: Final = (300, 1000)  # below: the daemon does not start; below: an engine's build may be killed
+MEMORY_MB: Final = (
+    300,
+    1000,
+)  # below the first the daemon does not start; below the second an engine build can be killed
 
 
 def check_power_mode(context: DoctorContext) -> Finding:
@@ -28,7 +31,7 @@ def check_power_mode(context: DoctorContext) -> Finding:
     found = re.search(r"NV Power Mode:\s*(\S+)", answer.out)
     if found is None:
         return warning(
-            f"nvpmodel does not say which mode is set: {answer.err or answer.out or 'no answer'}", "sudo nvpmodel -q"
+            f"nvpmodel does not report the mode: {answer.err or answer.out or 'no output'}", "sudo nvpmodel -q"
         )
     modes = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", context.machine.text(NVPMODEL) or "")
     fastest = max(modes, key=lambda mode: _speed(mode[1]), default=None)
@@ -38,34 +41,34 @@ def check_power_mode(context: DoctorContext) -> Finding:
 
 
 def check_clocks(context: DoctorContext) -> Finding:
-    """Whether CPU and GPU may go as fast as they can."""
+    """Whether CPU and GPU are allowed their full clocks."""
     context.need_running()
     text = context.machine.text
     capped, seen = [], []
     for policy in context.machine.entries(CPU / "cpufreq", "policy*"):
         max_mhz, may = (_mhz(text(policy / name), 1e3) for name in ("cpuinfo_max_freq", "scaling_max_freq"))
         if not max_mhz:
-            continue  # of cores that the power mode has switched off
+            continue  # cores that the power mode has switched off
         seen.append(f"{policy.name} {may:.0f} MHz ({text(policy / 'scaling_governor')})")
         if may < max_mhz:
-            capped.append(f"{policy.name} may go to {may:.0f} of {max_mhz:.0f} MHz")
+            capped.append(f"{policy.name} is limited to {may:.0f} of {max_mhz:.0f} MHz")
     for gpu in (found for pattern in GPU_DEVFREQ for found in context.machine.entries(DEVFREQ, pattern)):
         rates = [_mhz(rate, 1e6) for rate in (text(gpu / "available_frequencies") or "").split()]
         may, max_mhz = _mhz(text(gpu / "max_freq"), 1e6), max(rates, default=0.0)
         seen.append(f"{gpu.name} {may:.0f} MHz")
         if may < max_mhz:
-            capped.append(f"GPU {gpu.name} may go to {may:.0f} of {max_mhz:.0f} MHz")
+            capped.append(f"GPU {gpu.name} is limited to {may:.0f} of {max_mhz:.0f} MHz")
     if capped:
         return warning(
             "; ".join(capped), "sudo nvpmodel -q --verbose  # set the fastest mode, then: sudo jetson_clocks"
         )
     if not seen:
-        raise NotApplicable("the kernel shows no clocks")
+        raise NotApplicable("the kernel reports no clocks")
     return ok(", ".join(seen))
 
 
 def check_temperature(context: DoctorContext) -> Finding:
-    """Whether the board is cool enough for every frame, and its own throttling has not begun."""
+    """Whether the board is cool enough to process every frame, and does not throttle itself."""
     context.need_running()
     try:
         config = context.valid_settings.thermal
@@ -75,17 +78,20 @@ def check_temperature(context: DoctorContext) -> Finding:
     if not facts.temperatures_c:
         raise NotApplicable("no thermal zone can be read")
     zone, hottest_c = max(facts.temperatures_c.items(), key=lambda item: item[1])
-    where, cool = f"{zone} has {hottest_c:.1f} C", "handmap status  # after cooling it: a fan, a heat sink, shade"
+    where, cool = (
+        f"{zone} is at {hottest_c:.1f} C",
+        "handmap status  # after cooling it with a fan, a heat sink or shade",
+    )
     slowed = [name for name, is_slowed in facts.throttling.items() if is_slowed]
     if slowed:
-        return failed(f"{where}, and the board slows down {', '.join(slowed)}", cool)
+        return failed(f"{where}, and the board throttles {', '.join(slowed)}", cool)
     if hottest_c >= config.hot_c:
-        return failed(f"{where}: from {config.hot_c:g} C on every fourth frame is worked on", cool)
+        return failed(f"{where}: from {config.hot_c:g} C on, only every fourth frame is processed", cool)
     if hottest_c >= config.warm_c:
-        return warning(f"{where}: from {config.warm_c:g} C on every second frame is worked on", cool)
+        return warning(f"{where}: from {config.warm_c:g} C on, only every second frame is processed", cool)
     events = ", ".join(f"{count} {name}" for name, count in facts.throttle_events.items() if count)
     if events:
-        return warning(f"{where}, but since it was started the board has counted throttling: {events}", cool)
+        return warning(f"{where}, but the board has throttled since it was started: {events}", cool)
     return ok(where)
 
 
@@ -104,10 +110,10 @@ def check_disk(context: DoctorContext) -> Finding:
     free = answer.out.splitlines()[-1:] or [""]
     if not free[0].strip().isdigit():
         return warning(
-            f"df does not say how much room {str(folder)!r} has: {answer.err}", f"df -h {context.here(folder)}"
+            f"df does not report the free space at {str(folder)!r}: {answer.err}", f"df -h {context.here(folder)}"
         )
     free_mb = int(free[0]) / MB
-    found = f"{free_mb:.0f} MB are free at {str(folder)!r}"
+    found = f"{free_mb:.0f} MB free at {str(folder)!r}"
     if free_mb < wanted_mb:
         return failed(
             f"{found}, wanted {wanted_mb:.0f} for an engine and the logs",
@@ -117,35 +123,35 @@ def check_disk(context: DoctorContext) -> Finding:
 
 
 def check_memory(context: DoctorContext) -> Finding:
-    """Whether there is memory for the daemon and for an engine's build; on a Jetson it is the GPU's too."""
+    """Whether there is enough memory for the daemon and for an engine build; a Jetson shares it with the GPU."""
     context.need_running()
     found = re.search(r"^MemAvailable:\s*(\d+) kB", context.machine.text("/proc/meminfo") or "", re.MULTILINE)
     if found is None:
-        raise NotApplicable("the kernel does not say how much memory is free")
-    free_mb, free_it = int(found[1]) * 1024 / MB, "sudo systemctl isolate multi-user.target  # ends the desktop"
+        raise NotApplicable("the kernel does not report free memory")
+    free_mb, free_it = int(found[1]) * 1024 / MB, "sudo systemctl isolate multi-user.target  # stops the desktop"
     if free_mb < MEMORY_MB[0]:
-        return failed(f"{free_mb:.0f} MB are free, the daemon wants {MEMORY_MB[0]}", free_it)
+        return failed(f"{free_mb:.0f} MB free, the daemon needs {MEMORY_MB[0]}", free_it)
     if free_mb < MEMORY_MB[1]:
-        return warning(f"{free_mb:.0f} MB are free, building an engine wants {MEMORY_MB[1]}", free_it)
-    return ok(f"{free_mb:.0f} MB are free")
+        return warning(f"{free_mb:.0f} MB free, building an engine needs {MEMORY_MB[1]}", free_it)
+    return ok(f"{free_mb:.0f} MB free")
 
 
 def check_clock(context: DoctorContext) -> Finding:
-    """Whether the time of day is right; joints do not need it, logs and recordings do."""
+    """Whether the time of day is correct; joints do not need it, but logs and recordings do."""
     context.need_running()
     answer = context.machine.run("timedatectl", "show", "--property=NTPSynchronized", "--value")
     if answer.code != 0:
-        raise NotApplicable(f"timedatectl does not say: {answer.err}")
+        raise NotApplicable(f"timedatectl failed: {answer.err}")
     if answer.out != "yes":
         return warning(
-            "the time of day is not synchronized: times of logs and recordings may be wrong",
+            "the time of day is not synchronized: times in logs and recordings can be wrong",
             "sudo timedatectl set-ntp true",
         )
     return ok("the time of day is synchronized")
 
 
 def _speed(mode: str) -> float:
-    """Power modes in order: MAXN_SUPER above MAXN above those named by their watts."""
+    """Sort key of power modes: MAXN_SUPER above MAXN above those named by their watts."""
     watts = re.match(r"(?:MODE_)?(\d+)W", mode)
     return 2e3 if mode == "MAXN_SUPER" else 1e3 if mode.startswith("MAXN") else float(watts[1]) if watts else 0.0
 
@@ -158,7 +164,7 @@ CHECKS: Final = (
     Check("power.mode", "power mode", check_power_mode),
     Check("power.clocks", "clocks of CPU and GPU", check_clocks),
     Check("temperature", "heat", check_temperature),
-    Check("disk", "room for engines and logs", check_disk),
+    Check("disk", "space for engines and logs", check_disk),
     Check("memory", "free memory", check_memory),
     Check("clock", "time of day", check_clock),
 )

@@ -1,4 +1,4 @@
-"""RealSense cameras on the USB bus, by what sysfs says of them."""
+"""RealSense cameras on the USB bus, as listed in sysfs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from .machine import NotApplicable
 
 USB: Final = Path("/sys/bus/usb/devices")
 VENDOR: Final = "8086"
-# Names of librealsense's d400-private.h; systemd/udev/rules.d/60-handmap.rules has the same.
+# Names from librealsense's d400-private.h; systemd/udev/rules.d/60-handmap.rules has the same list.
 MODELS: Final = {
     "0ad3": "D415", "0b07": "D435", "0b3a": "D435i", "0b4b": "D430i", "0b5b": "D405", "0b5c": "D455", "1155": "D421", "abcd": "D457",
 }  # fmt: skip
@@ -18,7 +18,7 @@ RECOVERY: Final = ("0ab3", "0adb", "0adc", "0ade", "0b55", "0add")
 
 @dataclass(frozen=True)
 class UsbCamera:
-    """A camera by its folder of sysfs."""
+    """A camera and its sysfs folder."""
 
     folder: Path
     model: str
@@ -29,7 +29,7 @@ class UsbCamera:
 
 
 def on_usb(context: DoctorContext, models: dict[str, str]) -> list[UsbCamera]:
-    """The devices of these idProducts, with the names that stand beside them."""
+    """The devices with these idProducts; models maps each to its name."""
     machine, found = context.machine, []
     for folder in machine.entries(USB):
         product = machine.text(folder / "idProduct")
@@ -39,12 +39,12 @@ def on_usb(context: DoctorContext, models: dict[str, str]) -> list[UsbCamera]:
 
 
 def cameras_of(context: DoctorContext) -> list[UsbCamera]:
-    """Cameras on the bus; raises NotApplicable without one, which one check alone says."""
+    """Cameras on the bus; raises NotApplicable if there are none, which only one check reports."""
     context.need_running()
     context.need_camera()
     found = on_usb(context, MODELS)
     if not found:
-        raise NotApplicable("no camera is on the bus")
+        raise NotApplicable("there is no camera on the bus")
     return found
 
 
@@ -54,7 +54,7 @@ def interfaces_of(context: DoctorContext, camera: UsbCamera) -> list[Path]:
 
 
 def number(context: DoctorContext, file: Path) -> float:
-    """The number in a file, 0 where there is none."""
+    """The number in a file; 0 if there is none."""
     try:
         return float(context.machine.text(file) or 0)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Fault injection: when which fault is in force, and cameras, engines and sockets that fail so."""
+"""Fault injection: a schedule of faults, and cameras, engines and sockets that fail by it."""

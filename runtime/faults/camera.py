@@ -1,4 +1,4 @@
-"""A camera that fails by a schedule, around one that works, and its configuration."""
+"""A camera that wraps a working one and fails by a schedule, and its configuration."""
 
 import time
 from collections.abc import Callable
@@ -14,29 +14,29 @@ from handmap.types.values import DepthFrame
 
 from .fault_schedule import Fault, FaultSchedule
 
-FAR_MM: Final = 6000.0  # beyond every range that can be configured
+FAR_MM: Final = 6000.0  # beyond any range that can be configured
 SATURATED: Final = 65535
 STEP_BACK_NS: Final = 10 * 10**9
 
 
 class FaultyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="faulty"):
-    """A camera on which faults are tried, with the whole device around it: some kinds spoil the engine or the sockets."""
+    """A camera with injected faults, for testing; some kinds of fault affect the engine or the sockets."""
 
-    camera: CameraConfig  # the one that is spoiled: the section of another kind
-    faults: tuple[Fault, ...] = ()  # what fails when
-    clock_scale: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0  # the schedule's seconds pass so much faster
+    camera: CameraConfig  # the camera to wrap: a section of another kind
+    faults: tuple[Fault, ...] = ()  # what fails, and when
+    clock_scale: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0  # how much faster than real time the schedule runs
 
     def __post_init__(self) -> None:
         if isinstance(self.camera, FaultyConfig):
-            raise ValueError("Expected a camera of another kind inside a faulty one")
+            raise ValueError("Expected a camera of another kind inside a faulty camera")
 
     def check(self) -> None:
-        """See `Checked`, of the camera that is spoiled."""
+        """See `Checked`; checks the wrapped camera."""
         if isinstance(self.camera, Checked):
             self.camera.check()
 
     def source(self) -> CameraSource:
-        """See `CameraConfig`; the schedule begins now."""
+        """See `CameraConfig`; the schedule starts now."""
         return self.source_with(self.schedule())
 
     def schedule(self) -> FaultSchedule:
@@ -44,7 +44,7 @@ class FaultyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
         return FaultSchedule(self.faults, self.clock_scale)
 
     def source_with(self, schedule: FaultSchedule) -> CameraSource:
-        """The source of the camera that is spoiled, spoiled by this schedule."""
+        """The source of the wrapped camera, with the faults of this schedule."""
         source = self.camera.source()
         return replace(source, open=faulty_opener(source.open, schedule))
 
@@ -69,7 +69,7 @@ class FaultyCamera:
         schedule = self._schedule
         schedule.hang("wait_hangs")
         if schedule.begun("unplugged") > self._unplugged_before:
-            raise CameraLost("faulty camera: it was unplugged, as its schedule says; wait until it is back")
+            raise CameraLost("faulty camera: unplugged by its schedule; wait until it is back")
         if schedule.is_active("stalled"):
             time.sleep(timeout_s)
             return None
@@ -88,7 +88,7 @@ class FaultyCamera:
 
 
 def source_and_faults(config: CameraConfig) -> tuple[CameraSource, FaultSchedule]:
-    """The source of the configured camera, and the faults that engines and sockets share with it: none unless it is faulty."""
+    """The source of the configured camera, and the faults it shares with engines and sockets; none unless it is faulty."""
     if not isinstance(config, FaultyConfig):
         return config.source(), FaultSchedule()
     schedule = config.schedule()
@@ -96,12 +96,12 @@ def source_and_faults(config: CameraConfig) -> tuple[CameraSource, FaultSchedule
 
 
 def faulty_opener(open_inner: Callable[[], Camera], schedule: FaultSchedule) -> Callable[[], Camera]:
-    """Opens the inner camera, with the faults of the schedule, wherever that lets it."""
+    """Opens the inner camera, with the faults of the schedule, unless a fault prevents it."""
 
     def open_faulty() -> Camera:
         schedule.hang("open_hangs")
         if schedule.is_active("unplugged"):
-            raise CameraLost("faulty camera: it is not plugged in, as its schedule says; wait until it is")
+            raise CameraLost("faulty camera: still unplugged by its schedule; wait until it is back")
         return FaultyCamera(open_inner(), schedule)
 
     return open_faulty
@@ -109,7 +109,7 @@ def faulty_opener(open_inner: Callable[[], Camera], schedule: FaultSchedule) -> 
 
 def _spoiled(frame: DepthFrame, schedule: FaultSchedule) -> DepthFrame:
     depth, intrinsics = frame.depth, frame.intrinsics
-    frame = replace(frame, on_gpu=None)  # what is spoiled lies on the host
+    frame = replace(frame, on_gpu=None)  # the faults modify the copy on the host
     if schedule.is_active("all_zero"):
         frame = replace(frame, depth=np.zeros_like(depth))
     if schedule.is_active("all_far"):

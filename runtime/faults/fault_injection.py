@@ -1,4 +1,4 @@
-"""An engine and a socket that fail by a schedule, around ones that work: what the daemon is tried with besides the camera."""
+"""An engine and a socket that wrap working ones and fail by a schedule: the faults beside those of the camera."""
 
 import errno
 import os
@@ -41,7 +41,7 @@ class FaultyEngine:
 
     def _raise_if_due(self) -> None:
         if self._schedule.is_active("engine_raises"):
-            raise EngineFailed("faulty engine: it failed, as its schedule says; wait until that is over")
+            raise EngineFailed("faulty engine: failed by its schedule; wait until the fault ends")
 
     def _spoiled(self, output: EngineOutput) -> EngineOutput:
         for kind, value in (("engine_nan", np.nan), ("engine_inf", np.inf)):
@@ -51,7 +51,7 @@ class FaultyEngine:
 
 
 class FaultyCroppingEngine(FaultyEngine):
-    """The same of an engine that crops by itself."""
+    """The same for an engine that does its own cropping."""
 
     def __init__(self, inner: CroppingEngine, schedule: FaultSchedule) -> None:
         super().__init__(inner, schedule)
@@ -65,7 +65,7 @@ class FaultyCroppingEngine(FaultyEngine):
 
 
 def faulty_engines(engines: Engines, schedule: FaultSchedule) -> Engines:
-    """The engines, the one for hands with the faults of the schedule."""
+    """The engines, with the faults of the schedule in the hand engine."""
     hand = engines.hand
     if isinstance(hand, CroppingEngine):
         return replace(engines, hand=FaultyCroppingEngine(hand, schedule))
@@ -73,7 +73,7 @@ def faulty_engines(engines: Engines, schedule: FaultSchedule) -> Engines:
 
 
 def raise_socket_fault(schedule: FaultSchedule) -> None:
-    """Raises the OSError that a socket would, where a fault of sockets is in force."""
+    """Raises the OSError that a socket would while a socket fault is active."""
     for kind, number in ERRNOS.items():
         if schedule.is_active(kind):
             raise OSError(number, os.strerror(number))

@@ -1,4 +1,4 @@
-"""When which fault is in force: the schedule that a faulty camera, engine and socket share. Nothing is broken here."""
+"""The schedule of faults that a faulty camera, engine and socket share; it only tells which fault is active when."""
 
 import time
 from typing import Annotated, Literal, TypeAlias
@@ -14,20 +14,22 @@ FaultKind: TypeAlias = Literal[
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A fault of a camera, engine or socket, and when it is in force, counted from the start of the daemon."""
+    """A fault of a camera, engine or socket, and when it is active, counted from the start of the daemon."""
 
     kind: FaultKind  # what fails
-    start_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # when it begins
-    duration_s: Annotated[float, msgspec.Meta(gt=0)] | None = None  # how long it lasts; null: for ever
-    period_s: Annotated[float, msgspec.Meta(gt=0)] | None = None  # from one beginning to the next; null: once
+    start_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # when it first begins
+    duration_s: Annotated[float, msgspec.Meta(gt=0)] | None = None  # how long it lasts; null: forever
+    period_s: Annotated[float, msgspec.Meta(gt=0)] | None = (
+        None  # time from one start to the next; null: it happens once
+    )
 
     def __post_init__(self) -> None:
         if self.period_s is not None and (self.duration_s is None or self.duration_s >= self.period_s):
-            raise ValueError(f"period_s must be above for_s, found {self.period_s} and {self.duration_s}")
+            raise ValueError(f"period_s must be above duration_s, found {self.period_s} and {self.duration_s}")
 
 
 class FaultSchedule:
-    """The faults of one run, by a clock that starts now and runs `clock_scale` times as fast as time does."""
+    """The faults of one run, on a clock that starts now and runs `clock_scale` times as fast as real time."""
 
     def __init__(self, faults: tuple[Fault, ...] = (), clock_scale: float = 1.0) -> None:
         self._faults = faults
@@ -40,15 +42,15 @@ class FaultSchedule:
         return not self._faults
 
     def is_active(self, kind: FaultKind) -> bool:
-        """Whether a fault of this kind is in force now."""
+        """Whether a fault of this kind is active now."""
         return any(_is_active(fault, self._now_s()) for fault in self._faults if fault.kind == kind)
 
     def begun(self, kind: FaultKind) -> int:
-        """How many times a fault of this kind has begun so far: tells one that came and went between two looks."""
+        """How often a fault of this kind has begun so far; reveals one that came and went between two calls."""
         return sum(_begun(fault, self._now_s()) for fault in self._faults if fault.kind == kind)
 
     def hang(self, kind: FaultKind) -> None:
-        """Does not return while a fault of this kind is in force."""
+        """Blocks while a fault of this kind is active."""
         while self.is_active(kind):
             time.sleep(0.01)
 

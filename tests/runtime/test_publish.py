@@ -129,5 +129,5 @@ def test_two_streams_have_different_ids() -> None:
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64])
 def test_what_is_no_host_name_is_refused_in_one_sentence(host: str) -> None:
-    with pytest.raises(ConfigError, match="no host name"):
+    with pytest.raises(ConfigError, match="is not a host name"):
         open_publisher(PublishConfig((TargetConfig(host),)))

@@ -55,7 +55,10 @@ class Described(msgspec.Struct):
 def test_values_ranges_units_and_defaults_are_those_of_the_structs() -> None:
     text = reference()
 
-    assert "| `hysteresis_c` | how much cooler before the rate goes up again | number, 0.5 to 20 | °C | `4.0` |" in text
+    assert (
+        "| `hysteresis_c` | how far it must cool down before the rate goes up again | number, 0.5 to 20 | °C | `4.0` |"
+        in text
+    )
     assert "whole number, 1 to 65535; or null |  | `9400` |" in text
-    assert "| `kind` | which of the kinds this is | `replay` |  | must be given |" in text
+    assert "| `kind` | selects this kind | `replay` |  | must be given |" in text
     assert "## publish.targets[]" in text

@@ -235,7 +235,7 @@ def test_systemd_hears_reloading_with_the_time_and_then_ready(
 
         with started("run", "--config", config) as process:
             next_with("READY=1")
-            for text, status in ((good, "configuration read again"), ("bundle: [\n", "old configuration kept")):
+            for text, status in ((good, "configuration reloaded"), ("bundle: [\n", "old configuration kept")):
                 config.write_text(text)
                 asked_ns = time.monotonic_ns()
                 process.send_signal(signal.SIGHUP)

@@ -53,7 +53,7 @@ def test_the_daemon_of_another_configuration_is_no_answer(tmp_path: Path, bundle
         asked, by_port = handmap("status", "--config", right), handmap("status", "--port", str(port))
 
     assert asked.returncode == 1 and asked.stdout == ""
-    assert f"goes by '{left}', wanted that of '{right}'" in asked.stderr and "telemetry.port" in asked.stderr
+    assert f"uses configuration '{left}', wanted '{right}'" in asked.stderr and "telemetry.port" in asked.stderr
     assert by_port.returncode == 0
 
 
@@ -86,7 +86,7 @@ def answering(status: int, body: bytes) -> Iterator[int]:
 
 @pytest.mark.parametrize(("status", "body"), [(404, b""), (200, b"hello"), (200, b"{}"), (200, b"[1]")])
 def test_a_program_that_is_no_daemon_is_told_apart(status: int, body: bytes) -> None:
-    with answering(status, body) as port, pytest.raises(NoAnswer, match="name another --port"):
+    with answering(status, body) as port, pytest.raises(NoAnswer, match="pass another --port"):
         ask_daemon(port)
 
 
@@ -97,5 +97,5 @@ def test_the_port_is_the_given_one_or_that_of_the_configuration(tmp_path: Path, 
     assert status_port(config, 77) == 77
     assert status_port(config, None) == 1234
     assert status_port(None, None) == 9400
-    with pytest.raises(ConfigError, match="switches telemetry off"):
+    with pytest.raises(ConfigError, match="disables telemetry"):
         status_port(silent, None)

@@ -91,7 +91,7 @@ def test_bench_of_too_few_frames_is_refused(tmp_path: Path, bundle: Bundle) -> N
 
     done = handmap("bench", "--bundle", bundle.path, "--recording", recording)
 
-    assert done.returncode == 78 and "name a longer one" in done.stderr
+    assert done.returncode == 78 and "use a longer one" in done.stderr
 
 
 def test_check_runs_the_golden_samples(bundle: Bundle) -> None:

@@ -92,7 +92,7 @@ def test_a_daemon_that_waits_for_its_camera_is_ready_and_says_so(service: Contai
     service.systemctl("restart", "handmap")
 
     assert service.show("handmap", "ActiveState") == "active"
-    assert service.show("handmap", "StatusText").startswith("NO_CAMERA: faulty camera: it is not plugged in")
+    assert service.show("handmap", "StatusText").startswith("NO_CAMERA: faulty camera: still unplugged")
 
 
 def test_a_reload_is_taken_by_the_same_process(service: Container) -> None:

@@ -20,7 +20,7 @@ RADIUS_MM = 45.0
 class BallConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ball"):
     """The section `camera` with `kind: ball`: every key, with its bounds and its default."""
 
-    fps: Annotated[int, msgspec.Meta(ge=1, le=120)] = 30  # frames a second
+    fps: Annotated[int, msgspec.Meta(ge=1, le=120)] = 30  # frame rate
     distance_mm: Annotated[float, msgspec.Meta(ge=200, le=800)] = 450.0  # of the ball
 
     def source(self) -> CameraSource:

@@ -35,7 +35,7 @@ def expect(report: Report, check: str, status: str, details: str, fix: str) -> N
     found = of(report, check)
     assert found.status == status, found
     assert details in found.details and fix in found.fix, found
-    assert not any("the check itself broke" in result.details for result in report.results)
+    assert not any("the check itself crashed" in result.details for result in report.results)
     for result in report.results:
         assert bool(result.fix) == (result.status in ("failed", "warning")), result
         assert subprocess.run(["sh", "-n", "-c", result.fix], check=False).returncode == 0, result.fix
@@ -76,7 +76,7 @@ def test_files_that_the_daemons_user_may_not_reach_are_found(tree: Tree) -> None
 
     assert of(report, "rights.config").status == "failed"
     assert (
-        "may not read" in of(report, "rights.config").details and "/etc/handmap'" in of(report, "rights.config").details
+        "cannot read" in of(report, "rights.config").details and "/etc/handmap'" in of(report, "rights.config").details
     )
     assert "chown -R handmap:" in of(report, "rights.cache").fix
 
@@ -88,7 +88,7 @@ def test_a_wrong_configuration_is_one_fault_and_not_many(tree: Tree) -> None:
 
     assert [result.id for result in report.results if result.status == "failed"] == ["config"]
     assert of(report, "tensorrt.packages").status == "ok"  # a board can be looked at before it is configured
-    assert of(report, "camera.bus").details == "there is no valid configuration to go by"
+    assert of(report, "camera.bus").details == "there is no valid configuration"
 
 
 def test_a_recording_and_onnx_runtime_need_neither_camera_nor_gpu(tree: Tree, recording: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_machine_that_is_no_jetson_and_has_nothing_installed_has_little_to_fai
     report = run_checks(DoctorContext(Machine(tmp_path)))
 
     assert [result.id for result in report.results if result.status == "failed"] == ["config"]
-    assert not any("the check itself broke" in result.details for result in report.results)
+    assert not any("the check itself crashed" in result.details for result in report.results)
 
 
 def test_an_image_is_looked_at_without_running_anything_of_it(tree: Tree, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_links_are_followed_as_the_machine_would(tmp_path: Path) -> None:
     assert machine.text("/etc/absolute") == machine.text("/etc/upwards") == "inside"
     assert machine.path(tree.root / "usr/share/a") == tree.root / "usr/share/a"
     assert machine.text("/etc/circle") is None
-    with pytest.raises(NotApplicable, match="does not run"):
+    with pytest.raises(NotApplicable, match="is not running"):
         machine.run("true")
 
 
@@ -211,14 +211,14 @@ def test_a_check_that_breaks_is_a_failed_one_and_the_others_go_on(tree: Tree) ->
     report = run(tree)
 
     assert of(report, "user").status == "failed"
-    assert "the check itself broke: ValueError" in of(report, "user").details
+    assert "the check itself crashed: ValueError" in of(report, "user").details
     assert of(report, "l4t").status == "ok"
 
 
 @pytest.mark.parametrize("name", ["", "none", "etc"])
 def test_only_a_root_file_system_is_taken_for_an_image(tree: Tree, name: str) -> None:
     if name:
-        with pytest.raises(ConfigError, match="is no root file system"):
+        with pytest.raises(ConfigError, match="is not an offline root file system"):
             open_machine(tree.root / name)
     else:
         assert open_machine(tree.root) == Machine(tree.root, is_running=False)
@@ -226,7 +226,7 @@ def test_only_a_root_file_system_is_taken_for_an_image(tree: Tree, name: str) ->
 
 def test_this_machine_is_not_taken_for_an_image() -> None:
     assert open_machine(None) == Machine(Path("/"), is_running=True)
-    with pytest.raises(ConfigError, match="leave --image out"):
+    with pytest.raises(ConfigError, match="omit --image"):
         open_machine(Path("/"))
 
 

@@ -139,7 +139,7 @@ def test_a_port_that_root_holds_is_not_the_daemons_whoever_asks(tree: Tree) -> N
         "proc/net/tcp", f"{SOCKETS} 0: 0100007F:24B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1\n"
     )
 
-    assert "a program of user 0 has TCP port 9400" in of(run(tree), "network.telemetry").details
+    assert "a program of user 0 holds TCP port 9400" in of(run(tree), "network.telemetry").details
 
 
 def test_a_receiver_that_can_be_no_host_is_said_to_be_none(tree: Tree) -> None:
@@ -147,7 +147,7 @@ def test_a_receiver_that_can_be_no_host_is_said_to_be_none(tree: Tree) -> None:
 
     found = of(run(tree), "network.targets")
 
-    assert found.details == "no way to robot..local:5656 (it can be no host name)"
+    assert found.details == "no route to robot..local:5656 (not a valid host name)"
     assert "getent" in found.fix
 
 
@@ -156,7 +156,7 @@ def test_metadata_that_this_user_may_not_ask_for_is_not_missing(tree: Tree) -> N
 
     found = of(run(tree), "camera.timestamps")
 
-    assert found.status == "warning" and "this user may not look" in found.details and "sudo" in found.fix
+    assert found.status == "warning" and "this user has no access" in found.details and "sudo" in found.fix
 
 
 def test_a_camera_that_the_sdk_itself_drives_needs_no_metadata_node(tree: Tree) -> None:
@@ -176,7 +176,7 @@ def test_a_bundle_below_a_closed_folder_is_opened_there(tree: Tree) -> None:
 
     found = of(run(tree), "rights.bundle")
 
-    assert found.details == f"user 'handmap' may not read '{tree.root}/usr/share/handmap'"
+    assert found.details == f"user 'handmap' cannot read '{tree.root}/usr/share/handmap'"
     assert found.fix == f"sudo chmod a+x {tree.root}/usr/share/handmap"
 
 
@@ -190,7 +190,7 @@ def test_a_bundle_that_the_sandbox_hides_is_found(tree: Tree, folder: str, key: 
 
     found = of(run(tree) if running else image(tree), "rights.bundle")
 
-    assert found.status == "failed" and f"does not see '{tree.root}/{folder}', by its {key}" in found.details
+    assert found.status == "failed" and f"cannot see '{tree.root}/{folder}' because of its {key}" in found.details
     assert found.fix.startswith(f"sudo cp -r {tree.root}/{folder} {tree.root}/var/lib/handmap/ && sudoedit")
 
 
@@ -200,9 +200,9 @@ def test_a_bundle_that_the_sandbox_hides_is_found(tree: Tree, folder: str, key: 
         ("/var/cache/handmap/engines", "", "belongs to"),
         ("/var/lib/handmap/engines", "", "belongs to"),
         ("/srv/engines", "ReadWritePaths=/opt\nReadWritePaths=-/srv\n", "belongs to"),
-        ("/srv/engines", "ReadWritePaths=/srv\nReadWritePaths=\n", "may not write to"),
-        ("/srv/engines", "", "may not write to"),
-        ("/root/engines", "", "by its ProtectHome=yes"),
+        ("/srv/engines", "ReadWritePaths=/srv\nReadWritePaths=\n", "cannot write to"),
+        ("/srv/engines", "", "cannot write to"),
+        ("/root/engines", "", "because of its ProtectHome=yes"),
     ],
 )
 def test_a_cache_that_the_builder_cannot_write_to_is_found(tree: Tree, cache: str, more: str, details: str) -> None:
@@ -216,7 +216,7 @@ def test_a_cache_that_the_builder_cannot_write_to_is_found(tree: Tree, cache: st
     found = of(run(tree), "rights.cache")
 
     assert details in found.details
-    assert ("ReadWritePaths=%s\\n' /srv/engines | sudo tee " in found.fix) == (details == "may not write to")
+    assert ("ReadWritePaths=%s\\n' /srv/engines | sudo tee " in found.fix) == (details == "cannot write to")
 
 
 def test_a_program_that_cannot_be_killed_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +238,7 @@ def test_a_program_that_cannot_be_killed_is_left_behind(tmp_path: Path, monkeypa
 def test_an_image_that_this_user_may_not_look_into_is_one_sentence(tree: Tree) -> None:
     with (
         as_nobody(),
-        pytest.raises(ConfigError, match=r"this user may not look into '.*root'; take one who may, by sudo"),
+        pytest.raises(ConfigError, match=r"this user cannot read '.*root'; run as one who can, for example with sudo"),
     ):
         open_machine(tree.root)
 
@@ -246,7 +246,7 @@ def test_an_image_that_this_user_may_not_look_into_is_one_sentence(tree: Tree) -
 def test_a_configuration_that_this_user_may_not_look_for_is_one_sentence(tree: Tree) -> None:
     machine = Machine(tree.root, is_running=False)
 
-    with as_nobody(), pytest.raises(ConfigError, match=r"/etc/handmap/config\.yaml' cannot be followed .*; mend it"):
+    with as_nobody(), pytest.raises(ConfigError, match=r"/etc/handmap/config\.yaml' cannot be followed .*; correct it"):
         DoctorContext(machine)
 
 

@@ -69,7 +69,7 @@ def test_a_second_hung_camera_call_exits_75_and_a_supervisor_has_joints_in_ten_s
 
     assert code == 75, errors
     (last,) = [line for line in errors.splitlines() if line.startswith("handmap: ")]
-    assert "2 calls did not come back" in last and "Traceback" not in errors
+    assert "2 calls did not return" in last and "Traceback" not in errors
     assert back_s <= 10
 
 

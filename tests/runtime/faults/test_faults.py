@@ -181,7 +181,7 @@ def test_a_camera_call_that_hangs_is_left_behind(tmp_path: Path, bundle: Bundle,
     assert run.error is None
     assert back_s - end_s <= RECOVERY_S
     assert run.heartbeat_gap_s() <= HEARTBEAT_GAP_S
-    assert threading.active_count() == threads  # the one left behind closed its camera and ended
+    assert threading.active_count() == threads  # the abandoned one closed its camera and ended
 
 
 def test_an_engine_that_fails_again_and_again_ends_the_process(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
@@ -230,7 +230,7 @@ def test_the_schedule_is_refused_where_it_makes_no_sense(tmp_path: Path) -> None
     text = "bundle: b\npublish: {targets: [{host: h}]}\ncamera: {kind: faulty, camera: {kind: replay, path: r}, faults: [%s]}\n"
     for fault, sentence in (
         ("{kind: explodes}", "line 3: .*camera.faults"),
-        ("{kind: frozen, period_s: 1, duration_s: 2}", "period_s must be above for_s"),
+        ("{kind: frozen, period_s: 1, duration_s: 2}", "period_s must be above duration_s"),
         ("{kind: frozen, start: 2}", "unknown key 'camera.faults.*did you mean 'start_s'"),
     ):
         (tmp_path / "c.yaml").write_text(text % fault)
@@ -245,6 +245,6 @@ def test_a_faulty_camera_around_another_is_refused(tmp_path: Path) -> None:
     )
 
     with pytest.raises(
-        ConfigError, match="line 3: key 'camera': expected a camera of another kind inside a faulty one"
+        ConfigError, match="line 3: key 'camera': expected a camera of another kind inside a faulty camera"
     ):
         read_settings(tmp_path / "c.yaml")
