@@ -20,7 +20,7 @@ BIND = click.option("--bind", default="", help="Address to receive on; default: 
 @click.option("--count", type=click.IntRange(min=1), help="Exit after this many packets.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Exit after this many seconds.")
 def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: float | None) -> None:
-    """Print packets as they arrive and, at the end, a summary of losses."""
+    """Print packets as they arrive, then what was lost."""
     from .listen import TextLines, as_json, reception_summary
     from .listen import print_packets as listen_on
     from .receive import open_receiver

@@ -154,7 +154,7 @@ def _engine_as_json(result: "BuildResult") -> str:
 def _engine_as_text(result: "BuildResult") -> str:
     sidecar = result.engine.sidecar
     done = f"built in {sidecar.build_s:.1f} s" if result.was_built else "was there already"
-    golden = "" if sidecar.golden_mm is None else f"{sidecar.golden_mm:.3f} mm off the golden samples, "
+    golden = "" if sidecar.golden_mm is None else f"{sidecar.golden_mm:.3f} mm from the golden samples, "
     return (
         f"{str(result.engine.path)!r}: {sidecar.engine_bytes / 1e6:.1f} MB in {sidecar.precision} for batch {sidecar.key.batch}, "
         f"{done} by {sidecar.key.platform.tensorrt}; {golden}{sidecar.golden_note}"

@@ -1,4 +1,4 @@
-"""The command `handmap`: finds the verbs that the installed parts register and turns our errors into one sentence and an exit code."""
+"""The `handmap` command: finds the verbs of the installed parts, and turns our errors into one sentence and an exit code."""
 
 import re
 import sys
@@ -20,18 +20,18 @@ EXTRAS = {
     "clients": "host",
     "flash": "host",
 }
-EXIT_TRANSIENT = 75  # EX_TEMPFAIL of sysexits.h: trying again may help
+EXIT_TRANSIENT = 75  # EX_TEMPFAIL in sysexits.h: retrying can help
 
 
 class Verbs(click.Group):
-    """A group whose verbs are entry points, each loaded when it is named."""
+    """A command group with entry points as verbs, each loaded only when used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Names of all verbs, sorted."""
         return sorted(_registered())
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The verb of that name, if a part registers it."""
+        """The verb of that name, if a part registers one."""
         entry = _registered().get(name)
         if entry is None:
             return None
@@ -41,7 +41,7 @@ class Verbs(click.Group):
     def invoke(self, context: click.Context) -> object:
         """Runs the verb.
 
-        Raises DependencyError, which names the extra to install, where a library that the verb imports is not there.
+        Raises DependencyError, which names the extra to install, if a library that the verb imports is missing.
         """
         try:
             return super().invoke(context)
@@ -63,7 +63,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the verb; exits with 78 if the configuration is wrong, 75 if trying again may help, 1 for any other of our errors."""
+    """Runs the verb; exits with 78 for a wrong configuration, 75 for a transient error, 1 for any other HandMap error."""
     try:
         refuse_renamed(sys.argv[1:])
         cli.main(prog_name="handmap", standalone_mode=True)
@@ -76,11 +76,11 @@ def main() -> None:
 
 
 def refuse_renamed(arguments: list[str]) -> None:
-    """Raises ConfigError for a verb or option that has another name now."""
+    """Raises ConfigError for a verb or option that has been renamed."""
     words = [*(" ".join(arguments[:count]) for count in (1, 2)), *(word.partition("=")[0] for word in arguments)]
     for word in words:
-        if (new := RENAMED_VERBS.get(word) or RENAMED_OPTIONS.get(word)) is not None:
-            raise ConfigError(f"{word!r} is called {new!r} now; write that")
+        if (new := VERBS.get(word) or OPTIONS.get(word)) is not None:
+            raise ConfigError(f"{word!r} is now called {new!r}; use that")
 
 
 def _leave(error: HandmapError, code: int) -> None:
@@ -89,7 +89,7 @@ def _leave(error: HandmapError, code: int) -> None:
 
 
 def _extra_with(library: str, verb: str) -> str:
-    """The extra of the verb's part, or another one where only that brings the library."""
+    """The extra of the verb's part, or another one if only that provides the library."""
     own = EXTRAS[_registered()[verb].value.split(".")[1]]
     bring = re.findall(rf'^{re.escape(library)}\b.*extra == "(\w+)"', "\n".join(requires(PACKAGE) or ()), re.MULTILINE)
     return own if own in bring or not bring else str(bring[0])

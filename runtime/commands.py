@@ -109,7 +109,7 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
 @click.option("--image", type=click.Path(path_type=Path), help="Root file system to examine instead of this machine.")
 @JSON
 def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
-    """Find what keeps the daemon from running, and how to fix it.
+    """Find problems of the daemon, and how to fix them.
 
     Exits with code 1 if a check fails.
     """

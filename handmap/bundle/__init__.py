@@ -1,1 +1,1 @@
-"""The bundle on disk: its manifest, what a model says of itself and of its errors, golden samples, and what a graph may hold."""
+"""The bundle on disk: manifest, model metadata, confidence tables, golden samples, and the graph lint."""

@@ -1,6 +1,6 @@
-"""How sure a network is: what its maps and votes say of each joint and of the hand, and what that was found to mean in mm and in odds.
+"""Confidence: turns a network's maps and votes into an expected error in mm per joint and the probability of a hand.
 
-The tables are a fact of the model: fitted where it is trained, carried in the bundle, applied here.
+The tables belong to the model: they are fitted in training, stored in the bundle, and applied here.
 """
 
 import itertools
@@ -12,11 +12,11 @@ import numpy as np
 from handmap.types.arrays import Array, ArrayModule, Float32
 from handmap.types.values import NormalizedJoints
 
-SIDE_LIMIT = 8.0  # a side that is surer than this says no more of a hand's being there
+SIDE_LIMIT = 8.0  # a surer handedness is no further evidence of a hand
 
 
 class JointDoubt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How unsure the votes and maps are of a joint, as one number, and the error in mm to expect there.
+    """Maps the uncertainty of a joint, computed from votes and maps, to an expected error in mm.
 
     The doubt is the sum of these weights times: ln(1 + spread of the joint's votes in mm), the value of its own map where it
     landed and at that map's peak, and the means of the first and the last over all joints. Both columns rise; between rows
@@ -46,7 +46,7 @@ class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a look into a cube tells, as fitted on samples that training does not see.
+    """Maps the signals of a crop to expected errors and the probability of a hand, fitted on samples outside the training set.
 
     Of a joint: value of its own map where it landed (rising) and the error in mm to expect there (falling), or `joint_doubt`
     in its place. Of the hand: mean over joints of their maps' peaks (rising) and the probability that the cube
@@ -65,16 +65,16 @@ class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
             _check_columns("guidance", self.guidance, "expected_error_mm", self.expected_error_mm)
         elif self.guidance or self.expected_error_mm:
             raise ValueError(
-                "confidence table: joint_doubt and guidance both say what error to expect; give one of them"
+                "confidence table: joint_doubt and guidance both predict joint errors; give only one of them"
             )
         if self.presence is not None and self.mean_heatmap_peak != (0.0,):
             raise ValueError(
-                "confidence table: presence and hand_peak both say whether there is a hand; give one of them"
+                "confidence table: presence and hand_peak both predict whether there is a hand; give only one of them"
             )
         _check_columns("hand_peak", self.mean_heatmap_peak, "hand_probability", self.hand_probability)
 
     def refuse_missing(self, outputs: set[str]) -> None:
-        """Raises ValueError where the network does not give what the tables read, or gives a spread that none of them reads."""
+        """Raises ValueError if the network lacks an output that the tables use, or has a spread that none of them uses."""
         if ("spread" in outputs) != (self.joint_doubt is not None):
             has, lacks = ("joint_doubt", "output 'spread'") if self.joint_doubt else ("output 'spread'", "joint_doubt")
             raise ValueError(f"confidence: there is {has} and no {lacks}; give both, or neither")
@@ -82,13 +82,13 @@ class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
         for name, weight in wanted.items():
             if weight and name not in outputs:
                 raise ValueError(
-                    f"confidence.presence: gives {name!r} the weight {weight}, and the network has no such output; set it to 0"
+                    f"confidence.presence: gives {name!r} the weight {weight}, but the network has no such output; set it to 0"
                 )
 
 
 class Signals(NamedTuple):
-    """What a network says of its own answer, on the host: per joint ln(1 + spread in mm), its map's value where it landed and at its
-    peak, each (J,) and 0 where the network has no votes or maps; right_logit is the logit of a right hand."""
+    """The network's own uncertainty signals, on the host: per joint ln(1 + spread in mm), its map's value where it landed and at its
+    peak, each (J,) and 0 where the network has no votes or maps; side is the logit of a right hand."""
 
     log_spread: Float32
     landed: Float32
@@ -97,12 +97,12 @@ class Signals(NamedTuple):
 
     @property
     def mean_heatmap_peak(self) -> float:
-        """Mean of the maps' peaks: on hands it tells better than where joints landed, since a hidden joint lands low on a high map."""
+        """Mean of the maps' peaks: a better sign of a hand than the values where joints landed, since an occluded joint lands low on a high map."""
         return float(self.peak.mean())
 
 
 def read_signals(xp: ArrayModule, joints: NormalizedJoints, cube_mm: float) -> Signals:
-    """The signals of what was seen in a cube of side cube_mm."""
+    """The signals of the joints predicted in a cube of side cube_mm."""
     count = joints.xyz.shape[0]
     landed, peak, log_spread = guidance_at_joints(xp, joints), xp.zeros(count), xp.zeros(count)
     if joints.guidance is not None:
@@ -116,8 +116,8 @@ def read_signals(xp: ArrayModule, joints: NormalizedJoints, cube_mm: float) -> S
 def guidance_at_joints(xp: ArrayModule, joints: NormalizedJoints) -> Array:
     """The value (J,) of each joint's own guidance map in the cell where the joint landed; 0 outside the map.
 
-    A network that is sure of a joint has put it where its map peaks (1); one that guesses lands low on it.
-    A model without maps gives 0 everywhere: its table then holds the one error that it has.
+    A network that is sure of a joint puts it at the peak (1) of its map; one that guesses lands low on the map.
+    A model without maps gives 0 everywhere: its table then holds a single error.
     """
     count = joints.xyz.shape[0]
     if joints.guidance is None:
@@ -156,8 +156,8 @@ def hand_probability(signals: Signals, table: ConfidenceTable) -> float:
 
 
 def to_host(array: Array) -> Float32:
-    """The array as NumPy float32, brought over where it lies on a GPU."""
-    # CuPy arrays bring themselves over with get(); NumPy's are there already.
+    """The array as NumPy float32, copied from the GPU if it is there."""
+    # CuPy arrays have get() to copy them to the host; NumPy arrays are there already.
     host: Float32 = array.get() if hasattr(array, "get") else np.asarray(array)
     return host.astype(np.float32, copy=False)
 

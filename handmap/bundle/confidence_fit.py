@@ -1,6 +1,6 @@
-"""Fits what a network's signals mean: the error in mm to expect of a joint, and the odds of a hand, each for its own sake.
+"""Fits the confidence tables: the expected error of a joint in mm, and the odds of a hand, independently of each other.
 
-From looks whose truth is known; hands alone teach the errors, hands and other things the odds. Applied in `confidence`.
+The input is estimates with known truth: hands only for the errors, hands and negatives for the odds. Applied in `confidence`.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from handmap.bundle.confidence import SIDE_LIMIT, ConfidenceTable, JointDoubt, Presence, Signals
 from handmap.types.arrays import Bool, Float32, Float64
 
-FAR_MM = 20.0  # a joint farther off than this is one to be warned of
+FAR_MM = 20.0  # a joint with a larger error should be flagged
 TABLE_BINS = 32
 TAIL_BINS = 8  # of these, for the most doubtful twentieth of all joints
 NEWTON_STEPS = 30
@@ -29,16 +29,16 @@ class KnownLooks(NamedTuple):
 
 
 def gather_looks(signals: list[Signals], error_mm: list[Float32]) -> KnownLooks:
-    """The looks with their errors, each (J,) in mm, NaN where there is no hand."""
+    """The estimates with their errors, each (J,) in mm, NaN where there is no hand."""
     side = np.array([one.right_logit for one in signals], np.float32)
     log_spread, landed, peak = (np.stack([one[at] for one in signals]) for at in range(3))
     return KnownLooks(log_spread, landed, peak, side, np.stack(error_mm).astype(np.float32))
 
 
 def fit_confidence(looks: KnownLooks, outputs: set[str]) -> ConfidenceTable:
-    """The table of a network with these outputs beside its joints; without maps and votes, the mean error of all joints.
+    """The table for a network with these outputs besides its joints; without maps and votes, the mean error of all joints.
 
-    Presence is fitted where there are looks both at hands and at other things.
+    Presence is fitted if there are estimates of both hands and negatives.
     """
     is_hand: Bool = np.isfinite(looks.error_mm[:, 0])
     hands = KnownLooks(*(values[is_hand] for values in looks))
@@ -54,7 +54,7 @@ def fit_confidence(looks: KnownLooks, outputs: set[str]) -> ConfidenceTable:
 
 
 def fit_joint_doubt(hands: KnownLooks) -> JointDoubt:
-    """Weights by logistic regression of "more than ALL_FAR_MM off", and the mean error over bins of the doubt, made to rise."""
+    """Weights from logistic regression of "off by more than FAR_MM", and the mean error over bins of doubt, made monotonic."""
     columns = [hands.log_spread, hands.landed, hands.peak]
     columns += [np.broadcast_to(one.mean(axis=1, keepdims=True), one.shape) for one in (hands.log_spread, hands.peak)]
     features = np.stack([column.ravel() for column in columns], axis=1).astype(np.float64)
@@ -67,7 +67,7 @@ def fit_joint_doubt(hands: KnownLooks) -> JointDoubt:
 def _fit_presence(looks: KnownLooks, is_hand: Bool, outputs: set[str]) -> Presence:
     peak, spread = looks.peak.mean(axis=1), looks.log_spread.mean(axis=1)
     features = np.stack([peak, spread, np.minimum(np.abs(looks.side), SIDE_LIMIT)], axis=1).astype(np.float64)
-    features *= ["guidance" in outputs, "spread" in outputs, "side" in outputs]  # what is constant gets no weight
+    features *= ["guidance" in outputs, "spread" in outputs, "side" in outputs]  # constant features get no weight
     bias, weights = regress(features, is_hand)
     return Presence(round(bias, 4), *(round(float(weight), 4) for weight in weights))
 
@@ -91,7 +91,7 @@ def regress(features: Float64, is_so: Bool) -> tuple[float, Float64]:
 
 
 def _fit_rising(doubt: Float32 | Float64, error_mm: Float32) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Rising centers of bins over doubt (M,), more of them where it is large, and the mean of error_mm (M,) in each, made to rise."""
+    """Increasing bin centers over doubt (M,), denser where it is large, and the mean error_mm (M,) per bin, made monotonic."""
     order = np.argsort(doubt, kind="stable")
     tail_start = len(order) - len(order) // 20
     parts = np.array_split(order[:tail_start], min(TABLE_BINS - TAIL_BINS, tail_start))

@@ -1,4 +1,4 @@
-"""The golden samples of a bundle: what its graphs must compute, wherever they run."""
+"""The golden samples of a bundle: what its graphs must compute on every device."""
 
 import zipfile
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Golden:
 def read_golden(bundle: Bundle) -> Golden:
     """The golden samples of a bundle.
 
-    Raises BundleError if the file holds other arrays than the hand graph's.
+    Raises BundleError if the file's arrays do not fit the hand graph.
     """
     path = bundle.path / GOLDEN
     try:

@@ -1,6 +1,6 @@
-"""What an ONNX graph must not hold, since TensorRT would misread or reject it and its parser alone does not say so.
+"""Finds what TensorRT would misread or reject in an ONNX graph without its parser reporting it.
 
-`lint` lists, `refuse` raises; export and calibration put every graph through it before it enters a bundle.
+`lint` lists findings, `refuse` raises; export and calibration check every graph before it enters a bundle.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ from handmap.bundle.graph_view import (
 )
 from handmap.types.errors import ModelError
 
-OPSETS = (18, 19)  # TensorRT 10.3 reads up to 20; 19 is where Q/DQ scales may be FP16
+OPSETS = (18, 19)  # TensorRT 10.3 reads up to 20; 19 allows FP16 Q/DQ scales
 BATCH = "batch"
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
-# Inputs that ONNX itself wants as int64: shapes, axes, indices.
+# Inputs that ONNX itself requires as int64: shapes, axes, indices.
 INT64_SLOTS = {
     "Expand": (1,), "Gather": (1,), "Pad": (1, 3), "Reshape": (1,), "Resize": (3,), "Slice": (1, 2, 3, 4), "Split": (1,),
     "Squeeze": (1,), "Tile": (1,), "TopK": (1,), "Unsqueeze": (1,), "ReduceMean": (1,), "ReduceSum": (1,), "ReduceMax": (1,),
@@ -32,7 +32,7 @@ INT64_SLOTS = {
 
 @dataclass(frozen=True)
 class LintFinding:
-    """One thing wrong with a graph: the rule's name, the node or tensor, and a clause that says what was found and wanted."""
+    """One problem in a graph: the rule, the node or tensor, and a clause with what was found and wanted."""
 
     rule: str
     where: str
@@ -40,7 +40,7 @@ class LintFinding:
 
 
 def lint(model: ModelProto) -> list[LintFinding]:
-    """Everything that is wrong with the graph; none is an empty list."""
+    """All problems of the graph; an empty list if there are none."""
     view = view_graph(model)
     rules = (
         _opset, _symbolic_axes, _wide_types, _bad_weights, _zero_points, _integer_bias, _per_tensor_weights,
@@ -56,7 +56,7 @@ def refuse(model: ModelProto, where: str) -> None:
         first, rest = findings[0], len(findings) - 1
         more = f" ({rest} more: {', '.join(sorted({finding.rule for finding in findings[1:]}))})" if rest else ""
         raise ModelError(
-            f"graph {where!r}: TensorRT would misread or reject it: {first.where!r} {first.what}{more}; mend what makes the graph"
+            f"graph {where!r}: TensorRT would misread or reject it: {first.where!r} {first.what}{more}; fix the code that produces the graph"
         )
 
 
@@ -89,7 +89,7 @@ def _wide_types(view: GraphView) -> Iterator[LintFinding]:
         if tensor.data_type == TensorProto.DOUBLE:
             yield LintFinding("float64", name, "is float64, wanted float32 or float16")
         if tensor.data_type == TensorProto.INT64 and not all(_takes_int64(node, name) for node in readers):
-            yield LintFinding("int64", name, "is int64 and no shape or index")
+            yield LintFinding("int64", name, "is int64 but not a shape or index")
     graph = view.model.graph
     for value in (*graph.input, *graph.output, *graph.value_info):
         kind = value.type.tensor_type.elem_type
@@ -127,7 +127,7 @@ def _zero_points(view: GraphView) -> Iterator[LintFinding]:
         if tensor is None:
             yield LintFinding("zero point", where, "computes its zero point, wanted a constant int8 zero")
         elif tensor.data_type == TensorProto.INT32:
-            continue  # the rule for biases tells it better
+            continue  # the rule for biases explains it better
         elif tensor.data_type != TensorProto.INT8:
             found = TensorProto.DataType.Name(tensor.data_type).lower()
             yield LintFinding(

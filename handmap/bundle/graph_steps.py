@@ -1,6 +1,6 @@
-"""Of what type the step sizes of an INT8 graph are, read off the file itself: the host and the board have no onnx package.
+"""Reads the type of an INT8 graph's step sizes from the file itself: neither board nor host extra has the onnx package.
 
-Only the few fields that lead there are followed, by their numbers in onnx.proto; everything else is skipped by its length.
+Only the few fields that lead there are parsed, by their numbers in onnx.proto; everything else is skipped by length.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ TENSOR = TENSOR_TYPE, TENSOR_NAME = 2, 8
 FLOAT = 1  # TensorProto.DataType
 QUANTISERS = (b"QuantizeLinear", b"DequantizeLinear")
 STEP_SLOT = 1  # among a quantizer's inputs
-VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # how protobuf writes a value
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # protobuf wire types
 FIXED_BYTES = {FIXED64: 8, FIXED32: 4}
 
 
 def has_float_steps(content: bytes) -> bool:
     """Whether every step size in the graph is an FP32 initializer.
 
-    Raises ModelError if the bytes are no ONNX graph.
+    Raises ModelError if the bytes are not an ONNX graph.
     """
     steps: set[bytes] = set()
     types: dict[bytes, int] = {}
@@ -34,12 +34,12 @@ def has_float_steps(content: bytes) -> bool:
                     facts = {field: (bytes(text), value) for field, text, value in _fields(item) if field in TENSOR}
                     types[facts[TENSOR_NAME][0]] = facts[TENSOR_TYPE][1]
     except (IndexError, KeyError) as error:
-        raise ModelError("graph: it is no ONNX graph, or cut short; quantize the bundle again") from error
+        raise ModelError("graph: not an ONNX graph, or truncated; quantize the bundle again") from error
     return all(types.get(step) == FLOAT for step in steps)
 
 
 def _step_of(node: memoryview) -> list[bytes]:
-    """The name of a quantizer's step size; nothing of another node."""
+    """The name of a quantizer's step size; empty for any other node."""
     fields = [(number, bytes(text)) for number, text, _ in _fields(node) if number in (NODE_INPUT, NODE_OP)]
     if not any(number == NODE_OP and text in QUANTISERS for number, text in fields):
         return []
@@ -47,7 +47,7 @@ def _step_of(node: memoryview) -> list[bytes]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, int]]:
-    """The number of each field of a protobuf message, and its bytes, or its value where it is a varint."""
+    """The number of each field of a protobuf message, and its bytes, or its value if it is a varint."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)

@@ -1,4 +1,4 @@
-"""An ONNX graph with its look-up tables, and the questions that lint and quantization both ask of it. Home of onnx here."""
+"""An ONNX graph with lookup tables, for lint and quantization alike. The only module here that imports onnx."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 @dataclass(frozen=True)
 class GraphView:
-    """A model with what the rules look up: initializers by name, who makes and who reads each tensor."""
+    """A model with lookup tables: initializers by name, and the producer and consumers of each tensor."""
 
     model: ModelProto
     constants: dict[str, TensorProto] = field(default_factory=dict)
@@ -18,7 +18,7 @@ class GraphView:
 
 
 def view_graph(model: ModelProto) -> GraphView:
-    """The look-up tables of a model's main graph; Constant nodes count as initializers."""
+    """Builds the lookup tables of a model's main graph; Constant nodes count as initializers."""
     view = GraphView(model)
     view.constants.update((tensor.name, tensor) for tensor in model.graph.initializer)
     for node in model.graph.node:
@@ -32,14 +32,14 @@ def view_graph(model: ModelProto) -> GraphView:
 
 
 def weight_axis(node: NodeProto) -> int:
-    """The axis of a layer's weight (its second input) that counts output channels."""
+    """The output-channel axis of a layer's weight (its second input)."""
     if node.op_type == "Gemm":
         return 0 if int(attribute(node, "transB", 0)) else 1
     return 0 if node.op_type == "Conv" else 1
 
 
 def attribute(node: NodeProto, name: str, default: float) -> float:
-    """A number among the node's attributes."""
+    """A numeric attribute of the node."""
     for entry in node.attribute:
         if entry.name == name:
             return float(entry.i if entry.type == AttributeProto.INT else entry.f)
@@ -47,7 +47,7 @@ def attribute(node: NodeProto, name: str, default: float) -> float:
 
 
 def residual_inputs(view: GraphView, node: NodeProto) -> list[tuple[str, str]]:
-    """For an Add that TensorRT fuses into a convolution: (the convolution's output, the other input), both ways round where both fit.
+    """For an Add that TensorRT fuses into a convolution: (the convolution's output, the other input), in both orders if both fit.
 
     The convolution must feed nothing but the Add: no activation between.
     """
@@ -72,7 +72,7 @@ def is_quantized(view: GraphView, node: NodeProto) -> bool:
 
 
 def expose(model: ModelProto, names: list[str]) -> bytes:
-    """The bytes of the model with these tensors among its outputs, for looking inside while it runs."""
+    """The bytes of the model with these tensors among its outputs, for inspecting intermediate values."""
     exposed = ModelProto()
     exposed.CopyFrom(model)
     known = {value.name for value in model.graph.output}

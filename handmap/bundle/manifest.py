@@ -30,7 +30,7 @@ class Normalization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a precision scored, and on what."""
+    """The score of a precision, and the data set."""
 
     dataset: str
     mean_mm: float
@@ -38,7 +38,7 @@ class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether a quantized graph may be used, and the figures that decided it."""
+    """Whether a quantized graph passed the accuracy gate, and the figures that decided it."""
 
     passed: bool
     kind: str
@@ -47,8 +47,10 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: dict[str, float]
     dataset: str
     frames: int
-    found_drop: float = 0.0  # share of hands found, FP32 less INT8; without labels, of FP32's reports that INT8 has not
-    extra: float = 0.0  # of a palm graph: reports that FP32 has not, as a share of FP32's
+    found_drop: float = (
+        0.0  # share of hands found, FP32 minus INT8; without labels, share of FP32 detections missing in INT8
+    )
+    extra: float = 0.0  # palm graph only: detections that FP32 does not have, as a share of FP32's
 
 
 class GraphFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,7 +88,7 @@ class Graph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PalmGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The palm network, which reports hands in a whole frame: its contract, its precisions, and from which score on it means it."""
+    """The palm network, which detects hands in a whole frame: its contract, its precisions, and its score threshold."""
 
     tensors: Tensors
     precisions: dict[str, GraphFile]
@@ -107,12 +109,12 @@ class Graphs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     palm: PalmGraph | None = None
 
     def named(self) -> dict[str, Graph | PalmGraph]:
-        """Those that there are."""
+        """The graphs that are present."""
         return {"hand": self.hand} if self.palm is None else {"hand": self.hand, "palm": self.palm}
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a bundle comes from."""
+    """What a bundle was made from."""
 
     checkpoint_sha256: str
     commit: str
@@ -132,7 +134,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose files were found to be what its manifest says."""
+    """A bundle whose files have been verified against its manifest."""
 
     path: Path
     manifest: Manifest
@@ -145,7 +147,7 @@ class Bundle:
 
     @property
     def palm(self) -> PalmGraph | None:
-        """The palm graph, where there is one."""
+        """The palm graph, or None."""
         return self.manifest.graphs.palm
 
     def graph_path(self, graph: str, precision: str) -> Path:
@@ -170,7 +172,7 @@ class Bundle:
 def read_bundle(path: Path | str) -> Bundle:
     """The bundle at `path`, with every file hashed.
 
-    Raises BundleError if anything is missing, cut short or changed.
+    Raises BundleError if anything is missing, truncated or changed.
     """
     path = Path(path)
     content = _read(path, MANIFEST)
@@ -193,7 +195,7 @@ def read_bundle(path: Path | str) -> Bundle:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The bytes of manifest.json, the same for the same manifest."""
+    """The bytes of manifest.json; deterministic."""
     return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
 
 
@@ -202,14 +204,14 @@ def _check_hash(folder: Path, name: str, wanted: str) -> None:
     if found != wanted:
         raise BundleError(
             f"bundle {str(folder)!r}: {name} has sha256 {found[:16]}..., its manifest wants {wanted[:16]}...; "
-            "it was cut short or changed, copy or export the bundle again"
+            "it was truncated or changed; copy or export the bundle again"
         )
 
 
 def _read(folder: Path, name: str) -> bytes:
     if Path(name).name != name:
         raise BundleError(
-            f"bundle {str(folder)!r}: file name {name!r} in the manifest leads elsewhere; export the bundle again"
+            f"bundle {str(folder)!r}: file name {name!r} in the manifest leads outside the bundle; export the bundle again"
         )
     try:
         return (folder / name).read_bytes()

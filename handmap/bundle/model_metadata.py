@@ -1,4 +1,4 @@
-"""What a trained program must say of itself: it travels in the `.pt2` as the extra file `handmap.json`, from training to export."""
+"""Metadata of a trained program, carried from training to export inside the `.pt2` as the extra file `handmap.json`."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ METADATA_FILE: Final = "handmap.json"
 
 
 class ModelMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Facts of a hand network; a program made elsewhere brings them as YAML (`--model-facts`)."""
+    """Facts of a hand network; for a foreign program they come as YAML (`--model-facts`)."""
 
     joint_names: tuple[str, ...]
     cube_mm: float
@@ -28,7 +28,7 @@ class ModelMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PalmMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="graph", tag="palm"):
-    """Facts of a palm network: from which score on it reports a hand."""
+    """Facts of a palm network: the score threshold for reporting a hand."""
 
     min_score: float = msgspec.field(name="least_score")
     provenance: dict[str, Any] = msgspec.field(name="made_from", default_factory=dict)
@@ -48,5 +48,5 @@ def decode_metadata(text: str, whence: str) -> ModelMetadata:
         return msgspec.json.decode(text, type=ModelMetadata)
     except msgspec.DecodeError as error:
         raise ModelError(
-            f"program {whence!r}: its {METADATA_FILE} is not a set of model facts: {error}; train it again or bring --model-facts"
+            f"program {whence!r}: its {METADATA_FILE} is not a set of model facts: {error}; train it again or pass --model-facts"
         ) from error

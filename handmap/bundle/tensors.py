@@ -1,10 +1,10 @@
-"""Names, types and shapes of a graph's inputs and outputs: what a manifest states and an opened engine must have."""
+"""Names, types and shapes of a graph's inputs and outputs: stated in a manifest, and required of an opened engine."""
 
 import msgspec
 
 from handmap.types.values import GUIDANCE_PX
 
-# What a hand graph may give; all but the joints may be missing.
+# Possible outputs of a hand graph; all but the joints are optional.
 HAND_OUTPUTS = ("joints", "guidance", "side", "spread")
 
 

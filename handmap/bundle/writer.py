@@ -11,7 +11,7 @@ from handmap.files.atomic import new_folder
 
 
 def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
-    """Writes the folder `out`, in place of one that stands there; `files` holds all but the manifest, by name."""
+    """Writes the folder `out`, replacing an existing one; `files` holds everything but the manifest, by name."""
     with new_folder(out) as folder:
         for name, content in files.items():
             (folder / name).write_bytes(content)
@@ -24,7 +24,7 @@ def describe_file(name: str, content: bytes) -> GraphFile:
 
 
 def read_files(bundle: Bundle) -> dict[str, bytes]:
-    """Every file of a bundle but its manifest, by name: what a changed copy of it starts from."""
+    """Every file of a bundle but its manifest, by name: the starting point for a modified copy."""
     graphs = bundle.manifest.graphs.named().values()
     names = [precision.file for graph in graphs for precision in graph.precisions.values()]
     return {name: (bundle.path / name).read_bytes() for name in (*names, GOLDEN, *bundle.manifest.records)}

@@ -1,1 +1,1 @@
-"""What runs a graph: the protocol and its factory, ONNX Runtime, TensorRT, the cache of engines, CUDA graphs and kernels."""
+"""Inference engines: protocol and factory, ONNX Runtime, TensorRT, the engine cache, CUDA graphs and kernels."""

@@ -1,6 +1,6 @@
-"""The cache of TensorRT engines: what an engine is tied to, where it lies, and whether it may be loaded here.
+"""The TensorRT engine cache: what an engine is tied to, where it is stored, and whether it can be loaded on this device.
 
-One folder per key with the engine and a sidecar that describes it. Read here, written by `handmap build-engine`.
+One folder per key, with the engine and a sidecar that describes it. Read here, written by `handmap build-engine`.
 """
 
 import fcntl
@@ -30,14 +30,14 @@ Cause: TypeAlias = Literal[
 
 
 class BuilderOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the builder is told beside the graph."""
+    """The builder's options besides the graph."""
 
     workspace_mb: Annotated[int, msgspec.Meta(ge=1)] = 512
-    recipe: int = 1  # raised when what `build-engine` asks of the builder changes
+    recipe: int = 1  # incremented when `build-engine` changes how it uses the builder
 
 
 class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an engine is tied to: TensorRT loads it nowhere else, or runs it slower there."""
+    """What an engine is tied to: elsewhere TensorRT does not load it, or runs it slower."""
 
     tensorrt: str  # "tensorrt 10.3.0"
     gpu: str
@@ -47,7 +47,7 @@ class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EngineKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that decides what the builder makes; a change of any of it needs another engine."""
+    """Everything that determines the built engine; any change requires a new engine."""
 
     graph_sha256: str
     batch: int
@@ -67,15 +67,15 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine_bytes: int
     tensors: Tensors
     golden_mm: float | None  # largest distance to the golden samples
-    golden_note: str  # how many samples, or why none was replayed
-    layers_note: str  # the file of the layers, or why there is none
+    golden_note: str  # number of samples, or why none was replayed
+    layers_note: str  # the layer file, or why there is none
     build_s: float
     warnings: tuple[str, ...] = msgspec.field(name="said")  # of TensorRT, each line once
 
 
 @dataclass(frozen=True)
 class WantedEngine:
-    """An engine that somebody wants to load, and where it would lie."""
+    """An engine to load, and where it would be stored."""
 
     cache_dir: Path
     bundle: Path
@@ -90,20 +90,20 @@ class WantedEngine:
 
 @dataclass(frozen=True)
 class StoredEngine:
-    """An engine that was found whole and made for this device."""
+    """An intact engine for this device."""
 
     path: Path
     sidecar: Sidecar
 
 
 def engine_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where engines are kept unless somebody says otherwise: the service's cache directory, else the user's."""
+    """The default engine cache: the service's cache directory, else the user's."""
     # systemd sets it for a unit with CacheDirectory=; a colon separates several.
     of_service = environment.get("CACHE_DIRECTORY", "").partition(":")[0]
     if of_service:
         return Path(of_service) / "engines"
     of_user = Path(environment.get("XDG_CACHE_HOME", ""))
-    # The XDG specification wants relative paths ignored.
+    # The XDG specification requires relative paths to be ignored.
     return (of_user if of_user.is_absolute() else Path.home() / ".cache") / "handmap" / "engines"
 
 
@@ -134,11 +134,11 @@ def key_name(key: EngineKey | Platform) -> str:
 
 
 def find_engine(wanted: WantedEngine) -> StoredEngine:
-    """The engine that was built for this key, hashed.
+    """The engine built for this key, with its hash verified.
 
-    Raises EngineUnusable, with the cause and a sentence of its own for each, if there is none that may be loaded.
+    Raises EngineUnusable, with a cause and a message specific to it, if there is none that can be loaded.
     """
-    if not os.path.isdir(wanted.folder):  # Path.is_dir would raise where a folder above may not be entered
+    if not os.path.isdir(wanted.folder):  # Path.is_dir would raise if a parent folder is not accessible
         raise _absent(wanted)
     sidecar = _read_sidecar(wanted)
     if sidecar.key != wanted.key:
@@ -148,12 +148,12 @@ def find_engine(wanted: WantedEngine) -> StoredEngine:
         content = path.read_bytes()
     except OSError as error:
         raise _unusable(
-            wanted, "half-written", f"{ENGINE_FILE} cannot be read ({error.strerror}), its build did not end"
+            wanted, "half-written", f"{ENGINE_FILE} cannot be read ({error.strerror}), its build did not finish"
         ) from error
     if not content:
         raise _unusable(wanted, "empty", f"{ENGINE_FILE} is empty, wanted {sidecar.engine_bytes} bytes")
     if len(content) < sidecar.engine_bytes:
-        found = f"{ENGINE_FILE} was cut short: {len(content)} bytes, wanted {sidecar.engine_bytes}"
+        found = f"{ENGINE_FILE} is truncated: {len(content)} bytes, wanted {sidecar.engine_bytes}"
         raise _unusable(wanted, "truncated", found)
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != sidecar.engine_sha256:
@@ -163,9 +163,9 @@ def find_engine(wanted: WantedEngine) -> StoredEngine:
 
 
 def hold_engine(stored: StoredEngine) -> IO[bytes]:
-    """The engine's file, open and under a shared lock: until it is closed, no clean-up of the cache takes the engine.
+    """The engine file, open and with a shared lock: until it is closed, cache cleanup does not remove the engine.
 
-    Raises OSError if one has taken it already.
+    Raises OSError if it has been removed already.
     """
     file = stored.path.open("rb")
     fcntl.flock(file, fcntl.LOCK_SH)
@@ -180,7 +180,7 @@ def list_sidecars(cache_dir: Path) -> dict[Path, Sidecar]:
             sidecar = msgspec.json.decode(path.read_bytes(), type=Sidecar)
             found.append((path.stat().st_mtime_ns, path.parent, sidecar))
         except (OSError, msgspec.DecodeError):
-            continue  # whoever wants that engine is told; a list goes on
+            continue  # reported when that engine is wanted; a listing skips it
     return {folder: sidecar for _, folder, sidecar in sorted(found, key=lambda entry: entry[:2], reverse=True)}
 
 
@@ -188,17 +188,17 @@ def _read_sidecar(wanted: WantedEngine) -> Sidecar:
     try:
         content = (wanted.folder / SIDECAR_FILE).read_bytes()
     except OSError as error:
-        found = f"{SIDECAR_FILE} cannot be read ({error.strerror}), its build did not end"
+        found = f"{SIDECAR_FILE} cannot be read ({error.strerror}), its build did not finish"
         raise _unusable(wanted, "half-written", found) from error
     try:
         return msgspec.json.decode(content, type=Sidecar)
     except msgspec.DecodeError as error:
-        found = f"{SIDECAR_FILE} is no sidecar of format 1: {error}"
+        found = f"{SIDECAR_FILE} is not a sidecar of format 1: {error}"
         raise _unusable(wanted, "unreadable sidecar", found) from error
 
 
 def _absent(wanted: WantedEngine) -> EngineUnusable:
-    """Says what the newest engine of the same graph was built for, where there is one."""
+    """The error for a missing engine; names what the newest engine of the same graph was built for, if there is one."""
     for sidecar in list_sidecars(wanted.cache_dir).values():
         if sidecar.key.graph_sha256 == wanted.key.graph_sha256:
             return _unusable(wanted, _cause(sidecar.key, wanted.key), _difference(sidecar.key, wanted.key))
@@ -214,7 +214,7 @@ def _cause(found: EngineKey, wanted: EngineKey) -> Cause:
 
 
 def _difference(found: EngineKey, wanted: EngineKey) -> str:
-    """What of two keys differs, in the words of a person."""
+    """The difference between two keys, in words."""
     facts = [
         ("TensorRT", found.platform.tensorrt, wanted.platform.tensorrt),
         ("the GPU", _gpu(found), _gpu(wanted)),
@@ -227,7 +227,7 @@ def _difference(found: EngineKey, wanted: EngineKey) -> str:
     differing = [(name, one, other) for name, one, other in facts if one != other]
     was = ", ".join(f"{name} {one}" for name, one, _ in differing)
     now = ", ".join(f"{name} {other}" for name, _, other in differing)
-    return f"it was built for {was}, wanted is {now}"
+    return f"it was built for {was}, wanted {now}"
 
 
 def _gpu(key: EngineKey) -> str:

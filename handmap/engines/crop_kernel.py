@@ -1,6 +1,6 @@
 """The fused crop kernel as data: its source, the cubins shipped with it, and the parameters of each hand.
 
-Nothing here needs a GPU; `handmap.engines.gpu` loads and launches it.
+Nothing here needs a GPU; `handmap.engines.gpu` loads and launches the kernel.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ FOLDER: Final = Path(__file__).parent / "kernels"
 SOURCE: Final = "crop.cu"
 FACTS: Final = "crop.json"
 NAME: Final = "crop_hands"
-OPTIONS: Final = ("--std=c++17", "--fmad=false")  # no fused multiply-add, as NumPy
+OPTIONS: Final = ("--std=c++17", "--fmad=false")  # no fused multiply-add, like NumPy
 THREADS: Final = 1024
 SHARED_BYTES: Final = CROP_PX * CROP_PX * 4  # the z-buffer
 
-# struct Hand of the source.
+# Mirrors struct Hand in the kernel source.
 HAND: Final = np.dtype(
     [
         ("window", np.uint64),
@@ -71,7 +71,7 @@ class Choice(NamedTuple):
 
 
 def choose_cubin(architecture: str, folder: Path = FOLDER) -> Choice:
-    """The cubin in `folder` for this architecture, if it was made from the very source beside it."""
+    """The cubin in `folder` for this architecture, if it was compiled from the source beside it."""
     try:
         facts = msgspec.json.decode((folder / FACTS).read_bytes(), type=KernelFacts)
         source = (folder / SOURCE).read_bytes()
@@ -89,9 +89,9 @@ def choose_cubin(architecture: str, folder: Path = FOLDER) -> Choice:
 
 
 def hand_parameters(frame: DepthFrame, depth_address: int, pitch_px: int, views: Sequence[HandRoi]) -> NDArray[np.void]:
-    """HAND (len(views),) for a frame whose depth lies at depth_address, pitch_px pixels from row to row.
+    """HAND (len(views),) for a frame with its depth at depth_address and a row pitch of pitch_px pixels.
 
-    A cube that no point can fall into is all zero, as is an unused place in a batch: the kernel writes background.
+    A cube that no point can fall into is all zeros, like an unused batch slot: the kernel writes background.
     """
     hands = np.zeros(len(views), HAND)
     for hand, view in zip(hands, views, strict=True):

@@ -1,6 +1,6 @@
-"""What the CUDA driver says of this machine's device, asked through ctypes: no CUDA library has to be installed.
+"""Queries the CUDA driver about this machine's GPU through ctypes: no CUDA library has to be installed.
 
-No context is made, so asking costs nothing on the device. TensorRT itself crashes where there is no driver: ask here first.
+No context is created, so this costs nothing on the device. TensorRT itself crashes without a driver: query here first.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ from typing import Final
 from handmap.types.errors import DependencyError
 
 LIBRARY: Final = "libcuda.so.1"
-# Of CUdevice_attribute in cuda.h.
+# From CUdevice_attribute in cuda.h.
 _SM_COUNT: Final = 16
 _CAPABILITY_MAJOR: Final = 75
 _CAPABILITY_MINOR: Final = 76
@@ -19,7 +19,7 @@ _NAME_BYTES: Final = 256
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """A GPU, as the driver names it; what a TensorRT engine is tied to."""
+    """A GPU as described by the driver; what a TensorRT engine is tied to."""
 
     name: str
     sm_count: int
@@ -27,9 +27,9 @@ class DeviceFacts:
 
 
 def read_device_facts(device: int = 0, library: str = LIBRARY) -> DeviceFacts:
-    """The facts of a GPU, counted from 0.
+    """The facts of the GPU with this index, from 0.
 
-    Raises DependencyError, saying why, where there is no driver or no such device.
+    Raises DependencyError, with the reason, if there is no driver or no such device.
     """
     try:
         driver = ctypes.CDLL(library)
@@ -58,13 +58,13 @@ def _attribute(driver: ctypes.CDLL, which: int, handle: ctypes.c_int) -> int:
 def _call(driver: ctypes.CDLL, name: str, *arguments: object) -> None:
     """Calls a function of the driver.
 
-    Raises DependencyError with the driver's own words for what it returned.
+    Raises DependencyError with the driver's own message for what it returned.
     """
     try:
         code = getattr(driver, name)(*arguments)
     except AttributeError as error:
         raise DependencyError(
-            f"GPU: the library {driver._name!r} is no CUDA driver, it has no {name}; reinstall NVIDIA's driver"
+            f"GPU: the library {driver._name!r} is not a CUDA driver, it has no {name}; reinstall NVIDIA's driver"
         ) from error
     if code != 0:
         raise DependencyError(
@@ -78,5 +78,5 @@ def _words(driver: ctypes.CDLL, code: int) -> str:
     try:
         found = driver.cuGetErrorString(code, ctypes.byref(text))
     except AttributeError:
-        return "no further words"
-    return text.value.decode(errors="replace") if found == 0 and text.value else "no further words"
+        return "no description"
+    return text.value.decode(errors="replace") if found == 0 and text.value else "no description"

@@ -1,4 +1,4 @@
-"""Work on a CUDA stream, recorded once as a CUDA graph; no CUDA library is imported here, the stream brings its own."""
+"""Work on a CUDA stream, captured once as a CUDA graph; no CUDA library is imported here, the stream provides it."""
 
 import contextlib
 import logging
@@ -8,14 +8,14 @@ from typing import Any, Final
 from handmap.types.errors import EngineFailed
 
 LOG = logging.getLogger("handmap.cuda_graph")
-# What CuPy and TensorRT raise where something in the work cannot be recorded; CUDA's own errors are RuntimeErrors.
+# What CuPy and TensorRT raise if the work cannot be captured; CUDA's own errors are RuntimeErrors.
 REFUSALS: Final = (RuntimeError, MemoryError, EngineFailed)
 
 
 class CapturedGraph:
-    """What `enqueue` puts on a stream: one graph launch where it can be recorded, else enqueued anew at every launch.
+    """The work that `enqueue` puts on a stream: one graph launch if it can be captured, else enqueued at every launch.
 
-    `enqueue` allocates nothing, waits for nothing, and always uses the same buffers. Which way it runs is logged once, with
+    `enqueue` must not allocate or wait, and must always use the same buffers. Which way it runs is logged once, with
     the reason.
     """
 
@@ -23,7 +23,7 @@ class CapturedGraph:
         self._stream = stream
         self._enqueue = enqueue
         self._graph: Any = None
-        # Libraries make what they need on their first call, which a graph cannot hold.
+        # Libraries allocate on their first call, which cannot be captured.
         enqueue()
         stream.synchronize()
         try:
@@ -37,11 +37,11 @@ class CapturedGraph:
 
     @property
     def is_graph(self) -> bool:
-        """Whether a launch is one graph."""
+        """Whether a launch is a single graph launch."""
         return self._graph is not None
 
     def launch(self) -> None:
-        """Puts the work on the stream, and does not wait for it."""
+        """Puts the work on the stream without waiting for it."""
         if self._graph is None:
             self._enqueue()
         else:
@@ -54,7 +54,7 @@ def _record(stream: Any, enqueue: Callable[[], None]) -> Any:
         try:
             enqueue()
         except BaseException:
-            # A stream left in capture would refuse all further work; what was recorded is void.
+            # A stream left in capture mode would refuse all further work; the capture is discarded.
             with contextlib.suppress(RuntimeError):
                 stream.end_capture()
             raise

@@ -1,6 +1,6 @@
-"""The engine on a GPU: one non-blocking stream, buffers that never move, a CUDA graph where it can be recorded.
+"""The engine on a GPU: one non-blocking stream, fixed buffers, and a CUDA graph if capture works.
 
-What runs the network is an argument, `DevicePlan`; CuPy comes with handmap.gpu, also an argument.
+The network is passed in as a `DevicePlan`; CuPy comes with handmap.engines.gpu, which is passed in too.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ from handmap.engines.engine import EngineOutput
 from handmap.types.arrays import Array, Float32
 from handmap.types.errors import EngineFailed
 
-# Puts work, such as the fused crop, on the CuPy stream that it is given: it allocates nothing and waits for nothing.
+# Puts work, such as the fused crop, on the given CuPy stream without allocating or waiting.
 Preprocess: TypeAlias = Callable[[Any], None]
 
 
 class DevicePlan(Protocol):
-    """A network on the device for one batch: input `depth`, outputs `joints` and perhaps others, all float32."""
+    """A network on the device for one batch: input `depth`, outputs `joints` and optionally others, all float32."""
 
     @property
     def tensors(self) -> Tensors:
-        """As the library reports them."""
+        """The tensors as the library reports them."""
         ...
 
     def bind(self, buffers: dict[str, Array]) -> None:
@@ -37,18 +37,18 @@ class DevicePlan(Protocol):
         ...
 
     def pop_log(self) -> str:
-        """What the library logged since it was last asked, to end a sentence with; may be empty."""
+        """What the library logged since the last call, to append to a message; can be empty."""
         ...
 
 
 class DeviceEngine:
-    """A plan with its stream and buffers; keeps `handmap.engines.engine.Engine`. One thread at a time uses it.
+    """A plan with its stream and buffers; implements `handmap.engines.engine.Engine`. Not thread-safe.
 
     `input_buffer` is the network's input, (batch, 1, 128, 128) float32 on the device; `stream` is CuPy's.
     """
 
     def __init__(self, plan: DevicePlan, gpu: ModuleType, precision: str) -> None:
-        """Allocates the buffers, runs the plan and records it. `gpu` is handmap.gpu. Raises EngineFailed."""
+        """Allocates the buffers, runs the plan and captures it. `gpu` is handmap.engines.gpu. Raises EngineFailed."""
         (depth,) = plan.tensors.inputs
         self.batch = int(depth.shape[0])
         self.precision = precision
@@ -63,7 +63,7 @@ class DeviceEngine:
             self._on_host: dict[str, Float32] = {
                 tensor.name: gpu.pinned_empty(tensor.shape, np.float32) for tensor in plan.tensors.outputs
             }
-            with self.stream:  # CuPy's pool keeps blocks by stream
+            with self.stream:  # CuPy's pool keeps blocks per stream
                 self.input_buffer = gpu.cupy.empty(depth.shape, np.float32)
                 self._on_device = {name: gpu.cupy.empty(host.shape, np.float32) for name, host in self._on_host.items()}
             plan.bind({depth.name: self.input_buffer, **self._on_device})
@@ -71,7 +71,7 @@ class DeviceEngine:
             self._inferred: CapturedGraph | None = CapturedGraph(self.stream, self._enqueue, "inference")
 
     def infer(self, depth: Array) -> EngineOutput:
-        """See `handmap.engines.engine.Engine`; depth is an array of NumPy or of CuPy, the outputs are NumPy's."""
+        """See `handmap.engines.engine.Engine`; depth is a NumPy or CuPy array, the outputs are NumPy arrays."""
         if depth.shape != self.input_buffer.shape or depth.dtype != np.float32:
             raise EngineFailed(
                 f"hand engine: input {depth.shape} {depth.dtype}, wanted {self.input_buffer.shape} float32; "
@@ -82,9 +82,9 @@ class DeviceEngine:
             return self._answer(self._inferred)
 
     def set_preprocess(self, preprocess: Preprocess) -> None:
-        """Makes `replay` run this before the network, both as one CUDA graph where that can be recorded.
+        """Makes `replay` run this before the network, both as one CUDA graph if that can be captured.
 
-        The prelude writes all of `input_buffer`; it is called more than once here. Raises EngineFailed if it cannot even run.
+        It must write all of `input_buffer`, and is called more than once here. Raises EngineFailed if it cannot run at all.
         """
 
         def enqueue() -> None:
@@ -95,7 +95,7 @@ class DeviceEngine:
             self._replayed = CapturedGraph(self.stream, enqueue, "prelude_and_inference")
 
     def replay(self) -> EngineOutput:
-        """The output for what the prelude writes into `input_buffer`, or for what lies there where there is no prelude.
+        """The output for what the preprocess step writes into `input_buffer`, or for its present contents without one.
 
         Raises EngineFailed as `infer` does.
         """
@@ -104,7 +104,7 @@ class DeviceEngine:
 
     @property
     def is_graph(self) -> bool:
-        """Whether `replay` is one launch of a CUDA graph."""
+        """Whether `replay` is a single CUDA graph launch."""
         work = self._replayed or self._inferred
         return work is not None and work.is_graph
 
@@ -124,14 +124,14 @@ class DeviceEngine:
             self._staging[...] = depth
             self.input_buffer.set(self._staging, stream=self.stream)
             return
-        # Whoever computes it may not have finished: a non-blocking stream waits only for what it is told to.
+        # Its computation may still be running: a non-blocking stream waits only for what it is told to.
         self.stream.wait_event(self._cupy.cuda.get_current_stream().record())
         with self.stream:
             self.input_buffer[...] = depth
 
     def _enqueue(self) -> None:
         """The network, then its outputs to page-locked memory."""
-        assert self._plan is not None  # whoever launches has asked
+        assert self._plan is not None  # callers have checked
         self._plan.execute(self.stream)
         for name, array in self._on_device.items():
             self._copy_to_host(array, self._on_host[name], self.stream)
@@ -155,7 +155,7 @@ class DeviceEngine:
             raise EngineFailed("hand engine: used after it was closed; open it again")
         try:
             yield
-        except (RuntimeError, MemoryError) as error:  # CuPy's errors are kinds of these
+        except (RuntimeError, MemoryError) as error:  # CuPy's errors derive from these
             raise EngineFailed(
-                f"hand engine: {doing} failed: {error}{self._plan.pop_log()}; if it stays, check it with: handmap check"
+                f"hand engine: {doing} failed: {error}{self._plan.pop_log()}; if it persists, check it with: handmap check"
             ) from error

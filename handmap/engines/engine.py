@@ -1,4 +1,4 @@
-"""What runs a graph, whatever the library behind it: one method, fixed batch."""
+"""The engine protocols: run a graph with a fixed batch, whatever the library behind it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from handmap.types.values import DepthFrame, HandRoi
 @dataclass(frozen=True)
 class EngineOutput:
     """joints (N, J, 3) float32 in half cube sides; guidance (N, J, 32, 32), side (N, 1) and spread (N, J, 3) float32, or None
-    where the model has none.
+    if the model lacks it.
 
     side is the logit of a right hand; spread the standard deviation of the votes for each joint, in half cube sides. The arrays
     belong to the caller.
@@ -31,7 +31,7 @@ class EngineOutput:
 
 
 class Engine(Protocol):
-    """A hand graph made ready for one batch size on one device."""
+    """A hand graph prepared for one batch size on one device."""
 
     batch: int
     precision: str
@@ -51,10 +51,10 @@ class Engine(Protocol):
 
 @runtime_checkable
 class CroppingEngine(Engine, Protocol):
-    """A hand engine that crops on its own device: a frame and views in, joints out."""
+    """A hand engine that crops on its own device: a frame and ROIs in, joints out."""
 
     def infer_rois(self, frame: DepthFrame, views: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
-        """The output for at most `batch` views, and how many pixels of each place's crop show anything (batch,).
+        """The output for at most `batch` views, and the number of non-background pixels in each crop (batch,).
 
         Raises EngineFailed if the library does.
         """
@@ -62,7 +62,7 @@ class CroppingEngine(Engine, Protocol):
 
 
 class PalmEngine(Protocol):
-    """A palm graph made ready for one frame at a time."""
+    """A palm graph prepared for one frame at a time."""
 
     precision: str
     tensors: Tensors
@@ -81,7 +81,7 @@ class PalmEngine(Protocol):
 
 @dataclass(frozen=True)
 class Engines:
-    """The engines of one bundle; least_score is from which score on the palm graph means a hand."""
+    """The engines of one bundle; min_score is the palm graph's score threshold for a hand."""
 
     hand: Engine
     palm: PalmEngine | None = None

@@ -1,4 +1,4 @@
-"""Opens the engines that a configuration asks for; the one place that knows every backend by name."""
+"""Opens the configured engines; the only place that knows every backend by name."""
 
 import logging
 from pathlib import Path
@@ -33,14 +33,11 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_dir: Path | None = None  # TensorRT engine cache; null: that of the service, else of the user
 
 
-DEFAULT_ENGINE: Final = EngineConfig()
-
-
-def open_engines(bundle: Bundle, config: EngineConfig = DEFAULT_ENGINE, batch: int = 1) -> Engines:
-    """Engines of the bundle for `batch` hands a call; close them, or use them in a `with` statement.
+def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
+    """Engines of the bundle for `batch` hands per call.
 
     Raises BundleError if the bundle lacks the precision, ConfigError if that is an int8 graph without a passed gate,
-    DependencyError if the backend's library is missing, EngineUnusable if no TensorRT engine was built that can be loaded.
+    DependencyError if the backend's library is missing, EngineUnusable if there is no TensorRT engine that can be loaded.
     """
     path = bundle.graph_path("hand", config.precision)
     if config.precision == "int8" and not config.use_ungated_int8:
@@ -55,7 +52,7 @@ def open_engines(bundle: Bundle, config: EngineConfig = DEFAULT_ENGINE, batch: i
 
 
 def _open_hand(bundle: Bundle, path: Path, config: EngineConfig, batch: int) -> Engine:
-    # Each backend's library is loaded only where it is chosen.
+    # Each backend's library is loaded only if it is chosen.
     if config.backend == "tensorrt":
         from handmap.engines.gpu_engine import open_gpu_engine
 
@@ -67,10 +64,10 @@ def _open_hand(bundle: Bundle, path: Path, config: EngineConfig, batch: int) -> 
 
 
 def _open_palm(bundle: Bundle, config: EngineConfig) -> tuple[PalmEngine, float] | tuple[()]:
-    """The palm engine of the same precision, or of another that may be used; nothing where the bundle has no palm graph.
+    """The palm engine in the same precision, or in another that is usable; empty if the bundle has no palm graph.
 
-    An int8 graph without a passed gate is passed over, not refused: the daemon runs as well, and hardly slower, with a better one.
-    Beside TensorRT it is fp32: it runs on the CPU, where nothing else is as quick (0.4 ms against 1.4 in int8).
+    An int8 graph without a passed gate is skipped, not refused: the daemon works with a better one, and is hardly slower.
+    With TensorRT it is fp32: it runs on the CPU, where that is fastest (0.4 ms against 1.4 ms in int8).
     """
     if bundle.palm is None:
         return ()
@@ -83,7 +80,7 @@ def _open_palm(bundle: Bundle, config: EngineConfig) -> tuple[PalmEngine, float]
         reason = "no gate" if int8.gate is None else "failed its gate"
         LOG.warning("palm_graph=%s instead_of=int8 reason=%r", precision, reason)
     path = bundle.graph_path("palm", precision)
-    # The CPU's millisecond for a frame without hands is not worth an engine of its own on a GPU.
+    # A millisecond of CPU time per frame without hands does not justify a GPU engine.
     from handmap.engines.onnx_engine import open_onnx_palm_engine
 
     palm = open_onnx_palm_engine(path, config.threads, precision)
@@ -92,7 +89,7 @@ def _open_palm(bundle: Bundle, config: EngineConfig) -> tuple[PalmEngine, float]
 
 
 def _refuse_other_tensors(bundle: Bundle, graph: str, found: Tensors, batch: int, precision: str) -> None:
-    """Raises BundleError where an engine has other tensors than the manifest states, whatever their order."""
+    """Raises BundleError if an engine's tensors differ from the manifest's, in any order."""
     wanted = fix_batch(bundle.manifest.graphs.named()[graph].tensors, batch)
     if found.inputs != wanted.inputs or set(found.outputs) != set(wanted.outputs):
         raise BundleError(
@@ -102,7 +99,7 @@ def _refuse_other_tensors(bundle: Bundle, graph: str, found: Tensors, batch: int
 
 
 def refuse_ungated(bundle: Bundle) -> None:
-    """Raises ConfigError unless the bundle's int8 graph has passed its gate; says what the gate found and how to pass it."""
+    """Raises ConfigError unless the bundle's int8 graph has passed its gate; states what the gate found and how to pass it."""
     gate = bundle.hand.precisions["int8"].gate
     if gate is not None and gate.passed:
         return
@@ -137,15 +134,15 @@ TOLERANCE_MM = {"fp32": 0.05, "fp16": 2.0, "int8": 12.0}
 
 
 def check_golden(engine: Engine, golden: Golden, bundle: Bundle) -> float:
-    """The golden distance in mm, refused where it is above the precision's tolerance.
+    """The golden distance in mm, refused if it is above the precision's tolerance.
 
-    Raises BundleError: the engine does not compute what the bundle's network does.
+    Raises BundleError if the engine does not compute what the bundle's network does.
     """
     found_mm = golden_distance_mm(engine, golden, bundle.hand.cube_mm)
     limit_mm = TOLERANCE_MM[engine.precision]
     if not found_mm <= limit_mm:
         raise BundleError(
-            f"bundle {str(bundle.path)!r}: the {engine.precision} engine is {found_mm:.3f} mm off the golden samples, "
+            f"bundle {str(bundle.path)!r}: the {engine.precision} engine is {found_mm:.3f} mm from the golden samples, "
             f"wanted at most {limit_mm} mm; export or build it again"
         )
     return found_mm

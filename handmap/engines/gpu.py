@@ -1,6 +1,6 @@
 """The GPU through CuPy: whether there is one, its streams and page-locked arrays, and the fused crop of all hands.
 
-Home of cupy; import this where a GPU was chosen, and call `open_gpu` first.
+The only module that imports cupy; import it only if a GPU was chosen, and call `open_gpu` first.
 """
 
 import logging
@@ -34,9 +34,9 @@ log: Final = logging.getLogger("handmap.gpu")
 
 
 def open_gpu() -> ArrayModule:
-    """CuPy, on a machine with a GPU that it can use.
+    """The module cupy, on a machine with a usable GPU.
 
-    Raises DependencyError where there is no CuPy, no driver or no GPU.
+    Raises DependencyError if there is no CuPy, driver or GPU.
     """
     if cupy is None:
         raise DependencyError(
@@ -47,7 +47,7 @@ def open_gpu() -> ArrayModule:
         cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise DependencyError(
-            f"GPU: CuPy {cupy.__version__} finds none that it can use ({error}); install NVIDIA's driver, "
+            f"GPU: CuPy {cupy.__version__} finds no usable GPU ({error}); install NVIDIA's driver, "
             "or set engine.backend to onnx"
         ) from error
     module: ArrayModule = cupy
@@ -60,16 +60,16 @@ def open_stream() -> Any:
 
 
 def pinned_empty(shape: int | tuple[int, ...], dtype: Any) -> Array:
-    """An uninitialized page-locked NumPy array; what is copied from and to it does not stop the host."""
+    """An uninitialized page-locked NumPy array; copies to and from it do not block the host."""
     count = int(np.prod(shape))
     memory = cupy.cuda.alloc_pinned_memory(count * np.dtype(dtype).itemsize)
     return np.ndarray(shape, dtype, buffer=memory)
 
 
 def copy_to_host(array: Array, host: Array, stream: Any) -> None:
-    """Puts a copy of a contiguous CuPy array to a page-locked one of the same size on a stream.
+    """Enqueues a copy of a contiguous CuPy array to a page-locked array of the same size.
 
-    Of CuPy's own copies none can be recorded: it refuses them while a stream is capturing.
+    CuPy's own copies cannot be captured: it refuses them while a stream is capturing.
     """
     runtime = cupy.cuda.runtime
     runtime.memcpyAsync(host.ctypes.data, array.data.ptr, array.nbytes, runtime.memcpyDeviceToHost, stream.ptr)
@@ -77,27 +77,27 @@ def copy_to_host(array: Array, host: Array, stream: Any) -> None:
 
 @contextmanager
 def cuda_errors(what: str) -> Iterator[None]:
-    """Turns what CUDA and CuPy raise inside into EngineFailed, a sentence about `what`."""
+    """Turns CUDA and CuPy errors into EngineFailed with a message about `what`."""
     failures = (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError, cupy.cuda.memory.OutOfMemoryError)
     try:
         yield
     except failures as error:
-        raise EngineFailed(f"{what}: CUDA failed: {error}; see the kernel's log for NVRM or nvgpu") from error
+        raise EngineFailed(f"{what}: CUDA failed: {error}; see the kernel log for NVRM or nvgpu") from error
 
 
 class FusedCrop:
     """The crops of up to `batch` hands of one frame in one kernel launch, on fixed buffers.
 
     out (batch, 1, 128, 128) float32 and filled (batch,) int32, how many pixels of each crop are not background, are CuPy
-    arrays that the object shares with its user; places without a view hold background and 0. For each frame: `set_frame`,
-    `set_views`, then `enqueue`, or a launch of a CUDA graph that recorded `enqueue`. What was enqueued must have ended
+    arrays shared with the caller; slots without a view hold background and 0. For each frame: `set_frame`,
+    `set_views`, then `enqueue`, or a launch of a CUDA graph that captured `enqueue`. Enqueued work must have finished
     before the next `set_frame`.
     """
 
     def __init__(self, batch: int, out: Array | None = None) -> None:
-        """Allocates the buffers, all but `out` where it is given, and loads the kernel.
+        """Allocates the buffers, except `out` if given, and loads the kernel.
 
-        Raises DependencyError without a GPU, ValueError where `out` is not as above and contiguous.
+        Raises DependencyError without a GPU, ValueError if `out` is not as above and contiguous.
         """
         gpu = open_gpu()
         shape = (batch, 1, CROP_PX, CROP_PX)
@@ -107,7 +107,7 @@ class FusedCrop:
         self._uploads = open_stream()
         self._uploaded: Array | None = None
         self._frame: DepthFrame | None = None
-        self._depth: Array | None = None  # holds the memory that the parameters point to
+        self._depth: Array | None = None  # keeps the memory that the parameters point to alive
         with cuda_errors("fused crop: allocating its buffers"), self._uploads:
             self._hands: Array = pinned_empty(batch, HAND)
             self._hands[:] = np.zeros((), HAND)
@@ -117,10 +117,10 @@ class FusedCrop:
             self._uploads.synchronize()
 
     def set_frame(self, frame: DepthFrame) -> None:
-        """Takes a frame, forgets the views. NumPy depth is copied to the GPU now; CuPy depth is read where it lies, so what
-        writes it must have ended.
+        """Takes a frame, forgets the views. NumPy depth is copied to the GPU now; CuPy depth is read in place, so what
+        writes it must have finished.
 
-        Raises ValueError where the pixels of a CuPy row are not side by side, EngineFailed if CUDA does.
+        Raises ValueError if the pixels of a CuPy row are not contiguous, EngineFailed if CUDA fails.
         """
         if isinstance(frame.depth, cupy.ndarray):
             if frame.depth.strides[1] != frame.depth.itemsize:
@@ -139,22 +139,22 @@ class FusedCrop:
         self.set_views(())
 
     def set_views(self, views: Sequence[HandRoi]) -> None:
-        """What to crop from the frame, one view a place in the batch.
+        """Sets what to crop from the frame, one view per batch slot.
 
-        Raises ValueError for more views than places, or before the first frame.
+        Raises ValueError for more views than slots, or before the first frame.
         """
         if len(views) > len(self._hands) or self._frame is None or self._depth is None:
             raise ValueError(
-                f"fused crop: {len(views)} views for {len(self._hands)} places, wanted a frame first and at most as many"
+                f"fused crop: {len(views)} views for {len(self._hands)} slots, wanted a frame first and at most as many views"
             )
         pitch_px = self._depth.strides[0] // self._depth.itemsize
         self._hands[: len(views)] = hand_parameters(self._frame, self._depth.data.ptr, pitch_px, views)
         self._hands[len(views) :] = np.zeros((), HAND)
 
     def enqueue(self, stream: Any) -> None:
-        """Puts the crop on a stream: copies the parameters, launches the kernel; allocates nothing, so it can be recorded.
+        """Puts the crop on a stream: copies the parameters, launches the kernel; allocates nothing, so it can be captured.
 
-        Raises EngineFailed if CUDA does.
+        Raises EngineFailed if CUDA fails.
         """
         with cuda_errors("fused crop"), stream:
             cupy.cuda.runtime.memcpyAsync(
@@ -169,7 +169,7 @@ class FusedCrop:
 
 
 def load_crop_kernel() -> Any:
-    """The crop kernel for the GPU in use: the shipped cubin where one fits, else compiled from its source.
+    """The crop kernel for the GPU in use: the shipped cubin if one fits, else compiled from source.
 
     Raises DependencyError if neither loads.
     """
@@ -182,7 +182,7 @@ def load_crop_kernel() -> Any:
     loaded_from = choice.cubin.name if choice.cubin else SOURCE
     try:
         kernel = module.get_function(NAME)
-        kernel.max_dynamic_shared_size_bytes = SHARED_BYTES  # more than the 48 KB that need no asking
+        kernel.max_dynamic_shared_size_bytes = SHARED_BYTES  # above 48 KB it must be requested
     # CUDA's driver refuses a cubin, or NVRTC is missing (both RuntimeError), or refuses the source.
     except (RuntimeError, cupy.cuda.compiler.CompileException) as error:
         raise DependencyError(

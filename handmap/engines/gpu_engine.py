@@ -1,6 +1,6 @@
-"""The hand engine of a board: TensorRT behind the fused crop, both as one CUDA graph; found in the cache of engines.
+"""The hand engine of a board: fused crop and TensorRT as one CUDA graph, loaded from the engine cache.
 
-Frames reach the GPU through one page-locked, device-mapped buffer, which the crop reads in place; or the camera has put them there.
+Frames reach the GPU through one page-locked, device-mapped buffer, which the crop reads in place, unless the camera has put them there already.
 """
 
 import logging
@@ -37,10 +37,10 @@ LOG: Final = logging.getLogger("handmap.gpu")
 
 
 class GpuHandEngine:
-    """A device engine that crops by itself; keeps `handmap.engines.engine.CroppingEngine`. One thread at a time uses it."""
+    """A device engine with its own crop; implements `handmap.engines.engine.CroppingEngine`. Not thread-safe."""
 
     def __init__(self, engine: DeviceEngine, crop: FusedCrop, held: IO[bytes] | None = None) -> None:
-        """`crop` writes into the engine's input; `held` keeps the cache from sweeping the engine's file."""
+        """`crop` writes into the engine's input; `held` keeps cache cleanup from removing the engine file."""
         self.batch, self.precision, self.tensors = engine.batch, engine.precision, engine.tensors
         self._engine, self._crop, self._held = engine, crop, held
         self._frame: DepthFrame | None = None
@@ -52,7 +52,7 @@ class GpuHandEngine:
         return self._engine.infer(depth)
 
     def infer_rois(self, frame: DepthFrame, views: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
-        """See `handmap.engines.engine.CroppingEngine`; a frame is handed to the GPU once, however often it is looked into."""
+        """See `handmap.engines.engine.CroppingEngine`; each frame is uploaded only once."""
         if frame is not self._frame:
             self._crop.set_frame(self._on_gpu(frame))
             self._frame = frame
@@ -63,7 +63,7 @@ class GpuHandEngine:
         return output, filled
 
     def _on_gpu(self, frame: DepthFrame) -> DepthFrame:
-        """The frame where the GPU can read it; one that lies there already is left where it is."""
+        """The frame in memory that the GPU can read; unchanged if it is there already."""
         if not isinstance(frame.depth, np.ndarray):
             return frame
         if frame.on_gpu is not None:
@@ -74,7 +74,7 @@ class GpuHandEngine:
         return replace(frame, depth=self._buffer.on_gpu)
 
     def close(self) -> None:
-        """Closes the engine and lets the cache have its file."""
+        """Closes the engine and releases its file."""
         try:
             self._engine.close()
         finally:
@@ -85,9 +85,9 @@ class GpuHandEngine:
 def open_gpu_engine(
     bundle: Bundle, precision: str, batch: int, options: BuilderOptions, cache_dir: Path | None
 ) -> GpuHandEngine:
-    """The engine that `handmap build-engine` built of a bundle for this device with these options.
+    """The engine that `handmap build-engine` built from a bundle for this device with these options.
 
-    Raises EngineUnusable, with its cause and the command to build it, if there is none that may be loaded; DependencyError
+    Raises EngineUnusable, with its cause and the command to build it, if there is none that can be loaded; DependencyError
     without driver, TensorRT or CuPy.
     """
     device = read_device_facts()

@@ -1,7 +1,7 @@
-"""Frames that camera and GPU share without a copy: page-locked buffers mapped into the GPU, or the camera SDK's own.
+"""Zero-copy frames for camera and GPU: page-locked buffers mapped into the GPU, or the camera SDK's own memory.
 
-Home of pycuda, which is optional: it maps memory by CUDA's own call for it. Without it, CuPy's page-locked memory serves,
-whose address is the same on both sides wherever CUDA has unified addressing (every 64-bit Linux).
+The only module that imports pycuda, which is optional: it maps memory explicitly. The fallback is CuPy's page-locked memory,
+which has the same address on both sides wherever CUDA has unified addressing (every 64-bit Linux).
 """
 
 import logging
@@ -28,9 +28,9 @@ class FrameBuffer:
 
 
 def open_frame_buffers(shape: tuple[int, int], count: int, log: logging.Logger) -> list[FrameBuffer]:
-    """`count` buffers of this shape for the GPU in use; the log says who mapped them.
+    """`count` buffers of this shape for the GPU in use; logs which library mapped them.
 
-    What the host writes, the GPU sees in work that is launched afterwards. Raises DependencyError without a GPU,
+    Work launched after the host has written sees the new contents. Raises DependencyError without a GPU,
     EngineFailed if CUDA refuses the memory.
     """
     gpu = open_gpu()
@@ -49,9 +49,9 @@ def choose_library() -> tuple[str, str]:
     """Which library maps memory here, PYCUDA or CUPY, and why."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns before it raises, and both say the same
+            warnings.simplefilter("ignore")  # it warns before it raises, with the same message
             import pycuda.driver
-    except ImportError as error:  # not installed, or built for a driver that is not here
+    except ImportError as error:  # not installed, or built for another driver
         return CUPY, f"PyCUDA cannot be imported: {error}"
     return PYCUDA, f"PyCUDA {pycuda.VERSION_TEXT}"
 
@@ -59,7 +59,7 @@ def choose_library() -> tuple[str, str]:
 def wrap_camera_frame(frame: Any) -> Array | None:
     """A depth frame of the RealSense SDK as a CuPy array (height, width) uint16 over the SDK's own memory.
 
-    None where the SDK (before 2.59), its build or this frame has none on the GPU: then copy its data to a `FrameBuffer`.
+    None if the SDK (before 2.59), its build or this frame has no GPU memory: then copy its data to a `FrameBuffer`.
     The array keeps the frame alive, and with it one of the SDK's few buffers: drop it when the GPU is done.
     """
     ask = getattr(frame, "get_gpu_data_or_upload", None)

@@ -1,4 +1,4 @@
-"""The engine on ONNX Runtime: any machine, no GPU. Home of onnxruntime sessions."""
+"""The engine on ONNX Runtime: any machine, no GPU. The only module that opens onnxruntime sessions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +72,7 @@ class OnnxPalmEngine:
 def open_onnx_engine(path: Path, batch: int, threads: int, precision: str = "fp32") -> OnnxEngine:
     """An engine on the CPU for the hand graph at `path`, warmed up once.
 
-    Raises ModelError if the file is no graph with the contract's tensors.
+    Raises ModelError if the file is not a graph with the contract's tensors.
     """
     session = _open_session(path, batch, threads, precision, (INPUT, "joints"))
     engine = OnnxEngine(session, batch, precision)
@@ -83,7 +83,7 @@ def open_onnx_engine(path: Path, batch: int, threads: int, precision: str = "fp3
 def open_onnx_palm_engine(path: Path, threads: int, precision: str = "fp32") -> OnnxPalmEngine:
     """An engine on the CPU for the palm graph at `path`, warmed up once.
 
-    Raises ModelError if the file is no graph with the contract's tensors.
+    Raises ModelError if the file is not a graph with the contract's tensors.
     """
     session = _open_session(path, 1, threads, precision, (PALM_INPUT, PALM_OUTPUT))
     engine = OnnxPalmEngine(session, precision)
@@ -98,14 +98,14 @@ def _open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Spinning threads would take the cores that capture and heartbeat need.
+    # Spinning threads would take up cores that capture and heartbeat need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_free_dimension_override_by_name("batch", batch)
     options.log_severity_level = 3
     # Without VNNI, x86 kernels for int8 weights saturate at 16 bits; these are slower and do not.
     options.add_session_config_entry("session.x64quantprecision", "1")
     if precision == "int8" and not has_float_steps(path.read_bytes()):
-        # The library's fusions of Q/DQ with FP16 steps compute something else: joints 53 mm off.
+        # The library's fusions of Q/DQ with FP16 steps compute wrong results: joints are off by 53 mm.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -123,7 +123,7 @@ def _open_session(
 
 
 def run_graph(content: bytes, depth: Float32, outputs: tuple[str, ...], is_optimized: bool = True) -> dict[str, Array]:
-    """The named outputs of a graph for depth (N, 1, 128, 128), any N, by one thread; for looking at graphs, not for the daemon.
+    """The named outputs of a graph for depth (N, 1, 128, 128), any N, on one thread; for analyzing graphs, not for the daemon.
 
     Raises ModelError if the library refuses the graph, EngineFailed if it cannot run it.
     """
@@ -134,7 +134,7 @@ def run_graph(content: bytes, depth: Float32, outputs: tuple[str, ...], is_optim
 def run_batches(
     content: bytes, depth: Float32, outputs: tuple[str, ...], is_optimized: bool = True, input_name: str = INPUT
 ) -> Iterator[dict[str, Array]]:
-    """What `run_graph` gives, a few samples at a time: all tensors inside a network do not fit into memory."""
+    """The output of `run_graph`, a few samples at a time: all intermediate tensors at once do not fit into memory."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -143,7 +143,7 @@ def run_batches(
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(f"graph: ONNX Runtime cannot load it: {error}; mend what makes it") from error
+        raise ModelError(f"graph: ONNX Runtime cannot load it: {error}; fix the code that produces it") from error
     for first in range(0, len(depth), RUN_BATCH):
         try:
             values = session.run(list(outputs), {input_name: depth[first : first + RUN_BATCH]})
@@ -165,5 +165,5 @@ def onnxruntime_version() -> str:
     """The version of the library, for reports."""
     version = onnxruntime.__version__
     if not version:
-        raise DependencyError("ONNX Runtime states no version; reinstall it with: pip install onnxruntime")
+        raise DependencyError("ONNX Runtime reports no version; reinstall it with: pip install onnxruntime")
     return str(version)

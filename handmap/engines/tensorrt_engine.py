@@ -1,4 +1,4 @@
-"""The engine on TensorRT, 10.3 to 11.4 by the same calls; with export/to_engine.py the home of tensorrt.
+"""The engine on TensorRT, 10.3 to 11.4 with the same calls; only this module and export/to_engine.py import tensorrt.
 
 Streams, buffers and graphs are in handmap/engines/device_engine.py.
 """
@@ -16,18 +16,18 @@ from handmap.types.arrays import Array
 from handmap.types.errors import DependencyError, EngineFailed, ModelError
 
 INPUT: Final = "depth"
-# By the name of the trt.DataType: trt.nptype() raises for the types that NumPy lacks.
+# By trt.DataType name: trt.nptype() raises for types that NumPy lacks.
 DTYPES: Final = {"FLOAT": "float32", "HALF": "float16"}
 
 
 class TensorrtPlan:
-    """A deserialized plan and its execution context for one batch; keeps `handmap.engines.device_engine.DevicePlan`."""
+    """A deserialized plan and its execution context for one batch; implements `handmap.engines.device_engine.DevicePlan`."""
 
     def __init__(self, trt: ModuleType, engine_file: Path, batch: int) -> None:
         """Raises EngineFailed if TensorRT refuses the file, ModelError if its tensors are not the contract's."""
         self._log = tensorrt_log(trt)
-        self._log.take_lines()  # of whoever used the library before
-        # Each lives as long as the next needs it: runtime, plan, context.
+        self._log.take_lines()  # from earlier users of the library
+        # Each must outlive the next: runtime, plan, context.
         self._runtime, self._plan = deserialize(trt, engine_file)
         self._context = self._plan.create_execution_context()
         if self._context is None:
@@ -64,7 +64,7 @@ class TensorrtPlan:
         return _said(self._log.take_lines())
 
     def _fix_batch(self, trt: ModuleType, engine_file: Path, batch: int) -> None:
-        """A network with a symbolic batch keeps it in the plan as -1; the context wants the number."""
+        """A plan with a symbolic batch has it as -1; the context needs the actual number."""
         for name in self._names():
             is_input = self._plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT
             shape = tuple(self._plan.get_tensor_shape(name))
@@ -89,12 +89,12 @@ class TensorrtPlan:
 
 
 def open_tensorrt_engine(engine_file: Path, batch: int, precision: str, trt: ModuleType | None = None) -> DeviceEngine:
-    """The engine of a plan that was built on this device, warmed up and recorded. `trt` is by default the module tensorrt.
+    """The engine for a plan that was built on this device, warmed up and captured. `trt` defaults to the module tensorrt.
 
-    Whether the file is whole, and for this TensorRT and GPU, is handmap/engines/cache.py's question, asked before.
+    handmap/engines/cache.py has checked already that the file is intact and for this TensorRT and GPU.
     Raises DependencyError without driver, TensorRT or CuPy, EngineFailed and ModelError as `TensorrtPlan` does.
     """
-    read_device_facts()  # first: the runtime crashes the process where there is no driver
+    read_device_facts()  # first: without a driver the runtime crashes the process
     library = load_tensorrt() if trt is None else trt
     gpu.open_gpu()
     return DeviceEngine(TensorrtPlan(library, engine_file, batch), gpu, precision)
@@ -103,13 +103,13 @@ def open_tensorrt_engine(engine_file: Path, batch: int, precision: str, trt: Mod
 def load_tensorrt() -> ModuleType:
     """The module tensorrt.
 
-    Raises DependencyError where this Python does not have it.
+    Raises DependencyError if this Python does not have it.
     """
     try:
         import tensorrt
     except ImportError as error:
         raise DependencyError(
-            f"engine: this Python has no TensorRT ({error}); on a Jetson: apt install python3-libnvinfer, and make the "
+            f"engine: this Python has no TensorRT ({error}); on a Jetson: apt install python3-libnvinfer, and create the "
             "environment with --system-site-packages (docs/jetson.md)"
         ) from error
     module: ModuleType = tensorrt
@@ -117,15 +117,15 @@ def load_tensorrt() -> ModuleType:
 
 
 def deserialize(trt: ModuleType, engine_file: Path) -> tuple[Any, Any]:
-    """TensorRT's runtime, and the plan that it reads from a file. Ask for the driver first.
+    """TensorRT's runtime, and the plan that it reads from a file. Check for the driver first.
 
-    Raises EngineFailed, with TensorRT's own lines, if there is neither.
+    Raises EngineFailed, with TensorRT's own log lines, if either fails.
     """
     log = tensorrt_log(trt)
     try:
         content = engine_file.read_bytes()
         runtime = trt.Runtime(log)
-    except (OSError, TypeError) as error:  # TypeError is pybind's for a factory that gives nothing
+    except (OSError, TypeError) as error:  # pybind raises TypeError for a factory that returns null
         raise EngineFailed(
             f"engine {str(engine_file)!r}: it cannot be opened ({error}){_said(log.take_lines())}; "
             "rebuild with: handmap build-engine"
@@ -153,7 +153,7 @@ def refuse_other_tensors(found: Tensors, batch: int, engine_file: Path) -> None:
 
 
 def dtype_name(dtype: Any) -> str:
-    """The NumPy name of a trt.DataType, or TensorRT's own name where it is not in DTYPES."""
+    """The NumPy name of a trt.DataType, or TensorRT's own name if it is not in DTYPES."""
     return DTYPES.get(dtype.name, str(dtype.name))
 
 

@@ -1,6 +1,6 @@
-"""The logger that TensorRT reports to, shared by builder and engine: a process has one, later ones are ignored.
+"""The logger that TensorRT reports to, shared by builder and engine: TensorRT uses one per process and ignores later ones.
 
-The library is an argument, so nothing here imports it.
+The library is passed in, so nothing here imports it.
 """
 
 import functools
@@ -13,16 +13,16 @@ MAX_LINES: Final = 200
 
 
 class TensorrtLog(Protocol):
-    """A `trt.ILogger` that keeps the newest lines from warnings up."""
+    """A `trt.ILogger` that keeps the newest lines of severity warning and above."""
 
     def take_lines(self) -> list[str]:
-        """What was said since the last call, oldest first, as `SEVERITY: text`."""
+        """The lines logged since the last call, oldest first, as `SEVERITY: text`."""
         ...
 
 
 @functools.cache
 def tensorrt_log(trt: ModuleType) -> TensorrtLog:
-    """The logger of this process for a TensorRT module; the same object at every call."""
+    """The logger of this process for a TensorRT module; the same object on every call."""
 
     class Log(trt.ILogger):  # type: ignore[name-defined,misc]  # the base comes with the module
         def __init__(self) -> None:

@@ -1,1 +1,1 @@
-"""Files that are whole or absent, and pictures."""
+"""Atomic file writes, and images."""

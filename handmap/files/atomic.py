@@ -13,7 +13,7 @@ _RENAME_EXCHANGE = 2
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Puts content at path; another reader sees the old file or the whole new one."""
+    """Writes content to path atomically; a concurrent reader sees either the old file or the complete new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
@@ -32,9 +32,9 @@ def write_file(path: Path, content: bytes) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` to fill; on a clean exit it takes that name at once, else it is gone.
+    """A temporary folder beside `path` to fill; a clean exit renames it atomically to `path`, otherwise it is removed.
 
-    A folder that already stands there is exchanged in one system call and then removed.
+    An existing folder is swapped out in one system call and then removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -67,7 +67,7 @@ def _sync(path: Path) -> None:
 
 
 def _exchange(first: Path, second: Path) -> None:
-    """Swaps two names by renameat2(2): there is no moment at which either is missing."""
+    """Swaps two names with renameat2(2): at no moment is either missing."""
     libc = ctypes.CDLL(None, use_errno=True)
     source, target = os.fsencode(first), os.fsencode(second)
     if libc.renameat2(_AT_FDCWD, source, _AT_FDCWD, target, _RENAME_EXCHANGE) != 0:

@@ -1,4 +1,4 @@
-"""Picture files: 16-bit depth PNGs in, 8-bit pictures out. Home of Pillow."""
+"""Image files: reads 16-bit depth PNGs, writes 8-bit images. The only module that imports Pillow."""
 
 import io
 from pathlib import Path
@@ -11,7 +11,7 @@ from handmap.types.errors import RecordingError
 
 
 def read_depth_png(path: Path) -> Uint16:
-    """The (height, width) uint16 values of a grayscale PNG with 16 bits a pixel.
+    """The (height, width) uint16 values of a grayscale PNG with 16 bits per pixel.
 
     Raises RecordingError if the file is not one.
     """
@@ -19,7 +19,7 @@ def read_depth_png(path: Path) -> Uint16:
 
 
 def decode_depth_png(content: bytes, name: str) -> Uint16:
-    """The (height, width) uint16 values of the bytes of a 16-bit PNG; `name` stands in the error.
+    """The (height, width) uint16 values of the bytes of a 16-bit PNG; `name` appears in errors.
 
     Raises RecordingError if the bytes are not one.
     """
@@ -74,7 +74,7 @@ def _open(content: bytes, name: str) -> Image.Image:
     try:
         return Image.open(io.BytesIO(content))
     except UnidentifiedImageError as error:
-        raise RecordingError(f"image {name!r} is not a picture that can be read; write it as PNG again") from error
+        raise RecordingError(f"image {name!r} is not a readable image; write it again as PNG") from error
     except Image.DecompressionBombError as error:
         raise RecordingError(
             f"image {name!r} is larger than any depth camera's ({error}); name a folder of frames"
@@ -82,8 +82,8 @@ def _open(content: bytes, name: str) -> Image.Image:
 
 
 def _values(image: Image.Image, name: str) -> Uint16 | Uint8:
-    """The pixels, decoded now: Pillow finds a truncated file only here."""
+    """The pixels, decoded here: only then does Pillow notice a truncated file."""
     try:
         return np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: what Pillow raises for a broken PNG chunk
-        raise RecordingError(f"image {name!r} is cut short or damaged ({error}); copy or record it again") from error
+        raise RecordingError(f"image {name!r} is truncated or damaged ({error}); copy or record it again") from error

@@ -1,1 +1,1 @@
-"""Between the camera frame and a network's view of a hand: crop, decode, stray pixels. On an array module, NumPy or CuPy."""
+"""Geometry between the camera frame and a hand's crop: crop, decode, despeckle. Runs on NumPy or CuPy."""

@@ -1,8 +1,8 @@
-"""From a depth frame to the network's view of one hand: an orthographic image of the cube around it, and back.
+"""From a depth frame to a hand's crop, an orthographic image of the cube around the hand, and back.
 
-The cube is axis-aligned in the camera frame. Points inside it are printed along z, the nearest wins by the raw integer
-depth (so neither order nor ties matter), and gaps one pixel wide are closed. The original HandMap lets the last writer win
-and leaves the holes.
+The cube is axis-aligned in the camera frame. Points inside it are projected along z; the nearest one by raw integer depth
+wins, so neither order nor ties matter, and gaps one pixel wide are filled. The original HandMap (Wu et al., ECCV 2018) lets
+the last point win and leaves the holes.
 """
 
 import math
@@ -14,14 +14,14 @@ from handmap.types.arrays import Array, ArrayModule
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import CROP_PX, DepthFrame, HandCrop, HandRoi
 
-EMPTY = np.uint32(0xFFFFFFFF)  # deeper than any raw depth, so that minimum and maximum need no mask
+EMPTY = np.uint32(0xFFFFFFFF)  # deeper than any raw depth, so minimum and maximum need no mask
 
 
 @dataclass(frozen=True)
 class CropProjection:
-    """How the points of one cube are printed: where in the image they can be, and the factors that place them.
+    """How the points of one cube are projected: the image window they can be in, and the factors that place them.
 
-    The CUDA kernel (kernels/crop.cu) is given the same values, so that host and GPU cannot differ in them. Factors are float32.
+    The CUDA kernel (kernels/crop.cu) gets the same values, so host and GPU cannot disagree on them. Factors are float32.
     """
 
     near: int  # smallest and largest raw depth inside
@@ -31,7 +31,7 @@ class CropProjection:
     left: int
     right: int
     unit_mm: np.float32
-    u_offset: np.float32  # from a column of the window to one about the optical axis
+    u_offset: np.float32  # added to a window column, makes it relative to the optical axis
     v_offset: np.float32
     inverse_fx: np.float32
     inverse_fy: np.float32
@@ -47,7 +47,7 @@ class CropProjection:
 def crop_hand(
     xp: ArrayModule, frame: DepthFrame, center_mm: Array, cube_mm: float, is_mirrored: bool = False
 ) -> HandCrop:
-    """The crop of the cube with full side cube_mm about center_mm (3,), camera frame, mm; empty where no point falls."""
+    """The crop of the cube with full side cube_mm about center_mm (3,), camera frame, mm; background where there is no point."""
     center = np.asarray(center_mm, np.float32)
     raw = orthographic_raw(xp, frame, center, cube_mm, CROP_PX)
     if is_mirrored:
@@ -59,7 +59,7 @@ def crop_hand(
 
 
 def orthographic_raw(xp: ArrayModule, frame: DepthFrame, center_mm: Array, cube_mm: float, size_px: int) -> Array:
-    """Raw depth (size_px, size_px) uint32 of the nearest point in each cell of the cube, EMPTY where there is none."""
+    """Raw depth (size_px, size_px) uint32 of the nearest point in each cell of the cube, EMPTY if there is none."""
     how = crop_projection(frame, center_mm, cube_mm, size_px)
     zbuffer = xp.full(size_px * size_px, EMPTY, dtype=xp.uint32)
     if how.is_empty:
@@ -75,7 +75,7 @@ def orthographic_raw(xp: ArrayModule, frame: DepthFrame, center_mm: Array, cube_
     y = (v.astype(xp.float32) + how.v_offset) * how.inverse_fy * z
     column = xp.floor((x - center_mm[0]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
     row = xp.floor((y - center_mm[1]) * how.cells_per_mm + how.half_cells).astype(xp.int32)
-    # As unsigned numbers, what is below 0 is beyond size_px.
+    # As unsigned numbers, values below 0 are beyond size_px.
     is_kept = (column.view(xp.uint32) < size_px) & (row.view(xp.uint32) < size_px)
     cell = row * np.int32(size_px) + column
     xp.minimum.at(zbuffer, cell[is_kept], raw[is_kept].astype(xp.uint32))
@@ -83,7 +83,7 @@ def orthographic_raw(xp: ArrayModule, frame: DepthFrame, center_mm: Array, cube_
 
 
 def crop_projection(frame: DepthFrame, center_mm: Array, cube_mm: float, size_px: int) -> CropProjection:
-    """How the cube with full side cube_mm about center_mm (3,) is printed on size_px x size_px cells."""
+    """How the cube with full side cube_mm about center_mm (3,) is projected onto size_px x size_px cells."""
     intrinsics = frame.intrinsics
     near, far = _raw_range(frame, float(center_mm[2]), cube_mm / 2)
     top, bottom, left, right = _window(frame, center_mm, cube_mm / 2, near)
@@ -105,7 +105,7 @@ def crop_projection(frame: DepthFrame, center_mm: Array, cube_mm: float, size_px
 
 
 def fill_holes(xp: ArrayModule, raw: Array) -> Array:
-    """raw (H, W) uint32 with each empty pixel between two filled ones set to the farther; along rows, then along columns.
+    """raw (H, W) uint32 with each empty pixel between two filled ones set to the farther one; along rows, then along columns.
 
     A sensor of 320x240 leaves such gaps beyond 0.45 m, one of 640x480 beyond 0.9 m.
     """
@@ -119,7 +119,7 @@ def fill_holes(xp: ArrayModule, raw: Array) -> Array:
 
 
 def normalize_points(xp: ArrayModule, xyz_camera_mm: Array, view: HandRoi) -> Array:
-    """Points (..., 3) in half cube sides about the view's center, x negated where it is mirrored."""
+    """Points (..., 3) in half cube sides about the view's center, x negated if it is mirrored."""
     return (xyz_camera_mm - xp.asarray(view.center_mm)) * _half_cube_sides(xp, view, inverse=True)
 
 

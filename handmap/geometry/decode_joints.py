@@ -1,4 +1,4 @@
-"""From what the network says of a crop to joints in the camera frame."""
+"""From network output to joints in the camera frame."""
 
 from handmap.bundle.confidence import to_host
 from handmap.geometry.crop import denormalize_points
@@ -7,5 +7,5 @@ from handmap.types.values import HandRoi, NormalizedJoints
 
 
 def decode_joints(xp: ArrayModule, joints: NormalizedJoints, view: HandRoi) -> Float32:
-    """Joints (J, 3) in the camera frame, mm, on the host, of what was seen in a view."""
+    """Joints (J, 3) in the camera frame, mm, on the host, for the joints predicted in a view."""
     return to_host(denormalize_points(xp, joints.xyz, view))

@@ -1,14 +1,14 @@
-"""Single pixels that are nearer than what surrounds them: stray returns, which a minimum over a block of pixels would take for a surface."""
+"""Removes specks: single pixels nearer than their surroundings, stray returns that min-pooling would take for a surface."""
 
 from handmap.types.arrays import Array, ArrayModule
 
 
 def without_specks(xp: ArrayModule, depth: Array) -> Array:
-    """Depth (H, W), nearer is smaller, with what is one pixel wide and nearer than both sides of it put back to the nearer of them.
+    """Depth (H, W), smaller is nearer, with every pixel that is nearer than both neighbors set to the nearer neighbor.
 
     A gray-scale closing by three pixels along the rows, then along the columns (Serra, Image Analysis and Mathematical Morphology,
-    1982, for the opening and closing of functions): a finger spans more pixels than that at any distance a hand is looked for in.
-    The border is left as it is.
+    1982, for the opening and closing of functions); a finger spans more pixels than that at any distance in range.
+    The border is left unchanged.
     """
     rows = depth.copy()
     rows[:, 1:-1] = xp.maximum(depth[:, 1:-1], xp.minimum(depth[:, :-2], depth[:, 2:]))

@@ -1,1 +1,1 @@
-"""How good tracking is: joint errors in mm, scores by kind of frame, and scores of followed hands."""
+"""Accuracy metrics: joint errors in mm, scores by kind of frame, and tracking scores."""

@@ -1,4 +1,4 @@
-"""Scores by kind, frames without a hand among them: what is found and published of still frames, each shown a few times."""
+"""Scores by kind of frame, including negatives: what is detected and published for still frames, each shown a few times."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -21,9 +21,9 @@ from handmap.types.values import DepthFrame, Handedness, HandPose, HandRoi
 
 @dataclass(frozen=True)
 class HandResult:
-    """One frame with a hand: errors and expected errors (J,) in mm of what was published, the error with the cube put by the label.
+    """One frame with a hand: errors and expected errors (J,) in mm of the published hand, and the error with the label's cube.
 
-    is_handedness_right is None where no true hand was found; confidence is that of the look into the label's cube.
+    is_handedness_right is None if no true hand was found; confidence is that of the estimate in the label's cube.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class HandResult:
 
 @dataclass(frozen=True)
 class EmptyResult:
-    """One frame without a hand: the greatest confidence of those published, None if none was; and that of the likeliest place."""
+    """One frame without a hand: the highest published confidence, None if nothing was published, and that of the best candidate."""
 
     kind: str
     published: float | None
@@ -52,7 +52,7 @@ KindResult = HandResult | EmptyResult
 def score_frames(
     frames: Iterable[KindFrame], engines: Engines, settings: TrackerSettings, presentations: int
 ) -> Iterator[KindResult]:
-    """The result of each frame alone; nothing is taken from its label."""
+    """The result of each frame on its own; nothing is taken from its label."""
     for shown in frames:
         poses = present(shown.frame, engines, settings, presentations)
         if shown.hands:
@@ -82,7 +82,7 @@ def kind_summary(results: list[KindResult]) -> dict[str, object]:
 
 
 def _score_hand(shown: KindFrame, poses: list[HandPose], engines: Engines, settings: TrackerSettings) -> HandResult:
-    """Against the hand that was published, where there are others; against the frame's own one if none of them was."""
+    """Scores against the true hand nearest to a published one, or against the frame's own hand if none was published."""
     own = shown.hands[0]
     pairs = list(itertools.product(poses, shown.hands))
     pose, truth = min(pairs, key=_apart_mm) if pairs else (None, own)
@@ -102,21 +102,21 @@ def _apart_mm(pair: tuple[HandPose, LabeledFrame]) -> float:
 
 
 def _look_at(truth: LabeledFrame, engines: Engines, settings: TrackerSettings) -> tuple[Float64, float]:
-    """Error (J,) in mm and confidence of a look into the cube that the label puts, mirrored as it says."""
+    """Error (J,) in mm and confidence of the estimate in the label's cube, mirrored as the label states."""
     view = HandRoi(cube_center(truth.xyz_camera_mm), settings.cube_mm, truth.handedness is Handedness.LEFT)
     (seen,) = estimate_poses(truth.frame, [view], engines.hand, settings, StageClock())
     return joint_errors_mm(seen.xyz_camera_mm, truth.xyz_camera_mm), seen.confidence
 
 
 def _likeliest(frame: DepthFrame, engines: Engines, settings: TrackerSettings) -> float:
-    """Confidence of the best place that palms and geometry propose, whatever it takes to be published; 0 where there is none."""
+    """Confidence of the best candidate from palm graph and geometry, regardless of the publishing threshold; 0 if there is none."""
     asked, clock = replace(settings, assume_hand_present=True, min_confidence=0.0), StageClock()
     found = detect_hands(frame, [], run_palm_detector(frame, engines, asked), engines, asked, clock)
     return max((seen.confidence for seen in found), default=0.0)
 
 
 def _figures(results: list[KindResult]) -> dict[str, object]:
-    """Of one kind."""
+    """The figures of one kind."""
     hands = [result for result in results if isinstance(result, HandResult)]
     if hands:
         return {**_hand_figures(hands), "frames": len(hands)}
@@ -139,7 +139,7 @@ def _hand_figures(hands: list[HandResult]) -> dict[str, object]:
 
 
 def _handedness_share(hands: list[HandResult], is_right: bool) -> float | None:
-    """How many of the found hands of one side are told to be of it."""
+    """The share of found left or right hands with the correct handedness."""
     told = [
         hand.is_handedness_right for hand in hands if hand.is_right is is_right and hand.is_handedness_right is not None
     ]

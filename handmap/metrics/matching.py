@@ -1,4 +1,4 @@
-"""What stood before the camera beside what a tracker said of it, and which reported hand is which true one."""
+"""Ground truth and tracker output for a frame, and the matching of reported hands to true ones."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from handmap.types.arrays import Float32
 from handmap.types.values import Handedness, HandPose
 
 MUST_DETECT_JOINTS = (
-    7  # a hand with so many joints seen must be found; these two limits are those the palm graph is trained by
+    7  # a hand with this many visible joints must be found; the palm graph is trained with the same two limits
 )
 WELL_SEEN_JOINTS = 14  # two thirds
-MIN_IGNORED_JOINTS = 3  # with fewer there is nothing to be seen: a hand reported there is false
-MATCH_MM = 80.0  # a reported hand is a true one where their cube centers are no farther apart
+MIN_IGNORED_JOINTS = 3  # with fewer, the hand counts as invisible: reporting it is a false positive
+MATCH_MM = 80.0  # largest distance between cube centers of a match
 
 
 @dataclass(frozen=True)
 class GroundTruthHand:
-    """A hand that is there: joints (21, 3) in the camera frame, mm, and how many of them the camera sees."""
+    """A true hand: joints (21, 3) in the camera frame, mm, and how many of them the camera sees."""
 
     hand_id: int
     xyz_camera_mm: Float32
@@ -28,17 +28,17 @@ class GroundTruthHand:
 
     @property
     def must_detect(self) -> bool:
-        """Whether so much of it is seen that it must be found."""
+        """Whether enough of it is visible that it must be found."""
         return self.seen_joints >= MUST_DETECT_JOINTS
 
     @property
     def is_well_seen(self) -> bool:
-        """Whether most of it is seen."""
+        """Whether most of it is visible."""
         return self.seen_joints >= WELL_SEEN_JOINTS
 
     @property
     def is_ignored(self) -> bool:
-        """Whether so little of it is seen that it counts neither way."""
+        """Whether so little of it is visible that it counts neither way."""
         return MIN_IGNORED_JOINTS <= self.seen_joints < MUST_DETECT_JOINTS
 
 
@@ -55,7 +55,7 @@ class TrackedFrame:
 
 
 def match_hands(frame: TrackedFrame) -> dict[int, HandPose]:
-    """The pose of each true hand, by its id: the nearest by mean joint distance first, cube centers within SAME_HAND_MM."""
+    """The pose of each true hand, by its id: greedy by mean joint distance, cube centers within MATCH_MM."""
     ways = sorted(
         (float(joint_errors_mm(pose.xyz_camera_mm, hand.xyz_camera_mm).mean()), at, hand.hand_id)
         for at, pose in enumerate(frame.poses)

@@ -1,4 +1,4 @@
-"""How far joints are from the truth, in millimeters: the one definition that evaluation, calibration and reports share."""
+"""Pose errors in millimeters (MPJPE, PCK): the one definition shared by evaluation, calibration and reports."""
 
 import itertools
 from dataclasses import dataclass, replace
@@ -24,9 +24,9 @@ PRESENTATION_NS = 33_333_333  # between the presentations of a still frame: 30 a
 
 @dataclass(frozen=True)
 class FrameErrors:
-    """Joint errors in mm: found by the runtime's own way and with the cube put by the label (N, J); which joints the camera sees.
+    """Joint errors (N, J) in mm, of the runtime's own detection and with the label's cube; which joints the camera sees.
 
-    expected_error_mm (N, J) is what the tracker said of its own; no matter where the hand was not found.
+    expected_error_mm (N, J) is the tracker's own estimate; meaningless where the hand was not found.
     """
 
     error_mm: Float64
@@ -39,7 +39,7 @@ class FrameErrors:
 def measure_pose_errors(
     dataset: Dataset, engines: Engines, settings: TrackerSettings, max_frames: int | None = None, presentations: int = 1
 ) -> FrameErrors:
-    """Errors on the first `max_count` frames: each alone, located on the frame and re-centered, nothing taken from the label."""
+    """Errors on the first `max_count` frames: each on its own, detected in the frame and re-centered, with nothing taken from the label."""
     clock = StageClock()
     errors, oracle, expected, visible, found = [], [], [], [], []
     total = min(len(dataset), max_frames or len(dataset))
@@ -61,7 +61,7 @@ def measure_pose_errors(
 
 
 def present(frame: DepthFrame, engines: Engines, settings: TrackerSettings, presentations: int) -> list[HandPose]:
-    """What is published of a still frame when it has been shown so many times in a row, as a camera at 30 frames a second would."""
+    """What is published for a still frame shown `presentations` times in a row, at 30 frames per second."""
     clock, state = StageClock(), TrackerState()
     poses: list[HandPose] = []
     for shown in range(presentations):
@@ -71,14 +71,14 @@ def present(frame: DepthFrame, engines: Engines, settings: TrackerSettings, pres
 
 
 def found_errors_mm(xyz_mm: Float32 | None, truth_mm: Float32) -> tuple[Float64, bool]:
-    """Joint errors (J,) in mm of the hand that was found, and whether it is the true one; MISSED_MM each where it is not, or none was."""
+    """Joint errors (J,) in mm of the found hand, and whether it is the true one; MISSED_MM for each joint if not, or if none was found."""
     if xyz_mm is None or _distance_mm(cube_center(xyz_mm), cube_center(truth_mm)) > MISSED_MM:
         return np.full(len(truth_mm), MISSED_MM), False
     return joint_errors_mm(xyz_mm, truth_mm), True
 
 
 def joint_errors_mm(xyz_mm: Float32, truth_mm: Float32) -> Float64:
-    """Euclidean distance (J,) in mm between joints (J, 3) and their true places (J, 3)."""
+    """Euclidean distance (J,) in mm between joints (J, 3) and their true positions (J, 3)."""
     distances: Float64 = np.linalg.norm(np.asarray(xyz_mm, np.float64) - truth_mm, axis=-1)
     return distances
 
@@ -86,8 +86,8 @@ def joint_errors_mm(xyz_mm: Float32, truth_mm: Float32) -> Float64:
 def pose_error_summary(errors: FrameErrors, joint_names: tuple[str, ...]) -> dict[str, object]:
     """The figures of `handmap evaluate --json`.
 
-    `within_*` is the share of frames whose worst joint is that close; the percentile is over all joints of all frames; what is said of
-    expected errors is over the joints of the hands that were found.
+    `within_*` is the share of frames whose worst joint is that close; the percentile is over all joints of all frames; figures on
+    expected errors cover the joints of the hands that were found.
     """
     error = errors.error_mm
     worst = error.max(axis=1)

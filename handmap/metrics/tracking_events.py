@@ -1,6 +1,6 @@
-"""Events in a sequence of followed hands: crossings, hands that go out of sight, hands that come into it.
+"""Events in a sequence of tracked hands: crossings, hands leaving view, hands entering view.
 
-`carried` is `handmap.metrics.matching.match_hands` of each frame.
+`carried` is the result of `handmap.metrics.matching.match_hands` for each frame.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from handmap.metrics.matching import MIN_IGNORED_JOINTS, GroundTruthHand, Tracke
 from handmap.tracking.track import cube_center
 from handmap.types.values import HandPose
 
-AROUND_FRAMES = 10  # a third of a second before and after a crossing the hands are clear of each other
+AROUND_FRAMES = 10  # a third of a second before and after a crossing, the hands are clear of each other
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """Whether both hands kept their ids, and whether both had to be found throughout."""
+    """Whether both hands kept their IDs, and whether both had to be found throughout."""
 
     is_kept: bool
     is_seen: bool
@@ -24,10 +24,10 @@ class Crossing:
 def find_crossings(
     frames: Sequence[TrackedFrame], carried: Sequence[dict[int, HandPose]], max_hands: int
 ) -> list[Crossing]:
-    """Each time that one of two hands passes the other along the image's x axis, to stay there.
+    """Each time one of two hands passes the other along the image's x axis and stays there.
 
-    Ids are compared AROUND_FRAMES before and after, or as soon beyond as the hand is found. A crossing before or after which
-    a hand is not to be seen does not count; a tracker of one hand need only keep the one that it had.
+    IDs are compared AROUND_FRAMES before and after, or at the nearest frame beyond in which the hand is found. A crossing
+    before or after which a hand is not visible does not count; a single-hand tracker need only keep the hand it had.
     """
     found: list[Crossing] = []
     order = [_order(frame.truth) for frame in frames]
@@ -42,7 +42,7 @@ def find_crossings(
 
 
 def frames_to_loss(frames: Sequence[TrackedFrame], carried: Sequence[dict[int, HandPose]], hand_id: int) -> list[int]:
-    """For each time that a followed hand goes out of sight: frames in which it was still reported, 0 where absent at once."""
+    """For each time a tracked hand leaves view: frames in which it was still reported, 0 if it was absent at once."""
     counts: list[int] = []
     is_counting = was_followed = False
     for frame, pairs in zip(frames, carried, strict=True):
@@ -60,7 +60,7 @@ def frames_to_loss(frames: Sequence[TrackedFrame], carried: Sequence[dict[int, H
 
 
 def frames_to_entry(frames: Sequence[TrackedFrame], carried: Sequence[dict[int, HandPose]], hand_id: int) -> list[int]:
-    """For each time that a hand comes to be demanded: frames until it is found, 0 where at once; all of them if it never is."""
+    """For each time a hand becomes required: frames until it is found, 0 if at once; all of them if it never is."""
     counts: list[int] = []
     is_waiting = was_demanded = False
     for frame, pairs in zip(frames, carried, strict=True):
@@ -78,7 +78,7 @@ def frames_to_entry(frames: Sequence[TrackedFrame], carried: Sequence[dict[int, 
 def _judge_crossing(
     frames: Sequence[TrackedFrame], carried: Sequence[dict[int, HandPose]], at: int, max_hands: int
 ) -> list[Crossing]:
-    """The crossing at a frame; none where a hand cannot be seen before or after."""
+    """The crossing at a frame; None if a hand is not visible before or after."""
     before = range(at - AROUND_FRAMES, max(at - 2 * AROUND_FRAMES, 0) - 1, -1)
     after = range(at + AROUND_FRAMES, min(at + 2 * AROUND_FRAMES, len(frames) - 1) + 1)
     ids = [hand.hand_id for hand in frames[at].truth]
@@ -94,12 +94,12 @@ def _judge_crossing(
 
 
 def _id_of(carried: Sequence[dict[int, HandPose]], span: range, hand_id: int) -> int | None:
-    """The id under which a hand is first found along a span of frames."""
+    """The ID under which a hand is first found in a span of frames."""
     return next((carried[at][hand_id].track_id for at in span if hand_id in carried[at]), None)
 
 
 def _order(truth: tuple[GroundTruthHand, ...]) -> float:
-    """Positive where the first of two hands is on the image's right of the second, negative on its left; 0 without two."""
+    """Positive if the first of two hands is right of the second in the image, negative if left; 0 without two hands."""
     if len(truth) != 2:
         return 0.0
     first, second = (cube_center(hand.xyz_camera_mm) for hand in truth)

@@ -1,6 +1,6 @@
-"""How well hands are followed through sequences: found, false, kept apart, told left from right, and how far off.
+"""Tracking metrics over sequences: recall, false positives, ID switches, handedness accuracy and joint errors.
 
-The one definition for every tracker that gives poses per frame; one that follows a single hand is asked for no more.
+The one definition for every tracker that returns poses per frame; a single-hand tracker is scored on one hand only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,25 +14,25 @@ from handmap.metrics.tracking_events import find_crossings, frames_to_entry, fra
 from handmap.types.arrays import Float64
 from handmap.types.values import HandPose
 
-YOUNG_FRAMES = 10  # of a track, in which it need not know its side yet
+YOUNG_FRAMES = 10  # age up to which a track's handedness is not scored
 
 
 @dataclass
 class TrackCounts:
-    """Counts over sequences; `track_summary` makes shares of them."""
+    """Counts over sequences; `track_summary` turns them into shares."""
 
     frames: int = 0
-    hands: int = 0  # that are to be seen, of which the tracker is asked for the demanded
+    hands: int = 0  # visible hands; the tracker must find those that are demanded
     demanded: int = 0
     found: int = 0
     well_seen: int = 0
     well_seen_found: int = 0
-    published: int = 0  # less those of hands that count neither way
+    published: int = 0  # excluding ignored hands
     false: int = 0
     switches: int = 0
     crossings: int = 0
     kept: int = 0
-    seen_crossings: int = 0  # with both hands to be found throughout
+    seen_crossings: int = 0  # with both hands required throughout
     seen_kept: int = 0
     sides: int = 0
     right_sides: int = 0
@@ -43,13 +43,13 @@ class TrackCounts:
     to_entry: list[int] = field(default_factory=list)
 
     def add(self, other: "TrackCounts") -> None:
-        """Takes in the counts of another sequence."""
+        """Adds the counts of another sequence."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
 
 def score_tracks(frames: Sequence[TrackedFrame], max_hands: int) -> TrackCounts:
-    """Counts of one sequence for a tracker that follows at most `max_hands` hands."""
+    """Counts of one sequence for a tracker of at most `max_hands` hands."""
     carried = [match_hands(frame) for frame in frames]
     counts = TrackCounts(frames=len(frames))
     for frame, pairs in zip(frames, carried, strict=True):
@@ -63,13 +63,13 @@ def score_tracks(frames: Sequence[TrackedFrame], max_hands: int) -> TrackCounts:
         counts.seen_kept += crossing.is_kept and crossing.is_seen
     for hand_id in sorted({hand.hand_id for frame in frames for hand in frame.truth}):
         counts.to_loss += frames_to_loss(frames, carried, hand_id)
-        if max_hands > 1:  # which of two hands a tracker of one should take up, nobody can say
+        if max_hands > 1:  # which of two hands a single-hand tracker should pick is undefined
             counts.to_entry += frames_to_entry(frames, carried, hand_id)
     return counts
 
 
 def sum_counts(many: Iterable[TrackCounts]) -> TrackCounts:
-    """The counts of many sequences together."""
+    """The sum of the counts of many sequences."""
     total = TrackCounts()
     for counts in many:
         total.add(counts)
@@ -79,9 +79,9 @@ def sum_counts(many: Iterable[TrackCounts]) -> TrackCounts:
 def track_summary(counts: TrackCounts) -> dict[str, float | int | None]:
     """Shares and means of counts; None where there was nothing to count.
 
-    detection_rate is of the hands that the tracker is asked for, found_of_all of all that are to be seen, found_of_well_seen of
-    those with two thirds of their joints to be seen; false_hands is of the hands published, ids_kept of crossings,
-    handedness_accuracy of found hands whose track is no longer young; frames_to_* are means.
+    detection_rate is over the hands the tracker must find, found_of_all over all visible hands, found_of_well_seen over those
+    with two thirds of their joints visible; false_hands is over published hands, ids_kept over crossings,
+    handedness_accuracy over found hands with a track older than YOUNG_FRAMES; frames_to_* are means.
     """
     errors = np.concatenate(counts.errors_mm) if counts.errors_mm else None
     return {
@@ -121,7 +121,7 @@ def _count_found(frame: TrackedFrame, pairs: dict[int, HandPose], max_hands: int
 
 
 def _count_sides(frames: Sequence[TrackedFrame], carried: Sequence[dict[int, HandPose]], counts: TrackCounts) -> None:
-    """Sides of found hands, frame by frame once their track is no longer young, and by the majority of each such track."""
+    """Handedness of found hands, per frame once their track is older than YOUNG_FRAMES, and by majority over each such track."""
     age: dict[int, int] = {}
     is_right: dict[int, list[bool]] = {}  # by track
     for frame, pairs in zip(frames, carried, strict=True):
@@ -141,7 +141,7 @@ def _count_sides(frames: Sequence[TrackedFrame], carried: Sequence[dict[int, Han
 def _count_switches(
     frames: Sequence[TrackedFrame], carried: Sequence[dict[int, HandPose]], counts: TrackCounts
 ) -> None:
-    """Times that a hand takes another id though it was to be seen all along, or at any time the id that the other had last."""
+    """ID switches: a hand changes ID while visible throughout, or at any time takes the ID the other hand had last."""
     last: dict[int, int] = {}  # ids by hand
     is_unbroken: dict[int, bool] = {}
     for frame, pairs in zip(frames, carried, strict=True):

@@ -1,6 +1,4 @@
-"""What packet v1 is made of: its tables, sizes and enumerations. packet.py puts them to use; docs/protocol.md is the
-specification.
-"""
+"""The layout of packet v1: tables, sizes and enumerations, used by packet.py; docs/protocol.md is the specification."""
 
 import struct
 from enum import IntEnum, IntFlag
@@ -12,7 +10,7 @@ MAGIC: Final = b"HMAP"
 MAJOR: Final = 0
 MINOR: Final = 1
 DEFAULT_PORT: Final = 5656
-MAX_PACKET_BYTES: Final = 1200  # stays below every sensible MTU, so that no packet is ever fragmented
+MAX_PACKET_BYTES: Final = 1200  # below every sensible MTU, so no packet is ever fragmented
 NO_BUNDLE: Final = bytes(8)
 
 
@@ -43,7 +41,7 @@ class HeaderLayout(NamedTuple):
 
 
 class HandLayout(NamedTuple):
-    """The one table of what stands before the joints of each hand; 21 x (x, y, z, expected error) float32 follow."""
+    """The one table of the fields before the joints of each hand; 21 x (x, y, z, expected error) float32 follow."""
 
     track_id: Annotated[int, "I"]
     handedness: Annotated[int, "B"]
@@ -66,15 +64,15 @@ HEADER_BYTES: Final = HEADER.size
 HAND_BYTES: Final = HAND.size + JOINTS_BYTES
 CRC_BYTES: Final = CRC.size
 MAX_HANDS: Final = (MAX_PACKET_BYTES - HEADER_BYTES - CRC_BYTES) // HAND_BYTES
-# Bits of `incompatible` that this version can read; an unknown one means "you would misread me".
+# Bits of `incompatible` that this version can read; an unknown one means that the packet would be misread.
 KNOWN_INCOMPATIBLE: Final = 0
 
 
 class MessageType(IntEnum):
-    """What a packet says."""
+    """The kind of a packet."""
 
     JOINTS = 1  # one camera frame, with or without hands
-    HEARTBEAT = 2  # once a second whatever happens; carries the state and no hands
+    HEARTBEAT = 2  # once per second, always; carries the state and no hands
 
 
 class DaemonState(IntEnum):
@@ -95,7 +93,7 @@ class JointOrder(IntEnum):
 
 
 class Precision(IntEnum):
-    """The arithmetic of the engine that found the joints."""
+    """The numeric precision of the hand engine."""
 
     NONE = 0
     FP32 = 1
@@ -112,16 +110,16 @@ class ClockId(IntEnum):
 
 
 class FrameOfReference(IntEnum):
-    """Where the origin of the joints lies."""
+    """The coordinate frame of the joints."""
 
     CAMERA = 0  # the depth camera's optical frame: x right, y down, z away
     CONFIGURED = 1  # moved by a transform in the daemon's configuration
 
 
 class HandFlags(IntFlag):
-    """What is known of one hand."""
+    """Flags of one hand."""
 
     NONE = 0
-    VALID = 1  # at least half of the joints lie inside the image
-    TRACKED = 2  # followed from the frame before, not found anew
-    EXTRAPOLATED = 4  # moved forward in time to the publish time
+    VALID = 1  # at least half of the joints are inside the image
+    TRACKED = 2  # tracked from the previous frame, not newly detected
+    EXTRAPOLATED = 4  # predicted for the publish time

@@ -47,9 +47,7 @@ _U32: Final = 0xFFFF_FFFF
 
 @dataclass(frozen=True, eq=False)
 class PacketHand:
-    """One hand on the wire: joints (21, 3) float32 in meters and the error (21,) float32 that each is expected to
-    have, in meters.
-    """
+    """One hand on the wire: joints (21, 3) float32 and their expected errors (21,) float32, both in meters."""
 
     xyz_m: Float32
     expected_error_m: Float32
@@ -62,9 +60,7 @@ class PacketHand:
 
 @dataclass(frozen=True, eq=False)
 class Packet:
-    """One packet. stream_id is drawn at the sender's start, so that a receiver tells a restart from loss; sequence
-    counts packets.
-    """
+    """One packet. stream_id is random per sender start, so a receiver can distinguish a restart from loss; sequence counts packets."""
 
     message_type: MessageType
     state: DaemonState
@@ -85,7 +81,7 @@ class Packet:
 
 
 def hand_from_pose(pose: HandPose) -> PacketHand:
-    """The hand of the wire, in meters, that stands for a pose of the tracker, in mm."""
+    """Converts a tracker pose, in mm, to a hand on the wire, in meters."""
     flags = HandFlags.VALID if pose.is_valid else HandFlags.NONE
     if pose.is_tracked:
         flags |= HandFlags.TRACKED
@@ -105,7 +101,7 @@ def hand_from_pose(pose: HandPose) -> PacketHand:
 def encode(packet: Packet) -> bytes:
     """The bytes of a packet, CRC included; counters wrap at 32 bits.
 
-    Raises PacketError if a packet cannot be said in this version: too many hands, or numbers that are not finite.
+    Raises PacketError if this version cannot express the packet: too many hands, or numbers that are not finite.
     """
     if len(packet.hands) > MAX_HANDS:
         raise PacketError(
@@ -158,15 +154,15 @@ def _encode_hand(hand: PacketHand, sequence: int) -> bytes:
     joints[:, 3] = hand.expected_error_m
     if not (np.isfinite(joints).all() and math.isfinite(hand.handedness_confidence) and math.isfinite(hand.confidence)):
         raise PacketError(
-            f"packet {sequence}: hand {hand.track_id} has joints that are not finite; a lost hand is left out, never "
-            "sent as numbers"
+            f"packet {sequence}: hand {hand.track_id} has joints that are not finite; leave out a lost hand instead "
+            "of sending it"
         )
     head = HAND.pack(hand.track_id & _U32, hand.handedness, hand.flags, 0, hand.handedness_confidence, hand.confidence)
     return head + joints.tobytes()
 
 
 def _decode_header(data: bytes) -> HeaderLayout:
-    """The header of a datagram whose checksum, version and lengths are right."""
+    """The header of a datagram, with checksum, version and lengths verified."""
     if len(data) < HEADER_BYTES + CRC_BYTES:
         raise PacketError(
             f"packet: {len(data)} bytes are too short, the smallest packet has {HEADER_BYTES + CRC_BYTES}"
@@ -184,7 +180,7 @@ def _decode_header(data: bytes) -> HeaderLayout:
     (crc,) = CRC.unpack_from(data, len(data) - CRC_BYTES)
     if crc != zlib.crc32(memoryview(data)[:-CRC_BYTES]):
         raise PacketError(
-            f"packet {header.sequence}: the checksum does not fit, the {len(data)} bytes were damaged or cut on the way"
+            f"packet {header.sequence}: the checksum does not match, the {len(data)} bytes were damaged or truncated in transit"
         )
     if unknown := header.incompatible & ~KNOWN_INCOMPATIBLE:
         raise PacketError(

@@ -1,1 +1,1 @@
-"""Where depth frames come from: ROS 2 bags, folders of PNGs, labeled data sets by name, and what a camera is."""
+"""Sources of depth frames: ROS 2 bags, folders of PNGs, labeled data sets by name, and the camera protocols."""

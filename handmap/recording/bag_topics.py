@@ -1,4 +1,4 @@
-"""Which topics of a bag carry what: the depth images, their camera's intrinsics, and their unit. reader.py reads the frames."""
+"""Finds the topics of a bag with depth images, their camera's intrinsics and their unit; reader.py reads the frames."""
 
 from itertools import takewhile
 from pathlib import Path
@@ -19,14 +19,13 @@ from handmap.recording.ros_messages import (
 from handmap.types.errors import RecordingError
 from handmap.types.intrinsics import Intrinsics
 
-_SDK_UNIT_SUFFIXES: Final = ("option/Depth Units/value", "option/Depth_Units/value")  # librealsense, meters a unit
+_SDK_UNIT_SUFFIXES: Final = ("option/Depth Units/value", "option/Depth_Units/value")  # librealsense, meters per unit
 
 
 def choose_depth(reader: AnyReader, path: Path, topic: str | None) -> Connection:
-    """The connection that carries depth: the one asked for, or the only one; raw images before their own compressed
-    copies.
+    """The connection with depth: the requested one or the only one; raw images are preferred to their compressed copies.
 
-    Raises RecordingError if none is, or several are.
+    Raises RecordingError if there is none, or more than one.
     """
     images = [found for found in reader.connections if found.msgtype in (IMAGE, COMPRESSED_IMAGE) and found.msgcount]
     if topic is not None:
@@ -46,12 +45,12 @@ def choose_depth(reader: AnyReader, path: Path, topic: str | None) -> Connection
         else "no topic with depth images"
     )
     asked = "one depth topic" if topic is None else f"depth on {topic!r}"
-    fix = "name the topic to use" if depths or topic else "record the depth topic, or name another recording"
+    fix = "name the topic to use" if depths or topic else "record the depth topic, or use another recording"
     raise RecordingError(f"recording {str(path)!r}: found {what}, wanted {asked}; {fix}")
 
 
 def find_intrinsics(reader: AnyReader, path: Path, depth_topic: str) -> Intrinsics:
-    """Those of the camera info whose topic shares most with the depth topic: the same camera, aligned or not.
+    """Intrinsics from the camera info topic most similar in name to the depth topic: the same camera, aligned or not.
 
     Raises RecordingError if the bag has no camera info.
     """
@@ -70,7 +69,7 @@ def find_intrinsics(reader: AnyReader, path: Path, depth_topic: str) -> Intrinsi
 
 
 def find_unit(reader: AnyReader, depth: Connection) -> float:
-    """Millimeters a depth unit: ours or the SDK's where written, else what the encoding means."""
+    """Millimeters per depth unit: as recorded by us or the SDK, else as the encoding defines it."""
     for found in reader.connections:
         if found.topic == UNIT_TOPIC and found.msgcount:
             return float(_first_message(reader, found).data)

@@ -1,6 +1,6 @@
-"""Depth cameras: what the daemon asks of one, and of the struct that configures it.
+"""Protocols for depth cameras and the structs that configure them.
 
-A package brings another kind of camera by an entry point in the group `handmap.cameras`; docs/cameras.md has an example.
+A package adds a kind of camera with an entry point in the group `handmap.cameras`; docs/cameras.md has an example.
 """
 
 from collections.abc import Callable
@@ -14,23 +14,23 @@ from handmap.types.values import DepthFrame
 
 
 class Camera(Protocol):
-    """A source of depth frames with times of CLOCK_MONOTONIC. One thread reads and closes it."""
+    """A source of depth frames with CLOCK_MONOTONIC timestamps. The same thread reads and closes it."""
 
     @property
     def name(self) -> str:
-        """What the log calls it."""
+        """Its name in the log."""
         ...
 
     def wait_frame(self, timeout_s: float) -> DepthFrame | None:
-        """The next frame, or None if none came in time or the stream has ended.
+        """The next frame, or None on timeout or if the stream has ended.
 
-        Raises CameraLost if the camera went away.
+        Raises CameraLost if the camera has disconnected.
         """
         ...
 
     @property
     def has_ended(self) -> bool:
-        """Whether no frame will ever come again; a live camera never ends."""
+        """Whether no more frames will come; a live camera never ends."""
         ...
 
     def close(self) -> None:
@@ -39,25 +39,25 @@ class Camera(Protocol):
 
 
 class Pace(Protocol):
-    """Told by whoever works on the frames how far that is; a recording may wait for it, a live camera does not."""
+    """Notified about the processing of frames; a recording can wait for it, a live camera does not."""
 
     def taken(self) -> None:
-        """Says that a frame was taken up."""
+        """Reports that a frame was taken for processing."""
         ...
 
     def published(self) -> None:
-        """Says that the frame taken last was published, or that nothing will become of it."""
+        """Reports that the frame taken last was published, or never will be."""
         ...
 
 
 class OwnPace:
-    """The pace of a camera that gives frames when it has them, whatever becomes of those before."""
+    """The pace of a camera that delivers frames when it has them, whatever happens to earlier ones."""
 
     def taken(self) -> None:
-        """Changes nothing."""
+        """Does nothing."""
 
     def published(self) -> None:
-        """Changes nothing."""
+        """Does nothing."""
 
 
 OWN_PACE: Final = OwnPace()
@@ -65,11 +65,11 @@ OWN_PACE: Final = OwnPace()
 
 @dataclass(frozen=True)
 class CameraSource:
-    """What a configured camera is opened from.
+    """Opens a configured camera.
 
-    `open` is called as often as the camera is lost; what must outlive an opening lives in it. It raises CameraLost if the camera
-    is not there now, Fatal if it cannot be used as configured. `is_real_time` says that capture times are those of now, so that
-    a frame can be too old; the frames of a recording at a pace of its own are not.
+    `open` is called again each time the camera is lost; state that must survive reopening lives in it. It raises CameraLost
+    if the camera is currently missing, Fatal if it cannot be used as configured. `is_real_time` means that capture times are
+    current, so that a frame can be too old; the frames of a recording at its own pace are not.
     """
 
     open: Callable[[], Camera]
@@ -79,22 +79,22 @@ class CameraSource:
 
 @runtime_checkable
 class CameraConfig(Protocol):
-    """The section `camera` of one kind: a frozen msgspec.Struct whose tag, in the field `kind`, is the name of its entry point."""
+    """A `camera` section of one kind: a frozen msgspec.Struct, tagged in the field `kind` with the name of its entry point."""
 
     def source(self) -> CameraSource:
-        """What opens the camera. A library that only this camera needs is imported here, not above.
+        """The source that opens the camera. Import libraries that only this camera needs here, not at module level.
 
-        Raises Fatal, such as DependencyError, where the camera can never be opened like this.
+        Raises Fatal, such as DependencyError, if the camera can never be opened like this.
         """
         ...
 
 
 @runtime_checkable
 class Checked(Protocol):
-    """A `CameraConfig` that can tell before its camera is opened whether it can be used."""
+    """A `CameraConfig` that can check whether it is usable before its camera is opened."""
 
     def check(self) -> None:
-        """Raises Fatal if it cannot be."""
+        """Raises Fatal if it is not usable."""
         ...
 
 
@@ -102,11 +102,11 @@ CAMERAS: Final = PluginGroup(
     what="camera",
     group="handmap.cameras",
     contract=CameraConfig,
-    advice="for another kind, install the package that brings it: docs/cameras.md",
+    advice="for another kind, install the package that provides it: docs/cameras.md",
 )
 
 
 def kind_of(config: CameraConfig) -> str:
-    """The kind as the configuration names it."""
+    """The kind, as written in the configuration."""
     assert isinstance(config, msgspec.Struct)
     return str(config.__struct_config__.tag)

@@ -24,7 +24,7 @@ class LabeledFrame:
 
 @dataclass(frozen=True)
 class KindFrame:
-    """A depth frame of one kind and the hands in it: none, or the one that it is about, then others that are there too."""
+    """A depth frame of one kind and the hands in it: none, or the main hand followed by any others."""
 
     kind: str
     frame: DepthFrame
@@ -32,7 +32,7 @@ class KindFrame:
 
 
 class Dataset(Protocol):
-    """A named sequence of labeled frames, in an order that never changes."""
+    """A named sequence of labeled frames in a fixed order."""
 
     @property
     def name(self) -> str: ...
@@ -45,7 +45,7 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class KindDataset(Protocol):
-    """A data set that is scored by kind, frames without a hand among them; as a `Dataset` it is those with one, by their first hand."""
+    """A data set scored by kind, including negatives; as a `Dataset` it yields the frames with a hand, labeled with the first."""
 
     @property
     def name(self) -> str: ...
@@ -53,16 +53,16 @@ class KindDataset(Protocol):
     def joint_names(self) -> tuple[str, ...]: ...
 
     def kind_frames(self, max_frames: int | None = None) -> Iterator[KindFrame]:
-        """All frames, or the first `max_count`, in an order that never changes; kinds take turns."""
+        """All frames, or the first `max_frames`, in a fixed order; kinds alternate."""
         ...
 
     def count_frames(self) -> int:
-        """How many frames there are, those without a hand too."""
+        """The number of frames, including those without a hand."""
         ...
 
 
 def open_dataset(name: str) -> Dataset:
-    """The data set called `kind:which`, opened by whatever part registered the kind.
+    """The data set named `kind:which`, opened by the part that registered the kind.
 
     Raises DatasetError if no part did, or the part refuses `which`.
     """

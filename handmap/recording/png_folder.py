@@ -43,7 +43,7 @@ class PngFolder:
         self._files = sorted(path.glob("*.png"))
         if not self._files:
             raise RecordingError(
-                f"recording {str(path)!r}: no metadata.yaml of a bag and no *.png in it; name a recording or a "
+                f"recording {str(path)!r}: no metadata.yaml of a bag and no *.png in it; use a recording or a "
                 "folder of depth PNGs"
             )
         self._config = config or _read_beside(path)
@@ -63,13 +63,13 @@ class PngFolder:
             if depth.shape != wanted:
                 raise RecordingError(
                     f"depth image {str(file)!r}: found size {depth.shape}, the first one of the folder has {wanted}; "
-                    "keep one size a folder"
+                    "keep to one size per folder"
                 )
             capture_ns = round(number * 1e9 / self.fps)
             yield DepthFrame(depth, self.depth_unit_mm, self.intrinsics, number, capture_ns, TimestampSource.RECORDING)
 
     def endless(self) -> Iterator[DepthFrame]:
-        """The frames over and over, numbered from 0 each time."""
+        """The frames in an endless loop, numbered from 0 each time."""
         while True:
             yield from self
 

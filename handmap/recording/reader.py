@@ -21,9 +21,9 @@ from handmap.types.values import DepthFrame, TimestampSource
 
 
 class Recording(Protocol):
-    """Depth frames in recorded order; every iteration starts again.
+    """Depth frames in recorded order; every iteration starts from the beginning.
 
-    capture_ns is the recorded time, whatever clock that was.
+    capture_ns is the recorded time, on whatever clock was used.
     """
 
     path: Path
@@ -34,11 +34,11 @@ class Recording(Protocol):
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[DepthFrame]: ...
     def endless(self) -> Iterator[DepthFrame]:
-        """The frames over and over, numbered from 0 each time; a new round takes no longer to begin than its frame."""
+        """The frames in an endless loop, numbered from 0 each time; starting over causes no delay."""
         ...
 
     def labeled(self) -> Iterator[LabeledFrame]:
-        """The frames that have labels, with them."""
+        """The labeled frames, with their labels."""
         ...
 
 
@@ -46,7 +46,7 @@ def open_recording(path: Path | str, topic: str | None = None, png_config: PngFo
     """The recording at `path`: a bag (folder, .mcap, .db3, .bag) or a folder of PNGs; topic chooses among several
     depth topics.
 
-    Raises RecordingError if it is absent, cut short, or has no depth that can be read.
+    Raises RecordingError if it is absent, truncated, or has no readable depth.
     """
     path = Path(path)
     try:
@@ -62,7 +62,7 @@ def open_recording(path: Path | str, topic: str | None = None, png_config: PngFo
     if path.is_dir() and not (path / "metadata.yaml").exists():
         if any(path.glob("*.mcap")) or any(path.glob("*.db3")):
             raise RecordingError(
-                f"recording {str(path)!r}: metadata.yaml is missing, it was never finished; record it again, or mend "
+                f"recording {str(path)!r}: metadata.yaml is missing, it was never finished; record it again, or repair "
                 "it with: ros2 bag reindex"
             )
         return PngFolder(path, png_config)
@@ -70,7 +70,7 @@ def open_recording(path: Path | str, topic: str | None = None, png_config: PngFo
 
 
 class Bag:
-    """A bag of ROS 1 or ROS 2; opened for its facts here, and again by each iteration."""
+    """A ROS 1 or ROS 2 bag; opened once for its facts, and again by each iteration."""
 
     def __init__(self, path: Path, topic: str | None) -> None:
         self.path = path
@@ -87,7 +87,7 @@ class Bag:
                 )
         except RecordingError:
             raise
-        except Exception as error:  # the parsers raise whatever the bytes lead them to
+        except Exception as error:  # the parsers can raise anything on damaged bytes
             raise _damaged(path, error) from error
 
     def __len__(self) -> int:
@@ -110,14 +110,14 @@ class Bag:
             number += 1
         if number != self._length:
             raise RecordingError(
-                f"recording {str(self.path)!r}: {number} frames could be read of {self._length}; it was cut short, "
+                f"recording {str(self.path)!r}: only {number} of {self._length} frames could be read; it was truncated, "
                 "copy or record it again"
             )
 
     def labeled(self) -> Iterator[LabeledFrame]:
-        """The frames that have labels, with them.
+        """The labeled frames, with their labels.
 
-        Raises RecordingError if the bag has no labels of ours.
+        Raises RecordingError if the bag has no HandMap labels.
         """
         if not self._has_joints:
             raise RecordingError(
@@ -137,7 +137,7 @@ class Bag:
                     number += 1
                 if stamp_ns in frames and stamp_ns in labels:
                     yield LabeledFrame(frames[stamp_ns], *labels[stamp_ns])
-                    frames.clear()  # frames without a label are passed over; labels come with their frame
+                    frames.clear()  # frames without a label are skipped; labels come with their frame
                     labels.clear()
 
     def _frame(self, message: Any, msgtype: str, number: int, log_ns: int) -> DepthFrame:
@@ -146,7 +146,7 @@ class Bag:
         if depth.shape != wanted:
             raise RecordingError(
                 f"recording {str(self.path)!r}: frame {number} has size {depth.shape}, its camera info says "
-                f"{wanted}; name another depth topic"
+                f"{wanted}; use another depth topic"
             )
         return DepthFrame(
             depth, self.depth_unit_mm, self.intrinsics, number, _stamp_ns(message, log_ns), TimestampSource.RECORDING
@@ -157,7 +157,7 @@ class Bag:
         try:
             with _open_reader(self.path) as reader:
                 yield reader
-        except Exception as error:  # the parsers raise whatever the bytes lead them to
+        except Exception as error:  # the parsers can raise anything on damaged bytes
             raise _damaged(self.path, error) from error
 
 
@@ -166,14 +166,14 @@ def _open_reader(path: Path) -> AnyReader:
 
 
 def _messages(reader: AnyReader, topics: tuple[str, ...]) -> Iterator[tuple[Any, str, str, int]]:
-    """Messages with their type, their topic and when they were written, ns."""
+    """Messages with type, topic and log time, ns."""
     wanted = [found for found in reader.connections if found.topic in topics]
     for connection, log_ns, data in reader.messages(wanted):
         yield reader.deserialize(data, connection.msgtype), connection.msgtype, connection.topic, log_ns
 
 
 def _stamp_ns(message: Any, log_ns: int) -> int:
-    """When the camera took the image, or, where it does not say, when it was recorded."""
+    """The time the camera took the image or, if unknown, the time it was recorded."""
     stamp = message.header.stamp
     return (int(stamp.sec) * 10**9 + int(stamp.nanosec)) or log_ns
 

@@ -1,6 +1,4 @@
-"""Between ROS messages and this project's values: depth images, camera info, joint labels. Plain bytes and arrays;
-the bag itself is reader.py.
-"""
+"""Converts between ROS messages and this project's values: depth images, camera info, joint labels; reader.py reads bags."""
 
 import struct
 from collections.abc import Sequence
@@ -21,18 +19,17 @@ CAMERA_INFO: Final = "sensor_msgs/msg/CameraInfo"
 POINT_CLOUD: Final = "sensor_msgs/msg/PointCloud2"
 FLOAT64: Final = "std_msgs/msg/Float64"
 
-# What our own recordings call things; the first two as realsense-ros does.
+# Topic names in our own recordings; the first two match realsense-ros.
 DEPTH_TOPIC: Final = "/camera/depth/image_rect_raw"
 INFO_TOPIC: Final = "/camera/depth/camera_info"
 UNIT_TOPIC: Final = "/handmap/depth_unit_mm"
 JOINTS_TOPIC: Final = "/handmap/joints"
 FRAME_ID: Final = "camera_depth_optical_frame"
 
-# Meters in 32FC1 bags of others that name no unit: a quarter of a millimeter spans 16.4 m in 16 bits and is finer
-# than any sensor.
+# Unit for third-party 32FC1 bags (meters) that name none: a quarter of a millimeter spans 16.4 m in 16 bits and is
+# finer than any sensor.
 FOREIGN_FLOAT_UNIT_MM: Final = 0.25
-# A joint on the wire of a bag: meters as RViz and Foxglove expect, then whether the camera sees it and whose hand it
-# is.
+# A joint in a bag: meters as RViz and Foxglove expect, then whether the camera sees it, and the handedness.
 _JOINT: Final = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("visible", "u1"), ("handedness", "u1")])
 JOINT_STEP_BYTES: Final = _JOINT.itemsize
 # sensor_msgs/PointField: name, offset, datatype (7 float32, 2 uint8).
@@ -42,9 +39,7 @@ _COMPRESSED_DEPTH_HEADER_BYTES: Final = 12
 
 
 def is_depth_message(message: Any, msgtype: str, topic: str) -> bool:
-    """Whether an image message carries depth: by its encoding, and by its topic where an infrared image would have
-    the same one.
-    """
+    """Whether an image message carries depth: by its encoding, and by its topic if infrared images share that encoding."""
     if msgtype == COMPRESSED_IMAGE:
         return "compressedDepth" in message.format
     return message.encoding in ("16UC1", "32FC1") or (message.encoding == "mono16" and "depth" in topic.lower())
@@ -53,7 +48,7 @@ def is_depth_message(message: Any, msgtype: str, topic: str) -> bool:
 def depth_from_message(message: Any, msgtype: str, unit_mm: float, topic: str) -> Uint16:
     """The (height, width) uint16 depth in units of unit_mm of an image message.
 
-    Raises RecordingError for an encoding or layout that cannot be read.
+    Raises RecordingError for an unsupported encoding or layout.
     """
     if msgtype == COMPRESSED_IMAGE:
         return _decompress(message, topic)
@@ -62,7 +57,7 @@ def depth_from_message(message: Any, msgtype: str, unit_mm: float, topic: str) -
     if item is None:
         raise RecordingError(
             f"topic {topic!r}: found an image with encoding {message.encoding!r}, wanted 16UC1, mono16 or 32FC1; "
-            "name a depth topic"
+            "use a depth topic"
         )
     order = ">" if message.is_bigendian else "<"
     row_bytes = message.width * np.dtype(item).itemsize
@@ -79,22 +74,20 @@ def depth_from_message(message: Any, msgtype: str, unit_mm: float, topic: str) -
 
 
 def meters_from_depth(depth: Uint16, unit_mm: float) -> Float32:
-    """Depth as float32 meters; `depth_from_message` turns it back without loss."""
+    """Depth as float32 meters; `depth_from_message` restores it without loss."""
     return (depth * (unit_mm / 1000)).astype(np.float32)
 
 
 def intrinsics_from_message(message: Any) -> Intrinsics:
-    """The pinhole intrinsics of a CameraInfo message; distortion is left out, depth streams are rectified by the
-    camera.
-    """
-    matrix = message.k if hasattr(message, "k") else message.K  # ROS 1 writes it upper case
+    """The pinhole intrinsics of a CameraInfo message; distortion is ignored, as cameras rectify their depth streams."""
+    matrix = message.k if hasattr(message, "k") else message.K  # upper case in ROS 1
     return Intrinsics(
         int(message.width), int(message.height), float(matrix[0]), float(matrix[4]), float(matrix[2]), float(matrix[5])
     )
 
 
 def pack_joints(xyz_camera_mm: Float32, is_visible: Bool, handedness: Handedness) -> Uint8:
-    """The bytes of a point cloud, one point a joint, in meters."""
+    """The bytes of a point cloud, one point per joint, in meters."""
     points = np.zeros(len(xyz_camera_mm), _JOINT)
     for axis, name in enumerate("xyz"):
         points[name] = xyz_camera_mm[:, axis] / 1000
@@ -104,9 +97,9 @@ def pack_joints(xyz_camera_mm: Float32, is_visible: Bool, handedness: Handedness
 
 
 def unpack_joints(data: Sequence[int] | Uint8, topic: str) -> tuple[Float32, Bool, Handedness]:
-    """Joints (21, 3) in mm, visibility (21,) and handedness of a point cloud that `pack_joints` made.
+    """Joints (21, 3) in mm, visibility (21,) and handedness from a point cloud made by `pack_joints`.
 
-    Raises RecordingError if it is another cloud.
+    Raises RecordingError if it is a different cloud.
     """
     content = np.asarray(data, np.uint8).tobytes()
     if len(content) != JOINT_COUNT * JOINT_STEP_BYTES:
@@ -120,7 +113,7 @@ def unpack_joints(data: Sequence[int] | Uint8, topic: str) -> tuple[Float32, Boo
 
 
 def _decompress(message: Any, topic: str) -> Uint16:
-    """compressedDepth of image_transport: 12 bytes, then a PNG; only 16UC1 is lossless and read."""
+    """compressedDepth of image_transport: 12 bytes, then a PNG; only 16UC1, which is lossless, is supported."""
     content = np.asarray(message.data, np.uint8).tobytes()
     kind = message.format.split(";")[0].strip()
     if kind not in ("16UC1", "mono16"):
@@ -139,8 +132,6 @@ def _decompress(message: Any, topic: str) -> Uint16:
 
 
 def _to_units(meters: Float32, unit_mm: float) -> Uint16:
-    """Whole units of depth in meters; not measured (NaN, infinite) and beyond 16 bits become 0, which means not
-    measured.
-    """
+    """Depth in meters as whole units; NaN, infinity and values beyond 16 bits become 0, which means not measured."""
     units = np.rint(np.nan_to_num(meters.astype(np.float64), nan=0, posinf=0, neginf=0) * (1000 / unit_mm))
     return np.where((units > 0) & (units <= 65535), units, 0).astype(np.uint16)

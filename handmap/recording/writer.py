@@ -1,7 +1,7 @@
 """Writes a recording: a ROS 2 bag (MCAP, zstd) that any ROS 2 tool opens; whole or absent. reader.py reads it back.
 
-Lossless: 16UC1 where a unit is 1 mm, else 32FC1 meters with the unit on a topic of ours. Labels are a point cloud, so
-that any ROS 2 tool shows them.
+Lossless: 16UC1 if a unit is 1 mm, else 32FC1 meters with the unit on a topic of our own. Labels are a point cloud, so
+any ROS 2 tool can show them.
 """
 
 import os
@@ -39,9 +39,9 @@ from handmap.types.values import DepthFrame
 
 
 class RecordingWriter:
-    """Writes one recording: whole under its name when the `with` block ends well, absent otherwise.
+    """Writes one recording: complete under its name if the `with` block succeeds, absent otherwise.
 
-    Frame times become ROS stamps after adding epoch_offset_ns (0 keeps synthetic recordings the same bytes every time).
+    Frame times become ROS stamps after adding epoch_offset_ns (0 keeps synthetic recordings byte-identical).
     Raises RecordingError if the path is taken or the disk is full.
     """
 
@@ -72,11 +72,11 @@ class RecordingWriter:
         return self
 
     def write(self, frame: DepthFrame) -> None:
-        """Adds a frame, whose intrinsics and unit must be those of the recording."""
+        """Adds a frame with the same intrinsics and unit as the recording."""
         if frame.intrinsics != self._intrinsics or frame.depth_unit_mm != self._unit_mm:
             raise RecordingError(
                 f"recording {str(self._path)!r}: frame {frame.frame_number} has other intrinsics or another unit; "
-                "begin a new recording"
+                "start a new recording"
             )
         stamp_ns = frame.capture_ns + self._epoch_offset_ns
         header = self._header(stamp_ns)
@@ -127,7 +127,7 @@ class RecordingWriter:
             self._abandon(error)
 
     def _finish(self) -> None:
-        """Closes the bag, moves it out of its inner folder, makes it durable and gives it its name."""
+        """Closes the bag, moves it out of its inner folder, syncs it and gives it its final name."""
         self._writer.close()
         for file in (self._folder / self._path.name).iterdir():
             file.rename(self._folder / file.name)
@@ -135,7 +135,7 @@ class RecordingWriter:
         self._stack.close()
 
     def _abandon(self, error: BaseException | None) -> None:
-        """Removes what was written; a full disk makes the last flush fail again, which says nothing new."""
+        """Removes what was written; on a full disk the last flush fails again, which is ignored."""
         with suppress(OSError):
             self._writer.abort()
         with suppress(OSError):
@@ -169,6 +169,6 @@ class RecordingWriter:
 
     def _failed(self, error: OSError) -> RecordingError:
         return RecordingError(
-            f"recording {str(self._path)!r} cannot be written ({error.strerror or error}); free space or choose "
+            f"recording {str(self._path)!r} cannot be written ({error.strerror or error}); free up space or choose "
             "another place; nothing was left behind"
         )

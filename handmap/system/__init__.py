@@ -1,1 +1,1 @@
-"""What any long-running program wants: configuration, timing, progress, sd_notify, and which Jetson release this is."""
+"""System services: configuration, timing, progress, sd_notify, plug-ins, and the Jetson release."""

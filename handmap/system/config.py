@@ -1,4 +1,4 @@
-"""YAML files into frozen structs. Unknown keys, duplicate keys and wrong types are refused with the line and the nearest key.
+"""Reads YAML into frozen structs; unknown keys, duplicate keys and wrong types are refused with the line and nearest key.
 
 A field of type `Path` is relative to the folder of its YAML file.
 """
@@ -17,13 +17,13 @@ from handmap.types.errors import ConfigError
 T = TypeVar("T")
 
 LONGEST_BYTES: Final = 256 * 1024
-DEEPEST: Final = 16  # sections inside one another
+DEEPEST: Final = 16  # levels of nested sections
 
 _TEXT_TAG = "tag:yaml.org,2002:str"
 
 
 def read_config(path: Path, kind: type[T], plugins: tuple[PluginGroup, ...] = ()) -> T:
-    """The struct of type `kind` that the YAML file holds; fields of a contract among the plugins are read by the struct of their kind.
+    """The struct of type `kind` that the YAML file holds; plug-in sections are read by the struct of their kind.
 
     Raises ConfigError with path, line and, for an unknown key, the nearest known one.
     """
@@ -40,7 +40,7 @@ def read_config(path: Path, kind: type[T], plugins: tuple[PluginGroup, ...] = ()
         raise ConfigError(
             f"configuration {str(path)!r}{line}: not valid YAML ({problem}); correct the syntax there"
         ) from error
-    except ValueError as error:  # a date or number that looks like one and is none
+    except ValueError as error:  # something that looks like a date or number but is invalid
         raise ConfigError(
             f"configuration {str(path)!r}: a value cannot be read ({error}); put it in quotes, or correct it"
         ) from error
@@ -63,12 +63,12 @@ def _read(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"configuration {str(path)!r} is no UTF-8 text (byte {error.start}); {wanted}") from error
+        raise ConfigError(f"configuration {str(path)!r} is not UTF-8 text (byte {error.start}); {wanted}") from error
 
 
 def _refuse_beyond_plain(text: str, path: Path) -> None:
-    """Refuses what no configuration needs: aliases and deep nesting, which a few lines blow up without end, tags, and
-    control characters.
+    """Refuses what no configuration needs: tags, control characters, and aliases and deep nesting, with which a few lines can
+    expand without bound.
     """
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -81,14 +81,14 @@ def _refuse_beyond_plain(text: str, path: Path) -> None:
         elif isinstance(event, yaml.ScalarEvent) and not event.value.isprintable():
             found = f"text with a control character or line break ({event.value[:40]!r})"
         elif depth > DEEPEST:
-            found = f"more than {DEEPEST} sections inside one another"
+            found = f"more than {DEEPEST} levels of nested sections"
         if found:
             line = event.start_mark.line + 1 if event.start_mark else 1
             raise ConfigError(f"configuration {str(path)!r}, line {line}: found {found}; write plain keys and values")
 
 
 def _decoder(folder: Path, plugins: tuple[PluginGroup, ...]) -> Callable[[type, Any], Any]:
-    """Reads what msgspec does not know: paths, and sections whose kinds are open."""
+    """Decodes what msgspec cannot: paths, and plug-in sections."""
     groups = {group.contract: group for group in plugins}
 
     def decode(wanted: type, value: Any) -> Any:
@@ -96,7 +96,7 @@ def _decoder(folder: Path, plugins: tuple[PluginGroup, ...]) -> Callable[[type, 
             try:
                 return msgspec.convert(value, groups[wanted].struct_for(value), strict=True, dec_hook=decode)
             except msgspec.ValidationError as error:
-                raise ValueError(str(error)) from error  # to which msgspec adds the place of the section
+                raise ValueError(str(error)) from error  # msgspec adds the section's place
         if wanted is not Path:
             raise NotImplementedError(f"a value of type {wanted.__name__} cannot be read from YAML")
         return _path(folder, value)
@@ -110,18 +110,18 @@ def _path(folder: Path, value: Any) -> Path:
     try:
         return (folder / Path(value).expanduser()).resolve()
     except RuntimeError as error:
-        raise ValueError("Expected a path, and after ~ a user of this machine") from error
+        raise ValueError("Expected a path, with a user of this machine after ~") from error
 
 
 def _lines_by_place(node: yaml.Node, path: Path, place: str = "$") -> dict[str, int]:
-    """Line number (from 1) of every key and item, by msgspec's notation of its place; duplicate keys are refused."""
+    """Line number (from 1) of every key and item, keyed by msgspec's notation for its place; duplicate keys are refused."""
     lines = {place: node.start_mark.line + 1}
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.tag != _TEXT_TAG:
                 raise ConfigError(
-                    f"configuration {str(path)!r}, line {key.start_mark.line + 1}: key {_shown_key(key)} is no text to YAML; "
+                    f"configuration {str(path)!r}, line {key.start_mark.line + 1}: key {_shown_key(key)} is not text to YAML; "
                     "remove it, or put it in quotes"
                 )
             name = str(key.value)

@@ -1,4 +1,4 @@
-"""What is said of a configuration that does not fit its structs: the line, what was found and wanted, and what was probably meant."""
+"""Error messages for a configuration that does not fit its structs: line, found and wanted, and what was probably meant."""
 
 import difflib
 import re
@@ -17,28 +17,28 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]+)`")
 _MISSING = re.compile(r"Object missing required field `(?P<key>[^`]+)`")
 _CHOICE = re.compile(r"Invalid (?:enum )?value (?:'.*'|\S+)(?:; (?P<advice>[^']*))?$")
 _TYPES = re.compile(r"`((?:object|array|str|int|float|bool|null)(?: \| \w+)*)`")
-# msgspec's names of types, in words.
+# msgspec's type names, in words.
 _WORDS = {
     "object": "a section of keys", "array": "a list", "str": "text", "int": "a whole number",
     "float": "a number", "bool": "true or false", "null": "nothing",
 }  # fmt: skip
-NEAR: Final = 0.55  # of difflib's ratio: `fx` is near `fx_px`
+NEAR: Final = 0.55  # difflib ratio: `fx` is near `fx_px`
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The struct of a whole file, and the sections in it whose kinds are open."""
+    """The struct of a whole file, and the plug-in sections in it."""
 
     kind: type
     plugins: tuple[PluginGroup, ...] = ()
 
     @property
     def whole(self) -> Any:
-        """What msgspec knows of the file."""
+        """msgspec's type of the whole file."""
         return type_info(self.kind)
 
     def opened(self, current: Any) -> Any:
-        """A section whose kinds are open as the union of them; any other type as it is."""
+        """A plug-in section as the union of its kinds; any other type unchanged."""
         for group in self.plugins:
             if isinstance(current, CustomType) and current.cls is group.contract:
                 return UnionType(tuple(type_info(struct) for struct in group.structs()))
@@ -46,7 +46,7 @@ class Schema:
 
 
 def sentence(message: str, data: object, schema: Schema, path: Path, lines: dict[str, int]) -> str:
-    """msgspec's message with the line of the key, what was found there, and how to mend it."""
+    """msgspec's message with the line of the key, what was found there, and how to fix it."""
     what, place = _split(message)
     unknown, missing = _UNKNOWN.match(what), _MISSING.match(what)
     shown = place.removeprefix("$").lstrip(".")
@@ -57,7 +57,7 @@ def sentence(message: str, data: object, schema: Schema, path: Path, lines: dict
         full = f"{shown}.{key}" if shown else key
         if (renamed := RENAMED_KEYS.get(re.sub(r"\[\d+\]", "", full))) is not None:
             new = renamed.rpartition(".")[2]
-            return f"configuration {str(path)!r}, line {line}: key {full!r} is called {new!r} now; rename it"
+            return f"configuration {str(path)!r}, line {line}: key {full!r} is now called {new!r}; rename it"
         return (
             f"configuration {str(path)!r}, line {line}: unknown key {full!r}; {_nearest_key(key, schema, data, place)}"
         )
@@ -79,7 +79,7 @@ def sentence(message: str, data: object, schema: Schema, path: Path, lines: dict
 
 
 def _split(message: str) -> tuple[str, str]:
-    """What msgspec says, and where; a section of a plug-in was read by itself, so that places in it stand before its own."""
+    """Splits msgspec's message into text and place; plug-in sections are read separately, so inner places precede their own."""
     place = ""
     while found := _PLACE.search(message):
         message, place = message[: found.start()], place + found["place"].removeprefix("$")
@@ -87,7 +87,7 @@ def _split(message: str) -> tuple[str, str]:
 
 
 def _hint(what: str, value: object) -> str:
-    """What YAML made of a value, where that is a surprise."""
+    """How YAML reads a value, if that is surprising."""
     if (
         "a number" in what
         and isinstance(value, str)
@@ -111,14 +111,14 @@ def _nearest_key(key: str, schema: Schema, data: object, place: str) -> str:
 
 
 def _near(word: str, known: list[str]) -> str | None:
-    """The known word that is most like this one, whatever its capitals."""
+    """The known word most similar to this one, ignoring case."""
     close = difflib.get_close_matches(word.lower(), known, n=3, cutoff=NEAR)
     begun = [name for name in close if name.startswith(word.lower())]
     return next(iter(begun or close), None)
 
 
 def _places_of(key: str, schema: Schema, current: Any, place: str, above: tuple[type, ...] = ()) -> Iterator[str]:
-    """Every section that knows a key of this very name; of sections inside their own kind only the outer one."""
+    """Every section that has a key of this name; for sections nested in their own kind, only the outer one."""
     current = schema.opened(current)
     if isinstance(current, UnionType):
         for member in current.types:
@@ -134,7 +134,7 @@ def _places_of(key: str, schema: Schema, current: Any, place: str, above: tuple[
 
 
 def _keys(current: Any) -> list[str]:
-    """Names of the keys of a section, the one that tells kinds apart first."""
+    """The key names of a section, the kind tag first."""
     if not isinstance(current, StructType):
         return []
     tag = [current.tag_field] if current.tag_field else []
@@ -142,7 +142,7 @@ def _keys(current: Any) -> list[str]:
 
 
 def _choices_at(schema: Schema, data: Any, place: str) -> list[str]:
-    """What may stand at a place that takes one of a few words; empty for any other."""
+    """The valid values at a place that takes one of a few words; empty for any other place."""
     current = _type_at(schema, data, place)
     members = current.types if isinstance(current, UnionType) else (current,)
     words = [str(value) for member in members for value in getattr(member, "values", ())]
@@ -152,7 +152,7 @@ def _choices_at(schema: Schema, data: Any, place: str) -> list[str]:
 
 
 def _type_at(schema: Schema, data: Any, place: str) -> Any:
-    """What msgspec knows of the type at a place; the key that tells a union's members apart has the type of the section."""
+    """msgspec's type at a place; the tag key of a union has the type of the section."""
     current: Any = schema.whole
     for name, index in _steps(place):
         chosen = _chosen(current, data)
@@ -174,7 +174,7 @@ def _value_at(data: Any, place: str) -> Any:
 
 
 def _steps(place: str) -> list[tuple[str, str]]:
-    """(key, "") or ("", index) for each step of msgspec's notation."""
+    """(key, "") or ("", index) for each step in msgspec's notation."""
     return re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", place)
 
 
@@ -185,7 +185,7 @@ def _inside(data: Any, name: str, index: str) -> Any:
 
 
 def _chosen(current: Any, data: Any) -> Any:
-    """The member of a union that the data's tag names, or the only struct in it."""
+    """The member of a union named by the data's tag, or its only struct."""
     if not isinstance(current, UnionType):
         return current
     structs = [member for member in current.types if isinstance(member, StructType)]

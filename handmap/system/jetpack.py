@@ -1,4 +1,4 @@
-"""Which Jetson release this machine or an image runs, and what belongs to each release that we support."""
+"""The Jetson release of this machine or an image, and what each supported release includes."""
 
 import re
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _MAX_CHARACTERS: Final = 80
 
 @dataclass(frozen=True)
 class JetPack:
-    """What belongs together on a board."""
+    """One JetPack release: L4T range, boards, TensorRT and CUDA versions."""
 
     name: str
     since: Version  # L4T
-    before: Version  # the first L4T that is another or unknown
+    before: Version  # the first L4T beyond it
     boards: tuple[str, ...]
     tensorrt: tuple[Version, ...]
     cuda: int
@@ -36,9 +36,9 @@ JETPACKS: Final = (
 
 
 def read_l4t_release(path: Path = RELEASE_FILE) -> str:
-    """The L4T release such as `36.4.3`, or `none` on a machine that is no Jetson.
+    """The L4T release such as `36.4.3`, or `none` on a machine that is not a Jetson.
 
-    A file in a form unknown here gives its first line, so that two releases still differ.
+    For an unknown file format it contains the first line, so that two releases still differ.
     """
     try:
         first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
@@ -49,16 +49,16 @@ def read_l4t_release(path: Path = RELEASE_FILE) -> str:
 
 
 def find_jetpack(version: Version) -> JetPack | None:
-    """The JetPack of an L4T version, None where it is none that we support."""
+    """The JetPack of an L4T version; None if it is not supported."""
     return next((known for known in JETPACKS if known.since <= version < known.before), None)
 
 
 def parse_version(text: str) -> Version:
-    """The numbers that a version begins with: 10.3.0.30-1+cuda12.5 gives 10.3.0.30, a text without any an empty one."""
+    """The leading numbers of a version: 10.3.0.30-1+cuda12.5 gives 10.3.0.30; empty if there are none."""
     found = re.match(r"\d+(\.\d+)*", text)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def show_version(version: Version) -> str:
-    """As one writes it, to the third number."""
+    """The version as text, up to the third number."""
     return ".".join(str(part) for part in version[:3])

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 
 
 class Notifier:
-    """Sends states to the address of $NOTIFY_SOCKET; says nothing where there is none."""
+    """Sends states to the address in $NOTIFY_SOCKET; does nothing if there is none."""
 
     def __init__(self, address: str | None) -> None:
         # A leading @ stands for the null byte of the abstract name space.
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
 
     def send(self, *states: str) -> None:
-        """Sends assignments such as READY=1 or STATUS=text in one datagram; a supervisor that is gone is no fault of
-        ours.
-        """
+        """Sends assignments such as READY=1 or STATUS=text in one datagram; ignores a missing supervisor."""
         if not self._address:
             return
         try:

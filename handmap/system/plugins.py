@@ -1,4 +1,4 @@
-"""Sections of a configuration whose kinds are open: an installed package brings another one by an entry point."""
+"""Plug-in sections of a configuration: an installed package adds a kind with an entry point."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,33 +12,33 @@ TAG = "kind"
 
 
 class _Tagged(msgspec.Struct):
-    """What every such section has."""
+    """What every such section has in common."""
 
     kind: str
 
 
 @dataclass(frozen=True)
 class PluginGroup:
-    """The structs of one section: the entry point `NAME = package.module:Struct` of the group is for `kind: NAME`.
+    """The structs of one section: the entry point `NAME = package.module:Struct` in the group provides `kind: NAME`.
 
-    A struct keeps the contract, a protocol of methods, and has NAME as the tag of its field `kind`. It is loaded when its kind is
-    named. advice says where a kind comes from that is not installed.
+    A struct implements the contract, a protocol of methods, and has NAME as the tag of its field `kind`. It is loaded only
+    when its kind is used. advice tells where to get a kind that is not installed.
     """
 
-    what: str  # one of these, in messages: camera
-    group: str  # of entry points
-    contract: type  # the protocol; as the type of a field it stands for all kinds
+    what: str  # singular name for messages, such as camera
+    group: str  # entry-point group
+    contract: type  # the protocol; as a field type it stands for all kinds
     advice: str
 
     def names(self) -> list[str]:
-        """Every kind that is installed."""
+        """All installed kinds."""
         return sorted({entry.name for entry in entry_points(group=self.group)})
 
     def struct_for(self, section: object) -> type[msgspec.Struct]:
-        """The struct that a section is read by.
+        """The struct that decodes a section.
 
-        Raises ValueError, in msgspec's words, for a section without a kind that is installed, ConfigError for a package that does
-        not keep the contract.
+        Raises ValueError, worded like msgspec's, if the section's kind is not installed, ConfigError if its package does not
+        implement the contract.
         """
         kind = msgspec.convert(section, _Tagged).kind
         if kind not in self.names():
@@ -46,11 +46,11 @@ class PluginGroup:
         return self._load(kind)
 
     def structs(self) -> Iterator[type[msgspec.Struct]]:
-        """The structs of all kinds that can be loaded."""
+        """The structs of all loadable kinds."""
         for name in self.names():
             try:
                 yield self._load(name)
-            except ConfigError:  # whoever names that kind is told
+            except ConfigError:  # reported when that kind is used
                 continue
 
     def _load(self, kind: str) -> type[msgspec.Struct]:
@@ -58,9 +58,9 @@ class PluginGroup:
         start = f"{self.what} kind {kind!r}: {_whose(entry)}"
         try:
             found = entry.load()
-        except Exception as error:  # whatever another's package raises while it is imported
+        except Exception as error:  # third-party packages can raise anything on import
             raise ConfigError(
-                f"{start} cannot be loaded ({type(error).__name__}: {error}); repair or remove the package, or name another kind"
+                f"{start} cannot be loaded ({type(error).__name__}: {error}); repair or remove the package, or use another kind"
             ) from error
         if not self._keeps_contract(found, kind):
             raise ConfigError(
@@ -74,7 +74,7 @@ class PluginGroup:
         first, *others = {entry.value: entry for entry in entry_points(group=self.group, name=kind)}.values()
         if others:
             raise ConfigError(
-                f"{self.what} kind {kind!r}: {' and '.join(map(_whose, (first, *others)))} both bring it; remove one of the packages"
+                f"{self.what} kind {kind!r}: {' and '.join(map(_whose, (first, *others)))} both provide it; remove one of the packages"
             )
         return first
 

@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, a plain line now and then elsewhere (journal, CI, file)."""
+"""Progress of long operations: a bar on a terminal, occasional plain lines elsewhere (journal, CI, file)."""
 
 import sys
 import time
@@ -9,17 +9,17 @@ from typing import TextIO, TypeAlias
 
 LINE_EVERY_S = 30.0
 
-# Called with how much is done by now, in units, and a note such as the latest result.
+# Called with the amount done so far, in units, and a note such as the latest result.
 Advance: TypeAlias = Callable[[int, str], None]
 
 
 @contextmanager
 def track_progress(title: str, total: int, unit: str, first: int = 0) -> Iterator[Advance]:
-    """Shows progress on standard error until the block ends; gives the function that reports it.
+    """Shows progress on standard error until the block ends; yields the function that reports it.
 
-    `first` is what an earlier, interrupted run had done: it counts as done, not toward the rate.
+    `first` is what an earlier, interrupted run completed: it counts as done, but not toward the rate.
     """
-    # A board may have no rich: lines do there too.
+    # A board might not have rich; plain lines will do there.
     if sys.stderr.isatty() and find_spec("rich") is not None:
         yield from _show_bar(title, total, unit, first)
     else:
@@ -27,7 +27,7 @@ def track_progress(title: str, total: int, unit: str, first: int = 0) -> Iterato
 
 
 def _show_bar(title: str, total: int, unit: str, first: int) -> Iterator[Advance]:
-    # rich takes 0.1 s to import and is of no use where there is no terminal.
+    # rich takes 0.1 s to import and is useless without a terminal.
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -1,4 +1,4 @@
-"""Names that were given up: what still uses one is refused with the name to write instead. Files on disk have format numbers for that."""
+"""Retired names: using one is refused with the new name. Files on disk have format numbers instead."""
 
 from typing import Final
 
@@ -16,6 +16,6 @@ RENAMED_KEYS: Final = {
     "camera.faults.for_s": "camera.faults.duration_s",
     "camera.faults.every_s": "camera.faults.period_s",
 }
-# Words of the command line.
-RENAMED_VERBS: Final = {"train-side": "train-handedness", "calibrate quantise": "calibrate quantize"}
-RENAMED_OPTIONS: Final = {"--most-mm": "--max-mm", "--hand": "--handedness"}
+# Command-line words.
+VERBS: Final = {"train-side": "train-handedness", "calibrate quantise": "calibrate quantize"}
+OPTIONS: Final = {"--most-mm": "--max-mm"}

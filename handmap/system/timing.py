@@ -1,4 +1,4 @@
-"""The stage clock: how long each step of the loop takes, kept in bounded rings and summed up as percentiles.
+"""The stage clock: how long each step of the loop takes, kept in bounded ring buffers and summarized as percentiles.
 
 No logging here.
 """
@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 DEFAULT_CAPACITY = 4096
-# Upper bounds of the histogram's buckets, with one at a frame of 60 and of 30 a second.
+# Upper bounds of the histogram's buckets, including one frame at 60 and at 30 frames per second.
 BUCKETS_MS: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 16.7, 25.0, 33.3, 50.0, 100.0, 250.0, 1000.0)
 _BUCKETS_NS: Final = tuple(bound_ms * 1e6 for bound_ms in BUCKETS_MS)
 NO_BUDGETS: Final[Mapping[str, float]] = {}
@@ -22,7 +22,7 @@ NO_BUDGETS: Final[Mapping[str, float]] = {}
 
 @dataclass(frozen=True)
 class StageSummary:
-    """Percentiles of one stage over the samples that are still in its ring."""
+    """Percentiles of one stage over the samples still in its ring buffer."""
 
     count: int
     p50_ms: float
@@ -32,7 +32,7 @@ class StageSummary:
 
 @dataclass(frozen=True)
 class StageHistogram:
-    """All samples of one stage ever: how many fell into each bucket of BUCKETS_MS, the last those above, and their sum."""
+    """All samples of one stage ever: the count per bucket of BUCKETS_MS, the last for those above, and their sum."""
 
     counts: tuple[int, ...]
     total_ns: int
@@ -41,7 +41,7 @@ class StageHistogram:
 class StageClock:
     """Durations by stage name, in nanoseconds, the newest `capacity` of each. Belongs to one thread.
 
-    over_budget counts, for each stage that has ever been slower than its budget in ms, how often it was.
+    over_budget counts how often each stage has exceeded its budget in ms.
     """
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY, budgets_ms: Mapping[str, float] = NO_BUDGETS) -> None:
@@ -53,12 +53,12 @@ class StageClock:
         self._buckets: dict[str, list[int]] = {}
 
     def now_ns(self) -> int:
-        """The time of CLOCK_MONOTONIC, by which frames are stamped."""
+        """The CLOCK_MONOTONIC time, which frame timestamps use."""
         return time.monotonic_ns()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times what runs inside it, also when that raises."""
+        """Times the block, even if it raises."""
         start_ns = time.perf_counter_ns()
         try:
             yield
@@ -66,7 +66,7 @@ class StageClock:
             self.record(name, time.perf_counter_ns() - start_ns)
 
     def record(self, name: str, duration_ns: int) -> None:
-        """Adds a duration that was measured elsewhere."""
+        """Adds a duration measured elsewhere."""
         ring = self._rings.get(name)
         if ring is None:
             ring = self._rings[name] = deque(maxlen=self._capacity)
@@ -77,21 +77,21 @@ class StageClock:
             self.over_budget[name] = self.over_budget.get(name, 0) + 1
 
     def total_ns(self, name: str) -> int:
-        """All time ever spent in a stage; 0 for one that never ran."""
+        """Total time spent in a stage; 0 if it never ran."""
         return self._total_ns.get(name, 0)
 
     def summarize(self) -> Mapping[str, StageSummary]:
-        """Percentiles of every stage that has a sample, in the order in which the stages were first seen."""
+        """Percentiles of every stage with samples, in order of first appearance."""
         return {name: _summarize(ring) for name, ring in self._rings.items() if ring}
 
     def histograms(self) -> Mapping[str, StageHistogram]:
-        """Every stage's histogram since the start; another thread may ask, a sample just being recorded is then in or not."""
+        """Every stage's histogram since the start; safe from another thread, with or without a sample that is just being recorded."""
         return {
             name: StageHistogram(tuple(counts), self._total_ns[name]) for name, counts in self._buckets.copy().items()
         }
 
     def clear(self) -> None:
-        """Forgets all samples; the stages keep their order."""
+        """Discards all samples; the stages keep their order."""
         for ring in self._rings.values():
             ring.clear()
 

@@ -1,1 +1,1 @@
-"""From a depth frame to poses: proposals, the palm graph, the look into each, tracks, and the One-Euro filter."""
+"""From a depth frame to hand poses: region proposals, palm detector, pose estimation, tracks, and the One-Euro filter."""

@@ -1,4 +1,4 @@
-"""Hands found anew: the palm graph and geometry propose, the hand network judges."""
+"""Detects new hands: palm graph and geometry propose candidates, the hand network decides."""
 
 from typing import Protocol
 
@@ -13,14 +13,14 @@ from handmap.types.arrays import Float32
 from handmap.types.values import DepthFrame, Handedness, HandRoi
 
 REFINEMENT_PASSES = 2
-SPARE_CANDIDATES = 2  # kept beside as many as there are hands to find, until the last look decides
+SPARE_CANDIDATES = 2  # kept in addition to the number of hands to find, until the final estimate decides
 MAX_DETECTIONS = 4
 MIN_HAND_DISTANCE_MM = 80.0
-DUPLICATE_CANDIDATE_MM = 25.0  # candidates nearer than this are one: the better of them is kept
+DUPLICATE_CANDIDATE_MM = 25.0  # of candidates nearer than this to each other, only the best is kept
 
 
 class DetectorSettings(EstimatorSettings, Protocol):
-    """What a search needs to know beside what a look does."""
+    """The settings that detection needs beyond pose estimation."""
 
     @property
     def cube_mm(self) -> float: ...
@@ -47,10 +47,10 @@ def detect_hands(
     clock: StageTimer,
     asks_geometry: bool = True,
 ) -> list[PoseEstimate]:
-    """Hands found anew, the surest first, none of them where one is tracked already.
+    """Newly detected hands, most confident first, excluding those already tracked.
 
-    The palm graph's places (`run_palm_detector`) are looked into first; geometry, which takes longer, is asked where they do not surely
-    show enough hands and the caller can wait for it.
+    Candidates from the palm graph (`run_palm_detector`) come first; geometry, which takes longer, is used only if they do not
+    clearly show enough hands and the caller can wait.
     """
     with clock.stage("locate"):
         places = [] if palms is None else _detected_centers(palms, engines.min_score, settings)
@@ -66,7 +66,7 @@ def detect_hands(
 
 
 def run_palm_detector(frame: DepthFrame, engines: Engines, settings: DetectorSettings) -> DetectionMap | None:
-    """What the palm graph says of a frame; none where a bundle has no such graph."""
+    """Runs the palm graph on a frame; None if the bundle has no such graph."""
     if engines.palm is None:
         return None
     view = encode_depth(settings.xp, frame)
@@ -81,14 +81,14 @@ def refine_candidates(
     settings: DetectorSettings,
     clock: StageTimer,
 ) -> list[PoseEstimate]:
-    """The looks at the best of these places, each at a hand of its own, re-centered as everything that is followed.
+    """Pose estimates of the best candidates, each a distinct hand, re-centered like tracked hands.
 
-    Each place is judged by a second look, centered on what the first one saw, since an end of a body lies half a hand off its
-    middle.
+    Each candidate is judged by a second estimate, centered on the result of the first, since the end of a body lies half a
+    hand from the hand's center.
     """
     is_mirrored = (
         settings.handedness is Handedness.LEFT
-    )  # the network knows right hands; an unknown one is turned later
+    )  # the network expects right hands; one of unknown handedness is mirrored later
     views = [HandRoi(center, settings.cube_mm, is_mirrored) for center in centers]
     first = [seen for seen in estimate_poses(frame, views, engines.hand, settings, clock) if not seen.is_empty]
     judged = re_estimate(frame, [with_handedness(seen, settings) for seen in first], engines.hand, settings, clock)
@@ -106,7 +106,7 @@ def refine_candidates(
 def _select(
     candidates: list[PoseEstimate], taken_mm: list[Float32], palms: DetectionMap | None, settings: DetectorSettings
 ) -> list[PoseEstimate]:
-    """As many of the candidates as there are hands to find, the surest first, each a hand of its own."""
+    """As many candidates as there are hands to find, most confident first, each a distinct hand."""
     found: list[PoseEstimate] = []
     for seen in sorted(candidates, key=lambda one: -hand_presence_logit(one, palms)):
         others = [*taken_mm, *(other.center_mm for other in found)]
@@ -118,26 +118,26 @@ def _select(
 
 
 def _detected_centers(palms: DetectionMap, min_score: float, settings: DetectorSettings) -> list[Float32]:
-    """Centers (3,) in the camera frame, mm, of the hands in range that the palm graph reports."""
+    """Centers (3,) in the camera frame, mm, of the palm graph's detections in range."""
     near, far = settings.range_mm
     reports = decode_detections(palms.palms, palms.intrinsics, min_score, MAX_DETECTIONS)
     return [report.center_mm for report in reports if near <= report.center_mm[2] <= far]
 
 
 def propose_centers(frame: DepthFrame, settings: DetectorSettings) -> list[Float32]:
-    """Centers (3,) in the camera frame, mm, of the ends of bodies: hands among them, the likeliest first."""
+    """Centers (3,) in the camera frame, mm, of the ends of bodies, hands among them, most likely first."""
     return [one.center_mm for one in propose_regions(settings.xp, frame, settings.range_mm, settings.max_proposals)]
 
 
 def with_handedness(seen: PoseEstimate, settings: DetectorSettings) -> PoseEstimate:
-    """The look with its view mirrored as its side asks, where nobody has said which hand to expect."""
+    """The estimate, with its view mirrored for its handedness if the configuration does not fix which hand to expect."""
     if settings.handedness is not Handedness.UNKNOWN:
         return seen
     return seen.with_handedness(is_left=seen.right_logit < 0)
 
 
 def passes_presence_gate(seen: PoseEstimate, settings: DetectorSettings) -> bool:
-    """Whether a look shows a hand that may be published: sure enough, and inside the range."""
+    """Whether an estimate shows a hand that can be published: confident enough, and in range."""
     z_mm = float(seen.center_mm[2])
     is_in_range = settings.range_mm[0] - settings.cube_mm / 2 < z_mm < settings.range_mm[1] + settings.cube_mm / 2
     return is_in_range and not seen.is_empty and seen.confidence >= settings.min_confidence
@@ -148,5 +148,5 @@ def _keep_apart(places_mm: list[Float32], others_mm: list[Float32]) -> list[Floa
 
 
 def is_apart(center_mm: Float32, others_mm: list[Float32], min_mm: float = MIN_HAND_DISTANCE_MM) -> bool:
-    """Whether a place is no other hand's."""
+    """Whether a position is apart from those of other hands."""
     return all(float(np.linalg.norm(center_mm - other)) > min_mm for other in others_mm)

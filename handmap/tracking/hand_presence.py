@@ -1,6 +1,6 @@
-"""How surely a look shows a hand: what the hand network and the palm network say of it, taken together.
+"""Hand presence: combines the evidence of the hand network and the palm network that an estimate shows a hand.
 
-Fitted by logistic regression to looks at `synthetic:tune`, and rounded: `python -m docs.measured.evidence_fit`.
+Fitted by logistic regression to estimates on `synthetic:tune`, and rounded: `python -m docs.measured.evidence_fit`.
 """
 
 import math
@@ -9,9 +9,9 @@ from typing import Final
 from handmap.tracking.palm_detector import DetectionMap
 from handmap.tracking.pose_estimate import PoseEstimate
 
-# What starts a track where a hand need not be there: 3 of the 600 frames of `synthetic:tune` without one reach it.
+# Threshold to start a track unless a hand is assumed present: 3 of the 600 negatives in `synthetic:tune` reach it.
 START_LOGIT: Final = 0.5
-# Of a track's mean: what keeps it, and what leaves no doubt.
+# Thresholds on a track's mean: to keep the track, and to consider it certain.
 KEEP_LOGIT: Final = 0.0
 SURE_LOGIT: Final = 3.0
 BIAS: Final = -1.05
@@ -21,16 +21,16 @@ MIN_PROBABILITY: Final = 1e-3
 
 
 def hand_presence_logit(seen: PoseEstimate, palms: DetectionMap | None) -> float:
-    """Log odds of a look's showing a hand.
+    """Log odds that an estimate shows a hand.
 
-    From the probability by the hand network's own signals, and the palm graph's where the hand is; a bundle without a palm graph
-    says nothing there. The error to expect of the joints was tried as a third: it gets no weight.
+    Combines the probability from the hand network's own signals with the palm graph's score at the hand; without a palm graph
+    that term is left out. The expected joint error was tried as a third signal, but gets no weight.
     """
     by_palms = 0.0 if palms is None else logit(palms.score_at(seen.center_mm))
     return BIAS + HAND_WEIGHT * logit(seen.confidence) + DETECTOR_WEIGHT * by_palms
 
 
 def logit(chance: float) -> float:
-    """The log odds of a probability, of which nothing is surer than MIN_PROBABILITY."""
+    """The log odds of a probability, clipped to MIN_PROBABILITY from 0 and 1."""
     bounded = min(max(chance, MIN_PROBABILITY), 1 - MIN_PROBABILITY)
     return math.log(bounded / (1 - bounded))

@@ -1,7 +1,7 @@
-"""What the palm graph sees of a frame, and what its answer means: a small picture of how large things are, and hands in it.
+"""Encodes a frame as the palm graph's input, a small image of apparent size, and decodes its output into detections.
 
-Each cell of the small picture says how many cells 100 mm span at its depth: the same hand gives the same picture whatever the
-camera's focal length and resolution are.
+Each cell of the small image holds how many cells 100 mm span at its depth, so the same hand gives the same image
+whatever the camera's focal length and resolution.
 """
 
 import math
@@ -18,14 +18,14 @@ INPUT_ROWS, INPUT_COLUMNS = 96, 128
 MAP_ROWS, MAP_COLUMNS = 24, 32
 STRIDE = INPUT_ROWS // MAP_ROWS
 SPAN_MM = 100.0
-SPAN_CELLS = 32.0  # 100 mm at 300 mm before a camera of 475 px focal length at 640x480: about 1.0
-NEAR_CELLS = 2  # a place belongs to a score so near: the middle of a hand is off by a cell or so
-MAX_SPAN = 2.0  # what is nearer than half that distance looks as if it were there
+SPAN_CELLS = 32.0  # scale: 100 mm seen at 300 mm with a focal length of 475 px at 640x480 gives about 1.0
+NEAR_CELLS = 2  # a score this near counts for a position: the hand center is off by about a cell
+MAX_SPAN = 2.0  # anything nearer than half that distance looks as if it were there
 
 
 @dataclass(frozen=True)
 class DetectorInput:
-    """depth_small (96, 128) float32 in [0, 2], 0 where nothing was measured, and the lens of that small picture."""
+    """depth_small (96, 128) float32 in [0, 2], 0 where nothing was measured, and the intrinsics of that small image."""
 
     depth_small: Array
     intrinsics: Intrinsics
@@ -33,7 +33,7 @@ class DetectorInput:
 
 @dataclass(frozen=True)
 class PalmDetection:
-    """A hand that the palm graph reports: center (3,) of its cube in the camera frame, mm; score and how surely it is a right hand."""
+    """A hand detected by the palm graph: cube center (3,) in the camera frame, mm; score, and probability of a right hand."""
 
     center_mm: Float32
     score: float
@@ -42,13 +42,13 @@ class PalmDetection:
 
 @dataclass(frozen=True)
 class DetectionMap:
-    """The palm graph's answer (3, 24, 32) on the host, and the lens of the small picture that it is of."""
+    """The palm graph's output (3, 24, 32) on the host, and the intrinsics of its input image."""
 
     palms: Float32
     intrinsics: Intrinsics
 
     def score_at(self, center_mm: Float32) -> float:
-        """The highest score near where a place (3,) in the camera frame, mm, is seen; 0 off the picture."""
+        """The highest score near the projection of a position (3,) in the camera frame, mm; 0 outside the image."""
         x, y, z = (float(value) for value in center_mm)
         if z <= 0:
             return 0.0
@@ -60,7 +60,7 @@ class DetectionMap:
 
 
 def scaled_intrinsics(intrinsics: Intrinsics) -> tuple[float, Intrinsics]:
-    """Pixels of the frame that one small cell spans, the same along both axes, and the lens (principal point in cells)."""
+    """Frame pixels per cell, the same along both axes, and the intrinsics in cells."""
     scale = max(intrinsics.width_px / INPUT_COLUMNS, intrinsics.height_px / INPUT_ROWS)
     return scale, Intrinsics(
         INPUT_COLUMNS,
@@ -73,7 +73,7 @@ def scaled_intrinsics(intrinsics: Intrinsics) -> tuple[float, Intrinsics]:
 
 
 def encode_depth(xp: ArrayModule, frame: DepthFrame) -> DetectorInput:
-    """The small picture of a frame: the nearest depth of each block, the rest of the picture empty where its shape differs."""
+    """The palm graph's input for a frame: the nearest depth of each block; left empty where aspect ratios differ."""
     scale, intrinsics = scaled_intrinsics(frame.intrinsics)
     # 0 (not measured) becomes the farthest value by unsigned wrap-around.
     wrapped = without_specks(xp, frame.depth - np.uint16(1))
@@ -89,9 +89,9 @@ def encode_depth(xp: ArrayModule, frame: DepthFrame) -> DetectorInput:
 
 
 def decode_detections(palms: Float32, intrinsics: Intrinsics, min_score: float, max_count: int) -> list[PalmDetection]:
-    """At most `max_count` hands, the surest first, in the palm graph's answer (3, 24, 32) on the host: score, size, side.
+    """At most `max_count` hands, highest score first, from the palm graph's output (3, 24, 32) on the host: score, size, side.
 
-    A hand is a local maximum of the score (`non_maximum_suppression`); its place is the center of mass of the score around it.
+    A hand is a local maximum of the score; its position is the center of mass of the scores around it.
     """
     score = _sigmoid(palms[0])
     around = _neighborhoods(score)
@@ -126,7 +126,7 @@ def _neighborhoods(score: Float32) -> Float32:
 
 
 def _blocks(xp: ArrayModule, size_px: int, scale: float) -> Array:
-    """Indices (cells, k) of the pixels of each cell along an axis; cells overlap by a pixel where the scale is not whole."""
+    """Indices (cells, k) of the pixels of each cell along an axis; cells overlap by a pixel if the scale is not an integer."""
     cells = math.ceil(size_px / scale - 1e-9)
     first = np.floor(np.arange(cells) * scale + 1e-9).astype(np.int64)
     width = math.ceil(scale - 1e-9)

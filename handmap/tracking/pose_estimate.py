@@ -1,4 +1,4 @@
-"""One look into cubes of a frame: crop, network, decode; with NumPy step by step, or all on the GPU where the engine can."""
+"""Estimates poses in cubes of a frame: crop, network, decode; step by step with NumPy, or on the GPU if the engine can crop."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -16,19 +16,19 @@ from handmap.types.arrays import ArrayModule, Float32
 from handmap.types.errors import EngineFailed
 from handmap.types.values import DepthFrame, HandCrop, HandRoi, NormalizedJoints
 
-MAX_HALF_CUBES = 100.0  # of a joint from its cube: beyond, an engine has lost its numbers
-REFINE_BEYOND_MM = 25.0  # training jitters the center by about this much; beyond it a second look pays
+MAX_HALF_CUBES = 100.0  # distance of a joint from its cube beyond which an engine's output is garbage
+REFINE_BEYOND_MM = 25.0  # training jitters the center by about this much; beyond it a second estimate pays off
 
 
 class StageTimer(Protocol):
-    """Times named stages, and tells the time; see `handmap.system.timing`."""
+    """Times named stages, and reads the clock; see `handmap.system.timing`."""
 
     def stage(self, name: str) -> AbstractContextManager[None]: ...
     def now_ns(self) -> int: ...
 
 
 class EstimatorSettings(Protocol):
-    """What a look needs to know of the model and of where arrays live."""
+    """What pose estimation needs to know about the model and where arrays live."""
 
     @property
     def xp(self) -> ArrayModule: ...
@@ -38,10 +38,10 @@ class EstimatorSettings(Protocol):
 
 @dataclass(frozen=True)
 class PoseEstimate:
-    """What one look into a cube gave: joints (J, 3) and their expected errors (J,), camera frame, mm.
+    """The result of one estimate in a cube: joints (J, 3) and their expected errors (J,), camera frame, mm.
 
-    confidence is the probability that the cube shows a hand, 0 for an empty cube. right is the logit of its being a right hand,
-    whichever way the view was mirrored; 0 where the model does not say.
+    confidence is the probability that the cube shows a hand, 0 for an empty cube. right_logit is that of a right hand,
+    however the view was mirrored; 0 if the model does not predict handedness.
     """
 
     xyz_camera_mm: Float32
@@ -53,20 +53,20 @@ class PoseEstimate:
 
     @property
     def center_mm(self) -> Float32:
-        """Of the hand that was seen: where the next cube is put."""
+        """Center of the estimated hand, where the next cube is placed."""
         return cube_center(self.xyz_camera_mm)
 
     def with_handedness(self, is_left: bool) -> "PoseEstimate":
-        """The same look, to be looked at again as that hand."""
+        """The same estimate, to be repeated with this handedness."""
         return replace(self, view=self.view._replace(is_mirrored=is_left))
 
 
 def estimate_poses(
     frame: DepthFrame, views: Sequence[HandRoi], engine: Engine, settings: EstimatorSettings, clock: StageTimer
 ) -> list[PoseEstimate]:
-    """One look into each view, with as few engine calls as its batch allows.
+    """Estimates the pose in each view, with as few engine calls as the batch allows.
 
-    Raises EngineFailed if the engine does, or gives what is not finite.
+    Raises EngineFailed if the engine fails or returns values that are not finite.
     """
     if not views:
         return []
@@ -86,7 +86,7 @@ def estimate_poses(
 def re_estimate(
     frame: DepthFrame, looks: Sequence[PoseEstimate], engine: Engine, settings: EstimatorSettings, clock: StageTimer
 ) -> list[PoseEstimate]:
-    """A look into the cube about each hand that was seen."""
+    """Repeats each estimate in the cube centered on the hand it found."""
     return estimate_poses(
         frame, [seen.view._replace(center_mm=seen.center_mm) for seen in looks], engine, settings, clock
     )
@@ -95,7 +95,7 @@ def re_estimate(
 def refine_off_center(
     frame: DepthFrame, looks: list[PoseEstimate], engine: Engine, settings: EstimatorSettings, clock: StageTimer
 ) -> list[PoseEstimate]:
-    """The looks, with a second one wherever the hand was found far off the center of its cube."""
+    """The estimates, repeated wherever the hand was far from the center of its cube."""
     again = [
         index
         for index, seen in enumerate(looks)
@@ -109,7 +109,7 @@ def refine_off_center(
 
 
 def infer_crops(crops: Sequence[HandCrop], engine: Engine, xp: ArrayModule) -> list[NormalizedJoints]:
-    """The network's answer for each crop; calls are filled up with empty cubes to the engine's batch."""
+    """The network's output for each crop; batches are padded with empty cubes."""
     answers: list[NormalizedJoints] = []
     for first in range(0, len(crops), engine.batch):
         part = crops[first : first + engine.batch]
@@ -135,7 +135,7 @@ def _estimate_on_device(
 
 
 def _answers(output: EngineOutput, count: int) -> list[NormalizedJoints]:
-    """The first `count` answers of a batch. Raises EngineFailed where they are not finite, or joints lie beyond all reason."""
+    """The first `count` results of a batch. Raises EngineFailed if they are not finite, or joints are implausibly far away."""
     sane = [abs(output.joints[:count]) < MAX_HALF_CUBES]  # false for NaN too
     sane += [
         abs(other[:count]) < np.inf for other in (output.guidance, output.side, output.spread) if other is not None
@@ -143,13 +143,13 @@ def _answers(output: EngineOutput, count: int) -> list[NormalizedJoints]:
     sane += [output.spread[:count] >= 0] if output.spread is not None else []
     if not all(bool(one.all()) for one in sane):
         raise EngineFailed(
-            "hand engine: gave values that are not finite, or a spread below 0; check it with: handmap check"
+            "hand engine: returned values that are not finite, or a spread below 0; check it with: handmap check"
         )
     return split_batch(output, count)
 
 
 def split_batch(output: EngineOutput, count: int) -> list[NormalizedJoints]:
-    """The first `count` answers of a batch, one by one."""
+    """The first `count` results of a batch, one by one."""
     return [
         NormalizedJoints(
             output.joints[index],

@@ -1,9 +1,10 @@
-"""Where in a depth frame hands may be, by geometry alone: the ends of bodies, as a wrist cut would leave them.
+"""Region proposals from geometry alone: the ends of bodies, each cut off at about the wrist.
 
-A body is a connected surface on a min-pooled grid. Its ends (finger tips, a fist, but an elbow or a head too) are found by
-farthest-point sampling along the surface, from where it enters the image; each end proposes the piece of surface within a
-hand's length of it. Proposals are many and cheap on purpose: the network judges them (`handmap.tracking.tracker`), so that a nearer
-elbow or torso need not win. The original HandMap takes the nearest thing within 48 cm.
+A body is a connected surface on a min-pooled grid. Its ends (finger tips or a fist, but also an elbow or a head) are found
+by farthest-point sampling (Eldar et al. 1997) along the surface, starting where it enters the image; each end proposes the
+surface within a hand's length of it. Proposals are many and cheap on purpose: the network judges them
+(`handmap.tracking.detector`), so a nearer elbow or torso does not win. The original HandMap (Wu et al., ECCV 2018) takes
+the nearest object within 48 cm.
 """
 
 from dataclasses import dataclass
@@ -15,22 +16,24 @@ from handmap.types.arrays import Array, ArrayModule, Bool, Float32
 from handmap.types.values import DepthFrame
 
 POOL_PX = 8
-RANSAC_INLIER_MM = 15.0  # cells this near a wall or table belong to it; a finger lying on it is as thick
-PLANE_AREA_MM2 = 60_000.0  # a large hand with its forearm shows 40,000: that is never taken for a wall
+RANSAC_INLIER_MM = 15.0  # cells this close to a wall or table belong to it; a finger lying on it is about this thick
+PLANE_AREA_MM2 = 60_000.0  # a large hand with its forearm shows 40,000, so it is never taken for a wall
 RANSAC_ITERATIONS = 48
-TIP_SEPARATION_MM = 220.0  # ends are told apart within this; farther, distances from the roots do
-GAP_MM = 35.0  # neighboring cells further apart than this (beyond the surface's own pitch) are different bodies
+TIP_SEPARATION_MM = (
+    220.0  # two ends of a body are at least this far apart; beyond it, distances from the roots are exact enough
+)
+GAP_MM = 35.0  # neighboring cells further apart than this (beyond the surface's own pitch) belong to different bodies
 HAND_REACH_MM = 150.0  # from a finger tip back to just above the wrist, along the surface
 MIN_PIECE_MM2 = 1200.0  # a child's fist seen end-on shows about 2,500 mm2
 THICK_PIECE_MM2 = 26_000.0  # an open hand of 220 mm with its wrist shows 20,000; a torso's corner 35,000
 MAX_ROUNDS = 96  # relaxation steps; a path of 96 cells crosses the whole grid
-CONVERGENCE_CHECK_ROUNDS = 8  # looking whether anything still changes costs as much as a step
+CONVERGENCE_CHECK_ROUNDS = 8  # checking for convergence costs as much as a step
 FAR = np.float32(1e9)
 
 
 @dataclass(frozen=True)
 class RegionProposal:
-    """A place to look: center (3,) in the camera frame, mm, of what may be a hand."""
+    """A candidate region: center (3,) in the camera frame, mm, of a possible hand."""
 
     center_mm: Float32
     area_mm2: float
@@ -38,7 +41,7 @@ class RegionProposal:
 
 @dataclass(frozen=True)
 class Grid:
-    """The min-pooled frame on the host: points (H, W, 3) mm, which cells hold any, and each cell's side in mm."""
+    """The min-pooled frame on the host: points (H, W, 3) mm, which cells have one, and each cell's side in mm."""
 
     xyz_mm: Float32
     is_filled: Bool
@@ -48,7 +51,7 @@ class Grid:
 def propose_regions(
     xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float], max_count: int
 ) -> list[RegionProposal]:
-    """At most `max_count` proposals, the likeliest first: small separate ends before pieces of large bodies, near before far."""
+    """At most `max_count` proposals, most likely first: small separate bodies before parts of large ones, near before far."""
     grid = remove_dominant_plane(pool(xp, frame, range_mm))
     if not grid.is_filled.any():
         return []
@@ -56,7 +59,7 @@ def propose_regions(
     distance = _spread(links, _roots(grid), MAX_ROUNDS)
     thin: list[RegionProposal] = []
     thick: list[RegionProposal] = []
-    for _ in range(2 * max_count):  # half of the ends may be specks, repeat an earlier one, or be corners of a torso
+    for _ in range(2 * max_count):  # half of the ends can be specks, repeats of an earlier one, or corners of a torso
         tip = _farthest(grid, distance)
         if tip is None or len(thin) == max_count:
             break
@@ -64,7 +67,7 @@ def propose_regions(
         seeds[tip] = True
         is_new_body = (
             distance[tip] >= FAR
-        )  # then all of it must be reached, or its far parts count as bodies of their own
+        )  # then all of it must be reached, or its far parts would count as separate bodies
         from_tip = _spread(links, seeds, MAX_ROUNDS if is_new_body else _rounds_within_reach(grid, tip))
         proposal = _piece(grid, from_tip)
         if proposal is not None and all(_apart_mm(proposal, other) > HAND_REACH_MM / 3 for other in (*thin, *thick)):
@@ -94,9 +97,10 @@ def pool(xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float]) -> G
 
 
 def remove_dominant_plane(grid: Grid) -> Grid:
-    """The grid less the largest plane in it, a wall or a table, if there is one; what stands before it comes loose.
+    """The grid without its largest plane, a wall or table, if there is one; this detaches whatever is in front of it.
 
-    Planes through random triples of cells, the one with the largest area near it wins; the draws are always the same.
+    RANSAC (Fischler and Bolles 1981): of planes through random triples of cells, the one with the largest inlier area wins.
+    The random seed is fixed.
     """
     points, areas = grid.xyz_mm[grid.is_filled], grid.pitch_mm[grid.is_filled] ** 2
     if areas.sum() < PLANE_AREA_MM2:
@@ -114,7 +118,7 @@ def remove_dominant_plane(grid: Grid) -> Grid:
 
 
 def _roots(grid: Grid) -> Bool:
-    """Where distances start: cells on the image border (a forearm enters there), and the farthest cell of all."""
+    """Where distances start: cells on the image border, where a forearm enters, and the farthest cell of all."""
     roots = np.zeros(grid.is_filled.shape, bool)
     roots[[0, -1], :] = True
     roots[:, [0, -1]] = True
@@ -128,7 +132,7 @@ _STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 def _link_lengths(grid: Grid) -> list[Float32]:
-    """For each of four directions, the length (H, W) in mm of the link from a cell to its neighbor there, FAR where none is."""
+    """For each of four directions, the length (H, W) in mm of the link from a cell to its neighbor, FAR if there is none."""
     height, width = grid.is_filled.shape
     lengths: list[Float32] = []
     for down, right in _STEPS:
@@ -143,7 +147,7 @@ def _link_lengths(grid: Grid) -> list[Float32]:
 
 
 def _without_specks(grid: Grid, links: list[Float32]) -> tuple[Grid, list[Float32]]:
-    """The grid less the cells with fewer than two linked neighbors: flying pixels and stray returns."""
+    """The grid without cells that have fewer than two linked neighbors: flying pixels and stray returns."""
     height, width = grid.is_filled.shape
     neighbors = np.zeros((height, width), np.uint8)
     for step, link in zip(_STEPS, links, strict=True):
@@ -162,12 +166,12 @@ def _without_specks(grid: Grid, links: list[Float32]) -> tuple[Grid, list[Float3
 
 
 def _rounds_within_reach(grid: Grid, tip: tuple[int, int]) -> int:
-    """Relaxation steps that lead TIP_SEPARATION_MM away from a cell."""
+    """Relaxation steps needed to get TIP_SEPARATION_MM away from a cell."""
     return min(int(TIP_SEPARATION_MM / float(grid.pitch_mm[tip])) + 1, MAX_ROUNDS)
 
 
 def _spread(links: list[Float32], seeds: Bool, rounds: int) -> Float32:
-    """Length (H, W) in mm of the shortest way along the surface from any seed; FAR where none leads in so many steps."""
+    """Length (H, W) in mm of the shortest path along the surface from any seed; FAR if none is found within `rounds` steps."""
     height, width = seeds.shape
     distance = np.where(seeds, np.float32(0), FAR)
     spans = [(_overlap(height, width, *step), link) for step, link in zip(_STEPS, links, strict=True)]
@@ -185,7 +189,7 @@ def _spread(links: list[Float32], seeds: Bool, rounds: int) -> Float32:
 
 
 def _farthest(grid: Grid, distance: Float32) -> tuple[int, int] | None:
-    """The end to look at next: the cell farthest from all roots and ends so far; bodies that nothing reached come first."""
+    """The next end: the cell farthest from all roots and ends so far; unreached bodies come first."""
     open_cells = grid.is_filled & (distance > HAND_REACH_MM / 2)
     if not open_cells.any():
         return None
@@ -197,7 +201,7 @@ def _farthest(grid: Grid, distance: Float32) -> tuple[int, int] | None:
 
 
 def _piece(grid: Grid, from_tip: Float32) -> RegionProposal | None:
-    """The surface within a hand's length of an end, if it is large enough to be a hand."""
+    """The surface within a hand's length of an end, if large enough to be a hand."""
     piece = (from_tip <= HAND_REACH_MM) & grid.is_filled
     area_mm2 = float((grid.pitch_mm[piece] ** 2).sum())
     if area_mm2 < MIN_PIECE_MM2:
@@ -212,7 +216,7 @@ def _apart_mm(first: RegionProposal, second: RegionProposal) -> float:
 
 
 def _overlap(height: int, width: int, down: int, right: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Slices of the cells that have a neighbor `down` rows and `right` columns away, and of these neighbors."""
+    """Slices of the cells that have a neighbor `down` rows and `right` columns away, and of those neighbors."""
     rows, below = slice(0, height - down), slice(down, height)
     left, shifted = slice(max(0, -right), width - max(0, right)), slice(max(0, right), width - max(0, -right))
     return (rows, left), (below, shifted)

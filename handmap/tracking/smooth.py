@@ -47,7 +47,7 @@ UNSMOOTHED = SmoothingConfig(enabled=False)
 
 @dataclass(frozen=True)
 class JointFilter:
-    """What is remembered of one track at capture_ns: joints (J, 3) as the network gave them and smoothed, mm, and their smoothed
+    """The filter state of one track at capture_ns: joints (J, 3) raw and smoothed, mm, and their smoothed
     velocities (J, 3) mm/s, all in the camera frame."""
 
     track_id: int
@@ -63,7 +63,7 @@ NO_FILTERS: Filters = ()
 
 
 def smooth(poses: Sequence[HandPose], filters: Filters, settings: SmoothingConfig) -> tuple[list[HandPose], Filters]:
-    """The poses with smoothed joints, and the filters to hand to the next call; a track that is not among the poses is forgotten."""
+    """The poses with smoothed joints, and the filters for the next call; tracks without a pose are dropped."""
     if not settings.enabled:
         return list(poses), NO_FILTERS
     known = {one.track_id: one for one in filters}
@@ -75,9 +75,9 @@ def smooth(poses: Sequence[HandPose], filters: Filters, settings: SmoothingConfi
 def extrapolate(
     poses: Sequence[HandPose], filters: Filters, publish_ns: int, settings: SmoothingConfig
 ) -> list[HandPose]:
-    """The poses moved on to publish_ns (CLOCK_MONOTONIC) and marked as extrapolated; as they are where that is not asked for.
+    """The poses predicted for publish_ns (CLOCK_MONOTONIC) and marked as extrapolated; unchanged if extrapolation is off.
 
-    `filters` are those that `smooth` gave with the poses. capture_ns stays the time of the frame that the poses come from.
+    `filters` are those returned by `smooth` with the poses. capture_ns remains the time of the frame the poses come from.
     """
     if not settings.extrapolate:
         return list(poses)
@@ -86,7 +86,7 @@ def extrapolate(
 
 
 def _filtered(pose: HandPose, before: JointFilter | None, settings: SmoothingConfig) -> JointFilter:
-    """The filter after this pose; a new one where there is none, or where the clock stood still or went back."""
+    """The filter after this pose; a new one if there was none, or if the clock stood still or went backward."""
     raw_mm = pose.xyz_camera_mm
     if before is None or pose.capture_ns <= before.capture_ns:
         return JointFilter(pose.track_id, pose.capture_ns, raw_mm, raw_mm, np.zeros_like(raw_mm))

@@ -1,4 +1,4 @@
-"""Tracks: what is remembered of a hand from one frame to the next, where it will be looked for, and which hand it is."""
+"""Tracks: the state of a hand from one frame to the next, its predicted position, handedness and size."""
 
 from dataclasses import dataclass, replace
 
@@ -8,21 +8,21 @@ from handmap.types.arrays import Float32
 from handmap.types.joints import KNUCKLES, WRIST
 from handmap.types.values import Handedness
 
-MAX_PREDICTION_S = 0.1  # older motion says nothing of where a hand is now
-MAX_SPEED_MM_S = 4000.0  # a fast wave; anything above it is a jump of the estimate, not of the hand
+MAX_PREDICTION_S = 0.1  # dead reckoning beyond this says nothing about where a hand is
+MAX_SPEED_MM_S = 4000.0  # a fast wave; anything faster is a jump of the estimate, not of the hand
 VELOCITY_EMA_ALPHA = 0.6  # weight of the newest displacement in the velocity
-MAX_HANDEDNESS_LOGIT = 12.0  # a belief never becomes so sure that a second of contrary evidence cannot change it
-HANDEDNESS_DECAY = 0.97  # of the belief kept from frame to frame
-MAX_FRAME_LOGIT = 2.0  # no single look says more than odds of 7 to 1: looks of one pose err together
-SIZE_FRAMES = 60  # over which a hand's size is averaged: one to two seconds
-PALM_MM = 99.2  # from the wrist to the four knuckles, mean of the hand that the model was made with
+MAX_HANDEDNESS_LOGIT = 12.0  # bounded, so that a second of contrary evidence can always reverse it
+HANDEDNESS_DECAY = 0.97  # fraction of the accumulated log odds kept from frame to frame
+MAX_FRAME_LOGIT = 2.0  # one estimate contributes odds of at most 7 to 1: errors on similar poses are correlated
+SIZE_FRAMES = 60  # frames to average a hand's size over: one to two seconds
+PALM_MM = 99.2  # mean distance from the wrist to the four knuckles of the hand that the model was trained with
 
 
 @dataclass(frozen=True)
 class Track:
     """One hand: its cube center (3,) and velocity (3,) in the camera frame, mm and mm/s, at the time of its last frame.
 
-    right is the log odds of its being a right hand; palm_mm the mean length of its palm over the frames so far.
+    right_logit is the log odds of a right hand; palm_mm the mean palm length over the frames so far.
     """
 
     track_id: int
@@ -32,56 +32,56 @@ class Track:
     frames: int
     right_logit: float = 0.0
     palm_mm: float = PALM_MM
-    presence_logit: float = 0.0  # mean of late of what spoke for a hand when the palm graph was asked; at first neither
+    presence_logit: float = 0.0  # EMA of the presence logit whenever the palm graph ran; starts neutral
 
     @property
     def handedness(self) -> Handedness:
-        """The likelier hand; a right one where nothing was seen of it."""
+        """The more likely hand; right if there is no evidence."""
         return Handedness.RIGHT if self.right_logit >= 0 else Handedness.LEFT
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """All hands tracked now, those that were lost a moment ago, and the id that the next new one gets.
+    """All tracked hands, recently lost ones, and the ID for the next new one.
 
-    Ids are never used again.
+    IDs are never reused.
     """
 
     active: tuple[Track, ...]
     next_id: int
     occluded: tuple[Track, ...] = ()
-    missing: int = 0  # frames in a row in which a hand was missing
+    missing: int = 0  # consecutive frames with a hand missing
 
 
 NO_TRACKS = Tracks((), 1)
 
 
 def cube_center(xyz_camera_mm: Float32) -> Float32:
-    """The center (3,) of the bounding box of the joints (J, 3): where the cube of the next frame is put."""
+    """The center (3,) of the bounding box of the joints (J, 3): where the next frame's cube is placed."""
     low, high = xyz_camera_mm.min(axis=0), xyz_camera_mm.max(axis=0)
     center: Float32 = ((low + high) / 2).astype(np.float32)
     return center
 
 
 def palm_length_mm(xyz_camera_mm: Float32) -> float:
-    """Mean distance of the four fingers' knuckles from the wrist: the size of a hand, whatever its pose; joints are hand21."""
+    """Mean distance of the four fingers' knuckles from the wrist: the size of a hand, independent of its pose; joints are in hand21 order."""
     return float(np.linalg.norm(xyz_camera_mm[list(KNUCKLES[1:])] - xyz_camera_mm[WRIST], axis=1).mean())
 
 
 def predicted_center(track: Track, capture_ns: int) -> Float32:
-    """Where the cube is put in a frame captured at capture_ns: straight on from the last, for at most MAX_PREDICTION_S."""
+    """The cube center predicted for capture_ns by dead reckoning: constant velocity, for at most MAX_PREDICTION_S."""
     elapsed_s = min(max((capture_ns - track.capture_ns) / 1e9, 0.0), MAX_PREDICTION_S)
     center: Float32 = (track.center_mm + track.velocity_mm_s * np.float32(elapsed_s)).astype(np.float32)
     return center
 
 
 def start_track(track_id: int, center_mm: Float32, capture_ns: int) -> Track:
-    """A hand just found, at rest as far as is known."""
+    """A new track, with zero velocity."""
     return Track(track_id, center_mm, np.zeros(3, np.float32), capture_ns, frames=1)
 
 
 def update_track(track: Track, center_mm: Float32, capture_ns: int) -> Track:
-    """The track with the newest center; the velocity follows it and forgets after a gap or a clock that stood still."""
+    """The track with the newest center; the velocity is an EMA, reset after a gap or if the clock stood still."""
     elapsed_s = (capture_ns - track.capture_ns) / 1e9
     velocity = np.zeros(3, np.float32)
     if 0 < elapsed_s <= MAX_PREDICTION_S:
@@ -92,7 +92,7 @@ def update_track(track: Track, center_mm: Float32, capture_ns: int) -> Track:
 
 
 def update_handedness_and_size(track: Track, right_logit: float, xyz_camera_mm: Float32) -> Track:
-    """The track after a look that gave these log odds of a right hand and these joints (J, 3), mm."""
+    """The track after an estimate with these log odds of a right hand and these joints (J, 3), mm."""
     newest = min(max(right_logit, -MAX_FRAME_LOGIT), MAX_FRAME_LOGIT)
     belief = min(max(HANDEDNESS_DECAY * track.right_logit + newest, -MAX_HANDEDNESS_LOGIT), MAX_HANDEDNESS_LOGIT)
     share = 1 / min(track.frames, SIZE_FRAMES)
@@ -101,9 +101,9 @@ def update_handedness_and_size(track: Track, right_logit: float, xyz_camera_mm: 
 
 
 def scaled_cube_mm(track: Track, cube_mm: float, limits_mm: tuple[float, float]) -> float:
-    """The side of the cube that shows this hand as large as the model's own, within the limits that it was trained for.
+    """The cube side that makes this hand appear as large as the model's own, within the trained range.
 
-    The model's own until the size has been averaged over SIZE_FRAMES frames.
+    The model's own cube side until the size has been averaged over SIZE_FRAMES frames.
     """
     if track.frames < SIZE_FRAMES:
         return cube_mm

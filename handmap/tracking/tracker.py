@@ -1,4 +1,4 @@
-"""The tracker: what is done to a frame, by the daemon, `handmap bench`, evaluation and calibration alike."""
+"""The tracker: the whole per-frame step, shared by the daemon, `handmap bench`, evaluation and calibration."""
 
 import math
 from dataclasses import dataclass, replace
@@ -25,36 +25,34 @@ from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.values import DepthFrame, Handedness, HandPose, HandRoi
 
-DUPLICATE_TRACK_MM = 45.0  # two tracks whose hands are nearer than this follow the same one
+DUPLICATE_TRACK_MM = 45.0  # two tracks with hands nearer than this are tracking the same one
 GEOMETRIC_SEARCH_INTERVAL_FRAMES = (
-    4  # frames: a hand that the palm graph does not see waits so long, and an empty room costs little
+    4  # frames: the longest delay for a hand that the palm graph misses, and little cost for an empty room
 )
-DETECTOR_INTERVAL_FRAMES = 15  # frames: how often the palm graph is asked about hands while none is missing or in doubt
-PRESENCE_EMA_ALPHA = 0.25  # of what is found now in the mean of late
-MAX_GAP_S = 0.2  # a hand found again so soon where it was heading is the same one: it flickered
-OCCLUSION_TIMEOUT_S = 0.8  # so long a hand that went behind another keeps its track
-OCCLUSION_DISTANCE_MM = 300.0  # a hand that is lost within this of another one went behind it
-REID_DISTANCE_MM = (
-    160.0  # and is the same where it comes back within this of where it was heading, the faster the farther
-)
+DETECTOR_INTERVAL_FRAMES = 15  # frames between runs of the palm graph while no hand is missing or uncertain
+PRESENCE_EMA_ALPHA = 0.25  # weight of the newest presence logit
+MAX_GAP_S = 0.2  # a hand found again this soon on its predicted path is the same one: it flickered
+OCCLUSION_TIMEOUT_S = 0.8  # how long a hand occluded by another one keeps its track
+OCCLUSION_DISTANCE_MM = 300.0  # a hand lost within this distance of another one counts as occluded by it
+REID_DISTANCE_MM = 160.0  # base distance from its predicted position for re-identification; grows with speed
 
 
 @dataclass(frozen=True)
 class TrackerState:
-    """What is remembered from one frame to the next: tracks, the filters of their joints, and the lens that they were seen by."""
+    """The state kept between frames: tracks, joint filters, and the intrinsics they were seen with."""
 
     tracks: Tracks = NO_TRACKS
     filters: Filters = NO_FILTERS
     intrinsics: Intrinsics | None = None
 
     def without_hands(self) -> "TrackerState":
-        """No track at all; a hand that is found again gets an id that was never used."""
+        """The state without tracks; a hand that is found again gets a new ID."""
         return TrackerState(Tracks((), self.tracks.next_id))
 
 
 @dataclass(frozen=True)
 class TrackedEstimate:
-    """A track in this frame and the look that saw its hand."""
+    """A track in this frame and the pose estimate of its hand."""
 
     track: Track
     seen: PoseEstimate
@@ -63,11 +61,11 @@ class TrackedEstimate:
 def track_hands(
     frame: DepthFrame, state: TrackerState, engines: Engines, settings: TrackerSettings, clock: StageTimer
 ) -> tuple[list[HandPose], TrackerState]:
-    """The whole step of a frame: poses to publish now, smoothed and extrapolated as asked for, and the state for the next frame.
+    """The whole per-frame step: poses to publish, smoothed and extrapolated as configured, and the state for the next frame.
 
-    Raises EngineFailed if an engine does.
+    Raises EngineFailed if an engine fails.
     """
-    if frame.intrinsics != state.intrinsics:  # where a hand was by another lens says nothing of where it is
+    if frame.intrinsics != state.intrinsics:  # positions seen with other intrinsics are meaningless
         state = replace(state.without_hands(), intrinsics=frame.intrinsics)
     poses, tracks = update_tracks(frame, state.tracks, engines, settings, clock)
     poses, filters = smooth(poses, state.filters, settings.smoothing)
@@ -78,7 +76,7 @@ def track_hands(
 def update_tracks(
     frame: DepthFrame, tracks: Tracks, engines: Engines, settings: TrackerSettings, clock: StageTimer
 ) -> tuple[list[HandPose], Tracks]:
-    """Poses of the hands in this frame as the network gives them, and the tracks for the next call; no hand is an empty list."""
+    """Raw poses of the hands in this frame, and the tracks for the next call; an empty list means no hand."""
     views = [_predicted_roi(track, frame, settings) for track in tracks.active]
     looks = refine_off_center(
         frame, estimate_poses(frame, views, engines.hand, settings, clock), engines.hand, settings, clock
@@ -96,7 +94,7 @@ def update_tracks(
             palms = run_palm_detector(frame, engines, settings)
     if (
         palms is not None and not settings.assume_hand_present
-    ):  # asked for what is missing, it also speaks of what is not
+    ):  # when run for a missing hand, it is evidence for the others too
         kept = [_with_presence(one, palms) for one in kept]
         kept = [one for one in kept if one.track.presence_logit >= KEEP_LOGIT]
     occluded = _occluded(tracks, kept, frame)
@@ -125,7 +123,7 @@ def update_tracks(
 
 
 def _predicted_roi(track: Track, frame: DepthFrame, settings: TrackerSettings) -> HandRoi:
-    """The cube in which a tracked hand is looked for."""
+    """The cube in which a tracked hand is expected."""
     cube_mm = scaled_cube_mm(track, settings.cube_mm, settings.cube_mm_range)
     return HandRoi(predicted_center(track, frame.capture_ns), cube_mm, _handedness(track, settings) is Handedness.LEFT)
 
@@ -135,7 +133,7 @@ def _handedness(track: Track, settings: TrackerSettings) -> Handedness:
 
 
 def _detector_is_due(kept: list[TrackedEstimate], frame: DepthFrame, settings: TrackerSettings) -> bool:
-    """Whether the palm graph is asked about hands though none is missing: now and then, and as long as one is not sure."""
+    """Whether to run the palm graph though no hand is missing: at intervals, and while any track is uncertain."""
     is_due = frame.frame_number % DETECTOR_INTERVAL_FRAMES == 0 or any(
         one.track.presence_logit < SURE_LOGIT for one in kept
     )
@@ -153,7 +151,7 @@ def _continued(one: TrackedEstimate, frame: DepthFrame) -> TrackedEstimate:
 
 
 def _without_duplicates(pairs: list[TrackedEstimate], frame: DepthFrame) -> list[TrackedEstimate]:
-    """The pairs, less those whose look saw the hand of another track: that one keeps it which expected it nearer."""
+    """The pairs without duplicates: if two tracks found the same hand, the one with the smaller prediction error keeps it."""
     kept: list[TrackedEstimate] = []
     for one in sorted(pairs, key=lambda pair: _prediction_error_mm(pair, frame)):
         if all(float(np.linalg.norm(one.seen.center_mm - other.seen.center_mm)) > DUPLICATE_TRACK_MM for other in kept):
@@ -166,7 +164,7 @@ def _prediction_error_mm(pair: TrackedEstimate, frame: DepthFrame) -> float:
 
 
 def _occluded(tracks: Tracks, kept: list[TrackedEstimate], frame: DepthFrame) -> list[Track]:
-    """Tracks that are remembered though their hand is not seen: it was lost just now, or beside another one not long ago."""
+    """Tracks kept although their hand is not seen: just lost, or recently occluded by another one."""
     ids = {one.track.track_id for one in kept}
     lost = [track for track in (*tracks.occluded, *tracks.active) if track.track_id not in ids]
     recent = [track for track in lost if 0 <= frame.capture_ns - track.capture_ns <= OCCLUSION_TIMEOUT_S * 1e9]
@@ -179,7 +177,7 @@ def _occluded(tracks: Tracks, kept: list[TrackedEstimate], frame: DepthFrame) ->
 
 
 def _reidentified(seen: PoseEstimate, occluded: list[Track], frame: DepthFrame) -> Track | None:
-    """The hidden track that a hand found anew belongs to: near where it was heading, and of the same side if that is known."""
+    """The occluded track that a newly detected hand belongs to: near its predicted position, same handedness if known."""
     near: list[tuple[float, Track]] = []
     for track in occluded:
         elapsed_s = (frame.capture_ns - track.capture_ns) / 1e9
@@ -195,7 +193,7 @@ def _reidentified(seen: PoseEstimate, occluded: list[Track], frame: DepthFrame) 
 
 
 def _is_in_image(seen: PoseEstimate, frame: DepthFrame) -> bool:
-    """Whether at least half of the joints lie before the camera and inside its image: the others are guessed."""
+    """Whether at least half of the joints are in front of the camera and inside its image; the others are guesses."""
     intrinsics, in_front = frame.intrinsics, seen.xyz_camera_mm[seen.xyz_camera_mm[:, 2] > 0]
     u, v = project(np, in_front, intrinsics).T
     inside = (u >= -0.5) & (u < intrinsics.width_px - 0.5) & (v >= -0.5) & (v < intrinsics.height_px - 0.5)
@@ -211,7 +209,7 @@ def _pose(one: TrackedEstimate, is_tracked: bool, frame: DepthFrame, settings: T
         view=seen.view,
         track_id=track.track_id,
         handedness=_handedness(track, settings),
-        # What the configuration states is not observed.
+        # Handedness fixed by the configuration is not observed.
         handedness_confidence=abs(math.tanh(track.right_logit / 2)) if is_told else 0.0,
         confidence=seen.confidence,
         is_valid=_is_in_image(seen, frame),

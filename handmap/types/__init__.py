@@ -1,1 +1,1 @@
-"""Frozen values that every other room speaks in: depth frames, views, poses, joints, intrinsics, array types, errors."""
+"""Frozen values shared by all rooms: depth frames, ROIs, poses, joints, intrinsics, array types, errors."""

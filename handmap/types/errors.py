@@ -1,33 +1,33 @@
 """Every exception of this project.
 
 HandmapError
-    Fatal              wrong configuration, bundle or request: exit 78, a supervisor must not try again
+    Fatal              wrong configuration, bundle or request: exit 78, a supervisor must not retry
         ConfigError    a YAML file or an option
         BundleError    a bundle on disk
         RecordingError a recording on disk
         ModelError     a trained program or graph without the contract's tensors
         DatasetError   a data set that cannot be opened
         DependencyError  a library or asset that this verb needs is not installed
-        EngineUnusable no TensorRT engine in the cache that may be loaded on this device
-        BuildError     an engine that TensorRT could not build, or that there is no room to build
-    Transient          a camera, engine or socket that may come back: back off and try again
+        EngineUnusable no TensorRT engine in the cache that can be loaded on this device
+        BuildError     an engine that TensorRT could not build, or not enough space for it
+    Transient          a camera, engine or socket that can recover: back off and retry
         CameraLost
         EngineFailed
-    NoAnswer           a daemon that was asked and does not answer
-    PacketError        bytes on the wire that are not a packet of ours
+    NoAnswer           a queried daemon does not answer
+    PacketError        bytes on the wire that are not a valid packet
 
-A message is one sentence: what was being done, what was found, what was wanted, how to mend it.
+A message is one sentence: what was being done, what was found, what was wanted, how to fix it.
 """
 
-EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; the unit names it in RestartPreventExitStatus
+EXIT_CONFIG = 78  # EX_CONFIG in sysexits.h; listed in the unit's RestartPreventExitStatus
 
 
 class HandmapError(Exception):
-    """Base of all errors that reach a person as one sentence instead of a traceback."""
+    """Base of all errors shown to users as one sentence instead of a traceback."""
 
 
 class Fatal(HandmapError):
-    """Trying again cannot help; a person must change something first."""
+    """Retrying cannot help; a person must change something first."""
 
 
 class ConfigError(Fatal):
@@ -35,7 +35,7 @@ class ConfigError(Fatal):
 
 
 class BundleError(Fatal):
-    """A bundle that is absent, incomplete or not what its manifest says."""
+    """A bundle that is missing, incomplete or does not match its manifest."""
 
 
 class RecordingError(Fatal):
@@ -43,7 +43,7 @@ class RecordingError(Fatal):
 
 
 class ModelError(Fatal):
-    """A trained program or graph that does not keep the tensor contract."""
+    """A trained program or graph that does not satisfy the tensor contract."""
 
 
 class DatasetError(Fatal):
@@ -51,11 +51,11 @@ class DatasetError(Fatal):
 
 
 class DependencyError(Fatal):
-    """A library or asset that the verb needs and that is not installed."""
+    """A required library or asset is not installed."""
 
 
 class EngineUnusable(Fatal):
-    """No engine in the cache that may be loaded on this device; building one mends it."""
+    """No engine in the cache can be loaded on this device; building one fixes it."""
 
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(message)
@@ -63,23 +63,23 @@ class EngineUnusable(Fatal):
 
 
 class BuildError(Fatal):
-    """No engine could be built; the message carries what TensorRT said."""
+    """No engine could be built; the message includes TensorRT's log."""
 
 
 class Transient(HandmapError):
-    """May pass by itself; the caller backs off and tries again."""
+    """Can pass by itself; the caller backs off and retries."""
 
 
 class CameraLost(Transient):
-    """The camera gave no frame, or went away."""
+    """The camera delivered no frame, or disconnected."""
 
 
 class EngineFailed(Transient):
-    """The engine raised or gave values that are not finite."""
+    """The engine raised, or returned values that are not finite."""
 
 
 class NoAnswer(HandmapError):
-    """No daemon answers where one was asked."""
+    """No daemon answered the query."""
 
 
 class PacketError(HandmapError):

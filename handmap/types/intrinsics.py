@@ -1,4 +1,4 @@
-"""The pinhole camera: between pixels with depth and points in the camera frame (x right, y down, z away, mm)."""
+"""The pinhole camera model: pixels with depth to points and back, in the camera frame (x right, y down, z away, mm)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The one joint order of this project, `hand21`, and what follows from it. Other orders map to it, never the other way."""
+"""The joint order of this project, `hand21`, and its bones. Other orders map to it, never the other way."""
 
 from typing import Final
 

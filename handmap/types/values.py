@@ -1,4 +1,4 @@
-"""The values that flow through the tracker: DepthFrame -> HandCrop -> (engine) -> NormalizedJoints -> HandPose.
+"""The values that pass through the tracker: DepthFrame -> HandCrop -> (engine) -> NormalizedJoints -> HandPose.
 
 Each is frozen, validated once, and carries what is needed to undo its step. Arrays are NumPy on the host or CuPy on a GPU.
 """
@@ -17,11 +17,11 @@ GUIDANCE_PX = 32
 
 
 class TimestampSource(IntEnum):
-    """Where the capture time of a frame comes from; all are mapped to CLOCK_MONOTONIC."""
+    """The source of a frame's capture time; all are mapped to CLOCK_MONOTONIC."""
 
     ARRIVAL = 0  # when the host received the frame
     CAMERA = 1  # the sensor's own clock, mapped to the host's
-    RECORDING = 2  # replayed: the recorded spacing, shifted to now
+    RECORDING = 2  # replayed: recorded spacing, shifted to the present
 
 
 class Handedness(IntEnum):
@@ -34,9 +34,9 @@ class Handedness(IntEnum):
 
 @dataclass(frozen=True)
 class DepthFrame:
-    """One depth image; depth is (height, width) uint16, times depth_unit_mm gives mm along z, 0 where nothing was measured.
+    """One depth image; depth is (height, width) uint16; times depth_unit_mm it is mm along z; 0 means not measured.
 
-    on_gpu is the same image where a GPU can read it, if the camera has put it there.
+    on_gpu is the same image in GPU-readable memory, if the camera provides it.
     """
 
     depth: Array
@@ -51,7 +51,7 @@ class DepthFrame:
         wanted = (self.intrinsics.height_px, self.intrinsics.width_px)
         if self.depth.dtype != np.uint16 or self.depth.shape != wanted:
             raise ValueError(
-                f"depth frame {self.frame_number}: depth must be uint16 of shape {wanted} as its intrinsics say, "
+                f"depth frame {self.frame_number}: depth must be uint16 of shape {wanted} to match its intrinsics, "
                 f"found {self.depth.dtype} of shape {self.depth.shape}"
             )
         if not (np.isfinite(self.depth_unit_mm) and self.depth_unit_mm > 0):
@@ -61,7 +61,7 @@ class DepthFrame:
 
 
 class HandRoi(NamedTuple):
-    """One cube to look into: its center (3,) in the camera frame and full side, mm; whether x is negated about the center."""
+    """The cube around one hand: center (3,) in the camera frame and full side, mm; whether x is negated about the center."""
 
     center_mm: Array
     cube_mm: float
@@ -70,10 +70,10 @@ class HandRoi(NamedTuple):
 
 @dataclass(frozen=True)
 class HandCrop:
-    """The network's view of one hand: an orthographic image of the cube around it.
+    """The network's input for one hand: an orthographic image of the cube around it.
 
     depth is (128, 128) float32 in [-1, 1]: -1 the near face of the cube, +1 the far face and the background.
-    view says which cube it is, and whether the crop is mirrored.
+    view is the cube, and whether the crop is mirrored.
     """
 
     depth: Array
@@ -82,10 +82,10 @@ class HandCrop:
 
 @dataclass(frozen=True)
 class NormalizedJoints:
-    """What the network says of one crop: xyz (J, 3) in half cube sides about its center; guidance (J, 32, 32) where the model has it.
+    """The network's output for one crop: xyz (J, 3) in half cube sides about its center; guidance (J, 32, 32) if the model has it.
 
-    right_logit is the logit of the crop, as it was shown, being that of a right hand; 0 where the model does not say. spread (J, 3) is
-    the standard deviation of the votes for each joint, in half cube sides, where the model takes votes.
+    side is the logit that the crop, as shown, is a right hand; 0 if the model does not predict it. spread (J, 3) is the
+    standard deviation of the votes for each joint, in half cube sides, if the model uses votes.
     """
 
     xyz: Array
@@ -96,9 +96,9 @@ class NormalizedJoints:
 
 @dataclass(frozen=True)
 class HandPose:
-    """One tracked hand: joints (21, 3) in the camera frame in mm with the error (21,) that each is expected to have, in mm.
+    """One tracked hand: joints (21, 3) in the camera frame in mm with their expected errors (21,), in mm.
 
-    view is the cube that the network was shown.
+    view is the cube that the crop was taken from.
     """
 
     xyz_camera_mm: Float32

@@ -59,7 +59,7 @@ def test_a_step_that_is_no_initializer_is_not_taken_for_one(graphs: dict[FloatPr
 
 
 def test_a_file_that_is_cut_short_is_refused(graphs: dict[FloatPrecision, Path]) -> None:
-    with pytest.raises(ModelError, match="no ONNX graph, or cut short"):
+    with pytest.raises(ModelError, match="not an ONNX graph, or truncated"):
         has_float_steps(graphs["fp32"].read_bytes()[:-100])
 
 

@@ -162,7 +162,7 @@ def test_a_graph_that_is_off_the_golden_samples_gets_no_report(int8_path: Path, 
         encode_manifest(msgspec.structs.replace(bundle.manifest, golden_sha256=digest))
     )
 
-    with pytest.raises(BundleError, match="mm off the golden samples"):
+    with pytest.raises(BundleError, match="mm from the golden samples"):
         report_bundle(tmp_path, str(set_path), 10, "right", tmp_path / "out")
 
 

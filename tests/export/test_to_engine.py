@@ -104,7 +104,7 @@ SPOILED: dict[str, Callable[[Path], object]] = {
     "empty": lambda folder: (folder / ENGINE_FILE).write_bytes(b""),
     "cut short": lambda folder: (folder / ENGINE_FILE).write_bytes((folder / ENGINE_FILE).read_bytes()[:-1]),
     "was changed": lambda folder: (folder / ENGINE_FILE).write_bytes((folder / ENGINE_FILE).read_bytes()[:-1] + b"?"),
-    "its build did not end": lambda folder: (folder / SIDECAR_FILE).unlink(),
+    "its build did not finish": lambda folder: (folder / SIDECAR_FILE).unlink(),
     "is no sidecar": lambda folder: (folder / SIDECAR_FILE).write_text("{"),
     "built for TensorRT": lambda folder: state_other_platform(folder / SIDECAR_FILE, tensorrt="tensorrt 10.3.0"),
     "built for the GPU": lambda folder: state_other_platform(folder / SIDECAR_FILE, gpu="Orin"),
@@ -317,7 +317,7 @@ def test_an_engine_of_another_platform_is_named_when_one_is_wanted(
     needed, why = is_needed(request_of(bundle, tmp_path), newer)
 
     assert needed
-    assert f"was built for TensorRT {backend.build}, wanted is TensorRT tensorrt_rtx 9.9.9" in why
+    assert f"was built for TensorRT {backend.build}, wanted TensorRT tensorrt_rtx 9.9.9" in why
 
 
 def test_a_disk_that_takes_no_more_is_told_and_leaves_nothing(tmp_path: Path, bundle: Bundle) -> None:

@@ -73,4 +73,4 @@ def test_an_old_word_of_the_command_line_is_refused_by_its_new_name(arguments: l
     done = subprocess.run([sys.executable, "-m", "handmap", *arguments], capture_output=True, text=True, check=False)
 
     assert done.returncode == 78
-    assert done.stderr == f"handmap: {old!r} is called {new!r} now; write that\n"
+    assert done.stderr == f"handmap: {old!r} is now called {new!r}; use that\n"

@@ -78,4 +78,4 @@ def test_an_old_key_is_refused_by_its_new_name(
     with pytest.raises(ConfigError) as caught:
         read_settings(config)
 
-    assert f"key {old!r} is called {new.rpartition('.')[2]!r} now; rename it" in str(caught.value)
+    assert f"key {old!r} is now called {new.rpartition('.')[2]!r}; rename it" in str(caught.value)

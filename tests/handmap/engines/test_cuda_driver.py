@@ -40,5 +40,5 @@ def test_a_machine_without_a_driver_is_told_so(tmp_path: Path) -> None:
 
 
 def test_a_library_that_is_no_driver_is_told_so() -> None:
-    with pytest.raises(DependencyError, match=r"is no CUDA driver, it has no cuInit"):
+    with pytest.raises(DependencyError, match=r"is not a CUDA driver, it has no cuInit"):
         read_device_facts(library="libc.so.6")

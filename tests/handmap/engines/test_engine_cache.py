@@ -98,24 +98,24 @@ def state_key(folder: Path, name: str) -> None:
 
 SPOILED: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "sidecar missing": (
-        lambda folder: (folder / SIDECAR_FILE).unlink(), "half-written", "sidecar.json cannot be read .*did not end",
+        lambda folder: (folder / SIDECAR_FILE).unlink(), "half-written", "sidecar.json cannot be read .*did not finish",
     ),
     "engine missing": (
-        lambda folder: (folder / ENGINE_FILE).unlink(), "half-written", "hand.engine cannot be read .*did not end",
+        lambda folder: (folder / ENGINE_FILE).unlink(), "half-written", "hand.engine cannot be read .*did not finish",
     ),
     "sidecar cut": (
         lambda folder: (folder / SIDECAR_FILE).write_bytes((folder / SIDECAR_FILE).read_bytes()[:99]),
-        "unreadable sidecar", "sidecar.json is no sidecar of format 1",
+        "unreadable sidecar", "sidecar.json is not a sidecar of format 1",
     ),
     "sidecar of another format": (
-        lambda folder: write_sidecar(folder, format=2), "unreadable sidecar", "no sidecar of format 1: .*format",
+        lambda folder: write_sidecar(folder, format=2), "unreadable sidecar", "not a sidecar of format 1: .*format",
     ),
     "sidecar with an unknown key": (
-        lambda folder: write_sidecar(folder, mood="good"), "unreadable sidecar", "no sidecar of format 1: .*mood",
+        lambda folder: write_sidecar(folder, mood="good"), "unreadable sidecar", "not a sidecar of format 1: .*mood",
     ),
     "empty": (lambda folder: (folder / ENGINE_FILE).write_bytes(b""), "empty", "hand.engine is empty, wanted 4096 bytes"),
     "truncated": (
-        lambda folder: (folder / ENGINE_FILE).write_bytes(CONTENT[:4000]), "truncated", "cut short: 4000 bytes, wanted 4096",
+        lambda folder: (folder / ENGINE_FILE).write_bytes(CONTENT[:4000]), "truncated", "is truncated: 4000 bytes, wanted 4096",
     ),
     "one bit flipped": (
         lambda folder: (folder / ENGINE_FILE).write_bytes(CONTENT[:-1] + b"\xfe"), "corrupt", "was changed: sha256",
@@ -123,17 +123,17 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "longer": (lambda folder: (folder / ENGINE_FILE).write_bytes(CONTENT + b"x"), "corrupt", "was changed: sha256"),
     "of another TensorRT": (
         lambda folder: state_key(folder, "tensorrt"), "foreign TensorRT",
-        "was built for TensorRT tensorrt 10.7.0, wanted is TensorRT tensorrt 10.3.0",
+        "was built for TensorRT tensorrt 10.7.0, wanted TensorRT tensorrt 10.3.0",
     ),
     "of another GPU": (
         lambda folder: state_key(folder, "gpu"), "foreign GPU",
-        "was built for the GPU Thor with 8 SMs of compute capability 8.7, wanted is the GPU Orin with 8 SMs",
+        "was built for the GPU Thor with 8 SMs of compute capability 8.7, wanted the GPU Orin with 8 SMs",
     ),
     "of another L4T": (
-        lambda folder: state_key(folder, "l4t"), "foreign L4T", "was built for L4T 36.5.0, wanted is L4T 36.4.3",
+        lambda folder: state_key(folder, "l4t"), "foreign L4T", "was built for L4T 36.5.0, wanted L4T 36.4.3",
     ),
     "of another batch": (
-        lambda folder: state_key(folder, "batch"), "other key", "was built for batch 2, wanted is batch 1",
+        lambda folder: state_key(folder, "batch"), "other key", "was built for batch 2, wanted batch 1",
     ),
 }  # fmt: skip
 

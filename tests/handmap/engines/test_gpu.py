@@ -30,7 +30,7 @@ def test_a_machine_without_cupy_is_told_which_extra_to_install() -> None:
 @pytest.mark.skipif(find_spec("cupy") is None, reason="CuPy is not installed here")
 def test_cupy_without_a_gpu_is_told_what_cuda_said() -> None:
     with pytest.raises(
-        DependencyError, match=r"CuPy [\d.]+ finds none that it can use \(cudaError\w+: .*\); install NVIDIA's"
+        DependencyError, match=r"CuPy [\d.]+ finds no usable GPU \(cudaError\w+: .*\); install NVIDIA's"
     ):
         gpu.open_gpu()
 

@@ -204,7 +204,7 @@ def test_mutations_with_a_fitting_checksum_give_nothing_but_a_packet_error(edits
         (b"", "0 bytes are too short"),
         (b"OSC#" + bytes(60), "something else is sending"),
         (changed(encode(joints_packet()), "major", 2), r"version 2\.1 cannot be read"),
-        (encode(joints_packet())[:-1] + b"x", "checksum does not fit"),
+        (encode(joints_packet())[:-1] + b"x", "checksum does not match"),
         (changed(encode(joints_packet()), "incompatible", 4), "incompatible flags 0x04 are unknown"),
         (changed(encode(joints_packet()), "header_bytes", 8), "header of 8"),
         (changed(encode(joints_packet()), "hand_count", 1), "make 412 bytes, found 60"),

@@ -164,7 +164,7 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    assert "cannot be written (File too large); free space" in done.stdout
+    assert "cannot be written (File too large); free up space" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -437,7 +437,7 @@ def test_damaged_png_is_refused(tmp_path: Path) -> None:
     whole = (tmp_path / "0.png").read_bytes()
     (tmp_path / "0.png").write_bytes(whole[: len(whole) // 2])
 
-    with pytest.raises(RecordingError, match="cut short or damaged"):
+    with pytest.raises(RecordingError, match="truncated or damaged"):
         open_recording(tmp_path, png_config=CONFIG)
 
 
@@ -485,5 +485,5 @@ def test_recording_without_frames_is_refused(tmp_path: Path) -> None:
     with RecordingWriter(tmp_path / "r", CAMERA, 1.0):
         pass
 
-    with pytest.raises(RecordingError, match="name another recording"):
+    with pytest.raises(RecordingError, match="use another recording"):
         open_recording(tmp_path / "r")

@@ -89,14 +89,14 @@ def test_a_key_of_the_wrong_camera_is_refused(tmp_path: Path) -> None:
         ("a: &a [*a]\n", "line 1", "alias"),
         ("camera: &c {kind: live}\nother: *c\n", "line 2", "alias"),
         ("camera: !!python/object:os.system {}\n", "line 1", "a tag"),
-        ("camera: " + "[" * 3000 + "]" * 3000 + "\n", "line 1", "inside one another"),
+        ("camera: " + "[" * 3000 + "]" * 3000 + "\n", "line 1", "nested sections"),
         ("camera: {kind: replay, path: 3}\n", "line 1", "expected a path, found 3"),
         ("camera: {kind: replay, path: ''}\n", "line 1", "expected a path"),
         ("camera: {kind: replay, path: ~no-such-user/x}\n", "line 1", "expected a path"),
         ('camera: {kind: replay, path: "a\\0b"}\n', "line 1", "control character"),
         ('camera: {kind: "\\ud800"}\n', "line 1", "control character"),
-        ("camera: {kind: live}\n1: 2\n", "line 2", "no text to YAML"),
-        ("camera: {kind: live}\n? [a]\n: 2\n", "line 2", "no text to YAML"),
+        ("camera: {kind: live}\n1: 2\n", "line 2", "not text to YAML"),
+        ("camera: {kind: live}\n? [a]\n: 2\n", "line 2", "not text to YAML"),
         ("camera: 2020-99-01\n", "configuration", "month must be"),
         ("bundle: a\0b\n", "configuration", "not valid YAML"),
     ],
@@ -115,7 +115,7 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"bundle: \xff\n", "no UTF-8 text"), (b"# " + b"x" * 300_000, "is longer")]
+    ("content", "said"), [(b"bundle: \xff\n", "not UTF-8 text"), (b"# " + b"x" * 300_000, "is longer")]
 )
 def test_what_is_no_short_text_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "c.yaml").write_bytes(content)

@@ -89,5 +89,5 @@ def test_a_disk_that_is_full_while_recording_is_one_sentence_and_leaves_nothing(
     )  # fmt: skip
 
     assert done.returncode == 78
-    assert "cannot be written (File too large); free space" in done.stderr and "Traceback" not in done.stderr
+    assert "cannot be written (File too large); free up space" in done.stderr and "Traceback" not in done.stderr
     assert list(out.iterdir()) == []
