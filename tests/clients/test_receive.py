@@ -46,21 +46,21 @@ def test_gaps_are_counted_as_loss(receiver: Receiver) -> None:
     assert (receiver.counts.lost, receiver.counts.received) == (2, 4)
 
 
-def test_overtaken_packet_is_passed_over_and_no_longer_lost(receiver: Receiver) -> None:
+def test_overtaken_packet_is_skipped_and_no_longer_counted_as_lost(receiver: Receiver) -> None:
     send(receiver, *numbered(1, 3, 2, 3, 4))
 
     assert sequences(receiver) == [1, 3, 4]
     assert (receiver.counts.lost, receiver.counts.late) == (0, 2)
 
 
-def test_counter_that_wraps_is_no_loss(receiver: Receiver) -> None:
+def test_counter_wraparound_is_not_counted_as_loss(receiver: Receiver) -> None:
     send(receiver, *numbered(2**32 - 1, 0, 1))
 
     assert sequences(receiver) == [2**32 - 1, 0, 1]
     assert receiver.counts.lost == 0
 
 
-def test_restart_is_no_loss(receiver: Receiver) -> None:
+def test_restart_is_not_counted_as_loss(receiver: Receiver) -> None:
     send(receiver, *numbered(100, 101), *numbered(0, 1, stream_id=2))
 
     restarts = [received.is_restart for _ in range(4) if (received := receiver.wait(1)) is not None]
@@ -68,7 +68,7 @@ def test_restart_is_no_loss(receiver: Receiver) -> None:
     assert (receiver.counts.lost, receiver.counts.restarts) == (0, 1)
 
 
-def test_what_is_no_packet_is_counted_and_skipped(receiver: Receiver) -> None:
+def test_invalid_packets_are_counted_and_skipped(receiver: Receiver) -> None:
     (good,) = numbered(1)
     send(receiver, b"hello", good[:-1], good + bytes(2000), good)
 
@@ -76,7 +76,7 @@ def test_what_is_no_packet_is_counted_and_skipped(receiver: Receiver) -> None:
     assert receiver.counts.refused == 3
 
 
-def test_latency_is_known_on_the_same_machine(receiver: Receiver) -> None:
+def test_latency_is_measured_on_the_same_machine(receiver: Receiver) -> None:
     now_ns = time.monotonic_ns()
     send(receiver, encode(dataclasses.replace(PACKET, capture_ns=now_ns - 5_000_000, publish_ns=now_ns - 2_000_000)))
 
@@ -91,11 +91,11 @@ def test_latency_is_known_on_the_same_machine(receiver: Receiver) -> None:
     ("host", "expected"),
     [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("192.168.1.5", False), ("fe80::1%eth0", False)],
 )
-def test_loopback_addresses_are_known(host: str, expected: bool) -> None:
+def test_loopback_addresses_are_recognized(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
-def test_default_is_every_address(receiver: Receiver) -> None:
+def test_default_is_all_addresses(receiver: Receiver) -> None:
     everywhere = open_receiver("", 0)
     send(everywhere, *numbered(1))
 
@@ -113,6 +113,6 @@ def test_port_in_use_is_one_sentence(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "a" * 64])
-def test_unknown_name_to_receive_on_is_refused_with_the_option_to_correct(host: str) -> None:
+def test_unresolvable_bind_address_is_refused_with_the_option_to_correct(host: str) -> None:
     with pytest.raises(ConfigError, match="--bind"):
         open_receiver(host, 0)

@@ -84,7 +84,7 @@ def test_listening_ends_after_count_and_after_seconds() -> None:
     receiver.close()
 
 
-def test_silence_is_said_once_and_with_what_to_do() -> None:
+def test_silence_is_reported_once_with_advice() -> None:
     receiver = open_receiver("127.0.0.1", 0)
     warnings: list[str] = []
 
@@ -95,7 +95,7 @@ def test_silence_is_said_once_and_with_what_to_do() -> None:
     receiver.close()
 
 
-def test_two_daemons_on_one_port_are_told_from_restarts() -> None:
+def test_two_daemons_on_one_port_are_distinguished_from_restarts() -> None:
     lines: list[str] = []
     show = TextLines(lines.append)
 
@@ -110,7 +110,7 @@ def test_two_daemons_on_one_port_are_told_from_restarts() -> None:
     ]
 
 
-def test_connection_that_asks_for_nothing_is_not_reported(
+def test_connection_without_a_request_is_not_logged(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     page = HandViewer("127.0.0.1", 18092)
@@ -159,7 +159,7 @@ def test_color_runs_from_sure_to_unsure() -> None:
     assert drawn_hand(make_hand()).bones_m.shape == (len(BONES), 2, 3)
 
 
-def test_words_tell_rate_latency_confidence_and_silence() -> None:
+def test_readout_shows_rate_latency_confidence_and_silence() -> None:
     readout = Readout()
     assert "no packets" in readout.markdown(StreamCounts(), 0)
     for sequence in range(50):
@@ -181,7 +181,7 @@ def test_sphere_is_round_and_closed() -> None:
     assert faces.shape == (128, 3) and faces.max() < len(vertices)
 
 
-def test_page_is_served_and_lives_through_a_restart_of_the_sender() -> None:
+def test_page_is_served_and_survives_a_restart_of_the_sender() -> None:
     receiver = open_receiver("127.0.0.1", 0)
     page = HandViewer("127.0.0.1", 18080)
     try:

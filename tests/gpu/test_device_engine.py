@@ -58,7 +58,7 @@ def engine() -> DeviceEngine:
 
 
 @pytest.mark.parametrize("is_on_device", [False, True])
-def test_each_answer_is_of_its_own_input(engine: DeviceEngine, is_on_device: bool) -> None:
+def test_each_output_belongs_to_its_own_input(engine: DeviceEngine, is_on_device: bool) -> None:
     assert engine.is_graph
     for seed in range(20):
         depth = random_depth(seed)

@@ -69,7 +69,7 @@ def test_help_shows_every_verb_in_one_whole_line_of_80_columns() -> None:
         (["calibrate", "quantize", "--most-mm=1"], "--most-mm", "--max-mm"),
     ],
 )
-def test_an_old_word_of_the_command_line_is_refused_by_its_new_name(arguments: list[str], old: str, new: str) -> None:
+def test_a_renamed_verb_or_option_is_refused_with_its_new_name(arguments: list[str], old: str, new: str) -> None:
     done = subprocess.run([sys.executable, "-m", "handmap", *arguments], capture_output=True, text=True, check=False)
 
     assert done.returncode == 78

@@ -82,7 +82,7 @@ def test_the_last_frame_comes_before_the_end() -> None:
         assert capture.has_ended
 
 
-def test_the_camera_s_error_comes_out_after_its_last_frame() -> None:
+def test_the_cameras_error_is_raised_after_its_last_frame() -> None:
     camera = ListCamera(frames(1), CameraLost("unplugged"))
 
     with Capture(camera) as capture:
@@ -92,7 +92,7 @@ def test_the_camera_s_error_comes_out_after_its_last_frame() -> None:
             capture.wait_newest(1)
 
 
-def test_the_end_wakes_whoever_waits() -> None:
+def test_the_end_of_the_stream_wakes_the_waiter() -> None:
     camera = ListCamera([])
 
     start_s = time.monotonic()
@@ -119,7 +119,7 @@ class QuietCamera(SlowCamera):
         return frame
 
 
-def test_a_frame_wakes_whoever_waits_for_it() -> None:
+def test_a_frame_wakes_the_waiter() -> None:
     with Capture(QuietCamera(frames(1))) as capture:
         start_s = time.monotonic()
         frame = capture.wait_newest(5)
@@ -129,7 +129,7 @@ def test_a_frame_wakes_whoever_waits_for_it() -> None:
     assert waited_s < 4
 
 
-def test_a_failure_wakes_whoever_waits() -> None:
+def test_a_failure_wakes_the_waiter() -> None:
     with Capture(SlowCamera([], CameraLost("unplugged"))) as capture:
         start_s = time.monotonic()
         with pytest.raises(CameraLost, match="unplugged"):
@@ -151,7 +151,7 @@ def taken_of(given: list[DepthFrame]) -> tuple[DepthFrame | None, Counts]:
         return capture.wait_newest(1), counts
 
 
-def test_frames_that_are_not_of_now_are_refused_and_counted() -> None:
+def test_stale_frames_are_refused_and_counted() -> None:
     good = aged(0, 0.02)
 
     taken, counts = taken_of(
@@ -171,7 +171,7 @@ def test_a_frame_that_repeats_the_time_of_the_last_is_refused_and_counted() -> N
     assert (counts.stale, counts.repeated, counts.dropped) == (0, 2, 0)
 
 
-def test_a_replay_without_real_time_may_have_any_times() -> None:
+def test_a_replay_without_real_time_can_have_any_timestamps() -> None:
     camera, counts = ListCamera([aged(0, 100), aged(1, 200)]), Counts()
 
     with Capture(camera, counts) as capture:
@@ -190,7 +190,7 @@ class BurstCamera(ListCamera):
         return super().wait_frame(timeout_s)
 
 
-def test_late_frames_are_passed_over_for_those_that_follow_at_once() -> None:
+def test_late_frames_are_skipped_for_those_that_follow_at_once() -> None:
     counts = Counts()
 
     with Capture(BurstCamera([aged(number, 0.4 - 0.04 * number) for number in range(9)]), counts, True) as capture:
@@ -200,7 +200,7 @@ def test_late_frames_are_passed_over_for_those_that_follow_at_once() -> None:
     assert counts.skipped + counts.dropped >= 6
 
 
-def test_a_frame_of_another_shape_is_the_camera_s_failure() -> None:
+def test_a_frame_with_another_shape_is_a_camera_failure() -> None:
     small = DepthFrame(np.zeros((2, 4), np.uint16), 1.0, replace(CAMERA, width_px=4, height_px=2), 1, 0)
 
     with Capture(ListCamera([blob_frame(0), small])) as capture:
@@ -209,7 +209,7 @@ def test_a_frame_of_another_shape_is_the_camera_s_failure() -> None:
             capture.wait_newest(1)
 
 
-def test_a_camera_that_cannot_be_opened_says_so_through_the_capture() -> None:
+def test_a_failure_to_open_the_camera_is_raised_by_the_capture() -> None:
     def absent() -> Camera:
         raise CameraLost("not on the bus")
 

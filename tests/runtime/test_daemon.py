@@ -79,7 +79,9 @@ def test_lockstep_joints_on_the_wire_are_the_offline_ones(
     assert hands > len(expected) / 2
 
 
-def test_garbage_is_not_looked_for_among_what_stays(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_long_lived_objects_are_excluded_from_garbage_collection(
+    tmp_path: Path, bundle: Bundle, recording: Path
+) -> None:
     gc.unfreeze()
     frozen = []
     with listening() as sink:
@@ -107,7 +109,7 @@ def test_joints_follow_the_blob(tmp_path: Path, bundle: Bundle, recording: Path)
     assert [packet.sequence for packet in packets] == list(range(len(packets)))
 
 
-def test_frames_without_a_hand_are_published_and_say_so(tmp_path: Path, bundle: Bundle) -> None:
+def test_frames_without_a_hand_are_published_as_such(tmp_path: Path, bundle: Bundle) -> None:
     recording = write_blob_recording(tmp_path / "r", 12, empty_from=6)
     with listening() as sink:
         Daemon(settings_for(tmp_path, bundle.path, recording, port_of(sink)), StopFlag()).run()
@@ -118,7 +120,7 @@ def test_frames_without_a_hand_are_published_and_say_so(tmp_path: Path, bundle: 
     assert {packet.state for packet in packets[6:]} == {DaemonState.NO_HAND}
 
 
-def test_daemon_is_ready_in_two_seconds_and_leaves_within_one(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_daemon_is_ready_in_two_seconds_and_exits_within_one(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     with listening() as sink:
         config = write_config(tmp_path / "c.yaml", bundle.path, recording, port_of(sink))
         start_s = time.monotonic()
@@ -251,7 +253,7 @@ def test_bad_input_is_one_sentence_and_exit_code_78(
     assert sentence in last and last == done.stderr.splitlines()[-1]
 
 
-def test_validate_says_good_or_bad_and_runs_nothing(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_validate_reports_the_verdict_and_runs_nothing(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9)
 
     good = handmap("run", "--config", config, "--validate")

@@ -43,7 +43,7 @@ def joints_mm(packets: list[Packet]) -> Float32:
     return np.stack([packet.hands[0].xyz_m * np.float32(1000) for packet in packets])
 
 
-def test_the_joints_of_a_hand_at_rest_jitter_less_than_the_network_s(tmp_path: Path, bundle: Bundle) -> None:
+def test_joints_of_a_resting_hand_jitter_less_than_the_networks(tmp_path: Path, bundle: Bundle) -> None:
     random = np.random.default_rng(0)
     places = np.array([0, 0, 500]) + random.normal(0, 0.7, (90, 3))
     recording = write_frames(tmp_path / "r", [blob_frame_at(n, place) for n, place in enumerate(places)])
@@ -58,7 +58,7 @@ def test_the_joints_of_a_hand_at_rest_jitter_less_than_the_network_s(tmp_path: P
     np.testing.assert_allclose(shown.mean(axis=0), raw.mean(axis=0), atol=1)
 
 
-def test_the_joints_of_a_moving_hand_are_moved_on_to_the_time_of_publication(tmp_path: Path, bundle: Bundle) -> None:
+def test_joints_of_a_moving_hand_are_extrapolated_to_the_publish_time(tmp_path: Path, bundle: Bundle) -> None:
     places = [np.array([-300 + SPEED_MM_S / FPS * n, 0, 500], np.float32) for n in range(30)]
     recording = write_frames(tmp_path / "r", [blob_frame_at(n, place) for n, place in enumerate(places)])
 
@@ -101,7 +101,7 @@ class OneAfterTheOther:
 
 
 @pytest.mark.parametrize(("focal_px", "ids"), [(475.0, {1}), (500.0, {1, 2})])
-def test_a_hand_seen_through_another_lens_is_a_new_one(
+def test_a_hand_seen_with_other_intrinsics_is_a_new_one(
     tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, focal_px: float, ids: set[int]
 ) -> None:
     intrinsics_list = [CAMERA] * 5 + [replace(CAMERA, fx_px=focal_px, fy_px=focal_px)] * 5

@@ -86,7 +86,7 @@ def is_degraded(packet: Packet) -> bool:
     return packet.state is DaemonState.DEGRADED
 
 
-def test_the_daemon_waits_for_an_engine_and_takes_it_when_it_is_there(
+def test_the_daemon_waits_for_an_engine_and_uses_it_once_built(
     tmp_path: Path, bundle: Bundle, recording: Path, board: None
 ) -> None:
     with running(tmp_path, bundle, recording, "backend: tensorrt") as daemon:
@@ -101,7 +101,7 @@ def test_the_daemon_waits_for_an_engine_and_takes_it_when_it_is_there(
     assert daemon.counts.engine_openings == 1
 
 
-def test_the_fall_back_gives_joints_and_makes_room_for_the_engine(
+def test_the_fallback_gives_joints_until_the_engine_is_built(
     tmp_path: Path, bundle: Bundle, recording: Path, board: None
 ) -> None:
     with running(tmp_path, bundle, recording, "backend: tensorrt, fallback: onnx") as daemon:
@@ -113,7 +113,7 @@ def test_the_fall_back_gives_joints_and_makes_room_for_the_engine(
     assert daemon.counts.engine_openings == 2
 
 
-def test_without_tensorrt_only_a_fall_back_keeps_the_daemon_up(
+def test_without_tensorrt_only_a_fallback_keeps_the_daemon_running(
     tmp_path: Path, bundle: Bundle, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_nothing(*_: object) -> OnnxEngine:
@@ -143,7 +143,7 @@ def test_a_reload_to_an_engine_that_is_not_built_is_refused(
     assert daemon.counts.engine_openings == 2
 
 
-def test_half_written_engines_are_no_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_written_engines_are_not_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.engine_loader.LOOK_EVERY_S", 0.0)
     settings = read_settings(write_minimal(tmp_path))
     watch = CacheWatch(settings.engine)

@@ -15,7 +15,7 @@ def record(message: str, *args: object, name: str = "handmap.x", level: int = lo
     return logging.LogRecord(name, level, "x.py", 1, message, args, None)
 
 
-def test_a_repeated_line_is_counted_and_its_number_told_with_the_next_one() -> None:
+def test_a_repeated_line_is_counted_and_the_next_line_shows_the_count() -> None:
     now_s = 0.0
     limit = RateLimit(lambda: now_s)
 
@@ -30,7 +30,7 @@ def test_a_repeated_line_is_counted_and_its_number_told_with_the_next_one() -> N
     assert next_one.getMessage() == "target=b lost at 3% left_out=7"
 
 
-def test_no_number_of_kinds_of_lines_fills_the_memory() -> None:
+def test_many_kinds_of_lines_do_not_fill_memory() -> None:
     limit = RateLimit(lambda: 0.0)
 
     for number in range(10_000):
@@ -39,7 +39,7 @@ def test_no_number_of_kinds_of_lines_fills_the_memory() -> None:
     assert len(limit._kinds) <= 256
 
 
-def test_the_periodic_line_is_as_often_as_configured() -> None:
+def test_the_periodic_line_is_not_rate_limited() -> None:
     limit = RateLimit(lambda: 0.0)
 
     assert all(limit.filter(record("rate_hz=%.1f", 60.0, name="handmap.stats")) for _ in range(100))
@@ -69,7 +69,7 @@ def test_json_lines_carry_the_facts_with_their_types() -> None:
 @pytest.mark.parametrize(
     ("level", "priority"), [(logging.ERROR, "<3>"), (logging.WARNING, "<4>"), (logging.INFO, "<6>")]
 )
-def test_journald_gets_the_priority_before_the_line(level: int, priority: str) -> None:
+def test_journald_lines_start_with_the_priority(level: int, priority: str) -> None:
     formatter = JournalFormatter(logging.Formatter("%(name)s %(message)s"))
 
     assert formatter.format(record("state=%s", "X", level=level)) == f"{priority}handmap.x state=X"

@@ -65,7 +65,7 @@ def test_ipv6_targets_are_reached() -> None:
         publisher.close()
 
 
-def test_failing_target_is_counted_logged_once_and_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_target_is_counted_logged_once_and_does_not_affect_the_others(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with listening() as sink:
         # The broadcast address without SO_BROADCAST: sendto is refused every time (EACCES).
@@ -83,7 +83,7 @@ def test_failing_target_is_counted_logged_once_and_costs_the_others_nothing(capl
         publisher.close()
 
 
-def test_a_name_that_is_not_found_yet_holds_up_nobody_and_joins_later(
+def test_an_unresolved_name_blocks_no_one_and_joins_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -128,6 +128,6 @@ def test_two_streams_have_different_ids() -> None:
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64])
-def test_what_is_no_host_name_is_refused_in_one_sentence(host: str) -> None:
+def test_an_invalid_host_name_is_refused_in_one_sentence(host: str) -> None:
     with pytest.raises(ConfigError, match="is not a host name"):
         open_publisher(PublishConfig((TargetConfig(host),)))

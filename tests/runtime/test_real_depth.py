@@ -37,7 +37,7 @@ def poses() -> dict[str, HandPose | None]:
     return dict(zip((name for name, _ in named), poses_of([frame for _, frame in named]), strict=True))
 
 
-def test_the_hand_is_found_in_every_frame_though_torso_elbow_or_head_are_there(
+def test_the_hand_is_found_in_every_frame_despite_torso_elbow_or_head(
     poses: dict[str, HandPose | None],
 ) -> None:
     found = {
@@ -53,7 +53,7 @@ def test_the_hand_is_found_in_every_frame_though_torso_elbow_or_head_are_there(
     assert not missed
 
 
-def test_finger_tips_lie_where_they_were_marked(poses: dict[str, HandPose | None]) -> None:
+def test_finger_tips_are_where_they_were_marked(poses: dict[str, HandPose | None]) -> None:
     frames = dict(real_frames())
     errors_mm = []
     for file, tips in finger_tips().items():
@@ -72,7 +72,7 @@ def test_finger_tips_lie_where_they_were_marked(poses: dict[str, HandPose | None
     assert largest <= MAX_TIP_ERROR_MM
 
 
-def test_joints_of_the_nyu_frame_lie_where_they_are_labeled(poses: dict[str, HandPose | None]) -> None:
+def test_joints_of_the_nyu_frame_are_where_they_are_labeled(poses: dict[str, HandPose | None]) -> None:
     if NYU_FRAME not in poses:
         pytest.skip("the NYU frame is in no repository; name its folder in HANDMAP_REAL_DEPTH")
     pose = poses[NYU_FRAME]
@@ -103,7 +103,7 @@ def before_wall(hand: DepthFrame, columns: slice) -> DepthFrame:
     return replace(hand, depth=depth)
 
 
-def test_an_emptied_cube_holds_no_point_and_nothing_else_is_changed(hand: DepthFrame) -> None:
+def test_an_emptied_cube_has_no_points_and_nothing_else_changes(hand: DepthFrame) -> None:
     frame = before_wall(hand, slice(0, 320))
 
     empty = emptied(frame, CENTER_MM)
@@ -112,7 +112,7 @@ def test_an_emptied_cube_holds_no_point_and_nothing_else_is_changed(hand: DepthF
     assert (empty.depth == frame.depth)[frame.depth != HAND].all()
 
 
-def test_behind_a_hand_and_its_shadow_stands_the_wall(hand: DepthFrame) -> None:
+def test_a_removed_hand_and_its_shadow_are_filled_with_the_wall(hand: DepthFrame) -> None:
     frame = before_wall(hand, slice(0, 320))
 
     behind = replaced_by_behind(frame, CENTER_MM)

@@ -24,14 +24,14 @@ def every_struct(kind: Any) -> set[type]:
 STRUCTS = sorted(every_struct(types.type_info(Settings)), key=lambda struct: struct.__name__)
 
 
-def test_the_reference_is_made_of_this_code() -> None:
+def test_the_reference_is_up_to_date() -> None:
     written = (ROOT / "docs" / "configuration.md").read_text()
 
     assert written == reference(), "make it anew with: python -m runtime.reference"
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
-def test_every_key_has_a_comment_that_says_what_it_is(struct: type[msgspec.Struct]) -> None:
+def test_every_key_has_a_description(struct: type[msgspec.Struct]) -> None:
     said = descriptions(struct)
 
     assert [name for name in struct.__struct_fields__ if not said.get(name)] == []
@@ -52,7 +52,7 @@ class Described(msgspec.Struct):
     bare: int
 
 
-def test_values_ranges_units_and_defaults_are_those_of_the_structs() -> None:
+def test_values_ranges_units_and_defaults_match_the_structs() -> None:
     text = reference()
 
     assert (

@@ -81,7 +81,7 @@ def is_tracking(packet: Packet) -> bool:
     return packet.state is DaemonState.TRACKING and packet.message_type is MessageType.JOINTS
 
 
-def test_targets_tracking_and_log_are_taken_over_while_the_camera_runs_on(
+def test_targets_tracking_and_log_are_applied_while_the_camera_keeps_running(
     tmp_path: Path, bundle: Bundle, recording: Path
 ) -> None:
     port = free_port()
@@ -146,7 +146,7 @@ def test_a_bad_file_is_refused_and_the_old_configuration_kept(
     assert process.returncode == 0
 
 
-def test_another_camera_is_opened_without_a_pause_of_the_heartbeat(
+def test_another_camera_is_opened_without_interrupting_heartbeats(
     tmp_path: Path, bundle: Bundle, recording: Path
 ) -> None:
     port = free_port()
@@ -168,7 +168,7 @@ def test_another_camera_is_opened_without_a_pause_of_the_heartbeat(
     assert running.longest_gap_s() <= LONGEST_GAP_S
 
 
-def test_a_camera_that_never_came_is_mended_by_a_reload(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_a_missing_camera_is_fixed_by_a_reload(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     port = free_port()
     config = tmp_path / "c.yaml"
     absent = f"{{kind: faulty, camera: {replay(recording)}, faults: [{{kind: unplugged}}]}}"
@@ -181,7 +181,7 @@ def test_a_camera_that_never_came_is_mended_by_a_reload(tmp_path: Path, bundle: 
             running.until(is_tracking)
 
 
-def test_engines_that_turn_out_wrong_give_way_to_the_old_ones(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_wrong_engines_are_rolled_back_to_the_old_ones(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     """The check reads manifest and hashes; that the engine computes something else shows when it is opened."""
     wrong = tmp_path / "wrong"
     shutil.copytree(bundle.path, wrong)
@@ -214,7 +214,7 @@ def sha256_of(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_systemd_hears_reloading_with_the_time_and_then_ready(
+def test_systemd_is_sent_reloading_with_the_time_and_then_ready(
     tmp_path: Path, bundle: Bundle, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The order that `systemctl reload` waits for; see sd_notify(3)."""
@@ -281,7 +281,7 @@ BASE = Settings(Path("/b"), REPLAY, PublishConfig((TargetConfig("127.0.0.1"),)))
         ({"bundle": Path("/other")}, True),
     ],
 )
-def test_what_a_change_opens_anew(change: dict[str, object], needed: bool | None) -> None:
+def test_what_a_change_reopens(change: dict[str, object], needed: bool | None) -> None:
     found = reopening(BASE, msgspec.structs.replace(BASE, **change))
 
     assert (found and found.engines) is needed if needed is not None else found is None

@@ -70,7 +70,7 @@ def test_stop_ends_a_wait_soon() -> None:
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
-def test_systemd_hears_ready_once_then_the_states(tmp_path: Path, is_abstract: bool) -> None:
+def test_systemd_is_sent_ready_once_then_the_states(tmp_path: Path, is_abstract: bool) -> None:
     name = f"@handmap-test-{time.monotonic_ns()}" if is_abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind("\0" + name[1:] if is_abstract else name)
@@ -84,12 +84,12 @@ def test_systemd_hears_ready_once_then_the_states(tmp_path: Path, is_abstract: b
     assert heard == ["STATUS=NO_CAMERA: why\nREADY=1", "STATUS=TRACKING", "STATUS=STOPPING\nSTOPPING=1"]
 
 
-def test_no_systemd_is_no_fault() -> None:
+def test_a_missing_systemd_is_not_an_error() -> None:
     Notifier(None).send("READY=1")
     Notifier("/nonexistent/socket").send("READY=1")
 
 
-def test_heartbeat_goes_on_and_the_watchdog_is_fed_only_by_progress(tmp_path: Path) -> None:
+def test_heartbeat_continues_and_the_watchdog_is_fed_only_by_progress(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, listening() as sink:
         systemd.bind(str(tmp_path / "notify"))
         notifier = Notifier(str(tmp_path / "notify"))
@@ -109,7 +109,7 @@ def test_heartbeat_goes_on_and_the_watchdog_is_fed_only_by_progress(tmp_path: Pa
         assert len(drain(sink)) >= 8
 
 
-def test_rates_are_logged_every_so_often_and_not_per_frame(caplog: pytest.LogCaptureFixture) -> None:
+def test_rates_are_logged_periodically_and_not_per_frame(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     clock = StageClock(budgets_ms={"crop": 1.0, "infer": 5.0})
     stats = StatsLog(clock, interval_s=0.1)

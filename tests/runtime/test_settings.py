@@ -23,7 +23,7 @@ def read(tmp_path: Path, text: str) -> Settings:
     return read_settings(tmp_path / "c.yaml")
 
 
-def test_shipped_configuration_is_good_and_shows_defaults_but_for_the_hands() -> None:
+def test_shipped_configuration_is_valid_and_shows_defaults_except_for_the_hands() -> None:
     shipped = read_settings(ROOT / "configs" / "laptop_demo.yaml")
 
     assert shipped.bundle == ROOT / "models" / "handmap-hand21"
@@ -61,8 +61,8 @@ def test_bad_configuration_is_refused_with_its_line(tmp_path: Path, text: str, s
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("old", "new"), sorted(RENAMED_KEYS.items()))
-def test_an_old_key_is_refused_by_its_new_name(
+@pytest.mark.parametrize(("old", "new"), sorted(KEYS.items()))
+def test_a_renamed_key_is_refused_with_its_new_name(
     tmp_path: Path, bundle: Bundle, recording: Path, old: str, new: str
 ) -> None:
     *sections, key = old.split(".")

@@ -22,7 +22,7 @@ def with_port(config: Path, port: int | str) -> Path:
     return config
 
 
-def test_a_running_daemon_says_what_it_does(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_a_running_daemon_reports_its_status(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     port = free_port()
     config = with_port(write_config(tmp_path / "c.yaml", bundle.path, recording, 9), port)
     with started("run", "--config", config) as process:
@@ -42,7 +42,7 @@ def test_a_running_daemon_says_what_it_does(tmp_path: Path, bundle: Bundle, reco
     assert max(len(line) for line in as_text.stdout.splitlines() if str(tmp_path) not in line) <= 110
 
 
-def test_the_daemon_of_another_configuration_is_no_answer(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_the_daemon_of_another_configuration_is_not_accepted(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     port = free_port()
     left, right = (
         with_port(write_config(tmp_path / name, bundle.path, recording, 9), port) for name in ("l.yaml", "r.yaml")
@@ -57,7 +57,7 @@ def test_the_daemon_of_another_configuration_is_no_answer(tmp_path: Path, bundle
     assert by_port.returncode == 0
 
 
-def test_where_nobody_answers_it_is_one_sentence_and_exit_code_1() -> None:
+def test_no_answer_is_one_sentence_and_exit_code_1() -> None:
     done = handmap("status", "--port", str(free_port()))
 
     assert done.returncode == 1
@@ -85,12 +85,12 @@ def answering(status: int, body: bytes) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(("status", "body"), [(404, b""), (200, b"hello"), (200, b"{}"), (200, b"[1]")])
-def test_a_program_that_is_no_daemon_is_told_apart(status: int, body: bytes) -> None:
+def test_a_program_that_is_not_a_daemon_is_refused(status: int, body: bytes) -> None:
     with answering(status, body) as port, pytest.raises(NoAnswer, match="pass another --port"):
         ask_daemon(port)
 
 
-def test_the_port_is_the_given_one_or_that_of_the_configuration(tmp_path: Path, bundle: Bundle) -> None:
+def test_the_port_is_the_given_one_or_the_configured_one(tmp_path: Path, bundle: Bundle) -> None:
     config = with_port(write_config(tmp_path / "c.yaml", bundle.path, tmp_path, 9), 1234)
     silent = with_port(write_config(tmp_path / "d.yaml", bundle.path, tmp_path, 9), "null")
 

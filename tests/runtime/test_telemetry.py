@@ -84,7 +84,7 @@ def wait_until_refused(port: int) -> None:
     raise AssertionError(f"somebody still listens at {port}")
 
 
-def test_metrics_are_what_was_counted(tmp_path: Path) -> None:
+def test_metrics_match_the_counts(tmp_path: Path) -> None:
     zone = tmp_path / "class/thermal/thermal_zone0"
     zone.mkdir(parents=True)
     (zone / "type").write_text("cpu-thermal\n")
@@ -135,7 +135,7 @@ def test_anything_else_is_not_found(tmp_path: Path) -> None:
         assert get(port, "/metrics?name=x")[0] == 200
 
 
-def test_only_the_loopback_address_is_listened_at(tmp_path: Path) -> None:
+def test_only_the_loopback_address_is_used(tmp_path: Path) -> None:
     with serving(sources(tmp_path)) as port:
         lines = Path("/proc/net/tcp").read_text().splitlines() + Path("/proc/net/tcp6").read_text().splitlines()
         listening = [line.split()[1] for line in lines if line.split()[1].endswith(f":{port:04X}") and " 0A " in line]
@@ -143,7 +143,7 @@ def test_only_the_loopback_address_is_listened_at(tmp_path: Path) -> None:
     assert listening == [f"0100007F:{port:04X}"]
 
 
-def test_clients_that_say_nothing_or_do_not_read_pile_up_nothing(tmp_path: Path) -> None:
+def test_clients_that_send_nothing_or_do_not_read_use_no_resources(tmp_path: Path) -> None:
     with serving(sources(tmp_path)) as port:
         threads = threading.active_count()
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(4 * MAX_CONNECTIONS)]
@@ -189,7 +189,7 @@ def test_a_request_without_end_is_cut_off(tmp_path: Path) -> None:
                 client.sendall(b"x" * 4096)
 
 
-def test_a_port_that_is_taken_is_said_once_and_taken_over_when_free(
+def test_a_taken_port_is_logged_once_and_used_when_free(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -213,7 +213,7 @@ def test_a_port_that_is_taken_is_said_once_and_taken_over_when_free(
     assert caplog.text.count("telemetry=off") == 1
 
 
-def test_the_port_can_be_changed_and_switched_off(tmp_path: Path) -> None:
+def test_the_port_can_be_changed_and_disabled(tmp_path: Path) -> None:
     one, other = free_port(), free_port()
     with Telemetry(one, sources(tmp_path)) as telemetry:
         wait_until_open(one)

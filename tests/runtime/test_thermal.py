@@ -58,7 +58,7 @@ def test_zones_alerts_trips_and_clocks_of_a_board_are_read(tmp_path: Path) -> No
     assert read_facts(tmp_path, ("gpu-thermal",)).temperatures_c == {"gpu-thermal": 71.0}
 
 
-def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+def test_unreadable_values_are_left_out(tmp_path: Path) -> None:
     heat(tmp_path, 50)
     put(tmp_path, class__thermal__thermal_zone1__type="gpu-thermal")
     (tmp_path / "class/thermal/thermal_zone1/temp").mkdir()  # reading it is an OSError, as of a sleeping sensor
@@ -77,7 +77,9 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
         ((79.9, 75.1, 79.9), "COOL COOL COOL"),
     ],
 )
-def test_a_band_is_entered_at_its_bound_and_left_below_the_hysteresis(path_c: tuple[float, ...], bands: str) -> None:
+def test_a_band_is_entered_at_its_threshold_and_left_below_the_hysteresis(
+    path_c: tuple[float, ...], bands: str
+) -> None:
     band, seen = Band.COOL, []
     for degrees_c in path_c:
         band = next_band(band, degrees_c, CONFIG)
@@ -86,7 +88,7 @@ def test_a_band_is_entered_at_its_bound_and_left_below_the_hysteresis(path_c: tu
     assert " ".join(seen) == bands
 
 
-def test_the_band_decides_which_frames_are_worked_on_and_is_logged_once(
+def test_the_band_decides_which_frames_are_processed_and_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -116,7 +118,7 @@ def test_while_no_zone_can_be_read_the_band_stays(tmp_path: Path) -> None:
     assert watch.band is Band.HOT
 
 
-def test_bounds_that_the_board_throttles_below_are_warned_of_once(
+def test_thresholds_above_the_boards_own_throttling_are_warned_about_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     heat(tmp_path, 40)
@@ -135,7 +137,7 @@ def test_bounds_that_the_board_throttles_below_are_warned_of_once(
     assert caplog.text.count("throttles_from_c=85.0") == 1
 
 
-def test_a_warm_daemon_works_on_fewer_frames_and_says_so_in_its_packets(
+def test_a_warm_daemon_processes_fewer_frames_and_reports_it_in_its_packets(
     tmp_path: Path, bundle: Bundle, recording: Path
 ) -> None:
     sysfs = tmp_path / "sys"

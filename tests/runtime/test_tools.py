@@ -14,7 +14,7 @@ from tests.support.processes import handmap, started
 from tests.support.tiny_bundle import CAMERA, write_blob_recording, write_config
 
 
-def test_recorded_replay_is_the_recording_with_stamps_of_today(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_recorded_replay_is_the_recording_with_current_stamps(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, "flat_out", False)
 
     done = handmap("record", "--config", config, "--out", tmp_path / "out", "--json")
@@ -26,7 +26,7 @@ def test_recorded_replay_is_the_recording_with_stamps_of_today(tmp_path: Path, b
     assert abs(copied[0].capture_ns - time.time_ns()) < 60e9
 
 
-def test_recording_stops_after_so_many_seconds(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_recording_stops_after_the_given_time(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, "flat_out", True)
 
     handmap("record", "--config", config, "--out", tmp_path / "out", "--seconds", "1.5")
@@ -80,7 +80,7 @@ def test_bench_as_text_names_every_stage(bundle: Bundle, recording: Path) -> Non
     assert "end_to_end" in done.stdout and "frames/s" in done.stdout
 
 
-def test_bench_without_a_recording_says_what_to_do(bundle: Bundle) -> None:
+def test_bench_without_a_recording_gives_advice(bundle: Bundle) -> None:
     done = handmap("bench", "--bundle", bundle.path)
 
     assert done.returncode == 78 and "--recording" in done.stderr

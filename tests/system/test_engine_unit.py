@@ -97,7 +97,7 @@ def test_a_killed_build_leaves_nothing_and_is_tried_again(builder: Container) ->
     assert int(builder.show(UNIT, "NRestarts")) == 3
 
 
-def test_a_hung_build_is_ended_and_a_slow_one_is_given_time(builder: Container) -> None:
+def test_a_hung_build_is_killed_and_a_slow_one_gets_more_time(builder: Container) -> None:
     builder.drop_in(f"{UNIT}.service", REAL + "TimeoutStartSec=4\n")
     builder.run("sh", "-c", f"mkdir -p {CACHE} && chown handmap: {CACHE}")
 

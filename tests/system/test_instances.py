@@ -58,6 +58,6 @@ def test_the_target_restarts_both(two: Container) -> None:
     assert not set(before) & {two.show(f"handmap@{name}", "MainPID") for name in PORTS}
 
 
-def test_what_an_engine_needs_is_asked_for_each(two: Container) -> None:
+def test_each_instance_checks_whether_it_needs_an_engine(two: Container) -> None:
     for name in PORTS:
         assert two.show(f"handmap-engine@{name}", "Result") == "exec-condition"

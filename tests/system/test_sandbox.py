@@ -41,7 +41,7 @@ def tried(machine: Container, names: tuple[str, ...], user: str, sandbox: str) -
 
 
 @pytest.mark.parametrize("unit", ["handmap.service", "handmap-engine.service"])
-def test_even_root_is_denied_what_the_daemon_needs_not(machine: Container, unit: str) -> None:
+def test_even_root_is_denied_what_the_daemon_does_not_need(machine: Container, unit: str) -> None:
     names = tuple(DENIED_TO_ROOT)
 
     control = tried(machine, names, "root", "")
@@ -62,7 +62,7 @@ def test_other_processes_are_hidden_from_the_daemon(machine: Container) -> None:
 
 
 @pytest.mark.parametrize("unit", ["handmap.service", "handmap-engine.service"])
-def test_what_the_daemon_needs_is_left_to_it(machine: Container, unit: str) -> None:
+def test_what_the_daemon_needs_is_allowed(machine: Container, unit: str) -> None:
     names = tuple(name for name in LEFT if unit == "handmap.service" or name != "internet socket")
 
     assert tried(machine, names, "handmap", sandbox_of(f"system/{unit}")) == dict.fromkeys(names, "ok")
@@ -74,7 +74,7 @@ def test_the_builder_has_no_network(machine: Container) -> None:
     assert found == {"internet socket": "EAFNOSUPPORT"}
 
 
-def test_systemd_takes_every_line_of_the_units(machine: Container) -> None:
+def test_systemd_accepts_every_line_of_the_units(machine: Container) -> None:
     units = ("handmap.target", "handmap.service", "handmap-engine.service")
     for name in ("strict-devices", "strict-network", "realtime"):
         machine.run(

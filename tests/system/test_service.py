@@ -86,7 +86,7 @@ def test_a_hung_loop_is_found_by_the_watchdog_though_heartbeats_go_on(service: C
     assert service.journal().count("Fatal Python error: Aborted") == before + 1  # and where it hung is in the journal
 
 
-def test_a_daemon_that_waits_for_its_camera_is_ready_and_says_so(service: Container) -> None:
+def test_a_daemon_waiting_for_its_camera_is_ready_and_reports_it(service: Container) -> None:
     service.write("/etc/handmap/config.yaml", FAULTY)
 
     service.systemctl("restart", "handmap")
@@ -95,7 +95,7 @@ def test_a_daemon_that_waits_for_its_camera_is_ready_and_says_so(service: Contai
     assert service.show("handmap", "StatusText").startswith("NO_CAMERA: faulty camera: still unplugged")
 
 
-def test_a_reload_is_taken_by_the_same_process(service: Container) -> None:
+def test_a_reload_is_applied_by_the_same_process(service: Container) -> None:
     pid = main_pid(service)
 
     with service.socket(PORT + 1) as sink:
@@ -107,7 +107,7 @@ def test_a_reload_is_taken_by_the_same_process(service: Container) -> None:
     assert service.show("handmap", "ActiveState") == "active"
 
 
-def test_a_reload_of_a_wrong_file_changes_nothing_and_says_why(service: Container) -> None:
+def test_a_reload_of_a_wrong_file_changes_nothing_and_reports_why(service: Container) -> None:
     pid = main_pid(service)
 
     with service.socket(PORT) as sink:
@@ -142,7 +142,7 @@ def test_a_wrong_configuration_is_not_tried_again(service: Container) -> None:
     assert (service.show("handmap", "ExecMainStatus"), service.show("handmap", "NRestarts")) == ("78", "0")
 
 
-def test_a_process_that_always_dies_at_once_is_given_up(service: Container) -> None:
+def test_a_process_that_keeps_dying_is_given_up(service: Container) -> None:
     service.systemctl("stop", "handmap")
     service.systemctl("reset-failed")
     service.drop_in("handmap.service", "[Service]\nExecStart=\nExecStart=/bin/sh -c 'exit 75'\n")

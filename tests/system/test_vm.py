@@ -97,7 +97,7 @@ def test_the_daemon_runs_within_its_limits(serial: str) -> None:
     assert fact(serial, "oom_score_adj") == "-500"
 
 
-def test_a_memory_limit_ends_what_takes_more(serial: str) -> None:
+def test_a_process_over_the_memory_limit_is_killed(serial: str) -> None:
     assert fact(serial, "result memory-control") == "success"
     assert fact(serial, "result memory-limited") == "oom-kill"
 

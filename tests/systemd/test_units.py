@@ -82,7 +82,7 @@ def test_systemd_knows_every_line(path: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_systemd_analyze_does_tell_an_unknown_key(tmp_path: Path) -> None:
+def test_systemd_analyze_reports_an_unknown_key(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("needs systemd-analyze")
     (tmp_path / "wrong.service").write_text("[Service]\nExecStart=/bin/true\nProtectHme=yes\n")
@@ -100,7 +100,7 @@ def test_jetpack_6_knows_every_key(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=name_of)
-def test_nothing_is_asked_that_breaks_cuda(path: Path) -> None:
+def test_no_setting_breaks_cuda(path: Path) -> None:
     assert set(settings(path)) & BREAKS_CUDA == set()
 
 
@@ -124,7 +124,7 @@ def test_both_services_have_the_same_user_caches_and_sandbox() -> None:
 
 
 @pytest.mark.parametrize("name", ["handmap", "handmap-engine"])
-def test_an_instance_is_the_only_daemon_but_for_its_name(name: str) -> None:
+def test_an_instance_differs_from_the_only_daemon_only_in_its_name(name: str) -> None:
     """All keys but what names, starts and configures it; %i is what stands after the @."""
     one, instance = (settings(SYSTEMD / f"system/{file}.service") for file in (name, f"{name}@"))
     its_own = {"Description", "WantedBy", "Also"}
@@ -140,7 +140,7 @@ def test_an_instance_is_the_only_daemon_but_for_its_name(name: str) -> None:
     assert all("%i" in text for text in instance["Description"])
 
 
-def test_an_instance_starts_with_the_machine_and_brings_no_other_daemon_with_it() -> None:
+def test_an_instance_starts_at_boot_without_any_other_daemon() -> None:
     instance = settings(SYSTEMD / "system/handmap@.service")
 
     assert instance["WantedBy"] == ["multi-user.target handmap.target"]
@@ -148,7 +148,7 @@ def test_an_instance_starts_with_the_machine_and_brings_no_other_daemon_with_it(
     assert instance["Wants"] == ["handmap-engine@%i.service"]
 
 
-def test_user_and_groups_of_the_units_are_made() -> None:
+def test_user_and_groups_of_the_units_are_created() -> None:
     daemon = settings(SYSTEMD / "system/handmap.service")
     made = [line.split() for line in (SYSTEMD / "sysusers.d/handmap.conf").read_text().splitlines()]
 
@@ -156,7 +156,7 @@ def test_user_and_groups_of_the_units_are_made() -> None:
     assert {words[2] for words in made if words[0] == "m"} == set(daemon["SupplementaryGroups"][0].split())
 
 
-def test_folders_are_made_as_systemd_would() -> None:
+def test_folders_are_created_as_systemd_would() -> None:
     daemon = settings(SYSTEMD / "system/handmap.service")
     made = {
         words[1]: words[2:] for words in map(str.split, (SYSTEMD / "tmpfiles.d/handmap.conf").read_text().splitlines())
@@ -167,7 +167,7 @@ def test_folders_are_made_as_systemd_would() -> None:
         assert made[f"{parent}/{name}"] == [mode, *daemon["User"], *daemon["Group"]]
 
 
-def test_either_name_enables_the_whole() -> None:
+def test_either_name_enables_everything() -> None:
     """Each installs the other: `enable handmap` and `enable handmap.target` are the same."""
     service, target = settings(SYSTEMD / "system/handmap.service"), settings(SYSTEMD / "system/handmap.target")
 
@@ -175,7 +175,7 @@ def test_either_name_enables_the_whole() -> None:
     assert (target["WantedBy"], target["Also"]) == (["multi-user.target"], ["handmap.service"])
 
 
-def test_device_rules_open_nothing_to_everybody_and_start_the_daemon() -> None:
+def test_device_rules_grant_no_world_access_and_start_the_daemon() -> None:
     rules = [line for line in (SYSTEMD / "udev/rules.d/60-handmap.rules").read_text().splitlines() if "GROUP=" in line]
     cameras, recovering = rules
 

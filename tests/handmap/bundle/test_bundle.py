@@ -62,7 +62,7 @@ def archive(**arrays: Float32) -> bytes:
         archive(depth=np.zeros((0, 1, 128, 128), np.float32), joints=np.zeros((0, 21, 3), np.float32)),
     ],
 )
-def test_golden_samples_of_another_kind_are_refused(tmp_path: Path, content: bytes) -> None:
+def test_golden_samples_of_the_wrong_kind_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tiny"
     write_bundle(path)
     (path / GOLDEN).write_bytes(content)
@@ -73,7 +73,7 @@ def test_golden_samples_of_another_kind_are_refused(tmp_path: Path, content: byt
         read_golden(bundle)
 
 
-def test_a_precision_that_the_bundle_lacks_is_refused_by_its_sentence(tmp_path: Path) -> None:
+def test_a_precision_missing_from_the_bundle_is_refused(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "tiny")
 
     with pytest.raises(BundleError, match="no int8 file for graph 'hand'"):

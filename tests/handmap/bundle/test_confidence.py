@@ -55,7 +55,7 @@ def test_expected_errors_lie_between_the_rows_and_stay_at_the_ends() -> None:
     assert found.tolist() == pytest.approx([40, 40, 22, 4, 4])
 
 
-def test_the_doubt_of_a_joint_adds_up_what_votes_and_maps_say_of_it_and_of_the_hand() -> None:
+def test_joint_doubt_combines_votes_and_maps_of_joint_and_hand() -> None:
     fit = JointDoubt(
         (0.0, 10.0), (0.0, 10.0), spread=1.0, landed=-1.0, peak=2.0, hand_spread=0.5, mean_heatmap_peak=1.0
     )
@@ -68,7 +68,7 @@ def test_the_doubt_of_a_joint_adds_up_what_votes_and_maps_say_of_it_and_of_the_h
     assert found.tolist() == pytest.approx([4 - 1 + 1 + 1.5 + 0.75, 2 - 0.5 + 2 + 1.5 + 0.75])
 
 
-def test_the_odds_of_a_hand_weigh_maps_votes_and_side() -> None:
+def test_presence_combines_maps_votes_and_handedness() -> None:
     table = ConfidenceTable((0.0,), (5.0,), presence=Presence(-1.0, peak=2.0, spread=-0.5, side=0.25))
     sure = Signals(np.full(2, 2.0, np.float32), NOTHING[:2], np.ones(2, np.float32), -100.0)
 
@@ -76,7 +76,7 @@ def test_the_odds_of_a_hand_weigh_maps_votes_and_side() -> None:
     assert hand_probability(signals(), table) == pytest.approx(1 / (1 + np.exp(1)))
 
 
-def test_without_odds_of_its_own_the_peak_table_says_whether_there_is_a_hand() -> None:
+def test_without_presence_the_peak_table_gives_the_hand_probability() -> None:
     table = ConfidenceTable((0.0,), (5.0,), (0.2, 0.6), (0.1, 0.9))
 
     assert hand_probability(signals(peak=np.full(5, 0.4, np.float32)), table) == pytest.approx(0.5)
@@ -90,7 +90,7 @@ def test_a_table_that_does_not_rise_is_refused(guidance: tuple[float, ...], erro
         ConfidenceTable(guidance, errors)
 
 
-def test_two_tables_for_one_thing_are_refused() -> None:
+def test_two_tables_for_the_same_quantity_are_refused() -> None:
     doubt = JointDoubt((0.0, 1.0), (2.0, 3.0))
 
     with pytest.raises(ValueError, match="joint_doubt and guidance"):
@@ -99,7 +99,7 @@ def test_two_tables_for_one_thing_are_refused() -> None:
         ConfidenceTable((0.0,), (5.0,), (0.1, 0.2), (0.0, 1.0), presence=Presence(0.0, 1.0))
 
 
-def test_what_the_network_does_not_give_cannot_be_weighed() -> None:
+def test_tables_for_missing_outputs_are_refused() -> None:
     by_votes = ConfidenceTable(joint_doubt=JointDoubt((0.0, 1.0), (2.0, 3.0)))
     by_side = ConfidenceTable((0.0,), (5.0,), presence=Presence(0.0, 1.0, side=1.0))
 

@@ -29,7 +29,7 @@ def one_by_one(looks: KnownLooks) -> list[Signals]:
     ]
 
 
-def test_joints_are_as_far_off_as_they_are_expected_to_be_in_every_decile() -> None:
+def test_expected_errors_match_actual_errors_in_every_decile() -> None:
     table = fit_confidence(known_looks(1), ALL)
     fresh = known_looks(2)
     is_hand = np.isfinite(fresh.error_mm[:, 0])
@@ -41,7 +41,7 @@ def test_joints_are_as_far_off_as_they_are_expected_to_be_in_every_decile() -> N
         assert expected_mm[part].mean() == pytest.approx(true_mm[part].mean(), rel=0.2)
 
 
-def test_what_is_no_hand_teaches_nothing_of_errors() -> None:
+def test_negatives_do_not_affect_expected_errors() -> None:
     looks = known_looks(3)
     is_hand = np.isfinite(looks.error_mm[:, 0])
     hands = KnownLooks(*(values[is_hand] for values in looks))
@@ -50,7 +50,7 @@ def test_what_is_no_hand_teaches_nothing_of_errors() -> None:
     assert fit_confidence(hands, ALL).presence is None
 
 
-def test_the_probability_of_a_hand_is_the_share_of_hands_among_looks_like_it() -> None:
+def test_hand_probability_is_calibrated() -> None:
     looks, fresh = known_looks(4), known_looks(5)
     table = fit_confidence(looks, ALL)
 
@@ -61,7 +61,7 @@ def test_the_probability_of_a_hand_is_the_share_of_hands_among_looks_like_it() -
         assert probable[part].mean() == pytest.approx(is_hand[part].mean(), abs=0.08)
 
 
-def test_what_the_network_does_not_give_gets_no_weight() -> None:
+def test_missing_outputs_get_no_weight() -> None:
     looks = known_looks(6)
     mute = looks._replace(log_spread=np.zeros_like(looks.log_spread), side=np.zeros_like(looks.side))
 
@@ -72,7 +72,7 @@ def test_what_the_network_does_not_give_gets_no_weight() -> None:
     assert (np.diff(table.guidance) > 0).all() and (np.diff(table.expected_error_mm) <= 0).all()
 
 
-def test_a_network_without_maps_and_votes_expects_its_mean_error() -> None:
+def test_without_maps_and_votes_the_expected_error_is_the_mean_error() -> None:
     looks = known_looks(7)._replace(error_mm=np.full((1500, 21), 7.0, np.float32))
 
     assert fit_confidence(looks, {"joints"}) == ConfidenceTable((0.0,), (7.0,))

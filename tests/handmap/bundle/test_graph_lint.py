@@ -67,7 +67,7 @@ def test_an_opset_that_not_all_boards_read_is_found(opset: int) -> None:
     assert lint(model([node("Relu", "x", "y")], [], 19)) == []
 
 
-def test_any_symbolic_axis_but_the_batch_is_found() -> None:
+def test_any_symbolic_axis_except_the_batch_is_found() -> None:
     for axes in (("n", 4, 8, 8), ("batch", 4, "height", 8), ("batch", 4, None, 8)):
         assert rules(lint(model([node("Relu", "x", "y")], [], axes=axes))) == {"symbolic axis"}, axes
 
@@ -77,7 +77,7 @@ def test_an_unsigned_or_shifted_zero_point_is_found(zero: Any) -> None:
     assert rules(lint(quantized(zero))) == {"zero point"}
 
 
-def test_a_quantizer_without_zero_point_is_found_for_it_is_unsigned() -> None:
+def test_a_quantizer_without_zero_point_is_found_because_it_is_unsigned() -> None:
     assert rules(lint(quantized(has_zero=False))) == {"zero point"}
 
 
@@ -145,11 +145,11 @@ def test_a_float_identity_beside_a_quantized_convolution_is_found() -> None:
     assert lint(residual(True, True)) == []
 
 
-def test_a_residual_whose_convolution_is_in_float_may_stay_in_float() -> None:
+def test_a_residual_with_a_float_convolution_can_stay_in_float() -> None:
     assert lint(residual(False, False)) == []
 
 
-def test_an_add_behind_an_activation_is_no_residual() -> None:
+def test_an_add_after_an_activation_is_not_a_residual() -> None:
     graph = quantized()
     graph.graph.node[-1].output[0] = "branch"
     graph.graph.node.extend([node("Relu", "branch", "active"), node("Add", "active x", "y")])

@@ -59,7 +59,7 @@ def assert_same(kernel: HostKernel, scene: Scene, seed: int, threads: int) -> in
 
 @needs_compiler
 @pytest.mark.parametrize("block", range(8))
-def test_every_pixel_of_random_scenes_is_the_reference_s(kernel: HostKernel, block: int) -> None:
+def test_every_pixel_of_random_scenes_matches_the_reference(kernel: HostKernel, block: int) -> None:
     filled = [
         assert_same(kernel, scene, seed, (32, 256, 1024)[seed % 3]) for seed, scene in enumerate(scenes(40, block))
     ]
@@ -68,13 +68,13 @@ def test_every_pixel_of_random_scenes_is_the_reference_s(kernel: HostKernel, blo
 
 
 @needs_compiler
-def test_every_pixel_of_real_frames_is_the_reference_s(kernel: HostKernel) -> None:
+def test_every_pixel_of_real_frames_matches_the_reference(kernel: HostKernel) -> None:
     for number, (_, frame) in enumerate(real_frames()):
         assert assert_same(kernel, Scene(frame, tuple(views_of(frame, number))), number, 1024) > 0
 
 
 @needs_compiler
-def test_every_pixel_of_the_demo_recording_is_the_reference_s(kernel: HostKernel) -> None:
+def test_every_pixel_of_the_demo_recording_matches_the_reference(kernel: HostKernel) -> None:
     compared = 0
     for number, frame in enumerate(open_recording(DEMO)):
         views = views_of(frame, number) if number % 6 == 0 else []
@@ -85,7 +85,7 @@ def test_every_pixel_of_the_demo_recording_is_the_reference_s(kernel: HostKernel
 
 
 @needs_compiler
-def test_a_frame_that_lies_in_wider_rows_gives_the_same_crops(kernel: HostKernel) -> None:
+def test_a_frame_with_a_wider_row_pitch_gives_the_same_crops(kernel: HostKernel) -> None:
     scene = two_hands()
     wide = np.full((480, 1000), 310, np.uint16)
     wide[:, :640] = scene.frame.depth
@@ -97,7 +97,7 @@ def test_a_frame_that_lies_in_wider_rows_gives_the_same_crops(kernel: HostKernel
 
 
 @needs_compiler
-def test_a_place_without_a_hand_holds_background(kernel: HostKernel) -> None:
+def test_a_batch_slot_without_a_hand_holds_background(kernel: HostKernel) -> None:
     scene = two_hands()
 
     out, filled = kernel.crop(scene.frame, [NOWHERE, scene.views[0], NOWHERE], 0)
@@ -119,7 +119,7 @@ FAULTS = {
 
 @needs_compiler
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_found_out(tmp_path: Path, fault: str) -> None:
+def test_an_injected_kernel_bug_is_detected(tmp_path: Path, fault: str) -> None:
     """Guards the guard: random orders of threads do show a race, and the scenes a rounding that is not NumPy's."""
     broken = changed_kernel(tmp_path, *FAULTS[fault])
 
@@ -137,7 +137,7 @@ def test_a_cube_that_nothing_falls_into_has_parameters_of_zero() -> None:
     assert hands.tobytes() == bytes(HAND.itemsize)
 
 
-def test_the_shipped_cubins_are_of_the_shipped_source() -> None:
+def test_the_shipped_cubins_match_the_shipped_source() -> None:
     """Whoever edits the kernel runs `make kernels`."""
     facts = msgspec.json.decode((FOLDER / FACTS).read_bytes(), type=KernelFacts)
 
@@ -153,7 +153,7 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(FOLDER, tmp_path / "kernels"))
 
 
-def test_a_gpu_that_no_cubin_is_for_gets_the_source(copy: Path) -> None:
+def test_a_gpu_without_a_cubin_gets_the_source(copy: Path) -> None:
     assert choose_cubin("sm_90", copy) == (None, "none is shipped for sm_90")
 
 
@@ -174,7 +174,7 @@ def test_a_damaged_cubin_is_not_loaded(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"source_sha256": 1}'])
-def test_facts_that_cannot_be_read_lead_to_the_source(copy: Path, content: bytes) -> None:
+def test_unreadable_facts_fall_back_to_the_source(copy: Path, content: bytes) -> None:
     (copy / FACTS).write_bytes(content)
 
     choice = choose_cubin("sm_87", copy)

@@ -20,7 +20,7 @@ def test_the_facts_of_the_device_are_read(driver: str) -> None:
 
 
 @pytest.mark.parametrize("function", ["cuInit", "cuDeviceGet", "cuDeviceGetName", "cuDeviceGetAttribute"])
-def test_whatever_the_driver_refuses_is_told_in_its_own_words(
+def test_driver_errors_are_reported_in_its_own_words(
     driver: str, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     monkeypatch.setenv("FAKE_CUDA_FAIL_AT", function)
@@ -29,16 +29,16 @@ def test_whatever_the_driver_refuses_is_told_in_its_own_words(
         read_device_facts(library=driver)
 
 
-def test_a_device_that_is_not_there_is_refused(driver: str) -> None:
+def test_a_missing_device_is_refused(driver: str) -> None:
     with pytest.raises(DependencyError, match=r"cuDeviceGet returned 101 \(invalid device ordinal\)"):
         read_device_facts(device=3, library=driver)
 
 
-def test_a_machine_without_a_driver_is_told_so(tmp_path: Path) -> None:
+def test_a_missing_driver_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DependencyError, match="CUDA driver cannot be loaded"):
         read_device_facts(library=str(tmp_path / "libcuda.so.1"))
 
 
-def test_a_library_that_is_no_driver_is_told_so() -> None:
+def test_a_library_that_is_not_a_driver_is_reported() -> None:
     with pytest.raises(DependencyError, match=r"is not a CUDA driver, it has no cuInit"):
         read_device_facts(library="libc.so.6")

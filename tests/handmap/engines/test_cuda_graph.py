@@ -25,7 +25,7 @@ class Counter:
         self.done += 1
 
 
-def test_a_launch_does_what_was_recorded_without_asking_again() -> None:
+def test_a_launch_replays_the_capture_without_enqueueing_again() -> None:
     stream = Stream()
     counter = Counter(stream)
     work = CapturedGraph(stream, counter, "counting")
@@ -38,7 +38,7 @@ def test_a_launch_does_what_was_recorded_without_asking_again() -> None:
     assert (counter.asked, counter.done) == (asked, done + 2)
 
 
-def test_work_has_run_once_before_it_is_recorded() -> None:
+def test_work_runs_once_before_it_is_captured() -> None:
     stream = Stream()
     seen: list[bool] = []
 
@@ -47,7 +47,9 @@ def test_work_has_run_once_before_it_is_recorded() -> None:
     assert seen[:2] == [False, True]
 
 
-def test_what_cannot_be_recorded_is_done_anew_at_every_launch_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_work_that_cannot_be_captured_is_enqueued_at_every_launch_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     stream = Stream(refuses_graphs=True)
     counter = Counter(stream)
     with caplog.at_level(logging.INFO):
@@ -65,7 +67,7 @@ def test_what_cannot_be_recorded_is_done_anew_at_every_launch_and_said_once(capl
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, MemoryError, EngineFailed])
-def test_work_that_fails_only_while_recorded_runs_eagerly(kind: type[Exception]) -> None:
+def test_work_that_fails_only_during_capture_runs_eagerly(kind: type[Exception]) -> None:
     stream = Stream()
 
     def enqueue() -> None:

@@ -58,7 +58,7 @@ def test_the_same_inputs_give_the_same_key(bundle: Bundle) -> None:
     assert key_name(keys[0]) == key_name(keys[1])
 
 
-def test_a_key_needs_a_precision_that_the_bundle_has(bundle: Bundle) -> None:
+def test_a_key_requires_a_precision_in_the_bundle(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="no int8 file"):
         engine_key(bundle, "int8", 1, ORIN, BuilderOptions())
 
@@ -139,7 +139,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str, str]] = {
 
 
 @pytest.mark.parametrize("how", SPOILED)
-def test_a_spoiled_engine_is_refused_by_its_own_sentence(tmp_path: Path, how: str) -> None:
+def test_each_kind_of_damaged_engine_has_its_own_message(tmp_path: Path, how: str) -> None:
     spoil, cause, sentence = SPOILED[how]
     spoil(store(wanted_in(tmp_path)))
 
@@ -162,9 +162,7 @@ def test_an_empty_cache_says_that_there_is_none(tmp_path: Path) -> None:
     ("changed", "cause"),
     [("tensorrt", "foreign TensorRT"), ("gpu", "foreign GPU"), ("l4t", "foreign L4T"), ("batch", "other key")],
 )
-def test_an_absent_engine_names_what_the_one_of_the_same_graph_was_built_for(
-    tmp_path: Path, changed: str, cause: str
-) -> None:
+def test_a_missing_engine_names_what_the_existing_one_was_built_for(tmp_path: Path, changed: str, cause: str) -> None:
     store(wanted_in(tmp_path, OTHER_KEYS[changed]))
 
     with pytest.raises(EngineUnusable, match="it was built for") as refused:
@@ -173,7 +171,7 @@ def test_an_absent_engine_names_what_the_one_of_the_same_graph_was_built_for(
     assert refused.value.cause == cause
 
 
-def test_what_a_killed_build_left_is_never_looked_at(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_build_are_ignored(tmp_path: Path) -> None:
     wanted = wanted_in(tmp_path)
     store(wanted).rename(tmp_path / f".{wanted.folder.name}.abc.tmp")
 

@@ -55,7 +55,7 @@ def open_engine(plan: DoublingPlan, refuses_graphs: bool = False) -> DeviceEngin
 
 
 @pytest.mark.parametrize("refuses_graphs", [False, True])
-def test_each_answer_is_of_its_own_input(refuses_graphs: bool) -> None:
+def test_each_output_belongs_to_its_own_input(refuses_graphs: bool) -> None:
     engine = open_engine(DoublingPlan(), refuses_graphs)
     first, second = random_depth(1), random_depth(2)
 
@@ -69,7 +69,7 @@ def test_each_answer_is_of_its_own_input(refuses_graphs: bool) -> None:
         np.testing.assert_array_equal(answer.guidance, np.broadcast_to(depth[:, :, :32, :32] + 1, (BATCH, 21, 32, 32)))
 
 
-def test_an_input_on_the_device_is_taken_as_it_is() -> None:
+def test_an_input_on_the_device_is_used_directly() -> None:
     engine = open_engine(DoublingPlan())
     depth = DeviceArray((BATCH, 1, CROP_PX, CROP_PX), np.float32)
     depth.values[...] = random_depth(3)
@@ -79,14 +79,14 @@ def test_an_input_on_the_device_is_taken_as_it_is() -> None:
     np.testing.assert_array_equal(answer.joints, depth.values[:, 0, :21, :3] * 2)
 
 
-def test_a_network_without_maps_gives_none() -> None:
+def test_a_network_without_maps_returns_none() -> None:
     engine = open_engine(DoublingPlan(Tensors(TENSORS.inputs, TENSORS.outputs[1:])))
 
     assert engine.infer(random_depth(4)).guidance is None
 
 
 @pytest.mark.parametrize("refuses_graphs", [False, True])
-def test_replay_runs_the_prelude_on_what_it_finds_now(refuses_graphs: bool) -> None:
+def test_replay_runs_the_preprocess_step_on_current_data(refuses_graphs: bool) -> None:
     engine = open_engine(DoublingPlan(), refuses_graphs)
     frame = random_depth(5)
 
@@ -102,7 +102,7 @@ def test_replay_runs_the_prelude_on_what_it_finds_now(refuses_graphs: bool) -> N
     np.testing.assert_array_equal(engine.replay().joints, frame[:, 0, :21, :3] * 2)
 
 
-def test_without_a_prelude_replay_runs_on_what_lies_in_the_input() -> None:
+def test_without_a_preprocess_step_replay_uses_the_input_buffer() -> None:
     engine = open_engine(DoublingPlan())
 
     assert (engine.replay().joints == 2).all()  # background
@@ -134,7 +134,7 @@ def test_values_that_are_not_finite_are_refused_by_name(factor: float) -> None:
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, MemoryError])
-def test_errors_of_the_device_become_typed_with_what_the_library_said(kind: type[Exception]) -> None:
+def test_device_errors_become_typed_with_the_library_log(kind: type[Exception]) -> None:
     plan = DoublingPlan()
     engine = open_engine(plan)
     plan.fails_with = kind("cudaErrorIllegalAddress")
@@ -145,7 +145,7 @@ def test_errors_of_the_device_become_typed_with_what_the_library_said(kind: type
     assert np.isfinite(engine.infer(random_depth(9)).joints).all()
 
 
-def test_an_error_at_the_first_run_is_typed_too() -> None:
+def test_an_error_in_the_first_run_is_typed_too() -> None:
     plan = DoublingPlan()
     plan.fails_with = RuntimeError("out of memory")
 
@@ -153,7 +153,7 @@ def test_an_error_at_the_first_run_is_typed_too() -> None:
         open_engine(plan)
 
 
-def test_a_closed_engine_says_so_and_closes_twice() -> None:
+def test_a_closed_engine_refuses_work_and_can_be_closed_twice() -> None:
     engine = open_engine(DoublingPlan())
 
     engine.close()

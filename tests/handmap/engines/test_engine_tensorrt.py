@@ -127,7 +127,7 @@ def test_without_tensorrt_the_package_and_the_environment_are_named() -> None:
 
 @pytest.mark.skipif(has_driver(), reason="what a driver says differs; tests/gpu does this on a card")
 @pytest.mark.parametrize("content", [b"", b"no plan at all", b"vtrt" + bytes(60)])
-def test_what_is_no_plan_is_refused_with_tensorrts_own_lines(rtx: ModuleType, tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_plan_is_refused_with_tensorrts_own_log(rtx: ModuleType, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "hand.engine"
     path.write_bytes(content)
 
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(rtx: ModuleType, tmp_path: P
         deserialize(rtx, tmp_path / "absent.engine")
 
 
-def test_a_runtime_that_is_not_made_is_one_sentence(rtx: ModuleType, engine_file: Path) -> None:
+def test_a_failed_runtime_is_one_sentence(rtx: ModuleType, engine_file: Path) -> None:
     """As the bindings behave over a libnvinfer that gives no runtime."""
     module = library(rtx, Context(2))
 
@@ -177,7 +177,7 @@ def test_a_plan_without_a_context_is_refused(rtx: ModuleType, engine_file: Path)
         TensorrtPlan(library(rtx, None), engine_file, 2)
 
 
-def test_what_the_context_refuses_is_typed(rtx: ModuleType, engine_file: Path) -> None:
+def test_context_failures_are_typed(rtx: ModuleType, engine_file: Path) -> None:
     context = Context(2)
     plan = TensorrtPlan(library(rtx, context), engine_file, 2)
 
@@ -204,13 +204,13 @@ def test_what_the_context_refuses_is_typed(rtx: ModuleType, engine_file: Path) -
         Tensors((DEPTH,), (Tensor("joints", "float32", ()),)),
     ],
 )
-def test_tensors_that_are_not_the_contracts_are_refused(found: Tensors) -> None:
+def test_tensors_that_violate_the_contract_are_refused(found: Tensors) -> None:
     with pytest.raises(ModelError, match=r"'hand.engine': tensors found .* wanted input 'depth' and output 'joints'"):
         refuse_other_tensors(found, 2, FILE)
 
 
 @pytest.mark.parametrize("outputs", [(JOINTS,), (JOINTS, GUIDANCE), (GUIDANCE, JOINTS)])
-def test_the_contracts_tensors_are_taken(outputs: tuple[Tensor, ...]) -> None:
+def test_tensors_of_the_contract_are_accepted(outputs: tuple[Tensor, ...]) -> None:
     refuse_other_tensors(Tensors((DEPTH,), outputs), 2, FILE)
 
 

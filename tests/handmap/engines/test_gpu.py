@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(has_gpu(), reason="here is a GPU; tests/gpu look
 
 
 @pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy is installed here")
-def test_a_machine_without_cupy_is_told_which_extra_to_install() -> None:
+def test_without_cupy_the_error_names_the_extra_to_install() -> None:
     with pytest.raises(
         DependencyError, match=r"CuPy cannot be imported \(No module named 'cupy'\); .* jetpack6 or jetpack7"
     ):
@@ -28,7 +28,7 @@ def test_a_machine_without_cupy_is_told_which_extra_to_install() -> None:
 
 
 @pytest.mark.skipif(find_spec("cupy") is None, reason="CuPy is not installed here")
-def test_cupy_without_a_gpu_is_told_what_cuda_said() -> None:
+def test_without_a_gpu_the_error_has_cudas_message() -> None:
     with pytest.raises(
         DependencyError, match=r"CuPy [\d.]+ finds no usable GPU \(cudaError\w+: .*\); install NVIDIA's"
     ):

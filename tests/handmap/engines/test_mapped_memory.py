@@ -35,7 +35,7 @@ def test_without_pycuda_cupy_maps_the_memory() -> None:
     assert reason.startswith("PyCUDA cannot be imported: No module named 'pycuda'")
 
 
-def test_a_pycuda_that_is_broken_is_as_good_as_none(
+def test_a_broken_pycuda_counts_as_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     """Built for another driver, it warns on its import and then raises."""

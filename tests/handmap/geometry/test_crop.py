@@ -121,7 +121,7 @@ def test_a_cube_that_holds_nothing_gives_background(center: tuple[float, float, 
     assert (crop.depth == 1).all()
 
 
-def test_what_was_not_measured_never_enters_a_cube_that_reaches_the_camera() -> None:
+def test_unmeasured_pixels_never_enter_a_cube_that_reaches_the_camera() -> None:
     frame = frame_of(np.zeros((480, 640), np.uint16))
 
     crop = crop_hand(np, frame, np.array([0, 0, 60], np.float32), 250.0)

@@ -40,7 +40,7 @@ def test_ids_that_swap_or_change_or_end_are_not(after: tuple[int | None, int | N
     assert not found.is_kept
 
 
-def test_an_id_may_pause_while_its_hand_is_hidden_behind_the_other() -> None:
+def test_an_id_can_pause_while_its_hand_is_occluded() -> None:
     def is_hidden(at: int) -> bool:
         return abs(at - FRAMES // 2) < 5
 
@@ -49,7 +49,7 @@ def test_an_id_may_pause_while_its_hand_is_hidden_behind_the_other() -> None:
     assert crossings(frames) == [Crossing(is_kept=True, is_seen=False)]
 
 
-def test_a_tracker_of_one_hand_need_only_keep_the_one_that_it_had() -> None:
+def test_a_single_hand_tracker_need_only_keep_the_hand_it_had() -> None:
     same = crossing_story(lambda at: (1, None))
     jumped = crossing_story(lambda at: (1, None) if at < FRAMES // 2 else (None, 1))
 

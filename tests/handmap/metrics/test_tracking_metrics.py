@@ -66,20 +66,20 @@ def test_a_second_report_of_one_hand_is_false() -> None:
     assert figures["mean_mm"] == pytest.approx(3, abs=1e-3)
 
 
-def test_a_report_too_far_from_every_hand_is_of_none() -> None:
+def test_a_report_too_far_from_every_hand_matches_none() -> None:
     near, far = (score_tracks([frame([hand(1, 0)], [pose(1, away)])], 2) for away in (79, 81))
 
     assert (near.found, near.false, far.found, far.false) == (1, 0, 0, 1)
 
 
 @pytest.mark.parametrize(("seen", "demanded", "false"), [(7, 1, 0), (6, 0, 0), (3, 0, 0), (2, 0, 1)])
-def test_a_hand_hardly_seen_counts_neither_way_and_an_unseen_one_as_none(seen: int, demanded: int, false: int) -> None:
+def test_a_barely_visible_hand_is_ignored_and_an_invisible_one_is_absent(seen: int, demanded: int, false: int) -> None:
     counts = score_tracks([frame([hand(1, 0, seen)], [pose(1, 0)])], 2)
 
     assert (counts.demanded, counts.false, counts.found) == (demanded, false, demanded)
 
 
-def test_hands_of_which_most_is_seen_are_also_counted_apart() -> None:
+def test_well_seen_hands_are_also_counted_separately() -> None:
     frames = [frame([hand(1, -100, 14), hand(2, 100, 13)], said) for said in ([pose(1, -100)], [pose(2, 100)])]
 
     figures = track_summary(score_tracks(frames, 2))
@@ -88,7 +88,7 @@ def test_hands_of_which_most_is_seen_are_also_counted_apart() -> None:
     assert track_summary(score_tracks(frames[:1], 2))["found_of_well_seen"] == 1
 
 
-def test_a_tracker_of_one_hand_is_asked_for_one_and_credited_for_either() -> None:
+def test_a_single_hand_tracker_must_find_one_and_is_credited_for_either() -> None:
     frames = [frame([hand(1, -100), hand(2, 100)], [pose(1, x)]) for x in (-100, 100, 300)]
 
     figures = track_summary(score_tracks(frames, 1))
@@ -98,7 +98,7 @@ def test_a_tracker_of_one_hand_is_asked_for_one_and_credited_for_either() -> Non
     assert figures["frames_to_entry"] is None
 
 
-def test_an_id_that_changes_in_full_sight_is_a_switch_and_one_after_an_absence_is_not() -> None:
+def test_an_id_change_in_full_view_is_a_switch_but_not_after_an_absence() -> None:
     def story(middle: int) -> TrackCounts:
         seen = [hand(1, 0)] * 2 + [hand(1, 0, middle)] + [hand(1, 0)] * 2
         poses = [[pose(1, 0)]] * 2 + [[]] + [[pose(2, 0)]] * 2
@@ -123,7 +123,7 @@ def test_taking_the_id_of_the_other_hand_is_a_switch_even_after_an_absence() -> 
     assert score_tracks([both, occluded, stolen, stolen], 2).switches == 1
 
 
-def test_sides_are_judged_once_a_track_is_ten_frames_old() -> None:
+def test_handedness_is_scored_once_a_track_is_ten_frames_old() -> None:
     said = [UNKNOWN] * 10 + [LEFT] * 2 + [RIGHT] * 4
     frames = [frame([hand(1, 0)], [pose(1, 0, side)]) for side in said]
 

@@ -79,7 +79,7 @@ def test_recording_can_be_read_again_and_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
-def test_endless_frames_begin_again_without_opening_the_recording_again(tmp_path: Path, storage: StoragePlugin) -> None:
+def test_endless_frames_start_over_without_reopening_the_recording(tmp_path: Path, storage: StoragePlugin) -> None:
     images = [("/depth/image_rect_raw", IMAGE, image_message(make_frame(n).depth, "16UC1")) for n in range(3)]
     bag = write_bag(tmp_path / "bag", [("/depth/camera_info", INFO, info_message(55)), *images], storage)
     frames = open_recording(bag).endless()
@@ -109,7 +109,7 @@ def test_labels_come_back_with_their_frame(tmp_path: Path) -> None:
         assert found.handedness is Handedness.LEFT
 
 
-def test_recording_without_labels_says_so(tmp_path: Path) -> None:
+def test_missing_labels_are_reported(tmp_path: Path) -> None:
     recording = open_recording(write_frames(tmp_path / "r"))
 
     with pytest.raises(RecordingError, match="no joint labels"):
@@ -327,7 +327,7 @@ def test_compressed_depth_alone_is_read(tmp_path: Path) -> None:
     assert np.array_equal(frame.depth, depth)
 
 
-def test_two_depth_topics_want_a_choice(tmp_path: Path) -> None:
+def test_two_depth_topics_require_a_choice(tmp_path: Path) -> None:
     depth = make_frame(3).depth
     messages = [
         ("/camera/aligned_depth_to_color/image_raw", IMAGE, image_message(depth, "16UC1")),
@@ -344,7 +344,7 @@ def test_two_depth_topics_want_a_choice(tmp_path: Path) -> None:
         open_recording(path, topic="/other")
 
 
-def test_meters_of_others_are_read_and_missing_values_are_zero(tmp_path: Path) -> None:
+def test_third_party_meters_are_read_and_missing_values_are_zero(tmp_path: Path) -> None:
     meters = np.full((48, 64), 0.5, np.float32)
     meters[0, :3] = (np.nan, np.inf, 99)
     messages = [("/depth/image", IMAGE, image_message(meters, "32FC1")), ("/depth/camera_info", INFO, info_message(55))]

@@ -29,7 +29,7 @@ def test_the_release_is_read_from_its_file(tmp_path: Path, content: str | bytes,
     assert read_l4t_release(path) == release
 
 
-def test_a_machine_that_is_no_jetson_has_none(tmp_path: Path) -> None:
+def test_a_machine_that_is_not_a_jetson_has_no_release(tmp_path: Path) -> None:
     assert read_l4t_release(tmp_path / "nv_tegra_release") == "none"
 
 
@@ -47,7 +47,7 @@ def test_the_jetpack_of_a_release(release: str, name: str) -> None:
 @pytest.mark.parametrize(
     "release", ["none", "unknown: # R36", "35.6.1", "36.3.9", "36.6", "37.1", "38.1", "38.5.0", "39.1", "39.3", "40.0"]
 )
-def test_a_release_that_nobody_has_tried_is_of_no_jetpack(release: str) -> None:
+def test_an_unknown_release_has_no_jetpack(release: str) -> None:
     assert find_jetpack(parse_version(release)) is None
 
 

@@ -117,14 +117,14 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"), [(b"bundle: \xff\n", "not UTF-8 text"), (b"# " + b"x" * 300_000, "is longer")]
 )
-def test_what_is_no_short_text_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_files_that_are_not_short_text_are_refused(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "c.yaml").write_bytes(content)
 
     with pytest.raises(ConfigError, match=said):
         read_config(tmp_path / "c.yaml", Settings)
 
 
-def test_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_bytes(b"\xef\xbb\xbfcamera: {kind: live}\n")
 
     read_config(tmp_path / "c.yaml", Settings)
@@ -151,5 +151,5 @@ def test_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
         ("camera: {kind: live}\ntargets: [{host: a, host: b}]\n", "line 2: key 'targets[0].host' is given twice"),
     ],
 )
-def test_a_refusal_says_what_was_probably_meant(tmp_path: Path, text: str, said: str) -> None:
+def test_a_refusal_suggests_what_was_probably_meant(tmp_path: Path, text: str, said: str) -> None:
     assert said in refusal(tmp_path, text)

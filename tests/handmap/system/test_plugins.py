@@ -141,7 +141,7 @@ def test_a_section_is_refused_as_any_other(tmp_path: Path, site: Path, text: str
         ("path = shapes:Path", "wanted a msgspec.Struct"),
     ],
 )
-def test_a_package_that_does_not_keep_the_contract_is_named(tmp_path: Path, site: Path, entry: str, said: str) -> None:
+def test_a_package_that_violates_the_contract_is_named(tmp_path: Path, site: Path, entry: str, said: str) -> None:
     install(site, "shapes", KINDS)
     install(site, "their-shapes", entry)
     kind = entry.split()[0]
@@ -154,7 +154,7 @@ def test_a_package_that_does_not_keep_the_contract_is_named(tmp_path: Path, site
     assert "known keys" in refusal(tmp_path, "shape: {kind: frame, zzz: 1}\n")
 
 
-def test_a_kind_of_two_packages_is_refused_with_both(tmp_path: Path, site: Path) -> None:
+def test_a_kind_provided_by_two_packages_is_refused_with_both(tmp_path: Path, site: Path) -> None:
     install(site, "shapes", KINDS)
     install(site, "their-shapes", "square = shapes:Other")
 

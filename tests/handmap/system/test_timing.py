@@ -33,7 +33,7 @@ def test_every_sample_ever_falls_into_the_bucket_of_its_milliseconds() -> None:
     assert found.total_ns == clock.total_ns("crop") == 7_034_150_000
 
 
-def test_what_is_slower_than_its_budget_is_counted() -> None:
+def test_stages_over_budget_are_counted() -> None:
     clock = StageClock(budgets_ms={"crop": 3.0})
     for duration_ms in (2.9, 3.0, 3.1, 40.0):
         clock.record("crop", round(duration_ms * 1e6))
@@ -73,7 +73,7 @@ def test_ring_keeps_only_the_newest() -> None:
     assert clock.summarize()["a"].count == 3
 
 
-def test_cleared_clock_has_nothing_to_say() -> None:
+def test_cleared_clock_has_no_samples() -> None:
     clock = StageClock()
     clock.record("a", 1)
 

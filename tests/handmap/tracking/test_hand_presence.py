@@ -23,15 +23,15 @@ def palms_of(score: float) -> DetectionMap:
     return DetectionMap(answer, INTRINSICS)
 
 
-def test_a_probable_hand_speaks_for_a_hand() -> None:
+def test_a_confident_estimate_is_evidence_for_a_hand() -> None:
     assert hand_presence_logit(look_of(0.9), palms_of(0.0)) > hand_presence_logit(look_of(0.2), palms_of(0.0)) + 0.5
 
 
-def test_so_does_a_palm_where_the_hand_is() -> None:
+def test_a_palm_detection_at_the_hand_is_evidence_too() -> None:
     assert hand_presence_logit(look_of(), palms_of(3.0)) > hand_presence_logit(look_of(), palms_of(-3.0)) + 1
 
 
-def test_a_bundle_without_a_palm_graph_leaves_it_to_the_hand_network() -> None:
+def test_without_a_palm_graph_only_the_hand_network_counts() -> None:
     assert hand_presence_logit(look_of(), None) == hand_presence_logit(look_of(), palms_of(0.0))
 
 

@@ -54,7 +54,7 @@ def test_the_same_wall_looks_alike_to_every_camera(intrinsics: Intrinsics, unit_
     assert not view.depth_small[rows:].any() and (rows, columns) in ((96, 128), (72, 128))
 
 
-def test_the_nearest_of_a_block_is_seen_and_what_was_not_measured_is_not() -> None:
+def test_the_nearest_of_a_block_wins_and_unmeasured_pixels_are_ignored() -> None:
     depth = np.zeros((480, 640), np.uint16)
     depth[:5, :5] = 900
     depth[2:4, 2:4] = 400

@@ -50,7 +50,7 @@ def test_an_empty_frame_gives_no_proposal() -> None:
     assert propose_regions(np, DepthFrame(empty_image(), 1.0, INTRINSICS, 0, 0), RANGE_MM, 5) == []
 
 
-def test_specks_are_no_hands() -> None:
+def test_specks_are_not_proposed() -> None:
     depth = empty_image()
     rng = np.random.default_rng(0)
     depth[rng.integers(0, 480, 40), rng.integers(0, 640, 40)] = 500
@@ -107,7 +107,7 @@ def test_a_wall_close_behind_does_not_swallow_the_hand() -> None:
     assert nearest_proposal_mm(depth, (30, 60, 565)) < 60
 
 
-def test_a_flat_hand_alone_is_no_wall() -> None:
+def test_a_flat_hand_alone_is_not_removed_as_a_wall() -> None:
     depth = empty_image()
     draw_arm(depth, np.array([0.0, 120, 400]), np.array([0.0, -60, 400]), 45)
 

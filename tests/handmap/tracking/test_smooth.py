@@ -49,7 +49,7 @@ def test_a_resting_hand_jitters_a_third_less() -> None:
     assert after < 0.67 * before
 
 
-def test_at_one_metre_a_second_the_added_lag_is_that_of_the_cutoff() -> None:
+def test_at_one_meter_per_second_the_added_lag_is_that_of_the_cutoff() -> None:
     # A first-order filter follows a ramp behind by its time constant, 1 / (2 pi cutoff).
     raw = [pose_at(hand_at(i * 1000 / 30), i * FRAME_NS) for i in range(120)]
 
@@ -82,7 +82,7 @@ def test_the_first_pose_of_a_track_is_raw_and_a_lost_hand_is_forgotten() -> None
     np.testing.assert_array_equal(back.xyz_camera_mm, hand_at(200))
 
 
-def test_two_hands_are_filtered_apart_whatever_their_order() -> None:
+def test_two_hands_are_filtered_separately_whatever_their_order() -> None:
     first, second = pose_at(hand_at(-100), 0, 1), pose_at(hand_at(100), 0, 2)
     _, filters = smooth([first, second], NO_FILTERS, SETTINGS)
 
@@ -127,7 +127,7 @@ def test_the_raw_poses_are_left_as_they_are_and_off_means_off() -> None:
     assert same == [raw[2]] and none == NO_FILTERS
 
 
-def test_extrapolation_moves_a_steady_hand_to_the_publish_time_and_says_so() -> None:
+def test_extrapolation_moves_a_steady_hand_to_the_publish_time_and_flags_it() -> None:
     raw = [pose_at(hand_at(20.0 * i), i * FRAME_NS) for i in range(60)]  # 600 mm/s
     smoothed, filters = run(raw, PREDICTING)
 
@@ -139,7 +139,7 @@ def test_extrapolation_moves_a_steady_hand_to_the_publish_time_and_says_so() -> 
     assert moved.capture_ns == raw[-1].capture_ns
 
 
-def test_extrapolation_reaches_no_farther_than_its_horizon() -> None:
+def test_extrapolation_stops_at_its_horizon() -> None:
     smoothed, filters = run([pose_at(hand_at(20.0 * i), i * FRAME_NS) for i in range(60)], PREDICTING)
     capture_ns = smoothed[-1].capture_ns
 
@@ -156,7 +156,7 @@ def test_nothing_is_extrapolated_to_a_time_that_is_not_ahead(publish_ns: int) ->
     assert extrapolate(smoothed[-1:], filters, publish_ns, PREDICTING) == smoothed[-1:]
 
 
-def test_nothing_is_extrapolated_unless_it_is_asked_for() -> None:
+def test_extrapolation_is_off_by_default() -> None:
     smoothed, filters = run([pose_at(hand_at(20.0 * i), i * FRAME_NS) for i in range(60)])
 
     assert extrapolate(smoothed[-1:], filters, 60 * FRAME_NS, SETTINGS) == smoothed[-1:]
@@ -165,6 +165,6 @@ def test_nothing_is_extrapolated_unless_it_is_asked_for() -> None:
 @pytest.mark.parametrize(
     "text", ["{enabled: false, extrapolate: true}", "{min_cutoff_hz: 0}", "{beta: -1}", "{cutoff: 1}"]
 )
-def test_settings_that_make_no_sense_are_refused(text: str) -> None:
+def test_invalid_settings_are_refused(text: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.yaml.decode(text, type=SmoothingConfig)

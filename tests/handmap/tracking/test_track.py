@@ -63,7 +63,7 @@ def test_the_velocity_is_mostly_that_of_the_newest_step() -> None:
 
 
 @pytest.mark.parametrize(("speed_mm_s", "is_hand"), [(3900, True), (4100, False)])
-def test_a_step_faster_than_a_fast_wave_is_a_jump_and_no_motion(speed_mm_s: float, is_hand: bool) -> None:
+def test_a_step_faster_than_a_fast_wave_is_a_jump_not_motion(speed_mm_s: float, is_hand: bool) -> None:
     track = update_track(start_track(1, at(0), 0), at(speed_mm_s * FRAME_NS / 1e9), FRAME_NS)
 
     assert (track.velocity_mm_s[0] > 0) == is_hand
@@ -79,25 +79,25 @@ def test_the_velocity_is_forgotten_after_a_gap_and_where_the_clock_stood_still(g
     assert after.frames == track.frames + 1
 
 
-def test_a_hand_of_which_nothing_was_seen_is_taken_for_a_right_one() -> None:
+def test_without_evidence_a_hand_is_a_right_hand() -> None:
     assert start_track(1, CENTER, 0).handedness is Handedness.RIGHT
     assert observed([-0.1]).handedness is Handedness.LEFT
 
 
-def test_a_belief_that_grew_in_a_second_outlives_a_tenth_of_one_of_contrary_looks() -> None:
+def test_a_second_of_evidence_outweighs_a_tenth_of_contrary_evidence() -> None:
     belief = observed([0.5] * 30)
 
     assert observed([-2.0] * 3, belief).handedness is Handedness.RIGHT
     assert observed([-2.0] * 8, belief).handedness is Handedness.LEFT
 
 
-def test_what_was_seen_long_ago_fades() -> None:
+def test_old_evidence_fades() -> None:
     belief = observed([2.0] * 3)
 
     assert observed([0.0] * 60, belief).right_logit == pytest.approx(belief.right_logit * 0.16, rel=0.03)
 
 
-def test_the_surest_belief_gives_way_within_a_second() -> None:
+def test_the_strongest_belief_can_be_reversed_within_a_second() -> None:
     surest = observed([2.0] * 90)
 
     assert observed([-2.0] * 4, surest).handedness is Handedness.RIGHT
@@ -105,7 +105,7 @@ def test_the_surest_belief_gives_way_within_a_second() -> None:
     assert observed([-2.0] * 90).right_logit == -surest.right_logit
 
 
-def test_no_single_look_says_more_than_seven_to_one() -> None:
+def test_no_single_estimate_counts_more_than_seven_to_one() -> None:
     assert observed([20.0]).right_logit == pytest.approx(2.0)
     assert observed([-20.0]).right_logit == pytest.approx(-2.0)
     assert observed([1.5]).right_logit == pytest.approx(1.5)

@@ -66,7 +66,7 @@ def test_a_track_keeps_its_id_without_searching_again() -> None:
 
 
 @pytest.mark.parametrize(("back_after_ms", "track_id"), [(66, 1), (400, 2)])
-def test_a_lost_hand_is_absent_in_the_same_frame_and_the_same_only_if_it_is_soon_back(
+def test_a_lost_hand_is_absent_at_once_and_keeps_its_id_only_if_it_is_soon_back(
     back_after_ms: int, track_id: int
 ) -> None:
     engine = CentroidEngine()
@@ -153,7 +153,7 @@ def follow_scenes(
 
 
 @pytest.mark.parametrize("is_right", [True, False])
-def test_a_hand_tells_which_it_is_and_the_surer_the_longer(is_right: bool) -> None:
+def test_handedness_is_recognized_with_growing_confidence(is_right: bool) -> None:
     frames = [scene(*leaning(0, 500, is_right), number=n, capture_ns=n * 33_000_000) for n in range(12)]
 
     seen = follow_scenes(SidedEngine(), unknown(), frames)
@@ -163,7 +163,7 @@ def test_a_hand_tells_which_it_is_and_the_surer_the_longer(is_right: bool) -> No
     assert 0 < seen[1][0].handedness_confidence < seen[-1][0].handedness_confidence <= 1
 
 
-def test_a_stated_side_is_kept_whatever_the_hand_looks_like() -> None:
+def test_configured_handedness_is_kept_whatever_the_hand_looks_like() -> None:
     frames = [scene(*leaning(0, 500, is_right=False), number=n, capture_ns=n * 33_000_000) for n in range(8)]
 
     seen = follow_scenes(SidedEngine(), settings(), frames)
@@ -172,7 +172,7 @@ def test_a_stated_side_is_kept_whatever_the_hand_looks_like() -> None:
     assert seen[-1][0].handedness_confidence == 0
 
 
-def test_a_hand_that_went_behind_another_keeps_its_id() -> None:
+def test_an_occluded_hand_keeps_its_id() -> None:
     places = [*range(-200, 201, 16)]
     frames = [
         scene((x, 0, 600, 40), (0, 0, 420, 55), number=n, capture_ns=n * 33_000_000) for n, x in enumerate(places)
@@ -207,7 +207,7 @@ def test_the_cube_grows_with_the_hand_once_its_size_is_known() -> None:
     assert scaled_cube_mm(replace(large, palm_mm=2 * PALM_MM), 250.0, (220.0, 280.0)) == 280.0
 
 
-def test_the_palm_graph_says_where_to_look_and_is_asked_only_until_the_hand_is_sure() -> None:
+def test_the_palm_graph_proposes_hands_and_runs_only_until_the_track_is_certain() -> None:
     palms = PalmsAt(11, 16, 95 * 100 / 32 / 500)
     engines = Engines(CentroidEngine(), palms, 0.3)
     frames = [scene((0, 0, 500, 50), number=n, capture_ns=n * 33_000_000) for n in range(5)]
@@ -219,7 +219,7 @@ def test_the_palm_graph_says_where_to_look_and_is_asked_only_until_the_hand_is_s
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4])
-def test_an_engine_that_crops_by_itself_gives_the_same_hands(batch: int) -> None:
+def test_a_cropping_engine_gives_the_same_hands(batch: int) -> None:
     frames = [scene((-120, 5 * n, 450, 50), (120, 0, 600, 50), number=n, capture_ns=n * 33_000_000) for n in range(4)]
 
     ours = follow_scenes(CentroidEngine(batch), settings(max_hands=2), frames)
@@ -234,7 +234,7 @@ def test_an_engine_that_crops_by_itself_gives_the_same_hands(batch: int) -> None
 @pytest.mark.parametrize(
     ("score", "assume_hand_present", "hands"), [(3.0, False, 1), (-9.0, False, 0), (-9.0, True, 1)]
 )
-def test_what_the_palm_graph_does_not_see_is_a_hand_only_where_one_is_expected(
+def test_a_hand_missed_by_the_palm_graph_counts_only_if_one_is_assumed_present(
     score: float, assume_hand_present: bool, hands: int
 ) -> None:
     palms = PalmsAt(11, 16, 95 * 100 / 32 / 500)
@@ -257,7 +257,7 @@ def test_a_side_that_is_not_finite_is_an_engine_failure() -> None:
 
 
 @pytest.mark.parametrize("spread", [np.nan, -0.01])
-def test_a_spread_that_is_none_is_an_engine_failure(spread: float) -> None:
+def test_an_invalid_spread_is_an_engine_failure(spread: float) -> None:
     class Unsteady(CentroidEngine):
         def infer(self, depth: Array) -> EngineOutput:
             output = super().infer(depth)
@@ -267,7 +267,7 @@ def test_a_spread_that_is_none_is_an_engine_failure(spread: float) -> None:
         follow_scenes(Unsteady(), settings(), [scene((0, 0, 500, 50))])
 
 
-def test_joints_beyond_all_reason_are_an_engine_failure() -> None:
+def test_implausible_joints_are_an_engine_failure() -> None:
     class Wild(CentroidEngine):
         def infer(self, depth: Array) -> EngineOutput:
             output = super().infer(depth)
@@ -285,7 +285,7 @@ def test_a_hand_that_flickered_is_not_called_tracked_from_the_frame_before() -> 
     assert [[pose.is_tracked for pose in poses] for poses in seen] == [[False], [], [False]]
 
 
-def test_what_the_palm_graph_never_sees_is_dropped_though_no_hand_is_missing() -> None:
+def test_a_track_that_the_palm_graph_never_confirms_is_dropped() -> None:
     palms = PalmsAt(11, 16, 95 * 100 / 32 / 500)
     how = replace(settings(), confidence=DOUBTFUL)
     frames = [scene((0, 0, 500, 50), number=n, capture_ns=n * 33_000_000) for n in range(60)]
@@ -302,7 +302,7 @@ def test_what_the_palm_graph_never_sees_is_dropped_though_no_hand_is_missing() -
 
 
 @pytest.mark.parametrize(("beside_mm", "is_valid"), [(0, True), (50, True), (65, False)])
-def test_a_hand_is_valid_while_half_of_its_joints_lie_in_the_image(beside_mm: float, is_valid: bool) -> None:
+def test_a_hand_is_valid_while_half_of_its_joints_are_in_the_image(beside_mm: float, is_valid: bool) -> None:
     class Beside(CentroidEngine):
         """Says that the hand lies to the right of what is seen of it."""
 

@@ -54,7 +54,7 @@ def off_by_mm(pose: HandPose, x: float, y: float) -> float:
     return float(np.linalg.norm(cube_center(pose.xyz_camera_mm)[:2] - (x, y)))
 
 
-def test_a_hand_that_is_sure_is_asked_about_twice_a_second() -> None:
+def test_a_certain_track_is_checked_twice_a_second() -> None:
     palms = middle_palms()
     frames = [at(n, (0, 0, 500, 50)) for n in range(91)]
 
@@ -66,7 +66,7 @@ def test_a_hand_that_is_sure_is_asked_about_twice_a_second() -> None:
     assert palms.calls - 2 * asked == 90 // 15
 
 
-def test_a_hand_that_the_palm_graph_lost_is_given_up_within_two_seconds() -> None:
+def test_a_track_without_palm_detections_is_dropped_within_two_seconds() -> None:
     palms = middle_palms()
     engines = Engines(CentroidEngine(), palms, 0.3)
     doubtful = replace(settings(), confidence=DOUBTFUL)
@@ -80,7 +80,7 @@ def test_a_hand_that_the_palm_graph_lost_is_given_up_within_two_seconds() -> Non
 
 
 @pytest.mark.parametrize("first", [0, 7])
-def test_geometry_looks_for_a_missing_hand_in_every_fourth_frame_where_there_is_a_palm_graph(first: int) -> None:
+def test_with_a_palm_graph_geometry_searches_only_every_fourth_frame(first: int) -> None:
     palms, engine = middle_palms(NO_PALM), CentroidEngine()
     engines, tracks, looked = Engines(engine, palms, 0.3), NO_TRACKS, []
     for number in range(first, first + 40):
@@ -117,7 +117,7 @@ def test_a_hand_beside_another_is_remembered_for_less_than_a_second(hidden_frame
 
 
 @pytest.mark.parametrize(("apart_mm", "is_the_same"), [(250, True), (350, False)])
-def test_a_hand_that_was_not_near_another_did_not_go_behind_it(apart_mm: float, is_the_same: bool) -> None:
+def test_a_hand_lost_away_from_others_does_not_count_as_occluded(apart_mm: float, is_the_same: bool) -> None:
     both = ((-apart_mm / 2, 0, 500, 50), (apart_mm / 2, 0, 500, 50))
     frames = [at(0, *both), at(1, *both), *(at(n, both[0]) for n in range(2, 15)), at(15, *both)]
 
@@ -127,7 +127,7 @@ def test_a_hand_that_was_not_near_another_did_not_go_behind_it(apart_mm: float, 
 
 
 @pytest.mark.parametrize(("away_mm", "is_the_same"), [(140, True), (180, False)])
-def test_a_hand_that_comes_back_elsewhere_is_another_one(away_mm: float, is_the_same: bool) -> None:
+def test_a_hand_that_comes_back_elsewhere_gets_a_new_id(away_mm: float, is_the_same: bool) -> None:
     frames = [at(0, (0, 0, 500, 50)), at(1, (0, 0, 500, 50)), at(2), at(3), at(4, (away_mm, 0, 500, 50))]
 
     seen, _ = run(frames, Engines(CentroidEngine()), settings())
@@ -136,7 +136,7 @@ def test_a_hand_that_comes_back_elsewhere_is_another_one(away_mm: float, is_the_
 
 
 @pytest.mark.parametrize(("z_mm", "is_followed"), [(815, True), (830, False), (185, True), (170, False)])
-def test_a_hand_is_followed_half_a_cube_beyond_the_range_and_no_further(z_mm: float, is_followed: bool) -> None:
+def test_a_hand_is_tracked_half_a_cube_beyond_the_range_and_no_further(z_mm: float, is_followed: bool) -> None:
     how = replace(settings(), range_mm=(300.0, 700.0))
     step_mm = 15 if z_mm > 500 else -15
     places = [*np.arange(500, z_mm, step_mm), z_mm]
@@ -147,7 +147,7 @@ def test_a_hand_is_followed_half_a_cube_beyond_the_range_and_no_further(z_mm: fl
     assert seen[-2] and bool(seen[-1]) == is_followed
 
 
-def test_a_hand_far_off_the_middle_of_its_cube_is_looked_at_again() -> None:
+def test_an_off_center_hand_is_estimated_again() -> None:
     engine = ShortSighted()
     _, tracks = run([at(0, (0, 0, 500, 50))], Engines(engine), settings())
     calls = []
@@ -162,7 +162,7 @@ def test_a_hand_far_off_the_middle_of_its_cube_is_looked_at_again() -> None:
     assert off_by_mm(seen[0], 60, 0) < 12  # a single look would be off by 24
 
 
-def test_a_hand_found_anew_is_looked_at_until_it_is_in_the_middle_of_its_cube() -> None:
+def test_a_new_hand_is_re_estimated_until_it_is_centered() -> None:
     engine = ShortSighted()
 
     ((pose,),), _ = run([at(0, (60, 0, 500, 50))], Engines(engine, middle_palms(), 0.3), settings())

@@ -61,7 +61,7 @@ def test_joints_are_moved_on_to_the_time_of_the_clock() -> None:
     np.testing.assert_allclose(moved_mm, STEP_MM * 20 / 33.3, rtol=0.3)
 
 
-def test_another_lens_drops_all_tracks_and_never_uses_an_id_again() -> None:
+def test_new_intrinsics_drop_all_tracks_and_never_reuse_an_id() -> None:
     frames = moving(2)
     wider = replace(frames[1], intrinsics=replace(INTRINSICS, fx_px=300.0, fy_px=300.0))
     state, engines = TrackerState(), Engines(CentroidEngine())
@@ -73,7 +73,7 @@ def test_another_lens_drops_all_tracks_and_never_uses_an_id_again() -> None:
     assert not other.is_tracked and [one.track_id for one in state.filters] == [2]
 
 
-def test_a_pose_tells_which_cube_the_network_was_shown() -> None:
+def test_a_pose_carries_the_cube_of_its_crop() -> None:
     pose = last_of(moving(2), UNSMOOTHED)
 
     assert np.linalg.norm(np.asarray(pose.view.center_mm) - (STEP_MM, 0, 500)) < 25

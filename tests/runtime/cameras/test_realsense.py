@@ -40,7 +40,7 @@ def frame_now(number: int) -> DepthFrame:
     return replace(blob_frame(number), capture_ns=time.monotonic_ns() - 10**12)  # the camera was switched on earlier
 
 
-def test_frames_come_with_unit_lens_and_mapped_time() -> None:
+def test_frames_have_unit_intrinsics_and_mapped_time() -> None:
     soft = camera(unit_mm=0.125)
     opened = source(soft).open()
 
@@ -56,7 +56,7 @@ def test_frames_come_with_unit_lens_and_mapped_time() -> None:
     assert found.timestamp_source is TimestampSource.CAMERA
 
 
-def test_gpu_frames_of_an_sdk_that_has_none_are_those_of_the_host() -> None:
+def test_without_gpu_frames_in_the_sdk_host_frames_are_used() -> None:
     soft = camera()
     opened = source(soft, config=RealSenseConfig(fps=30, gpu_frames=True)).open()
     soft.show(frame_now(4))
@@ -67,7 +67,7 @@ def test_gpu_frames_of_an_sdk_that_has_none_are_those_of_the_host() -> None:
     np.testing.assert_array_equal(found.depth, blob_frame(4).depth)
 
 
-def test_spacing_is_that_of_the_camera_and_arrival_is_said_where_there_is_no_time() -> None:
+def test_spacing_is_the_cameras_and_frames_without_a_time_are_marked_as_arrival() -> None:
     soft = camera()
     opened = source(soft).open()
     times = []
@@ -99,7 +99,7 @@ def test_only_the_newest_frame_waits() -> None:
     assert none is None and not opened.has_ended
 
 
-def test_of_two_cameras_the_named_one_is_opened_and_the_other_never() -> None:
+def test_of_two_cameras_only_the_named_one_is_opened() -> None:
     first, second = camera("111"), camera("222")
 
     opened = source(first, second, config=RealSenseConfig(fps=30, serial="222")).open()
@@ -131,7 +131,7 @@ def test_a_second_camera_that_comes_later_is_left_alone() -> None:
         found.open()
 
 
-def test_no_camera_may_come_back() -> None:
+def test_a_missing_camera_is_transient() -> None:
     with pytest.raises(CameraLost, match="no RealSense camera is connected over USB"):
         source().open()
 
@@ -152,7 +152,7 @@ def test_no_camera_may_come_back() -> None:
         ),
     ],
 )
-def test_what_the_device_does_not_offer_is_refused_with_what_it_does(
+def test_unsupported_settings_are_refused_with_the_supported_ones(
     rs: Any, config: RealSenseConfig, sentence: str
 ) -> None:
     soft = camera()
@@ -187,7 +187,7 @@ def test_a_camera_on_usb_2_is_waited_for(rs: Any) -> None:
         source(soft).open()
 
 
-def test_a_stalled_stream_is_restarted_then_the_device_reset_and_opened_anew_then_given_up(
+def test_a_stalled_stream_is_restarted_then_the_device_reset_then_reopened_then_given_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(realsense, "FIRST_FRAME_S", 0.05)
@@ -219,7 +219,7 @@ def test_a_stalled_stream_is_restarted_then_the_device_reset_and_opened_anew_the
     assert steps == ["'restart the stream'"] * 2 + ["'reset the device'", "'reopen the device'", "'exit'"]
 
 
-def test_a_device_that_is_there_and_does_not_open_is_given_up_in_the_end() -> None:
+def test_a_device_that_does_not_open_is_eventually_given_up() -> None:
     soft = camera()
     found = source(soft)
     holder = found.open()  # streams, so that it cannot be opened a second time
@@ -254,7 +254,7 @@ def test_a_file_of_the_sdk_is_played_to_its_end(tmp_path: Path) -> None:
     assert times == sorted(set(times)) and time.monotonic_ns() - 10**10 < times[0] <= times[-1] <= time.monotonic_ns()
 
 
-def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_playback_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r.db3").write_text("no recording")
 
     for name in ("r.db3", "missing.db3"):

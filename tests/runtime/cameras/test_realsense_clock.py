@@ -41,7 +41,7 @@ def test_a_clock_that_drifts_is_followed() -> None:
     assert max(errors[60:]) < 6.5 and min(errors) > 4  # ms, over two minutes in which the clock gains 24 ms
 
 
-def test_a_clock_that_steps_is_found_within_a_few_frames() -> None:
+def test_a_clock_step_is_detected_within_a_few_frames() -> None:
     for step_ns in (-10 * 10**9, 10 * 10**9, -(2**32) * 1000):
         clock = CameraClock()
         errors_ms(clock, lambda true_ns: true_ns, 120)
@@ -52,7 +52,7 @@ def test_a_clock_that_steps_is_found_within_a_few_frames() -> None:
         assert not any(right[: STEADY_FRAMES - 1]) and all(right[2 * STEADY_FRAMES :])
 
 
-def test_frames_that_were_held_up_keep_the_time_when_they_were_taken() -> None:
+def test_delayed_frames_keep_the_time_they_were_taken() -> None:
     clock = CameraClock()
     errors_ms(clock, lambda true_ns: true_ns, 120)
     release_ns = 50 * 10**9 + 180 * PERIOD_NS

@@ -112,7 +112,7 @@ def test_lockstep_gives_the_next_frame_when_the_last_was_published() -> None:
 
 
 @pytest.mark.parametrize("kind", ["flat_out", "lockstep"])
-def test_a_replay_that_is_opened_again_does_not_wait_for_frames_of_before(
+def test_a_reopened_replay_does_not_wait_for_earlier_frames(
     recording: Path, kind: Literal["flat_out", "lockstep"]
 ) -> None:
     source = ReplayConfig(recording, pace=kind).source()
@@ -140,7 +140,7 @@ def test_recording_on_disk_is_replayed_without_loss(recording: Path) -> None:
     assert camera.wait_frame(0.1) is None and camera.has_ended and count == 30
 
 
-def test_a_closed_camera_lets_go_of_its_recording(recording: Path) -> None:
+def test_a_closed_camera_closes_its_recording(recording: Path) -> None:
     camera = ReplayConfig(recording, pace="flat_out", loop=True).source().open()
 
     assert camera.wait_frame(0.1) is not None and open_below(recording)

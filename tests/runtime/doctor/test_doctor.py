@@ -50,7 +50,7 @@ def test_a_healthy_board_passes_every_check(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(("check", "status", "break_it", "details", "fix"), SICK)
-def test_what_is_broken_is_found_with_the_command_that_mends_it(
+def test_each_fault_is_found_with_the_command_that_fixes_it(
     tree: Tree, check: str, status: str, break_it: Break, details: str, fix: str
 ) -> None:
     if check in NEEDS_ROOT and os.geteuid() != 0:
@@ -63,12 +63,12 @@ def test_what_is_broken_is_found_with_the_command_that_mends_it(
     assert report.exit_code == any(result.status == "failed" for result in report.results)
 
 
-def test_every_check_has_a_tree_that_it_finds_fault_with() -> None:
+def test_every_check_has_a_tree_on_which_it_fails() -> None:
     assert {check for check, *_ in SICK} == {check.id for check in CHECKS}
 
 
 @needs_root
-def test_files_that_the_daemons_user_may_not_reach_are_found(tree: Tree) -> None:
+def test_files_inaccessible_to_the_daemons_user_are_found(tree: Tree) -> None:
     (tree.root / "etc/handmap").chmod(0o700)
     os.chown(tree.root / CACHE, UID + 1, -1)
 
@@ -81,7 +81,7 @@ def test_files_that_the_daemons_user_may_not_reach_are_found(tree: Tree) -> None
     assert "chown -R handmap:" in of(report, "rights.cache").fix
 
 
-def test_a_wrong_configuration_is_one_fault_and_not_many(tree: Tree) -> None:
+def test_a_wrong_configuration_is_reported_only_once(tree: Tree) -> None:
     config("publish", "publsih")(tree)
 
     report = run(tree)
@@ -113,7 +113,7 @@ def test_a_recording_and_onnx_runtime_need_neither_camera_nor_gpu(tree: Tree, re
     ]  # the path is below the tree
 
 
-def test_a_machine_that_is_no_jetson_and_has_nothing_installed_has_little_to_fail(tmp_path: Path) -> None:
+def test_a_bare_machine_that_is_not_a_jetson_has_few_failures(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
 
     report = run_checks(DoctorContext(Machine(tmp_path)))
@@ -122,7 +122,7 @@ def test_a_machine_that_is_no_jetson_and_has_nothing_installed_has_little_to_fai
     assert not any("the check itself crashed" in result.details for result in report.results)
 
 
-def test_an_image_is_looked_at_without_running_anything_of_it(tree: Tree, tmp_path: Path) -> None:
+def test_an_image_is_examined_without_running_its_programs(tree: Tree, tmp_path: Path) -> None:
     for name in ("systemctl", "journalctl", "df", "timedatectl", "v4l2-ctl"):
         tree.program(f"usr/bin/{name}", f"touch {tmp_path}/ran")
     tree.program(f"{VENV}/bin/python", f"touch {tmp_path}/ran")
@@ -151,7 +151,7 @@ def test_what_is_missing_in_an_image_is_found(
     assert report.exit_code == 1
 
 
-def test_links_are_followed_as_the_machine_would(tmp_path: Path) -> None:
+def test_links_are_resolved_as_on_the_machine(tmp_path: Path) -> None:
     tree = Tree(tmp_path.resolve())
     tree.file("usr/share/a", "inside")
     tree.link("etc/absolute", "/usr/share/a")
@@ -166,7 +166,7 @@ def test_links_are_followed_as_the_machine_would(tmp_path: Path) -> None:
         machine.run("true")
 
 
-def test_nobody_is_told_to_join_the_group_of_root(tree: Tree) -> None:
+def test_joining_the_root_group_is_never_suggested(tree: Tree) -> None:
     (tree.root / "dev/nvmap").chmod(0)
     tree.file("etc/group", f"root:x:{os.getgid()}:\nvideo:x:44:handmap\nrender:x:991:handmap\nplugdev:x:992:handmap\n")
 
@@ -205,7 +205,7 @@ def test_a_drop_in_of_the_unit_counts(tree: Tree) -> None:
     assert of(report, "user").details == "user 'tracker' is not in video, render, plugdev"
 
 
-def test_a_check_that_breaks_is_a_failed_one_and_the_others_go_on(tree: Tree) -> None:
+def test_a_crashing_check_counts_as_failed_and_the_others_continue(tree: Tree) -> None:
     tree.file("etc/passwd", "handmap:x:no-number:990::/:/bin/sh\n")
 
     report = run(tree)
@@ -247,7 +247,7 @@ def test_the_page_has_problems_first_and_whole_commands(tree: Tree, monkeypatch:
     assert max(len(line) for line in page if ">" not in line and str(tree.root) not in line) <= 80
 
 
-def test_the_command_prints_json_and_says_by_its_exit_code_whether_a_check_failed(tree: Tree) -> None:
+def test_the_command_prints_json_and_its_exit_code_shows_whether_a_check_failed(tree: Tree) -> None:
     healthy = handmap("doctor", "--image", tree.root, "--json")
     tree.remove("etc/nv_tegra_release")
     sick = handmap("doctor", "--image", tree.root)

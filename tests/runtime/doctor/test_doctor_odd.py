@@ -68,7 +68,7 @@ def test_a_journal_that_keeps_nothing_proves_nothing(tree: Tree) -> None:
     assert of(run(tree), "service.journal").status == "not applicable"
 
 
-def test_cores_that_are_switched_off_have_no_clock(tree: Tree) -> None:
+def test_offline_cores_have_no_clock(tree: Tree) -> None:
     (tree.root / "sys/devices/system/cpu/cpufreq/policy4").mkdir()
 
     found = of(run(tree), "power.clocks")
@@ -76,7 +76,7 @@ def test_cores_that_are_switched_off_have_no_clock(tree: Tree) -> None:
     assert found.status == "ok" and "policy4" not in found.details
 
 
-def test_drop_ins_count_by_their_names_and_etc_before_what_packages_bring(tree: Tree) -> None:
+def test_drop_ins_are_ordered_by_name_and_etc_overrides_packages(tree: Tree) -> None:
     tree.file(f"{UNITS}/handmap.service.d/20-user.conf", "[Service]\nUser=vendor\n")
     tree.file(f"{UNITS}/handmap.service.d/90-cache.conf", "[Service]\nCacheDirectory=vendor\n")
     tree.file(f"{LINKS}/handmap.service.d/20-user.conf", "[Service]\n User = tracker \n")
@@ -93,7 +93,7 @@ def test_a_unit_whose_user_is_set_back_runs_as_root(tree: Tree) -> None:
     assert "runs as root" in of(run(tree), "user").details
 
 
-def test_a_directory_service_in_passwd_and_group_is_passed_over(tree: Tree) -> None:
+def test_directory_service_entries_in_passwd_and_group_are_skipped(tree: Tree) -> None:
     for name in ("etc/passwd", "etc/group"):
         text = (tree.root / name).read_text()
         tree.file(name, f"{text}+::::::\n-@lab::::::\n")
@@ -120,7 +120,7 @@ def test_of_two_tensorrts_that_of_the_python_module_counts(tree: Tree) -> None:
     assert [of(report, check).status for check in ("tensorrt.packages", "python.library")] == ["ok", "ok"]
 
 
-def test_a_library_with_an_odd_end_is_of_the_version_before_it(tree: Tree) -> None:
+def test_an_odd_library_suffix_does_not_change_its_version(tree: Tree) -> None:
     tree.file("usr/local/cuda-12.6/lib64/libcudart.so.12-saved")
 
     assert of(run(tree), "cuda.libraries").status == "ok"
@@ -132,7 +132,7 @@ def test_the_release_of_an_image_is_shown_from_the_image(tree: Tree) -> None:
     assert of(image(tree), "l4t").fix.startswith(f"cat {tree.root}/etc/nv_tegra_release ")
 
 
-def test_a_port_that_root_holds_is_not_the_daemons_whoever_asks(tree: Tree) -> None:
+def test_a_port_held_by_root_is_not_the_daemons(tree: Tree) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root: the program and whoever asks are the same user, and the daemon is another")
     tree.file(
@@ -142,7 +142,7 @@ def test_a_port_that_root_holds_is_not_the_daemons_whoever_asks(tree: Tree) -> N
     assert "a program of user 0 holds TCP port 9400" in of(run(tree), "network.telemetry").details
 
 
-def test_a_receiver_that_can_be_no_host_is_said_to_be_none(tree: Tree) -> None:
+def test_an_invalid_receiver_host_name_is_reported(tree: Tree) -> None:
     tree.file("etc/handmap/config.yaml", CONFIG.replace("127.0.0.1", "robot..local"))
 
     found = of(run(tree), "network.targets")
@@ -151,7 +151,7 @@ def test_a_receiver_that_can_be_no_host_is_said_to_be_none(tree: Tree) -> None:
     assert "getent" in found.fix
 
 
-def test_metadata_that_this_user_may_not_ask_for_is_not_missing(tree: Tree) -> None:
+def test_unreadable_metadata_is_not_reported_as_missing(tree: Tree) -> None:
     tree.program("usr/bin/v4l2-ctl", "echo 'Failed to open /dev/video01: Permission denied' >&2; exit 1")
 
     found = of(run(tree), "camera.timestamps")
@@ -169,7 +169,7 @@ def test_a_camera_that_the_sdk_itself_drives_needs_no_metadata_node(tree: Tree) 
     assert [of(report, check).status for check in ("camera.kernel", "camera.timestamps")] == ["ok", "ok"]
 
 
-def test_a_bundle_below_a_closed_folder_is_opened_there(tree: Tree) -> None:
+def test_a_bundle_in_an_inaccessible_folder_is_fixed_at_that_folder(tree: Tree) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root: files must belong to another user than the daemon")
     (tree.root / "usr/share/handmap").chmod(0o700)
@@ -219,7 +219,7 @@ def test_a_cache_that_the_builder_cannot_write_to_is_found(tree: Tree, cache: st
     assert ("ReadWritePaths=%s\\n' /srv/engines | sudo tee " in found.fix) == (details == "cannot write to")
 
 
-def test_a_program_that_cannot_be_killed_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_cannot_be_killed_is_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "ANSWER_S", 0.2)
     monkeypatch.setattr(machine, "KILLED_S", 0.2)
     left: list[subprocess.Popen[str]] = []
@@ -235,7 +235,7 @@ def test_a_program_that_cannot_be_killed_is_left_behind(tmp_path: Path, monkeypa
         process.terminate()
 
 
-def test_an_image_that_this_user_may_not_look_into_is_one_sentence(tree: Tree) -> None:
+def test_an_unreadable_image_is_one_sentence(tree: Tree) -> None:
     with (
         as_nobody(),
         pytest.raises(ConfigError, match=r"this user cannot read '.*root'; run as one who can, for example with sudo"),
@@ -243,7 +243,7 @@ def test_an_image_that_this_user_may_not_look_into_is_one_sentence(tree: Tree) -
         open_machine(tree.root)
 
 
-def test_a_configuration_that_this_user_may_not_look_for_is_one_sentence(tree: Tree) -> None:
+def test_an_inaccessible_configuration_is_one_sentence(tree: Tree) -> None:
     machine = Machine(tree.root, is_running=False)
 
     with as_nobody(), pytest.raises(ConfigError, match=r"/etc/handmap/config\.yaml' cannot be followed .*; correct it"):

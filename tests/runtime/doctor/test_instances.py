@@ -34,7 +34,7 @@ def two_daemons(tree: Tree) -> None:
         )
 
 
-def test_the_doctor_of_an_instance_looks_at_its_own_units(tree: Tree) -> None:
+def test_the_doctor_of_an_instance_examines_its_own_units(tree: Tree) -> None:
     two_daemons(tree)
     tree.file(f"{LINKS}/handmap@.service.d/user.conf", "[Service]\nUser=vendor\n")
     tree.file(f"{LINKS}/handmap@left.service.d/user.conf", "[Service]\nUser=handmap\n")
@@ -50,7 +50,7 @@ def test_the_doctor_of_an_instance_looks_at_its_own_units(tree: Tree) -> None:
     assert of(run(tree), "service.enabled").details == "handmap.service is masked"
 
 
-def test_a_configuration_that_no_instance_has_is_judged_as_the_only_daemons(tree: Tree) -> None:
+def test_a_configuration_without_an_instance_belongs_to_the_only_daemon(tree: Tree) -> None:
     tree.file("etc/handmap/other.yaml", CONFIG)
 
     report = examined(tree, "/etc/handmap/other.yaml")
@@ -58,14 +58,14 @@ def test_a_configuration_that_no_instance_has_is_judged_as_the_only_daemons(tree
     assert "handmap.service is installed" in of(report, "service.enabled").details
 
 
-def testtwo_daemons_of_which_one_cannot_be_read_are_not_compared(tree: Tree) -> None:
+def test_daemons_with_an_unreadable_configuration_are_not_compared(tree: Tree) -> None:
     two_daemons(tree)
     tree.file("etc/handmap/right.yaml", "camera: 1\n")
 
     assert of(run(tree), "service.apart").status == "ok"
 
 
-def test_two_cameras_of_one_serial_are_one(tree: Tree) -> None:
+def test_two_cameras_with_the_same_serial_are_one(tree: Tree) -> None:
     two_daemons(tree)
     tree.file("etc/handmap/right.yaml", (tree.root / "etc/handmap/left.yaml").read_text())
 

@@ -33,7 +33,7 @@ def always(kind: FaultKind) -> FaultSchedule:
     return FaultSchedule((Fault(kind),))
 
 
-def test_an_engine_that_crops_by_itself_still_does() -> None:
+def test_a_faulty_cropping_engine_still_crops() -> None:
     healthy = faulty_engines(Engines(ViewsEngine()), FaultSchedule()).hand
 
     assert isinstance(healthy, CroppingEngine)
@@ -42,7 +42,7 @@ def test_an_engine_that_crops_by_itself_still_does() -> None:
     assert np.isfinite(output.joints).all() and filled[0] > 0
 
 
-def test_its_faults_come_out_of_that_call_too() -> None:
+def test_its_faults_apply_to_the_cropping_call_too() -> None:
     raising, spoiling = (
         faulty_engines(Engines(ViewsEngine()), always(kind)).hand for kind in ("engine_raises", "engine_nan")
     )
@@ -53,7 +53,7 @@ def test_its_faults_come_out_of_that_call_too() -> None:
     assert np.isnan(spoiling.infer_rois(FRAME, VIEWS)[0].joints).all()
 
 
-def test_a_spoiled_frame_is_not_left_whole_on_the_gpu() -> None:
+def test_a_faulty_frame_has_no_intact_copy_on_the_gpu() -> None:
     spoiled = FaultyCamera(OneFrame(), always("all_zero")).wait_frame(0.1)
 
     assert spoiled is not None and not spoiled.depth.any()

@@ -90,7 +90,7 @@ def test_no_pose_during_the_fault_and_the_hand_is_back_soon_after(
     assert not ids[0] & ids[1]
 
 
-def test_a_camera_that_is_never_there_is_waited_for(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_a_missing_camera_is_waited_for(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     with watched(tmp_path, bundle, recording, "{kind: unplugged}") as run:
         run.wait_until(3.5)
 
@@ -138,7 +138,7 @@ def test_the_first_packet_after_a_stall_is_fresh(tmp_path: Path, bundle: Bundle,
     assert (first.publish_ns - first.capture_ns) / 1e9 < 0.25
 
 
-def test_another_resolution_opens_the_camera_anew(
+def test_another_resolution_reopens_the_camera(
     tmp_path: Path, bundle: Bundle, recording: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with watched(tmp_path, bundle, recording, f"{{kind: other_resolution, start_s: {AT_S}, duration_s: 1.5}}") as run:
@@ -169,7 +169,7 @@ def test_other_intrinsics_hold_from_their_first_frame_on(tmp_path: Path, bundle:
     ],
     ids=["stop", "wait"],
 )
-def test_a_camera_call_that_hangs_is_left_behind(tmp_path: Path, bundle: Bundle, recording: Path, faults: str) -> None:
+def test_a_hung_camera_call_is_abandoned(tmp_path: Path, bundle: Bundle, recording: Path, faults: str) -> None:
     end_s = AT_S + (2.0 if "stop_hangs" in faults else 3.0)
     threads = threading.active_count()
     with watched(tmp_path, bundle, recording, faults) as run:
@@ -184,7 +184,7 @@ def test_a_camera_call_that_hangs_is_left_behind(tmp_path: Path, bundle: Bundle,
     assert threading.active_count() == threads  # the abandoned one closed its camera and ended
 
 
-def test_an_engine_that_fails_again_and_again_ends_the_process(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+def test_an_engine_that_keeps_failing_ends_the_process(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     with watched(tmp_path, bundle, recording, "{kind: engine_raises}", stop=HurriedStop()) as run:
         run.wait_for(lambda packet: packet.state is DaemonState.STOPPING, 0)
 
@@ -226,7 +226,7 @@ def test_a_subscriber_that_does_not_read_costs_the_others_nothing(
         assert len(drain(slow)) < 20
 
 
-def test_the_schedule_is_refused_where_it_makes_no_sense(tmp_path: Path) -> None:
+def test_an_invalid_schedule_is_refused(tmp_path: Path) -> None:
     text = "bundle: b\npublish: {targets: [{host: h}]}\ncamera: {kind: faulty, camera: {kind: replay, path: r}, faults: [%s]}\n"
     for fault, sentence in (
         ("{kind: explodes}", "line 3: .*camera.faults"),
