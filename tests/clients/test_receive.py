@@ -1,4 +1,4 @@
-"""The receiver tells loss from restart, passes over what was overtaken, and refuses what is no packet."""
+"""The receiver distinguishes loss from restart, skips overtaken packets, and refuses invalid ones."""
 
 import dataclasses
 import socket

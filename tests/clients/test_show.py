@@ -1,4 +1,4 @@
-"""What listen and view make of packets: lines, JSON, shapes and words."""
+"""How listen and view present packets: lines, JSON, shapes and text."""
 
 import dataclasses
 import json

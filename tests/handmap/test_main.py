@@ -1,4 +1,4 @@
-"""The command itself: its help, and what it says where a verb needs a library that is not installed."""
+"""The command itself: its help, and its error if a verb needs a library that is not installed."""
 
 import subprocess
 import sys

@@ -23,5 +23,5 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tree(tmp_path: Path, bundle: Bundle) -> Tree:
-    """A board on which nothing is wrong."""
+    """A healthy board."""
     return write_board(tmp_path.resolve() / "root", bundle.path)

@@ -42,7 +42,7 @@ class ListCamera:
 
 
 class HeardPace:
-    """Remembers what it was told."""
+    """Records its notifications."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -103,7 +103,7 @@ def test_the_end_of_the_stream_wakes_the_waiter() -> None:
 
 
 class SlowCamera(ListCamera):
-    """Takes a moment before it answers, so that whoever waits for it waits already."""
+    """Takes a moment before it answers, so the consumer is waiting by then."""
 
     def wait_frame(self, timeout_s: float) -> DepthFrame | None:
         time.sleep(0.1)
@@ -111,7 +111,7 @@ class SlowCamera(ListCamera):
 
 
 class QuietCamera(SlowCamera):
-    """Says nothing more after its frames, and does not end: nothing else wakes whoever waits."""
+    """Goes silent after its frames without ending: nothing else wakes the consumer."""
 
     def wait_frame(self, timeout_s: float) -> DepthFrame | None:
         frame = super().wait_frame(timeout_s)

@@ -1,4 +1,4 @@
-"""What the daemon adds to the joints of single frames: they rest, they are ahead, and another lens starts afresh."""
+"""What the daemon adds to single frames: smoothing, extrapolation, and a reset on new intrinsics."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""While no TensorRT engine is there: the daemon waits for it, or runs on the fall-back that its configuration names, and changes over.
+"""Without a TensorRT engine, the daemon waits for it or runs on the configured fallback, and switches once it is built.
 
 No GPU is needed: an engine of ONNX Runtime stands behind the cache's folder of engines, found or not found there.
 """

@@ -1,4 +1,4 @@
-"""The configuration reference is that of the code, and says something of every key."""
+"""The configuration reference matches the code, and describes every key."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ STRUCTS = sorted(every_struct(types.type_info(Settings)), key=lambda struct: str
 def test_the_reference_is_up_to_date() -> None:
     written = (ROOT / "docs" / "configuration.md").read_text()
 
-    assert written == reference(), "make it anew with: python -m runtime.reference"
+    assert written == reference(), "rewrite it with: python -m runtime.reference"
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)

@@ -1,4 +1,4 @@
-"""SIGHUP to the real daemon: what is taken over, what is opened anew, what is refused, and that heartbeats never pause."""
+"""SIGHUP to the real daemon: what is applied, what is reopened, what is refused, and that heartbeats never pause."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Trying again, notifying systemd, the heartbeat, and the log of rates."""
+"""Retries, notifying systemd, the heartbeat, and the log of rates."""
 
 import logging
 import socket

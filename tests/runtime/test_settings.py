@@ -1,4 +1,4 @@
-"""The daemon's configuration: the shipped one is good, a bad one is refused with its line."""
+"""The daemon's configuration: the shipped one is valid, a bad one is refused with its line."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`handmap status` against a running daemon, against nothing, and against a program that is no daemon."""
+"""`handmap status` against a running daemon, against nothing, and against a program that is not a daemon."""
 
 import http.server
 import json

@@ -1,4 +1,4 @@
-"""Metrics and status over HTTP: what they say, and that no client can harm the daemon."""
+"""Metrics and status over HTTP: their contents, and that no client can harm the daemon."""
 
 import errno
 import http.client

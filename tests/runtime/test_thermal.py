@@ -1,4 +1,4 @@
-"""Heat: what a board's sysfs says, when a band is entered and left, and what the daemon does about it."""
+"""Thermal management: reading a board's sysfs, entering and leaving bands, and the daemon's response."""
 
 import itertools
 import logging

@@ -1,4 +1,4 @@
-"""A container that systemd runs as on a machine of its own, and a look into it from outside."""
+"""A container that boots systemd like a machine of its own, with access from outside."""
 
 import ctypes
 import os
@@ -47,7 +47,7 @@ class Container:
         return ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--", *command]
 
     def systemctl(self, *arguments: str) -> str:
-        """What systemctl says; AssertionError where it fails."""
+        """The output of systemctl; AssertionError if it fails."""
         done = self.run("systemctl", *arguments)
         assert done.returncode == 0, f"systemctl {arguments}: {done.stdout}{done.stderr}{self.journal()}"
         return done.stdout.strip()
@@ -61,13 +61,13 @@ class Container:
         return self.run("journalctl", "-b", "-o", "cat", "--no-pager", "-u", unit).stdout
 
     def write(self, path: str, text: str) -> None:
-        """Writes a file that everybody may read."""
+        """Writes a world-readable file."""
         file = self.root / path.removeprefix("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
     def drop_in(self, unit: str, text: str) -> None:
-        """Changes a unit until the next boot; an empty text takes the change back."""
+        """Changes a unit until the next boot; an empty text undoes the change."""
         path = f"/run/systemd/system/{unit}.d/test.conf"  # below /run: the container's own, not in its root
         self.run("sh", "-c", f"mkdir -p $(dirname {path}) && cat > {path}", stdin=text)
         self.systemctl("daemon-reload")

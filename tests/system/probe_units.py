@@ -28,7 +28,7 @@ def probe_unit(names: Sequence[str], user: str, sandbox: str = "", more: str = "
 
 
 def answers(log: str) -> dict[str, str]:
-    """What a probe said, from the last of its lines in a log."""
+    """The results of a probe, from its last line in a log."""
     lines = [line.split("PROBES ", 1)[1] for line in log.splitlines() if "PROBES {" in line]
     found: dict[str, str] = json.loads(lines[-1])
     return found

@@ -1,4 +1,4 @@
-"""What handmap.service is denied, each beside a control that shows the same attempt succeed without the sandbox."""
+"""What handmap.service is denied, each with a control that shows the same attempt succeeding without the sandbox."""
 
 import pytest
 

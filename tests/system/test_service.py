@@ -1,4 +1,4 @@
-"""handmap.service under a real systemd: it starts with the machine, comes back from every death, and does what systemctl says."""
+"""handmap.service under a real systemd: it starts at boot, recovers from every crash, and obeys systemctl."""
 
 import re
 import time

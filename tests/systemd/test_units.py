@@ -1,4 +1,4 @@
-"""The files of systemd/ as far as they can be judged without root: syntax, exposure, and that they fit one another and the code."""
+"""The files of systemd/ as far as they can be checked without root: syntax, exposure, and consistency with each other and the code."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""What a bundle may not be, though all its hashes fit."""
+"""Invalid bundles that are refused although all their hashes match."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What maps and votes are taken to mean: errors in mm, and the odds of a hand."""
+"""Confidence: expected errors in mm and the odds of a hand, from maps and votes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tables that are fitted to looks whose truth is known."""
+"""Confidence tables fitted to estimates with known truth."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ ALL = {"joints", "guidance", "spread", "side"}
 
 
 def known_looks(seed: int, count: int = 1500) -> KnownLooks:
-    """Looks, a third at no hand, whose joints are off by what votes and maps say of them, give or take; maps of hands are higher."""
+    """Estimates, a third of them negatives, with errors that follow votes and maps, plus noise; maps of hands are higher."""
     random = np.random.default_rng(seed)
     is_hand = random.uniform(size=count) < 0.67
     peak = (0.5 * is_hand[:, None] + random.uniform(0, 0.7, (count, 21))).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Each rule of the linter on a small graph that breaks it and nothing else; graphs that TensorRT takes pass."""
+"""Each rule of the linter on a small graph that breaks it and nothing else; graphs that TensorRT accepts pass."""
 
 from typing import Any
 

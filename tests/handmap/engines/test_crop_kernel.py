@@ -1,4 +1,4 @@
-"""The fused crop kernel: its own source, run on the host, gives exactly the crops of `crop_hand`; its cubins fit it."""
+"""The fused crop kernel: its own source, run on the host, gives exactly the crops of `crop_hand`; its cubins match it."""
 
 import hashlib
 import shutil
@@ -41,7 +41,7 @@ def crops_of(frame: DepthFrame, views: Sequence[HandRoi]) -> Float32:
 
 
 def views_of(frame: DepthFrame, number: int) -> list[HandRoi]:
-    """Cubes where hands may be, the first of them off its place as tracking leaves it."""
+    """Cubes around possible hands, the first off-center as in tracking."""
     centers = [proposal.center_mm for proposal in propose_regions(np, frame, (150.0, 1500.0), 4)]
     off = np.random.default_rng(number).uniform(-60, 60, 3).astype(np.float32)
     return [HandRoi(center + off * (rank == 0), 250.0, rank % 2 == 1) for rank, center in enumerate(centers)]
@@ -120,7 +120,7 @@ FAULTS = {
 @needs_compiler
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_injected_kernel_bug_is_detected(tmp_path: Path, fault: str) -> None:
-    """Guards the guard: random orders of threads do show a race, and the scenes a rounding that is not NumPy's."""
+    """Tests the tests: random thread orders do reveal a race, and the scenes reveal rounding that differs from NumPy's."""
     broken = changed_kernel(tmp_path, *FAULTS[fault])
 
     wrong_pixels = 0
@@ -138,7 +138,7 @@ def test_a_cube_that_nothing_falls_into_has_parameters_of_zero() -> None:
 
 
 def test_the_shipped_cubins_match_the_shipped_source() -> None:
-    """Whoever edits the kernel runs `make kernels`."""
+    """After editing the kernel, run `make kernels`."""
     facts = msgspec.json.decode((FOLDER / FACTS).read_bytes(), type=KernelFacts)
 
     assert facts.source_sha256 == hashlib.sha256((FOLDER / SOURCE).read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Asking the driver: its facts, and a sentence where it is missing, is something else, or has no device."""
+"""Querying the driver: its facts, and an error if it is missing, is something else, or has no device."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Work on a stream: recorded and launched as one, or done anew where that is refused; never left half recorded."""
+"""Work on a stream: captured and launched as one, or enqueued each time if capture fails; never left half captured."""
 
 import logging
 
@@ -10,7 +10,7 @@ from tests.support.numpy_gpu import Stream
 
 
 class Counter:
-    """Work that counts how often it was done, and how often it was asked to be put on the stream."""
+    """Work that counts how often it ran, and how often it was enqueued."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""The cache of engines: the key changes with everything it stands for, and what may not be loaded is refused by its own sentence."""
+"""The cache of engines: the key changes with everything it stands for, and each kind of unusable engine has its own message."""
 
 import hashlib
 import json

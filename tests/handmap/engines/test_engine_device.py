@@ -1,4 +1,4 @@
-"""The engine about a plan: buffers, prelude, typed errors. On NumPy; tests/gpu holds the same against CuPy on a card."""
+"""The device engine around a plan: buffers, preprocessing, typed errors. On NumPy; tests/gpu does the same with CuPy on a GPU."""
 
 from typing import Any
 

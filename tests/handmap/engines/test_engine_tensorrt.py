@@ -1,7 +1,7 @@
-"""Opening a TensorRT engine: what is missing is named, and what TensorRT refuses comes with its own lines.
+"""Opening a TensorRT engine: what is missing is named, and TensorRT's refusals include its own log.
 
 No engine runs here: tests/gpu builds and runs them on a card. NVIDIA's own bindings are used where a library is needed; where
-a live plan would be, a stand-in answers as TensorRT documents it, and the drift test holds every name against NVIDIA's bindings.
+a live plan would be, a stand-in behaves as TensorRT documents, and the drift test checks every name against NVIDIA's bindings.
 """
 
 import importlib.util
@@ -45,7 +45,7 @@ def rtx() -> ModuleType:
 
 
 class Context:
-    """An execution context: takes the batch it was built for, and knows all shapes once it was told."""
+    """An execution context: accepts the batch it was built for, and knows all shapes once that is set."""
 
     def __init__(self, built_batch: int) -> None:
         self.built_batch = built_batch
@@ -125,7 +125,7 @@ def test_without_tensorrt_the_package_and_the_environment_are_named() -> None:
         load_tensorrt()
 
 
-@pytest.mark.skipif(has_driver(), reason="what a driver says differs; tests/gpu does this on a card")
+@pytest.mark.skipif(has_driver(), reason="the messages differ with a driver; tests/gpu does this on a GPU")
 @pytest.mark.parametrize("content", [b"", b"no plan at all", b"vtrt" + bytes(60)])
 def test_an_invalid_plan_is_refused_with_tensorrts_own_log(rtx: ModuleType, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "hand.engine"

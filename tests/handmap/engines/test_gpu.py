@@ -1,4 +1,4 @@
-"""Where there is no GPU, whoever asks for one is told so in a sentence; the rest of handmap/engines/gpu.py is tested on one."""
+"""Without a GPU, requesting one gives a clear error; the rest of handmap/engines/gpu.py is tested on a GPU."""
 
 from importlib.util import find_spec
 
@@ -16,7 +16,7 @@ def has_gpu() -> bool:
     return True
 
 
-pytestmark = pytest.mark.skipif(has_gpu(), reason="here is a GPU; tests/gpu look at it")
+pytestmark = pytest.mark.skipif(has_gpu(), reason="this machine has a GPU; tests/gpu covers it")
 
 
 @pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy is installed here")

@@ -1,4 +1,4 @@
-"""Who maps frame buffers where PyCUDA or the GPU is missing, and camera frames that are not on the GPU."""
+"""Which library maps frame buffers without PyCUDA or a GPU, and camera frames that are not on the GPU."""
 
 import logging
 import sys
@@ -21,7 +21,7 @@ raise ImportError("undefined symbol: cuMemHostAlloc_v2")
 
 
 class FrameOfAnOlderSdk:
-    """Has pixels for the host alone, as frames before SDK 2.59."""
+    """Has pixels on the host only, like frames before SDK 2.59."""
 
     def get_data(self) -> bytes:
         return bytes(4)
@@ -63,7 +63,7 @@ def test_frame_buffers_without_a_gpu_are_refused(caplog: pytest.LogCaptureFixtur
 
         assert caplog.messages == []
     else:
-        pytest.skip("here is a GPU; tests/gpu look at it")
+        pytest.skip("this machine has a GPU; tests/gpu covers it")
 
 
 def test_a_frame_of_an_older_camera_sdk_is_not_on_the_gpu() -> None:

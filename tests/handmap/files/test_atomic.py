@@ -1,4 +1,4 @@
-"""Whole or absent."""
+"""Atomic files and folders are complete or absent."""
 
 import os
 from pathlib import Path

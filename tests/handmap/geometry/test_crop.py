@@ -1,4 +1,4 @@
-"""The orthographic crop: what falls where, which point wins, what is closed, and the way back."""
+"""The orthographic crop: where points land, which one wins, which holes are filled, and the inverse."""
 
 import numpy as np
 import pytest

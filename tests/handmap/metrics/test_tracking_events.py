@@ -1,4 +1,4 @@
-"""Crossings, losses and entries, on drawn stories."""
+"""Crossings, losses and entries, on constructed sequences."""
 
 from collections.abc import Callable
 

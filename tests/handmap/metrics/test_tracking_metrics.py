@@ -1,4 +1,4 @@
-"""The scores of followed hands, on drawn stories whose figures can be counted by hand."""
+"""Tracking metrics on constructed sequences that can be counted by hand."""
 
 import numpy as np
 import pytest

@@ -46,7 +46,7 @@ def plain_hand(track_id: int = 1, handedness: Handedness = Handedness.RIGHT) -> 
 
 
 def joints_packet(*hands: PacketHand) -> Packet:
-    """A packet with something else than zero in every field."""
+    """A packet with a nonzero value in every field."""
     state = DaemonState.TRACKING if hands else DaemonState.NO_HAND
     return Packet(
         MessageType.JOINTS, state, 0x01020304, 7, 99, 1_000_000_007, 1_000_500_009, hands, b"bundleID", Precision.FP16,
@@ -78,12 +78,12 @@ def golden_cases() -> dict[str, Packet]:
 
 
 def reseal(body: bytes) -> bytes:
-    """The bytes with a checksum that fits."""
+    """The bytes with a valid checksum."""
     return body + struct.pack("<I", zlib.crc32(body))
 
 
 def changed(data: bytes, field: str, value: int) -> bytes:
-    """A packet with one header field overwritten and the checksum made to fit."""
+    """A packet with one header field overwritten and a valid checksum."""
     table = codes(HeaderLayout)
     before = list(table)[: list(table).index(field)]
     start = struct.calcsize("<" + "".join(table[name] for name in before))

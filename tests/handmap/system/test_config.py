@@ -1,4 +1,4 @@
-"""YAML into structs: what is refused, and how the sentence helps."""
+"""YAML into structs: what is refused, and how the message helps."""
 
 from pathlib import Path
 from typing import Literal

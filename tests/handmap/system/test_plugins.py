@@ -1,4 +1,4 @@
-"""Sections whose kinds are open: what another's package has to be like, and what is said where it is not."""
+"""Plug-in sections: the requirements on a third-party package, and the errors if it does not meet them."""
 
 import sys
 from pathlib import Path

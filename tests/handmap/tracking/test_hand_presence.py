@@ -1,4 +1,4 @@
-"""What speaks for a hand and what against it."""
+"""Evidence for and against a hand."""
 
 import numpy as np
 

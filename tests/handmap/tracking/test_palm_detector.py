@@ -1,4 +1,4 @@
-"""The palm graph's small picture, and how its answer becomes hands in millimeters."""
+"""The palm graph's input image, and how its output becomes hands in millimeters."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def wall(intrinsics: Intrinsics, z_mm: float, unit_mm: float = 1.0) -> DepthFram
 
 
 def answer_at(intrinsics: Intrinsics, center_mm: Float32, score: float = 4.0, side: float = 3.0) -> Float32:
-    """What a perfect palm graph answers to one hand: a bump of the score, its size and side around it."""
+    """The output of a perfect palm graph for one hand: a peak in the score, with size and side around it."""
     x, y, z = (float(value) for value in center_mm)
     column = (x / z * intrinsics.fx_px + intrinsics.cx_px - 1.5) / 4
     row = (y / z * intrinsics.fy_px + intrinsics.cy_px - 1.5) / 4

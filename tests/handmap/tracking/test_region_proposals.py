@@ -1,4 +1,4 @@
-"""The geometric locator on scenes drawn from spheres and slabs."""
+"""Geometric region proposals on scenes drawn from spheres and slabs."""
 
 import numpy as np
 import pytest

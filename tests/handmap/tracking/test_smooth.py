@@ -1,4 +1,4 @@
-"""The One-Euro filter: steady at rest, close behind in motion, one state per track, and prediction that says so."""
+"""The One-Euro filter: steady at rest, little lag in motion, one state per track, and extrapolation that is flagged."""
 
 from dataclasses import replace
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What is remembered of one hand: where it is heading, which hand it is, how large it is."""
+"""The state of one track: predicted position, handedness and size."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def at(x_mm: float) -> Float32:
 
 
 def moving(speed_mm_s: float, frames: int) -> Track:
-    """A track after so many frames of a hand that moves along x."""
+    """A track after `frames` frames of a hand that moves along x."""
     track = start_track(1, at(0), 0)
     for number in range(1, frames):
         track = update_track(track, at(speed_mm_s * number * FRAME_NS / 1e9), number * FRAME_NS)
@@ -39,7 +39,7 @@ def moving(speed_mm_s: float, frames: int) -> Track:
 
 
 def observed(logits: list[float], track: Track | None = None) -> Track:
-    """The track after looks that gave these log odds of a right hand."""
+    """The track after estimates with these log odds of a right hand."""
     track = track or start_track(1, CENTER, 0)
     for logit in logits:
         track = update_handedness_and_size(track, logit, HAND)

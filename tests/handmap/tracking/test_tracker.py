@@ -1,4 +1,4 @@
-"""The per-frame step on drawn scenes, with an engine that answers from the pixels of its crop."""
+"""The per-frame step on drawn scenes, with an engine that computes joints from the pixels of its crop."""
 
 from dataclasses import replace
 
@@ -125,7 +125,7 @@ def test_a_clock_that_steps_back_does_no_harm() -> None:
 
 
 class SidedEngine(CentroidEngine):
-    """Tells of each crop whether it shows a right hand: the thumb draws the middle to its side, so that more lies on the other."""
+    """Predicts handedness from each crop: the thumb pulls the center to its side, so more pixels are on the other side."""
 
     def infer(self, depth: Array) -> EngineOutput:
         output = super().infer(depth)
@@ -304,7 +304,7 @@ def test_a_track_that_the_palm_graph_never_confirms_is_dropped() -> None:
 @pytest.mark.parametrize(("beside_mm", "is_valid"), [(0, True), (50, True), (65, False)])
 def test_a_hand_is_valid_while_half_of_its_joints_are_in_the_image(beside_mm: float, is_valid: bool) -> None:
     class Beside(CentroidEngine):
-        """Says that the hand lies to the right of what is seen of it."""
+        """Places the hand to the right of its visible pixels."""
 
         def infer(self, depth: Array) -> EngineOutput:
             output = super().infer(depth)

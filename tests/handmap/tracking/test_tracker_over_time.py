@@ -1,4 +1,4 @@
-"""How tracks live and die over frames: what is asked and how often, when a hand is lost, remembered, given up."""
+"""Tracks over many frames: how often the detectors run, and when a hand is lost, re-identified or dropped."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def run(
 
 
 class ShortSighted(CentroidEngine):
-    """Sees a hand that is off the middle of its cube nearer to the middle than it is, as networks do."""
+    """Estimates an off-center hand nearer to the center of its cube than it is, as networks do."""
 
     def infer(self, depth: Array) -> EngineOutput:
         output = super().infer(depth)

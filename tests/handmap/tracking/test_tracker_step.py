@@ -1,4 +1,4 @@
-"""The step that the daemon, bench, evaluation and calibration share: track, smooth, extrapolate, and forget what another lens saw."""
+"""The step that the daemon, bench, evaluation and calibration share: track, smooth, extrapolate, and reset on new intrinsics."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ STEP_MM = 20.0
 
 @dataclass
 class ClockAt(NoClock):
-    """A clock that stands."""
+    """A stopped clock."""
 
     time_ns: int
 

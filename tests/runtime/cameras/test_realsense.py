@@ -1,4 +1,4 @@
-"""The RealSense camera on the SDK itself: its software device, and files that the SDK recorded."""
+"""The RealSense camera on the SDK itself: its software device, and files recorded with the SDK."""
 
 import time
 from dataclasses import replace

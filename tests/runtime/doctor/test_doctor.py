@@ -31,7 +31,7 @@ def of(report: Report, check: str) -> CheckResult:
 
 
 def expect(report: Report, check: str, status: str, details: str, fix: str) -> None:
-    """The finding is as it should be, no check broke, and every command is one that a shell takes."""
+    """The finding is as expected, no check crashed, and every command is valid shell."""
     found = of(report, check)
     assert found.status == status, found
     assert details in found.details and fix in found.fix, found

@@ -1,4 +1,4 @@
-"""`handmap doctor` on what is odd and still happens: empty files of the kernel, drop-ins, links, sandboxes, programs that hang."""
+"""`handmap doctor` on odd situations that do happen: empty kernel files, drop-ins, links, sandboxes, programs that hang."""
 
 import os
 import subprocess

@@ -18,7 +18,7 @@ VIEWS = (HandRoi(np.array([0, 0, 500], np.float32), 250.0, False),)
 
 
 class OneFrame:
-    """A camera that gives the same frame for ever."""
+    """A camera that delivers the same frame forever."""
 
     name, has_ended = "one frame", False
 

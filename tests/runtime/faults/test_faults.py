@@ -1,4 +1,4 @@
-"""Every fault of camera, engine and socket, over the whole daemon: what it says meanwhile, and how soon it is back."""
+"""Every fault of camera, engine and socket, over the whole daemon: what it publishes in the meantime, and how soon it recovers."""
 
 import logging
 import os
