@@ -102,10 +102,10 @@ def state_other_platform(sidecar: Path, **changes: object) -> None:
 
 SPOILED: dict[str, Callable[[Path], object]] = {
     "empty": lambda folder: (folder / ENGINE_FILE).write_bytes(b""),
-    "cut short": lambda folder: (folder / ENGINE_FILE).write_bytes((folder / ENGINE_FILE).read_bytes()[:-1]),
+    "is truncated": lambda folder: (folder / ENGINE_FILE).write_bytes((folder / ENGINE_FILE).read_bytes()[:-1]),
     "was changed": lambda folder: (folder / ENGINE_FILE).write_bytes((folder / ENGINE_FILE).read_bytes()[:-1] + b"?"),
     "its build did not finish": lambda folder: (folder / SIDECAR_FILE).unlink(),
-    "is no sidecar": lambda folder: (folder / SIDECAR_FILE).write_text("{"),
+    "is not a sidecar": lambda folder: (folder / SIDECAR_FILE).write_text("{"),
     "built for TensorRT": lambda folder: state_other_platform(folder / SIDECAR_FILE, tensorrt="tensorrt 10.3.0"),
     "built for the GPU": lambda folder: state_other_platform(folder / SIDECAR_FILE, gpu="Orin"),
 }
@@ -134,7 +134,7 @@ def test_an_engine_that_is_off_the_golden_samples_is_not_stored(
         shifted = Golden(golden.depth, golden.joints + np.float32(0.001))
         return check_golden(open_onnx_engine(TINY, 1, 1), shifted, found), "4 samples"
 
-    with pytest.raises(BundleError, match="off the golden samples"):
+    with pytest.raises(BundleError, match="from the golden samples"):
         build_engine(request_of(bundle, tmp_path), backend, replay=replay)
 
     assert engines_in(tmp_path) == []
