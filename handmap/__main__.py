@@ -79,7 +79,7 @@ def refuse_renamed(arguments: list[str]) -> None:
     """Raises ConfigError for a verb or option that has been renamed."""
     words = [*(" ".join(arguments[:count]) for count in (1, 2)), *(word.partition("=")[0] for word in arguments)]
     for word in words:
-        if (new := VERBS.get(word) or OPTIONS.get(word)) is not None:
+        if (new := RENAMED_VERBS.get(word) or RENAMED_OPTIONS.get(word)) is not None:
             raise ConfigError(f"{word!r} is now called {new!r}; use that")
 
 

@@ -16,13 +16,8 @@ class CheckedPrecision:
     note: str
 
 
-<<<<<<< HEAD
 def verify_bundle(bundle: Bundle) -> list[CheckedPrecision]:
-    """Opens every precision of a bundle that was read and hashed, compares its tensors with the manifest's, runs the golden samples.
-=======
-def check_bundle(bundle: Bundle) -> list[CheckedPrecision]:
     """Opens every precision of a bundle already read and hashed, compares tensors with the manifest, runs the golden samples.
->>>>>>> 520ca84 (runtime: plain English in messages and comments)
 
     Raises BundleError if an engine is off or its tensors differ.
     """

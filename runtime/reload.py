@@ -68,13 +68,8 @@ def changed_sections(old: Settings, new: Settings) -> set[str]:
 def reopening(old: Settings, new: Settings) -> Reopen | None:
     """What the change from old to new needs reopened, or None if all of it can be applied while running."""
     changed = changed_sections(old, new)
-<<<<<<< HEAD
-    # How many hands is what the engines' batch is built for; another side starts afresh. A schedule of faults wraps the engines.
-    of_engines = (old.tracking.max_hands, old.tracking.handedness) != (new.tracking.max_hands, new.tracking.handedness)
-=======
     # max_hands sets the engines' batch; another `hand` restarts tracking; a schedule of faults wraps the engines.
-    of_engines = (old.tracking.max_hands, old.tracking.hand) != (new.tracking.max_hands, new.tracking.hand)
->>>>>>> 520ca84 (runtime: plain English in messages and comments)
+    of_engines = (old.tracking.max_hands, old.tracking.handedness) != (new.tracking.max_hands, new.tracking.handedness)
     of_engines = of_engines or isinstance(old.camera, FaultyConfig) or isinstance(new.camera, FaultyConfig)
     if of_engines or changed - LIVE - {"camera"}:
         return Reopen(engines=True)

@@ -88,7 +88,7 @@ class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
 
 class Signals(NamedTuple):
     """The network's own uncertainty signals, on the host: per joint ln(1 + spread in mm), its map's value where it landed and at its
-    peak, each (J,) and 0 where the network has no votes or maps; side is the logit of a right hand."""
+    peak, each (J,) and 0 where the network has no votes or maps; right_logit is the logit of a right hand."""
 
     log_spread: Float32
     landed: Float32

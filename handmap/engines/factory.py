@@ -33,8 +33,11 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_dir: Path | None = None  # TensorRT engine cache; null: that of the service, else of the user
 
 
-def open_engines(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
-    """Engines of the bundle for `batch` hands per call.
+DEFAULT_ENGINE: Final = EngineConfig()
+
+
+def open_engines(bundle: Bundle, config: EngineConfig = DEFAULT_ENGINE, batch: int = 1) -> Engines:
+    """Engines of the bundle for `batch` hands per call; close them, or use them in a `with` statement.
 
     Raises BundleError if the bundle lacks the precision, ConfigError if that is an int8 graph without a passed gate,
     DependencyError if the backend's library is missing, EngineUnusable if there is no TensorRT engine that can be loaded.

@@ -17,5 +17,5 @@ RENAMED_KEYS: Final = {
     "camera.faults.every_s": "camera.faults.period_s",
 }
 # Command-line words.
-VERBS: Final = {"train-side": "train-handedness", "calibrate quantise": "calibrate quantize"}
-OPTIONS: Final = {"--most-mm": "--max-mm"}
+RENAMED_VERBS: Final = {"train-side": "train-handedness", "calibrate quantise": "calibrate quantize"}
+RENAMED_OPTIONS: Final = {"--most-mm": "--max-mm", "--hand": "--handedness"}

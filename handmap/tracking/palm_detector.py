@@ -91,7 +91,7 @@ def encode_depth(xp: ArrayModule, frame: DepthFrame) -> DetectorInput:
 def decode_detections(palms: Float32, intrinsics: Intrinsics, min_score: float, max_count: int) -> list[PalmDetection]:
     """At most `max_count` hands, highest score first, from the palm graph's output (3, 24, 32) on the host: score, size, side.
 
-    A hand is a local maximum of the score; its position is the center of mass of the scores around it.
+    A hand is a local maximum of the score (`non_maximum_suppression`); its position is the center of mass of the scores around it.
     """
     score = _sigmoid(palms[0])
     around = _neighborhoods(score)

@@ -17,17 +17,10 @@ from handmap.types.values import Handedness
 class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which hands to track, and where."""
 
-<<<<<<< HEAD
-    handedness: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the hands have to tell
-    max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1  # hands to follow at most
-    min_depth_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # nearer than this is not looked at
-    max_depth_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # nor further
-=======
-    hand: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the model decides
+    handedness: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the model decides
     max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1  # most hands to track at once
     min_depth_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # depth nearer than this is ignored
     max_depth_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # depth beyond this is ignored
->>>>>>> 520ca84 (runtime: plain English in messages and comments)
     max_proposals: Annotated[int, msgspec.Meta(ge=1, le=12)] = (
         6  # most region proposals to try when searching for hands
     )
@@ -73,11 +66,7 @@ def tracker_settings(
     tells_handedness = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
     if config.handedness == "any" and not tells_handedness:
         raise ConfigError(
-<<<<<<< HEAD
-            f"bundle {str(bundle.path)!r}: its model does not tell left from right hands, tracking.handedness is any; set it to right or left"
-=======
-            f"bundle {str(bundle.path)!r}: its model does not predict handedness, but tracking.hand is any; set it to right or left"
->>>>>>> 520ca84 (runtime: plain English in messages and comments)
+            f"bundle {str(bundle.path)!r}: its model does not predict handedness, but tracking.handedness is any; set it to right or left"
         )
     return TrackerSettings(
         xp=xp,

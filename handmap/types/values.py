@@ -84,7 +84,7 @@ class HandCrop:
 class NormalizedJoints:
     """The network's output for one crop: xyz (J, 3) in half cube sides about its center; guidance (J, 32, 32) if the model has it.
 
-    side is the logit that the crop, as shown, is a right hand; 0 if the model does not predict it. spread (J, 3) is the
+    right_logit is the logit that the crop, as shown, is a right hand; 0 if the model does not predict it. spread (J, 3) is the
     standard deviation of the votes for each joint, in half cube sides, if the model uses votes.
     """
 

@@ -61,7 +61,7 @@ def test_bad_configuration_is_refused_with_its_line(tmp_path: Path, text: str, s
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("old", "new"), sorted(KEYS.items()))
+@pytest.mark.parametrize(("old", "new"), sorted(RENAMED_KEYS.items()))
 def test_a_renamed_key_is_refused_with_its_new_name(
     tmp_path: Path, bundle: Bundle, recording: Path, old: str, new: str
 ) -> None:
