@@ -14,76 +14,91 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--checkpoint", type=click.Path(path_type=Path), required=True, help="Trained program (.pt2) or ONNX graph."
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Trained model: a torch.export program (.pt2) or an ONNX graph.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; replaced whole if it exists."
+    "--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; an existing one is replaced."
 )
 @click.option(
     "--samples",
     type=click.Path(path_type=Path),
     required=True,
-    help="Recording to compare the graphs on; golden samples come from it.",
+    help="Recording to check the exported graphs on; the golden samples are taken from it.",
 )
-@click.option("--palm", type=click.Path(path_type=Path), help="Trained palm program (.pt2): finds hands in a frame.")
+@click.option("--palm", type=click.Path(path_type=Path), help="Trained palm detector (.pt2).")
 @click.option(
-    "--model-facts", type=click.Path(path_type=Path), help="YAML with the facts of a model that carries none."
+    "--model-facts",
+    type=click.Path(path_type=Path),
+    help="YAML with the model's metadata, if the model file carries none.",
 )
 @click.option(
     "--precisions",
     type=click.Choice(["fp32", "fp32,fp16"]),
     default="fp32,fp16",
     show_default=True,
-    help="Graphs to write; int8 is made by `handmap calibrate`.",
+    help="Precisions to write; for int8 use `handmap calibrate`.",
 )
 def export(
     checkpoint: Path, out: Path, samples: Path, palm: Path | None, model_facts: Path | None, precisions: str
 ) -> None:
-    """Turn a trained program into a bundle.
+    """Export a trained model to a bundle.
 
-    The bundle is written only if its graphs give the same joints as the program.
+    The bundle is written only if its graphs compute the same joints as the trained model.
     """
     from .to_bundle import export_bundle
 
     report = export_bundle(checkpoint, out, samples, model_facts, has_half="fp16" in precisions, palm_checkpoint=palm)
     click.echo(f"wrote {out}: opset {report.opset}, {report.nodes} nodes, {report.bytes / 1e6:.1f} MB")
     click.echo(
-        f"parity on {report.crops} crops, worst joint: torch to ONNX {report.torch_to_onnx_mm:.5f} mm, "
-        f"to simplified {report.torch_to_simplified_mm:.5f} mm"
+        f"parity on {report.crops} crops, worst joint: {report.torch_to_onnx_mm:.5f} mm between torch and ONNX, "
+        f"{report.torch_to_simplified_mm:.5f} mm after simplification"
     )
     if report.half is not None:
         click.echo(
-            f"FP16 by the {report.half.route}: {report.half.mean_mm:.3f} mm off FP32 in the mean, "
+            f"FP16 by the {report.half.route}: mean {report.half.mean_mm:.3f} mm from FP32, "
             f"worst joint {report.half.worst_mm:.3f} mm"
         )
     if report.palm is not None:
-        half = "" if report.palm.fp32_to_fp16 is None else f", FP16 {report.palm.fp32_to_fp16:.4f} off that"
-        click.echo(f"palm graph: ONNX answers {report.palm.torch_to_onnx:.6f} off torch{half}")
+        half = (
+            ""
+            if report.palm.fp32_to_fp16 is None
+            else f", FP16 differs from FP32 by at most {report.palm.fp32_to_fp16:.4f}"
+        )
+        click.echo(f"palm graph: ONNX outputs differ from torch by at most {report.palm.torch_to_onnx:.6f}{half}")
 
 
 @click.command()
-@click.option("--bundle", type=click.Path(path_type=Path), help="Folder that `handmap export` wrote.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Bundle written by `handmap export`.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: fp16.")
-@click.option("--batch", type=click.IntRange(1, 64), help="Hands per inference, the daemon's max_hands. Default: 1.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Default: the service's cache, else the user's.")
+@click.option(
+    "--batch", type=click.IntRange(1, 64), help="Hands per inference: the daemon's tracking.max_hands. Default: 1."
+)
+@click.option(
+    "--cache-dir", type=click.Path(path_type=Path), help="Engine cache. Default: the service's, else the user's."
+)
 @click.option(
     "--workspace-mb",
     type=click.IntRange(1),
-    help="Memory that a layer may ask for; the daemon needs it as engine.workspace_mb. Default: 512.",
+    help="Scratch memory that a layer can use; set engine.workspace_mb to the same value. Default: 512.",
 )
-@click.option("--use-ungated-int8", is_flag=True, help="Build an int8 graph that has passed no accuracy gate.")
+@click.option(
+    "--use-ungated-int8", is_flag=True, help="Build an int8 graph even if it has not passed the accuracy gate."
+)
 @click.option(
     "--config",
     "config",
     type=click.Path(path_type=Path),
-    help="The daemon's configuration, instead of all options above: builds what the daemon will open.",
+    help="The daemon's configuration, in place of the options above: builds the engine that the daemon will open.",
 )
 @click.option(
     "--backend",
     type=click.Choice(["tensorrt", "rtx"]),
     default="tensorrt",
     show_default=True,
-    help="rtx: TensorRT-RTX, which builds without a GPU too.",
+    help="rtx: TensorRT-RTX, which also builds without a GPU.",
 )
 @click.option("--is-needed", is_flag=True, help="Build nothing; exit 0 if a build is needed, 1 if not.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -91,9 +106,9 @@ def build_engine(
     bundle: Path | None, precision: str | None, batch: int | None, cache_dir: Path | None, workspace_mb: int | None,
     use_ungated_int8: bool, config: Path | None, backend: str, is_needed: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Build this device's TensorRT engine from a bundle.
+    """Build the TensorRT engine for this device from a bundle.
 
-    Does nothing if the cache already holds it.
+    Does nothing if the engine is already in the cache.
     """
     from handmap.engines.cache import BuilderOptions, engine_cache_dir
 
@@ -104,7 +119,7 @@ def build_engine(
     if config is not None:
         if any((bundle, precision, batch, cache_dir, workspace_mb, use_ungated_int8)):
             raise ConfigError(
-                "build-engine: --config says which engine to build, found other options that do; leave one of both out"
+                "build-engine: --config already selects the engine, found other options that do too; leave out one or the other"
             )
         request = configured_request(config)
         if request is None:
@@ -114,7 +129,7 @@ def build_engine(
         folder = cache_dir or engine_cache_dir()
         request = to_engine.BuildRequest(bundle, precision or "fp16", batch or 1, folder, options, use_ungated_int8)
     else:
-        raise ConfigError("build-engine: found no bundle; name one with --bundle, or a configuration with --config")
+        raise ConfigError("build-engine: no bundle was given; name one with --bundle, or a configuration with --config")
     library = to_engine.open_backend(backend)
     if is_needed:
         needed, why = to_engine.is_needed(request, library)
@@ -124,9 +139,9 @@ def build_engine(
 
 
 def _say_none_configured(config: Path, is_needed: bool, as_json: bool) -> NoReturn:
-    """The end of the verb where no TensorRT engine is configured.
+    """Ends the command if the configuration names no TensorRT engine.
 
-    Raises ConfigError where one was to be built.
+    Raises ConfigError if an engine was to be built.
     """
     why = f"configuration {str(config)!r} names no TensorRT engine"
     if is_needed:
@@ -153,7 +168,7 @@ def _engine_as_json(result: "BuildResult") -> str:
 
 def _engine_as_text(result: "BuildResult") -> str:
     sidecar = result.engine.sidecar
-    done = f"built in {sidecar.build_s:.1f} s" if result.was_built else "was there already"
+    done = f"built in {sidecar.build_s:.1f} s" if result.was_built else "already in the cache"
     golden = "" if sidecar.golden_mm is None else f"{sidecar.golden_mm:.3f} mm from the golden samples, "
     return (
         f"{str(result.engine.path)!r}: {sidecar.engine_bytes / 1e6:.1f} MB in {sidecar.precision} for batch {sidecar.key.batch}, "

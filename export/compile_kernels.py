@@ -1,6 +1,6 @@
-"""Compiles the crop kernel for the boards, without a GPU, and writes the facts that tie the cubins to their source.
+"""Compiles the crop kernel for the boards, without a GPU, and records the hashes that tie the cubins to their source.
 
-`make kernels` runs it on the compilers of kernel_compilers.txt.
+`make kernels` runs it with the compilers listed in kernel_compilers.txt.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from .nvrtc import Nvrtc
 
 @dataclass(frozen=True)
 class Board:
-    """A GPU architecture, and where in the folder of compilers its NVRTC lies."""
+    """A GPU architecture, and the path of its NVRTC in the folder of compilers."""
 
     architecture: str
     library: str
@@ -34,16 +34,16 @@ BOARDS: Final = (
 
 
 def compile_kernels(compilers: Path, folder: Path = FOLDER) -> KernelFacts:
-    """Writes a cubin for each board beside the source in `folder`, then the facts, whose hashes make them valid.
+    """Writes a cubin for each board next to the source in `folder`, then the file of hashes that makes them valid.
 
-    Raises DependencyError if a compiler is not in the folder `compilers`, Fatal with its log if it refuses the source.
+    Raises DependencyError if a compiler is missing from the folder `compilers`, Fatal with its log if it rejects the source.
     """
     source = (folder / SOURCE).read_bytes()
     cubins: dict[str, Cubin] = {}
     contents: dict[str, bytes] = {}
     for board in BOARDS:
         name = f"crop.{board.architecture}.cubin"
-        # A process of its own for each: two versions in one, beside other libraries of NVIDIA's, can crash it.
+        # One process for each: two NVRTC versions in one process, next to other NVIDIA libraries, can crash it.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
             contents[name], version = alone.submit(_compile, compilers / board.library, source, board).result()
         cubins[board.architecture] = Cubin(name, hashlib.sha256(contents[name]).hexdigest(), version)

@@ -1,4 +1,4 @@
-"""How far a build is, from TensorRT's nested phases to one percentage: terminal, plain lines, and systemd."""
+"""Build progress: turns TensorRT's nested phases into one percentage for the terminal, the log, and systemd."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ from handmap.system.notify import Notifier
 from handmap.system.progress import Advance
 
 PERCENT: Final = 100
-# A service that builds at its start may take this long to the next step; one tactic takes seconds, even on a small board.
+# How long a service that builds at startup may take until the next step; a tactic takes seconds, even on a small board.
 NEXT_STEP_S: Final = 120
 MORE_TIME: Final = f"EXTEND_TIMEOUT_USEC={NEXT_STEP_S * 1_000_000}"
 NOTIFY_EVERY_S: Final = 5.0
@@ -20,14 +20,14 @@ LOG = logging.getLogger("handmap.export")
 
 
 class Phases:
-    """The share of the work that is done, from phases that nest: a phase fills the step of its parent in which it began."""
+    """The fraction of the work that is done, from nested phases: a phase fills the step of its parent that it began in."""
 
     def __init__(self) -> None:
         self._open: list[tuple[str, int, int]] = []  # name, steps, steps done; outermost first
         self._share = 0.0
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase of so many steps begins inside the open phase `parent`."""
+        """Starts a phase of `steps` steps inside the open phase `parent`."""
         names = [known for known, _, _ in self._open]
         if parent is not None and parent not in names:
             return  # inside a parallel branch that is not shown
@@ -35,7 +35,7 @@ class Phases:
         self._open.append((name, max(steps, 1), 0))
 
     def step(self, name: str, number: int) -> float:
-        """Step `number`, from 0, of an open phase is done; gives the share done, which never falls."""
+        """Marks step `number`, from 0, of an open phase as done; returns the fraction done, which never falls."""
         for index, (known, steps, _) in enumerate(self._open):
             if known == name:
                 self._open[index:] = [(known, steps, min(number + 1, steps))]
@@ -48,7 +48,7 @@ class Phases:
 
 
 def waiting_for_another(notifier: Notifier) -> Callable[[], None]:
-    """A function to call while another builder is being waited for: says so once, and asks systemd for time each time."""
+    """A function to call while waiting for another build: logs the wait once, and asks systemd for more time on each call."""
     has_said = False
 
     def wait() -> None:
@@ -66,7 +66,7 @@ def open_monitor(
 ) -> Any:
     """A `trt.IProgressMonitor` that reports to a progress display and asks systemd for more time.
 
-    An exception must not pass through the C++ of the builder: `failure` keeps the first, and the build is canceled.
+    An exception must not propagate through the builder's C++: `failure` keeps the first one, and the build is canceled.
     """
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined,misc]  # the base comes with the module
@@ -89,7 +89,7 @@ def open_monitor(
 
         def _report(self, name: str, step: int) -> None:
             percent = int(self._phases.step(name, step) * PERCENT)
-            advance(min(percent, PERCENT - 1), name)  # the last percent is the caller's, once all is proven
+            advance(min(percent, PERCENT - 1), name)  # the caller reports the last percent, after verification
             now_s = clock()
             if now_s - self._notified_s >= NOTIFY_EVERY_S:
                 self._notified_s = now_s

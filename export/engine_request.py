@@ -1,4 +1,4 @@
-"""Which engine to build where the daemon's configuration is what says so."""
+"""Which engine to build, read from the daemon's configuration."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from .to_engine import BuildRequest
 
 
 class _DaemonConfig(msgspec.Struct, frozen=True):
-    """The part of the daemon's configuration that decides the engine; what else stands there is the daemon's to check."""
+    """The part of the daemon's configuration that determines the engine; the daemon checks the rest."""
 
     bundle: Path
     engine: EngineConfig = EngineConfig()
@@ -21,9 +21,9 @@ class _DaemonConfig(msgspec.Struct, frozen=True):
 
 
 def configured_request(config: Path) -> BuildRequest | None:
-    """The engine that the daemon with this configuration opens; None where it opens no TensorRT engine.
+    """The engine that the daemon opens with this configuration; None if it opens no TensorRT engine.
 
-    Raises ConfigError if the file cannot be read, or the sections above are wrong.
+    Raises ConfigError if the file cannot be read, or if one of these sections is invalid.
     """
     found = read_config(config, _DaemonConfig)
     if found.engine.backend != "tensorrt":
@@ -31,7 +31,7 @@ def configured_request(config: Path) -> BuildRequest | None:
     return BuildRequest(
         bundle=found.bundle,
         precision=found.engine.precision,
-        batch=found.tracking.max_hands,  # what the daemon opens its engines for
+        batch=found.tracking.max_hands,  # the batch size that the daemon opens its engines with
         cache_dir=found.engine.cache_dir or engine_cache_dir(),
         options=BuilderOptions(found.engine.workspace_mb),
         use_ungated_int8=found.engine.use_ungated_int8,

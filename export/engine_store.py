@@ -1,4 +1,4 @@
-"""Writes the cache of engines: one builder at a time, room checked first, an engine whole or absent, old ones swept."""
+"""Writes the engine cache: one builder at a time, free space checked first, atomic writes, old engines deleted."""
 
 import fcntl
 import hashlib
@@ -16,11 +16,11 @@ from handmap.types.errors import BuildError
 
 LOCK_FILE: Final = "build.lock"
 LOCK_POLL_S: Final = 0.2
-KEPT_ENGINES: Final = 8  # of one bundle: precisions, batches, and the ones before an update that may be taken back
+KEPT_ENGINES: Final = 8  # per bundle: precisions, batch sizes, and engines from before an update
 MIB: Final = 1 << 20
-# Libraries, a CUDA context and the graph's copies while tactics are tried. An estimate: no board has measured it.
+# Libraries, a CUDA context and copies of the graph during tactic selection. An estimate, not measured on a board.
 BUILDER_MB: Final = 1024
-# The engine, its copy during the exchange, the layers' JSON and the timing cache, in sizes of the graph.
+# The engine, its copy during the swap, the layers' JSON and the timing cache, in multiples of the graph's size.
 GRAPHS_ON_DISK: Final = 6
 MEMORY_FILE: Final = Path("/proc/meminfo")
 _SHA256_BYTES: Final = 32
@@ -30,9 +30,9 @@ LOG = logging.getLogger("handmap.export")
 
 @contextmanager
 def locked(cache_dir: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Holds the cache's lock, after waiting for another builder; on_wait is called while it does.
+    """Holds the cache's lock, after waiting for any other builder; on_wait is called during the wait.
 
-    The kernel lets go of the lock when its holder dies, so it cannot be left behind.
+    The kernel releases the lock when its holder dies, so a stale lock cannot occur.
     Raises BuildError if the cache cannot be written.
     """
     try:
@@ -50,23 +50,23 @@ def locked(cache_dir: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 
 def check_room(cache_dir: Path, graph_bytes: int, workspace_mb: int, memory_file: Path = MEMORY_FILE) -> None:
-    """Raises BuildError if disk or memory is too short to build in."""
+    """Raises BuildError if there is too little disk space or memory for a build."""
     free_mb, wanted_mb = shutil.disk_usage(cache_dir).free // MIB, GRAPHS_ON_DISK * graph_bytes // MIB + 1
     if free_mb < wanted_mb:
         raise BuildError(
-            f"engine cache {str(cache_dir)!r}: {free_mb} MB of disk are free, wanted {wanted_mb} MB to build in; "
-            "make room, or name another with --cache-dir"
+            f"engine cache {str(cache_dir)!r}: a build needs {wanted_mb} MB of disk space, found {free_mb} MB free; "
+            "free some space, or name another cache with --cache-dir"
         )
     available_mb, needed_mb = _available_mb(memory_file), BUILDER_MB + workspace_mb
     if available_mb is not None and available_mb < needed_mb:
         raise BuildError(
-            f"engine build: {available_mb} MB of memory are available, wanted {needed_mb} MB with a workspace of {workspace_mb} MB; "
+            f"engine build: a workspace of {workspace_mb} MB needs {needed_mb} MB of memory, found {available_mb} MB available; "
             "stop other programs, or try a smaller --workspace-mb"
         )
 
 
 def sweep_half_written(cache_dir: Path) -> None:
-    """Removes what killed builds left; only for the holder of the lock."""
+    """Deletes the leftovers of killed builds; the caller must hold the lock."""
     for path in cache_dir.glob(".*.tmp"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -75,22 +75,22 @@ def sweep_half_written(cache_dir: Path) -> None:
 
 
 def sweep_old(cache_dir: Path, bundle: str, kept: int = KEPT_ENGINES) -> list[Path]:
-    """Removes all but the newest engines of a bundle, never one that somebody holds; gives the folders that went."""
+    """Deletes all but the newest engines of a bundle, except those in use; returns the deleted folders."""
     mine = [folder for folder, sidecar in list_sidecars(cache_dir).items() if sidecar.bundle == bundle]
     gone = [folder for folder in mine[kept:] if not _is_held(folder / ENGINE_FILE)]
     for folder in gone:
-        # Renamed first: a kill in between leaves a name that is never looked at and is swept.
+        # Renamed first: after a kill in between, only a name remains that nothing opens and the next sweep deletes.
         shutil.rmtree(folder.rename(cache_dir / f".{folder.name}.tmp"), ignore_errors=True)
     return gone
 
 
 def timing_file(cache_dir: Path, platform: Platform) -> Path:
-    """Where the timing cache of a platform is kept: TensorRT takes it nowhere else."""
+    """The path of a platform's timing cache; TensorRT rejects one from another platform."""
     return cache_dir / f"timing-{key_name(platform)[:16]}.cache"
 
 
 def read_timing(path: Path) -> bytes:
-    """The timing cache that `write_timing` wrote; empty where there is none, or it is not what was written."""
+    """The timing cache that `write_timing` wrote; empty if it is missing or corrupt."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def read_timing(path: Path) -> bytes:
 
 
 def write_timing(path: Path, timing: bytes) -> None:
-    """Writes a timing cache behind its sha256: TensorRT need never see a corrupt one."""
+    """Writes a timing cache, preceded by its sha256, so that TensorRT never reads a corrupt one."""
     write_file(path, hashlib.sha256(timing).digest() + timing)
 
 
@@ -129,7 +129,7 @@ def _is_held(engine: Path) -> bool:
 
 
 def _available_mb(memory_file: Path) -> int | None:
-    """What the kernel says programs may still take; None where it does not say. On a Jetson the GPU takes of it too."""
+    """The kernel's MemAvailable; None if it does not report it. On a Jetson the GPU shares this memory."""
     try:
         lines = memory_file.read_text().splitlines()
     except OSError:

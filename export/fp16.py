@@ -1,6 +1,7 @@
-"""The FP16 graph with FP32 inputs and outputs: from the program run as half where that works, else converted from the FP32 graph.
+"""The FP16 graph with FP32 inputs and outputs: exported from the program in half precision if that works, else
+converted from the FP32 graph.
 
-Nothing is built here that the checker, the lint, or the parity on samples refuses.
+Every graph made here has passed the ONNX checker, the lint, and the parity check on samples.
 """
 
 import copy
@@ -30,13 +31,13 @@ from .to_onnx import TrainedProgram, flat, to_onnx
 ExportSource: TypeAlias = TrainedProgram | GivenGraph
 
 PARITY_MEAN_MM = 0.5
-KEPT_FLOAT = {"Resize": (1, 2)}  # inputs that ONNX wants in float32 whatever the data is: region and scales
+KEPT_FLOAT = {"Resize": (1, 2)}  # inputs that ONNX requires in float32 for any data type: roi and scales
 WRAPPED = "half_network."
 
 
 @dataclass(frozen=True)
 class HalfGraph:
-    """An FP16 graph, how it was made, and how far its joints are from the FP32 graph's on the samples."""
+    """An FP16 graph, how it was made, and its joint errors against the FP32 graph on the samples."""
 
     model: ModelProto
     route: str
@@ -45,9 +46,9 @@ class HalfGraph:
 
 
 def to_half(trained: ExportSource, full: ModelProto, crops: Float32, half_cube_mm: float) -> HalfGraph:
-    """The FP16 graph of a network whose simplified FP32 graph is `full`, proven on crops (N, 1, 128, 128).
+    """The FP16 graph of a network with the simplified FP32 graph `full`, verified on crops (N, 1, 128, 128).
 
-    Raises ModelError, with the node, if neither the half program nor the converted graph holds.
+    Raises ModelError, naming the node, if neither the half-precision program nor the converted graph is accurate enough.
     """
     wanted = run_graph(full.SerializeToString(), crops, ("joints",))["joints"]
     routes: dict[str, Callable[[], ModelProto]] = {"converted graph": lambda: half_of_graph(full, trained.path)}
@@ -67,46 +68,46 @@ def to_half(trained: ExportSource, full: ModelProto, crops: Float32, half_cube_m
             reasons.append(f"{route}: {error}")
             continue
         away_mm = np.linalg.norm(found - wanted, axis=-1) * half_cube_mm
-        if away_mm.mean() <= PARITY_MEAN_MM:  # false for NaN too
+        if away_mm.mean() <= PARITY_MEAN_MM:  # also false for NaN
             return HalfGraph(simplified, route, float(away_mm.mean()), float(away_mm.max()))
         node = worst_node(full, crops)
-        reasons.append(f"{route}: {away_mm.mean():.3f} mm off in the mean, first lost at node {node!r}")
+        reasons.append(f"{route}: mean {away_mm.mean():.3f} mm off, precision first lost at node {node!r}")
     raise ModelError(
-        f"program {str(trained.path)!r}: FP16 is refused, wanted at most {PARITY_MEAN_MM} mm from FP32 ({'; '.join(reasons)}); "
+        f"program {str(trained.path)!r}: FP16 is not accurate enough, wanted a mean of at most {PARITY_MEAN_MM} mm from FP32 ({'; '.join(reasons)}); "
         "change that node, or export with --precisions fp32"
     )
 
 
 def half_of_program(trained: TrainedProgram) -> ModelProto:
-    """The program exported with half weights between two casts.
+    """The program exported with half-precision weights between two casts.
 
-    Raises ModelError if it does not run as half: it makes floats of its own inside.
+    Raises ModelError if it does not run in half precision, because it creates float32 tensors inside.
     """
     dynamic = {"depth": {0: torch.export.Dim("batch", min=1)}}
     depth = torch.ones(2, 1, CROP_PX, CROP_PX)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # copying a program warns of torch's own internals
+            warnings.simplefilter("ignore")  # copying a program warns about torch internals
             wrapped = _HalfInside(copy.deepcopy(trained.program.module()).half(), trained.output_names)
             program = torch.export.export(wrapped, (depth,), dynamic_shapes=dynamic, strict=False)
-    except Exception as error:  # torch raises whatever the foreign program leads it to
+    except Exception as error:  # a foreign program can make torch raise anything
         reason = str(error).strip().split("\n")[0]
-        raise ModelError(f"program {str(trained.path)!r}: it does not run as half ({reason})") from error
+        raise ModelError(f"program {str(trained.path)!r}: it does not run in half precision ({reason})") from error
     model = to_onnx(replace(trained, program=program))
     for tensor in model.graph.initializer:
-        tensor.name = tensor.name.removeprefix(WRAPPED)  # layers keep the names that they have in FP32
+        tensor.name = tensor.name.removeprefix(WRAPPED)  # layers keep their FP32 names
     for node in model.graph.node:
         node.input[:] = [name.removeprefix(WRAPPED) for name in node.input]
     return model
 
 
 def half_of_graph(full: ModelProto, path: Path) -> ModelProto:
-    """The FP32 graph with every tensor but its inputs and outputs turned to FP16; `path` names its program in messages.
+    """The FP32 graph with every tensor except its inputs and outputs converted to FP16; `path` names the program in messages.
 
     Raises ModelError if the result is not valid ONNX; the message names the node.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of every value that it rounds; parity judges the result
+        warnings.simplefilter("ignore")  # it warns about every value that it rounds; the parity check decides
         model: ModelProto = float16.convert_float_to_float16(
             copy.deepcopy(full), max_finite_val=65504.0, keep_io_types=True, op_block_list=[]
         )
@@ -116,17 +117,17 @@ def half_of_graph(full: ModelProto, path: Path) -> ModelProto:
 
 
 def refuse_stray_casts(model: ModelProto) -> None:
-    """Raises ModelError if a Cast stands anywhere but at the graph's inputs and outputs."""
+    """Raises ModelError if the graph has a Cast anywhere except at its inputs and outputs."""
     inputs = {value.name for value in model.graph.input}
     outputs = {value.name for value in model.graph.output}
     for node in model.graph.node:
         if node.op_type == "Cast" and node.input[0] not in inputs and node.output[0] not in outputs:
             kind = TensorProto.DataType.Name(int(attribute(node, "to", 0))).lower()
-            raise ModelError(f"graph in FP16: node {node.name!r} casts to {kind} inside the network; remove it there")
+            raise ModelError(f"graph in FP16: node {node.name!r} casts to {kind} inside the network; remove that cast")
 
 
 def worst_node(full: ModelProto, crops: Float32) -> str:
-    """The node whose result FP16 cannot hold: the first beyond its range, else the one of the largest relative rounding error."""
+    """The node that loses precision: the first to overflow FP16, else the one with the largest relative rounding error."""
     names = [name for node in full.graph.node for name in node.output]
     makers: dict[str, NodeProto] = {name: node for node in full.graph.node for name in node.output}
     values = run_graph(expose(full, names), crops[:8], tuple(names))
@@ -144,7 +145,7 @@ def worst_node(full: ModelProto, crops: Float32) -> str:
 
 
 class _HalfInside(torch.nn.Module):
-    """A half network behind float32 inputs and outputs, these by their contract's names."""
+    """A half-precision network with float32 inputs and outputs; the outputs have the contract's names."""
 
     def __init__(self, half: torch.nn.Module, names: tuple[str, ...]) -> None:
         super().__init__()
@@ -157,7 +158,7 @@ class _HalfInside(torch.nn.Module):
 
 
 def _restore_float_inputs(model: ModelProto, full: ModelProto) -> None:
-    """Gives inputs such as the scales of a Resize their float32 constants back; the converter takes them for data."""
+    """Restores the float32 constants of inputs such as the scales of a Resize, which the converter takes for data."""
     constants = {tensor.name: tensor for tensor in full.graph.initializer}
     for node in model.graph.node:
         for slot in KEPT_FLOAT.get(node.op_type, ()):

@@ -1,7 +1,7 @@
-"""The weights of a half-precision graph: those of the FP32 graph, rounded once, so that every kernel keeps its sum.
+"""The weights of a half-precision graph: the FP32 graph's, rounded once such that every kernel keeps its sum.
 
-A half program folds normalization into convolutions from weights that are rounded already, and every kernel is then off by a little in
-the same direction wherever the depth is flat, as the background of every crop is. Measured in docs/measured/int8.md.
+A half-precision program folds normalization into convolutions from weights that are already rounded. Every kernel is
+then slightly biased wherever the depth is flat, as in the background of every crop. Measured in docs/measured/int8.md.
 """
 
 import numpy as np
@@ -12,11 +12,11 @@ from handmap.types.arrays import Float32
 
 LAYERS = ("Conv", "Gemm")
 LARGEST = float(np.finfo(np.float16).max)
-KERNEL_AXES = 2  # output and input channel: what follows them is one kernel
+KERNEL_AXES = 2  # output and input channel; the remaining axes are one kernel
 
 
 def share_weights(half: ModelProto, full: ModelProto) -> None:
-    """Gives the layers of `half` the weights of the FP32 graph `full`, rounded; nothing where they are not the same layers."""
+    """Sets the weights of `half` to those of the FP32 graph `full`, rounded; does nothing if their layers differ."""
     if _operators(half) != _operators(full):
         return
     wanted = {tensor.name: tensor for tensor in full.graph.initializer}
@@ -28,9 +28,9 @@ def share_weights(half: ModelProto, full: ModelProto) -> None:
 
 
 def round_kernels(weights: Float32) -> NDArray[np.float16]:
-    """Weights (O, I, ...) in half precision; each kernel's largest are rounded first, and what is lost goes to the next.
+    """Weights (O, I, ...) in half precision; each kernel is rounded from its largest weight on, each error carried to the next.
 
-    What half precision cannot hold becomes its largest number, for the parity check to refuse.
+    Values beyond the range of FP16 are clipped to its largest number; the parity check then rejects the graph.
     """
     weights = np.clip(weights, -LARGEST, LARGEST)
     if weights.ndim <= KERNEL_AXES:
@@ -46,5 +46,5 @@ def round_kernels(weights: Float32) -> NDArray[np.float16]:
 
 
 def _operators(model: ModelProto) -> list[str]:
-    """The kinds of a graph's nodes in order, casts aside."""
+    """The operator types of a graph's nodes in order, without casts."""
     return [node.op_type for node in model.graph.node if node.op_type != "Cast"]

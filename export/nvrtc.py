@@ -1,6 +1,6 @@
-"""NVIDIA's run-time compiler on a machine without a GPU or a driver: CUDA C++ in, a cubin out.
+"""NVRTC, NVIDIA's runtime compiler, on a machine without a GPU or driver: compiles CUDA C++ to a cubin.
 
-By ctypes: two major versions of the library are needed, and its bindings package binds only one.
+Through ctypes, because two major versions of the library are needed and the bindings package supports only one.
 """
 
 import ctypes
@@ -16,9 +16,9 @@ class Nvrtc:
     """One version of the library; see https://docs.nvidia.com/cuda/nvrtc for its functions."""
 
     def __init__(self, library: Path) -> None:
-        """Raises DependencyError if `library` is not there or does not load."""
+        """Raises DependencyError if `library` is missing or does not load."""
         try:
-            # It looks for these by name only: they must be in the process before it compiles.
+            # NVRTC opens these by name only, so they must be loaded before it compiles.
             for builtins in library.parent.glob("libnvrtc-builtins.so.*"):
                 ctypes.CDLL(str(builtins))
             self._library = ctypes.CDLL(str(library))
@@ -31,9 +31,9 @@ class Nvrtc:
         self.version = f"{major.value}.{minor.value}"
 
     def compile(self, source: bytes, name: str, architecture: str, options: Sequence[str]) -> bytes:
-        """The cubin of `source` for an architecture such as sm_87; `name` stands for the file in messages.
+        """The cubin of `source` for an architecture such as sm_87; `name` is the file name in messages.
 
-        Raises Fatal with the compiler's log if it refuses the source.
+        Raises Fatal with the compiler's log if it rejects the source.
         """
         program = ctypes.c_void_p()
         self._library.nvrtcCreateProgram(ctypes.byref(program), source, name.encode(), 0, None, None)
@@ -43,8 +43,8 @@ class Nvrtc:
             if code != _SUCCESS:
                 log = self._text(program, "ProgramLog").rstrip(b"\0").decode(errors="replace").strip()
                 raise Fatal(
-                    f"kernel {name!r}: NVRTC {self.version} refused it for {architecture} (code {code}), "
-                    f"mend what its log names: {log}"
+                    f"kernel {name!r}: NVRTC {self.version} could not compile it for {architecture} (code {code}); "
+                    f"fix what its log names: {log}"
                 )
             return self._text(program, "CUBIN")
         finally:

@@ -1,4 +1,4 @@
-"""The palm graph of a bundle: a trained palm program as ONNX in FP32 and FP16, proven on the small pictures of a recording."""
+"""The palm graph of a bundle: a trained palm detector as ONNX in FP32 and FP16, verified on frames of a recording."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,31 +25,31 @@ from .simplify import simplify
 from .to_onnx import flat, program_to_onnx, read_program
 
 MAX_PICTURES = 64
-PARITY = 1e-3  # of any of the answer's numbers between torch and ONNX
-HALF_PARITY = 0.1  # likewise between FP32 and FP16: 0.1 in the score's logit is 0.025 of the score at most
+PARITY = 1e-3  # of any output value, between torch and ONNX
+HALF_PARITY = 0.1  # likewise between FP32 and FP16: 0.1 in a logit changes a score by at most 0.025
 
 
 @dataclass(frozen=True)
 class PalmExport:
-    """The manifest's entry, and the files that it names."""
+    """The manifest entry, and the files that it names."""
 
     graph: PalmGraph
     files: dict[str, bytes]
-    torch_to_onnx: float  # largest difference of any number of the answers
+    torch_to_onnx: float  # largest difference of any output value
     fp32_to_fp16: float | None
 
 
 def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
     """The palm graph of a trained program.
 
-    Raises ModelError if the program does not keep the contract or the graphs disagree.
+    Raises ModelError if the program violates the contract or the graphs disagree.
     """
     program, text, _ = read_program(checkpoint)
     try:
         facts = msgspec.json.decode(text, type=PalmMetadata)
     except msgspec.DecodeError as error:
         raise ModelError(
-            f"program {str(checkpoint)!r}: it carries no facts of a palm network ({error}); train it with: handmap train-palm"
+            f"program {str(checkpoint)!r}: it has no metadata of a palm network ({error}); train it with: handmap train-palm"
         ) from error
     pictures = pictures_of_recording(samples)
     wanted = _answers_of_program(program, pictures, checkpoint)
@@ -59,7 +59,7 @@ def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
     apart = float(np.abs(found - wanted).max())
     if not apart <= PARITY:
         raise ModelError(
-            f"program {str(checkpoint)!r}: on {len(pictures)} pictures its ONNX graph answers up to {apart:.4f} off, wanted at most "
+            f"program {str(checkpoint)!r}: on {len(pictures)} frames the outputs of its ONNX graph are up to {apart:.4f} off, wanted at most "
             f"{PARITY}; compare the graphs layer by layer"
         )
     models, half_apart = {"fp32": model}, None
@@ -71,7 +71,7 @@ def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
         half_apart = float(np.abs(_answers(half, pictures) - found).max())
         if not half_apart <= HALF_PARITY:
             raise ModelError(
-                f"program {str(checkpoint)!r}: FP16 is refused, its answers are up to {half_apart:.3f} off FP32's, wanted at most "
+                f"program {str(checkpoint)!r}: FP16 is not accurate enough, its outputs are up to {half_apart:.3f} off FP32's, wanted at most "
                 f"{HALF_PARITY}; export with --precisions fp32"
             )
         models["fp16"] = half
@@ -82,12 +82,12 @@ def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
 
 
 def pictures_of_recording(samples: Path) -> Float32:
-    """Small pictures (N, 1, 96, 128) of frames spread over a recording."""
+    """Detector inputs (N, 1, 96, 128) from frames spread over a recording."""
     recording = open_recording(samples)
     stride = max(-(-len(recording) // MAX_PICTURES), 1)
     shown = [encode_depth(np, frame).depth_small for index, frame in enumerate(recording) if index % stride == 0]
     if not shown:
-        raise RecordingError(f"recording {str(samples)!r}: it holds no frame to compare graphs on; name another")
+        raise RecordingError(f"recording {str(samples)!r}: it has no frames to compare the graphs on; name another")
     return np.stack(shown)[:, None].astype(np.float32)
 
 
@@ -97,13 +97,13 @@ def _answers_of_program(program: torch.export.ExportedProgram, pictures: Float32
             (answer,) = flat(program.module()(torch.from_numpy(pictures))).values()
     except Exception as error:
         raise ModelError(
-            f"program {str(path)!r}: it refuses pictures {pictures.shape}, or gives several outputs: {error}; export it with one input "
+            f"program {str(path)!r}: it fails on an input {pictures.shape}, or has several outputs: {error}; export it with one input "
             f"(N, 1, {INPUT_ROWS}, {INPUT_COLUMNS}) and one output"
         ) from error
     wanted = (len(pictures), 3, MAP_ROWS, MAP_COLUMNS)
     if tuple(answer.shape) != wanted or answer.dtype != torch.float32:
         raise ModelError(
-            f"program {str(path)!r}: for {len(pictures)} pictures it gives {answer.dtype} of shape {tuple(answer.shape)}, "
+            f"program {str(path)!r}: for {len(pictures)} inputs its output is {answer.dtype} of shape {tuple(answer.shape)}, "
             f"wanted float32 of {wanted}; change the network's output"
         )
     answers: Float32 = answer.numpy()

@@ -1,4 +1,4 @@
-"""Network inputs from a recording, to compare graphs on: through the very crop and locator that the daemon uses."""
+"""Network inputs from a recording, to compare graphs on; cropped and located with the daemon's own code."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ PROPOSALS = 3
 
 
 def crops_of_recording(path: Path, cube_mm: float, least: int, max_count: int) -> Float32:
-    """Crops (N, 1, 128, 128) about the locator's proposals in every frame, the likeliest of each frame first.
+    """Crops (N, 1, 128, 128) around the region proposals in every frame, the most likely of each frame first.
 
-    Raises RecordingError if they are fewer than `least`.
+    Raises RecordingError if there are fewer than `least`.
     """
     by_rank: list[list[Float32]] = [[] for _ in range(PROPOSALS)]
     for frame in open_recording(path):

@@ -1,4 +1,4 @@
-"""From a trained program to a bundle on disk: each step made, proven and written, or nothing."""
+"""From a trained program to a bundle on disk: it is written only when every step has been verified."""
 
 import hashlib
 import subprocess
@@ -34,7 +34,7 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was made and how far the graphs are apart on the samples."""
+    """What was written, and how far the graphs differ on the samples."""
 
     opset: int
     nodes: int
@@ -54,10 +54,10 @@ def export_bundle(
     has_half: bool = True,
     palm_checkpoint: Path | None = None,
 ) -> ExportReport:
-    """Writes the bundle at `out`, with FP16 graphs where asked for, and returns how it was proven.
+    """Writes the bundle at `out`, with FP16 graphs if asked for, and returns the results of the checks.
 
-    `checkpoint` is a trained program or, by its suffix .onnx, a graph that somebody else exported.
-    Raises ModelError if the program does not keep the contract or the graphs disagree by more than PARITY_MM.
+    `checkpoint` is a trained program or, with the suffix .onnx, a graph exported elsewhere.
+    Raises ModelError if the program violates the contract or the graphs disagree by more than PARITY_MM.
     """
     trained: ExportSource = (
         load_graph(checkpoint, facts_path) if checkpoint.suffix == ".onnx" else load_program(checkpoint, facts_path)
@@ -75,8 +75,8 @@ def export_bundle(
     simplified_mm = _worst_mm(reference, joints, half_cube_mm)
     if not max(raw_mm, simplified_mm) <= PARITY_MM:
         raise ModelError(
-            f"program {str(checkpoint)!r}: on {len(crops)} crops its ONNX graph is {raw_mm:.4f} mm and the simplified one "
-            f"{simplified_mm:.4f} mm off, wanted at most {PARITY_MM} mm; compare the graphs layer by layer"
+            f"program {str(checkpoint)!r}: on {len(crops)} crops its ONNX graph is {raw_mm:.4f} mm off and the simplified one "
+            f"{simplified_mm:.4f} mm, wanted at most {PARITY_MM} mm; compare the graphs layer by layer"
         )
     half = to_half(trained, simplified, crops, half_cube_mm) if has_half else None
     graphs = {"fp32": simplified, **({"fp16": half.model} if half else {})}
@@ -91,11 +91,11 @@ def export_bundle(
 
 
 def _refuse_unread(trained: ExportSource, model: onnx.ModelProto) -> None:
-    """Raises ModelError where the facts read what the network does not give, or nothing reads what it gives."""
+    """Raises ModelError if the metadata refers to outputs that the network lacks, or ignores one that it has."""
     try:
         trained.facts.confidence.refuse_missing({value.name for value in model.graph.output})
     except ValueError as error:
-        raise ModelError(f"program {str(trained.path)!r}: its facts do not fit its outputs: {error}") from error
+        raise ModelError(f"program {str(trained.path)!r}: its metadata does not match its outputs: {error}") from error
 
 
 def _reference(trained: ExportSource, crops: Float32) -> Float32:
@@ -131,7 +131,7 @@ def _file(precision: str) -> str:
 
 
 def _commit(trained: ExportSource) -> str:
-    """The commit the program was trained at, as it says itself, else the one it is exported at."""
+    """The commit that the program was trained at, from its metadata, else the commit of this export."""
     stated = trained.facts.provenance.get("commit")
     if isinstance(stated, str) and stated:
         return stated
@@ -151,7 +151,7 @@ def _tensors(values: Iterable[onnx.ValueInfoProto]) -> tuple[Tensor, ...]:
 
 
 def _golden_bytes(crops: Float32, joints: Float32) -> bytes:
-    """Samples spread over the recording; crops of one frame's first proposal come first, so these are mostly hands."""
+    """Samples spread over the recording; each frame's first proposal comes first, so most of them show hands."""
     chosen = np.linspace(0, len(crops) // 2, GOLDEN_SAMPLES, dtype=int)
     buffer = BytesIO()
     np.savez_compressed(buffer, depth=crops[chosen], joints=joints[chosen])

@@ -1,6 +1,6 @@
-"""From a bundle to a TensorRT engine in this device's cache: built, replayed against the golden samples, stored or refused.
+"""From a bundle to a TensorRT engine in this device's cache: built, checked on the golden samples, then stored.
 
-Runs on a board: needs tensorrt, numpy and msgspec alone. Home of tensorrt (and of TensorRT-RTX) in this part.
+Runs on a board: needs only tensorrt, numpy and msgspec. The only module of `export` that imports tensorrt or TensorRT-RTX.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ from .engine_store import check_room, locked, read_timing, sweep_half_written, s
 
 LAYERS_FILE: Final = "layers.json"
 OLDEST: Final = (10, 3)
-NO_DEVICE: Final = DeviceFacts("none", 0, (8, 6))  # what the plan aims at then
+NO_DEVICE: Final = DeviceFacts("none", 0, (8, 6))  # the target if there is no device
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class BuildResult:
     was_built: bool
 
 
-# Gives how far the engine in a file is off the golden samples, in mm, and how many these are; or why it was not replayed.
+# Returns the error of the engine in a file on the golden samples, in mm, and how it was checked, or why it was not.
 Replay: TypeAlias = Callable[[BuildRequest, Bundle, Backend, Path], tuple[float | None, str]]
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A request whose bundle was read: what every step of the build looks at."""
+    """A request and the bundle that was read for it: the input of every build step."""
 
     request: BuildRequest
     bundle: Bundle
@@ -82,7 +82,7 @@ class _Job:
 
 
 def open_backend(name: str) -> Backend:
-    """`tensorrt` with the device of this machine, or `rtx` (TensorRT-RTX), which builds without a device too.
+    """`tensorrt` with the device of this machine, or `rtx` (TensorRT-RTX), which also builds without a device.
 
     Raises DependencyError if the library is missing or too old, or `tensorrt` finds no device.
     """
@@ -109,24 +109,24 @@ def version_of(trt: ModuleType) -> tuple[int, int]:
 
 
 def is_needed(request: BuildRequest, backend: Backend) -> tuple[bool, str]:
-    """Whether `build_engine` would build, and why, in one sentence."""
+    """Whether `build_engine` would build, and the reason in one sentence."""
     try:
         stored = find_engine(_want(request, read_bundle(request.bundle), backend))
     except EngineUnusable as error:
         return True, str(error)
-    return False, f"engine {str(stored.path)!r} is whole and was built for this device"
+    return False, f"engine {str(stored.path)!r} is complete and was built for this device"
 
 
 def replay_golden(
     request: BuildRequest, bundle: Bundle, backend: Backend, engine_file: Path
 ) -> tuple[float | None, str]:
-    """See `Replay`; on the device, by the engine that the daemon uses.
+    """A `Replay` on the device, with the engine class that the daemon uses.
 
-    Raises BundleError if it is off by more than the precision's tolerance.
+    Raises BundleError if the error exceeds the precision's tolerance.
     """
     if backend.device is None:
-        return None, "not replayed: built without a device"
-    from handmap.engines.tensorrt_engine import open_tensorrt_engine  # CuPy is loaded only where there is a device
+        return None, "not checked: built without a device"
+    from handmap.engines.tensorrt_engine import open_tensorrt_engine  # loads CuPy, which needs a device
 
     golden = read_golden(bundle)
     engine = open_tensorrt_engine(engine_file, request.batch, request.precision, backend.trt)
@@ -139,10 +139,10 @@ def replay_golden(
 def build_engine(
     request: BuildRequest, backend: Backend, notifier: Notifier | None = None, replay: Replay = replay_golden
 ) -> BuildResult:
-    """Builds the engine unless the cache holds it already, and stores it once it has proven itself.
+    """Builds the engine unless it is already in the cache, and stores it once it has been verified.
 
-    Raises ConfigError for an int8 graph without a passed gate, ModelError or BuildError if TensorRT refuses, BundleError
-    if the engine is off the golden samples.
+    Raises ConfigError for an int8 graph without a passed gate, ModelError or BuildError if TensorRT fails, BundleError
+    if the engine misses the golden samples.
     """
     notifier = notifier or open_notifier()
     bundle = read_bundle(request.bundle)
@@ -171,14 +171,14 @@ def _build(job: _Job, notifier: Notifier) -> None:
             plan = build_plan(job.backend, job.source, job.request.options, timing, monitor)
         finally:
             if monitor.failure is not None:
-                raise monitor.failure  # Ctrl-C among them
+                raise monitor.failure  # also Ctrl-C
         build_s = time.monotonic() - started_s
         golden_note = _store(job, plan, build_s)
         advance(PERCENT, golden_note)
 
 
 def _store(job: _Job, plan: EnginePlan, build_s: float) -> str:
-    """Puts the engine into the cache, once it was replayed; gives what the replay said."""
+    """Checks the engine on the golden samples and stores it in the cache; returns how it was checked."""
     try:
         if plan.timing:
             write_timing(timing_file(job.wanted.cache_dir, job.wanted.key.platform), plan.timing)
@@ -190,14 +190,14 @@ def _store(job: _Job, plan: EnginePlan, build_s: float) -> str:
             (folder / SIDECAR_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(sidecar), indent=1) + b"\n")
     except OSError as error:
         raise BuildError(
-            f"engine cache {str(job.wanted.cache_dir)!r}: the engine of {len(plan.engine)} bytes cannot be stored "
-            f"({error.strerror or error}); make room, or name another with --cache-dir"
+            f"engine cache {str(job.wanted.cache_dir)!r}: an engine of {len(plan.engine)} bytes cannot be stored "
+            f"({error.strerror or error}); free some space, or name another cache with --cache-dir"
         ) from error
     return golden_note
 
 
 def _write_layers(job: _Job, plan: EnginePlan, path: Path) -> str:
-    """The name of the file with the engine's layers; or why there is none."""
+    """The name of the file with the engine's layers, or why there is none."""
     if job.backend.device is None:
         return "not read: built without a device"
     path.write_text(describe_layers(job.backend, plan.engine, job.source.name))
@@ -238,5 +238,5 @@ def _open_rtx() -> Backend:
     try:
         device = read_device_facts()
     except DependencyError:
-        device = None  # it builds, but nothing can be replayed; the sidecar says so
+        device = None  # it builds, but the engine cannot be checked; the sidecar records that
     return Backend(trt, tensorrt_build(trt), device, has_timing_cache=False)

@@ -1,4 +1,4 @@
-"""A `torch.export` program, ours or anybody's, into an ONNX model with the contract's names. Home of torch in this part."""
+"""Converts any `torch.export` program to an ONNX model with the contract's names. The only module of `export` that imports torch."""
 
 import hashlib
 import logging
@@ -25,7 +25,7 @@ OPSET = 18
 
 @dataclass(frozen=True)
 class TrainedProgram:
-    """A loaded program, the names of its outputs in their order, and what it says of itself."""
+    """A loaded program, the names of its outputs in order, and its metadata."""
 
     program: torch.export.ExportedProgram
     output_names: tuple[str, ...]
@@ -35,9 +35,9 @@ class TrainedProgram:
 
 
 def load_program(path: Path, facts_path: Path | None) -> TrainedProgram:
-    """The program at `path` with its facts, from itself or else from the YAML at facts_path.
+    """The program at `path` with its metadata, from the program or else from the YAML at facts_path.
 
-    Raises ModelError if it cannot be loaded, has other tensors than the contract's, or states no facts.
+    Raises ModelError if it cannot be loaded, if its tensors differ from the contract's, or if there is no metadata.
     """
     program, text, sha256 = read_program(path)
     if facts_path is not None:
@@ -46,14 +46,14 @@ def load_program(path: Path, facts_path: Path | None) -> TrainedProgram:
         facts = decode_metadata(text, str(path))
     else:
         raise ModelError(
-            f"program {str(path)!r}: it carries no {METADATA_FILE}, so its cube is unknown; bring --model-facts F.yaml"
+            f"program {str(path)!r}: it has no {METADATA_FILE}, so the size of its crop cube is unknown; give its metadata with --model-facts F.yaml"
         )
     names = _output_names(program, len(facts.joint_names), path)
     return TrainedProgram(program, names, facts, sha256, path)
 
 
 def read_program(path: Path) -> tuple[torch.export.ExportedProgram, str, str]:
-    """The program in a file, the text of its facts (empty where it carries none), and the file's sha256.
+    """The program in a file, the text of its metadata (empty if it has none), and the file's sha256.
 
     Raises ModelError if it cannot be loaded.
     """
@@ -61,16 +61,16 @@ def read_program(path: Path) -> tuple[torch.export.ExportedProgram, str, str]:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"program {str(path)!r} cannot be read ({error.strerror}); name a .pt2 file") from error
-    if not zipfile.is_zipfile(path):  # torch would log a traceback of its own
+    if not zipfile.is_zipfile(path):  # otherwise torch logs its own traceback
         raise ModelError(
-            f"program {str(path)!r} is no torch.export program, or was cut short; write it with torch.export.save"
+            f"program {str(path)!r} is not a torch.export program, or is truncated; write it with torch.export.save"
         )
     extra = {METADATA_FILE: ""}
     try:
         program = torch.export.load(path, extra_files=extra)
     except Exception as error:
         raise ModelError(
-            f"program {str(path)!r} is no torch.export program: {error}; write it with torch.export.save"
+            f"program {str(path)!r} is not a torch.export program: {error}; write it with torch.export.save"
         ) from error
     return program, extra[METADATA_FILE], hashlib.sha256(content).hexdigest()
 
@@ -83,9 +83,9 @@ def run_program(trained: TrainedProgram, depth: Float32) -> dict[str, Float32]:
 
 
 def to_onnx(trained: TrainedProgram) -> onnx.ModelProto:
-    """The program as ONNX: input `depth`, outputs by their names, `batch` the one symbolic axis, first everywhere.
+    """The program as ONNX: input `depth`, outputs by name, and `batch` as the only symbolic axis, first in every tensor.
 
-    Raises ModelError if another opset or a second symbolic axis comes out.
+    Raises ModelError if the exporter produces another opset or a second symbolic axis.
     """
     return program_to_onnx(trained.program, "depth", trained.output_names, trained.path)
 
@@ -93,16 +93,18 @@ def to_onnx(trained: TrainedProgram) -> onnx.ModelProto:
 def program_to_onnx(
     program: torch.export.ExportedProgram, input_name: str, output_names: tuple[str, ...], path: Path
 ) -> onnx.ModelProto:
-    """As `to_onnx`, of any program with one input."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of libraries that it could have used
+    """Like `to_onnx`, for any program with one input."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns about optional libraries
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
         exported = torch.onnx.export(
             program, dynamo=True, opset_version=OPSET, input_names=[input_name],
             output_names=list(output_names), verbose=False, optimize=True,
         )  # fmt: skip
     if exported is None:
-        raise ModelError(f"program {str(path)!r}: the ONNX exporter gave nothing; try it with torch.onnx.export alone")
+        raise ModelError(
+            f"program {str(path)!r}: the ONNX exporter returned no model; try torch.onnx.export on it directly"
+        )
     model: onnx.ModelProto = exported.model_proto
     _name_batch(model, path)
     _assert_opset(model, path)
@@ -110,7 +112,7 @@ def program_to_onnx(
 
 
 def flat(outputs: Any) -> dict[str, torch.Tensor]:
-    """The outputs of a program by key, or by position where it has none."""
+    """The outputs of a program by key, or by position if they have no keys."""
     if isinstance(outputs, Mapping):
         return dict(outputs)
     if isinstance(outputs, torch.Tensor):
@@ -119,7 +121,7 @@ def flat(outputs: Any) -> dict[str, torch.Tensor]:
 
 
 def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path) -> tuple[str, ...]:
-    """The names of the hand outputs in the program's own order, told by key where it has keys, else by shape."""
+    """The names of the hand outputs in the program's order, identified by key if there are keys, else by shape."""
     wanted = hand_output_shapes(2, joints)
     depth = torch.ones(2, 1, CROP_PX, CROP_PX)
     try:
@@ -127,7 +129,7 @@ def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path
             outputs = flat(program.module()(depth))
     except Exception as error:
         raise ModelError(
-            f"program {str(path)!r}: it refuses a batch of 2 inputs (2, 1, {CROP_PX}, {CROP_PX}) float32: {error}; "
+            f"program {str(path)!r}: it fails on a batch of 2, float32 (2, 1, {CROP_PX}, {CROP_PX}): {error}; "
             "export it with one input of that shape and a dynamic first axis"
         ) from error
     by_shape = {shape: name for name, shape in reversed(wanted.items())}  # joints before a spread of the same shape
@@ -145,7 +147,7 @@ def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path
 
 
 def _name_batch(model: onnx.ModelProto, path: Path) -> None:
-    """Gives the symbolic first axis the name `batch` wherever it stands; refuses any other symbolic axis."""
+    """Names the symbolic first axis `batch` in every tensor; raises ModelError for any other symbolic axis."""
     for tensor in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         for axis, size in enumerate(tensor.type.tensor_type.shape.dim):
             if not size.HasField("dim_param"):
@@ -159,7 +161,7 @@ def _name_batch(model: onnx.ModelProto, path: Path) -> None:
     first = model.graph.input[0].type.tensor_type.shape.dim[0]
     if not first.HasField("dim_param"):
         raise ModelError(
-            f"program {str(path)!r}: its batch is fixed at {first.dim_value}; "
+            f"program {str(path)!r}: its batch size is fixed at {first.dim_value}; "
             "export it with dynamic_shapes={'depth': {0: torch.export.Dim('batch')}}"
         )
 
@@ -168,10 +170,10 @@ def _assert_opset(model: onnx.ModelProto, path: Path) -> None:
     found = {entry.domain: entry.version for entry in model.opset_import}
     if found.get("") != OPSET or any(domain not in ("", "pkg.onnxscript.torch_lib.common") for domain in found):
         raise ModelError(
-            f"program {str(path)!r}: exported with opsets {found}, wanted opset {OPSET} of the standard domain alone"
+            f"program {str(path)!r}: exported with opsets {found}, wanted only opset {OPSET} of the standard domain"
         )
 
 
 def tool_versions() -> dict[str, str]:
-    """Versions of what made the graph."""
+    """Versions of the tools that made the graph."""
     return {"torch": str(torch.__version__), "onnx": onnx.__version__, "numpy": np.__version__}

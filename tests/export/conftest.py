@@ -1,4 +1,4 @@
-"""A recording to compare graphs on, and a program."""
+"""A recording to compare graphs on, and an exported program."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.export.programs import SmallNetwork, save_program
 
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """220 frames of a noisy disc that moves, 320x240."""
+    """220 frames of a moving, noisy disc, 320x240."""
     path = tmp_path_factory.mktemp("recording") / "disc"
     intrinsics = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
     rng = np.random.default_rng(1)

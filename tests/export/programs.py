@@ -1,4 +1,4 @@
-"""Programs to export: a small network with the contract's tensors."""
+"""Programs to export: small networks with the contract's tensors."""
 
 from pathlib import Path
 

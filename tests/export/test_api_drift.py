@@ -1,4 +1,4 @@
-"""Every name of TensorRT that the code touches exists in each version that boards have, by NVIDIA's own bindings."""
+"""Every TensorRT name that the code uses exists in every version that boards have, according to NVIDIA's own bindings."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from tests.support.tensorrt_bindings import PACKAGES, ROOT, check_bindings, run_check
 from tests.support.tensorrt_names import OBJECTS, ONLY_RTX, names_in, touched_names
 
-# One of each kind: a plain chain, a method, an attribute that is set, one of a result, one that a subclass overrides.
+# One of each kind: an attribute chain, a method, an attribute that is set, one of a return value, an overridden method.
 KNOWN = {
     "BuilderFlag.TF32", "OnnxParser.parse", "IBuilderConfig.profiling_verbosity", "ITimingCache.serialize",
     "IProgressMonitor.step_complete", "IExecutionContext.execute_async_v3", "TensorIOMode.INPUT",
@@ -20,7 +20,7 @@ NOWHERE = {"IBuilderConfig.max_workspace_size", "ICudaEngine.num_bindings"}
 
 @pytest.fixture(scope="module", params=PACKAGES)
 def checked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What each version says of our names, and of some that are planted."""
+    """The results of checking our names, and a few planted ones, against each version."""
     names = (touched_names() - ONLY_RTX) | GONE_IN_11 | NOWHERE
     result = check_bindings(request.param, names, tmp_path_factory.mktemp("libraries"))
     assert result["version"] == request.param
@@ -31,19 +31,19 @@ def test_every_name_exists_in_every_version(checked: dict[str, Any]) -> None:
     assert set(checked["missing"]) - GONE_IN_11 - NOWHERE == set()
 
 
-def test_a_name_that_a_version_lacks_is_found(checked: dict[str, Any]) -> None:
+def test_a_missing_name_is_reported(checked: dict[str, Any]) -> None:
     gone = GONE_IN_11 if checked["version"].startswith("11.") else set()
 
     assert set(checked["missing"]) & (GONE_IN_11 | NOWHERE) == gone | NOWHERE
 
 
-def test_the_code_meets_a_library_without_a_device_by_a_sentence(checked: dict[str, Any]) -> None:
+def test_a_missing_device_is_reported_in_one_sentence(checked: dict[str, Any]) -> None:
     warnings = checked["said"]
 
     assert warnings["log_lines"] and warnings["one_log"] and warnings["monitor"] and warnings["is_supported"]
     assert warnings["strongly_typed"] > 0
-    assert warnings["builder"].startswith("graph 'x': TensorRT gives no Builder (pybind11")
-    assert warnings["runtime"].startswith("graph 'x': TensorRT gives no Runtime (pybind11")
+    assert warnings["builder"].startswith("graph 'x': TensorRT could not create a Builder (pybind11")
+    assert warnings["runtime"].startswith("graph 'x': TensorRT could not create a Runtime (pybind11")
 
 
 def test_every_name_exists_in_tensorrt_rtx() -> None:
@@ -55,7 +55,7 @@ def test_every_name_exists_in_tensorrt_rtx() -> None:
     assert set(result["missing"]) == NOWHERE
 
 
-def test_the_names_are_read_from_the_sources() -> None:
+def test_names_are_collected_from_the_sources() -> None:
     names = touched_names()
 
     assert names >= KNOWN | ONLY_RTX
@@ -85,7 +85,7 @@ def test_a_name_planted_in_the_source_is_collected(old: str, new: str, found: st
         ("trt.LayerInformationFormat.JSON", "getattr(trt, 'JSON')", "look-up of TensorRT by getattr"),
     ],
 )
-def test_what_would_escape_the_collection_is_refused(old: str, new: str, refused: str) -> None:
+def test_code_that_would_evade_collection_is_rejected(old: str, new: str, refused: str) -> None:
     source = (ROOT / "export/engine_plan.py").read_text()
     assert old in source
 

@@ -1,4 +1,4 @@
-"""The kernels compile without a GPU: to the very bytes that are shipped, or not at all and with the compiler's reason."""
+"""Compiling the kernels without a GPU: the result is byte for byte what is shipped, and errors carry the compiler's log."""
 
 import platform
 import shutil
@@ -20,7 +20,7 @@ WANTED = ROOT / "export" / "kernel_compilers.txt"
 
 @pytest.fixture(scope="module")
 def compilers() -> Path:
-    """NVIDIA's compilers, downloaded once, as `make kernels` does."""
+    """NVIDIA's compilers, downloaded once as `make kernels` does."""
     folder = ROOT / ".cache" / "kernel-compilers"
     if (folder / WANTED.name).exists() and (folder / WANTED.name).read_bytes() == WANTED.read_bytes():
         return folder
@@ -46,13 +46,13 @@ def compilers() -> Path:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A folder with nothing but the kernel's source."""
+    """A folder that contains only the kernel's source."""
     shutil.copy(FOLDER / SOURCE, tmp_path)
     return tmp_path
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the shipped cubins were made by the compilers for x86-64")
-def test_the_shipped_cubins_are_what_the_source_compiles_to(compilers: Path, source: Path) -> None:
+def test_the_shipped_cubins_match_the_source(compilers: Path, source: Path) -> None:
     facts = compile_kernels(compilers, source)
 
     assert facts == msgspec.json.decode((FOLDER / FACTS).read_bytes(), type=KernelFacts)
@@ -62,16 +62,15 @@ def test_the_shipped_cubins_are_what_the_source_compiles_to(compilers: Path, sou
     assert set(made) == set(shipped)
 
 
-def test_a_source_with_a_fault_is_refused_with_the_compiler_s_log_and_writes_nothing(
-    compilers: Path, source: Path
-) -> None:
+def test_a_compile_error_carries_the_log_and_writes_nothing(compilers: Path, source: Path) -> None:
     text = (source / SOURCE).read_text()
     (source / SOURCE).write_text(
         text.replace("const Hand hand = hands[blockIdx.x];", "const Hand hand = hands[blockIdx.x]")
     )
 
     with pytest.raises(
-        Fatal, match=r"(?s)kernel 'crop.cu': NVRTC 12.6 refused it for sm_87 .*crop\.cu\(\d+\): error: expected a \";\""
+        Fatal,
+        match=r"(?s)kernel 'crop.cu': NVRTC 12.6 could not compile it for sm_87 .*crop\.cu\(\d+\): error: expected a \";\"",
     ):
         compile_kernels(compilers, source)
 

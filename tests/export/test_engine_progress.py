@@ -1,4 +1,4 @@
-"""One percentage out of TensorRT's nested phases, and what happens to the build when reporting it fails."""
+"""One percentage from TensorRT's nested phases, and what happens to the build when reporting fails."""
 
 import pytest
 
@@ -17,7 +17,7 @@ SOURCE = GraphSource("graph 'tiny'", TINY.read_bytes(), fix_batch(TENSORS, 1))
 
 
 class Heard(Notifier):
-    """Keeps what would go to systemd."""
+    """Records what would be sent to systemd."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -28,7 +28,7 @@ class Heard(Notifier):
         self.states += states
 
 
-def test_a_phase_fills_the_step_of_its_parent() -> None:
+def test_a_phase_spans_one_step_of_its_parent() -> None:
     phases = Phases()
     phases.start("Building engine", None, 4)
 
@@ -42,7 +42,7 @@ def test_a_phase_fills_the_step_of_its_parent() -> None:
     assert shares == pytest.approx([1 / 4, 3 / 8, 7 / 16, 1 / 2, 1 / 2, 1 / 2, 1])
 
 
-def test_the_share_never_falls_nor_leaves_its_range() -> None:
+def test_progress_never_decreases_and_stays_in_range() -> None:
     phases = Phases()
     phases.start("Building engine", None, 2)
     seen = [phases.step("Building engine", 0)]
@@ -56,7 +56,7 @@ def test_the_share_never_falls_nor_leaves_its_range() -> None:
     assert min(seen) >= 0.5 and max(seen) <= 1
 
 
-def test_systemd_is_asked_for_time_now_and_then() -> None:
+def test_systemd_is_asked_for_more_time_during_a_build() -> None:
     trt = pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel")
     heard, now_s = Heard(), iter((0.0, 1.0, 4.9, 5.0, 6.0))
     monitor = open_monitor(trt, lambda done, note: None, heard, lambda: next(now_s))
@@ -71,7 +71,7 @@ def test_systemd_is_asked_for_time_now_and_then() -> None:
     ]  # fmt: skip
 
 
-def test_a_real_build_reports_itself_and_leaves_the_last_percent_to_its_caller() -> None:
+def test_a_real_build_reports_progress_up_to_99_percent() -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel")
     from export.to_engine import open_backend
 
@@ -84,7 +84,7 @@ def test_a_real_build_reports_itself_and_leaves_the_last_percent_to_its_caller()
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, OSError])
-def test_a_report_that_fails_cancels_the_build_instead_of_crossing_the_builder(kind: type[BaseException]) -> None:
+def test_an_exception_while_reporting_cancels_the_build(kind: type[BaseException]) -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel")
     from export.to_engine import open_backend
 

@@ -1,4 +1,4 @@
-"""`build-engine --config`: the engine that the daemon with this file opens, or a plain no."""
+"""`build-engine --config`: it builds the engine that the daemon opens with this file, or reports that there is none."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def write(folder: Path, engine: str) -> Path:
     return path
 
 
-def test_the_request_is_what_the_daemon_opens(tmp_path: Path) -> None:
+def test_the_request_matches_the_engine_that_the_daemon_opens(tmp_path: Path) -> None:
     request = configured_request(
         write(tmp_path, "backend: tensorrt, precision: int8, cache_dir: engines, workspace_mb: 700")
     )
@@ -28,7 +28,7 @@ def test_the_request_is_what_the_daemon_opens(tmp_path: Path) -> None:
     assert request.options.workspace_mb == 700
 
 
-def test_without_tensorrt_in_the_file_no_engine_is_needed_nor_built(tmp_path: Path) -> None:
+def test_no_engine_is_needed_or_built_without_tensorrt(tmp_path: Path) -> None:
     config = write(tmp_path, "backend: onnx")
 
     asked = handmap("build-engine", "--config", config, "--is-needed")
@@ -39,7 +39,7 @@ def test_without_tensorrt_in_the_file_no_engine_is_needed_nor_built(tmp_path: Pa
     assert (built.returncode, "set engine.backend to tensorrt" in built.stderr) == (78, True)
 
 
-def test_a_wrong_engine_section_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_engine_section_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="precison"):
         configured_request(write(tmp_path, "backend: tensorrt, precison: fp16"))
 
@@ -47,7 +47,7 @@ def test_a_wrong_engine_section_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [(), ("--config", "c.yaml", "--precision", "fp16"), ("--config", "c.yaml", "--bundle", "b")]
 )
-def test_the_engine_is_named_once(arguments: tuple[str, ...]) -> None:
+def test_config_excludes_the_other_options(arguments: tuple[str, ...]) -> None:
     done = handmap("build-engine", *arguments)
 
     assert done.returncode == 78

@@ -1,4 +1,4 @@
-"""The writing side of the cache: room, lock, timing cache, and what is swept."""
+"""Writing to the engine cache: free space, the lock, the timing cache, and the sweep."""
 
 import logging
 import subprocess
@@ -31,7 +31,7 @@ TAKE_LOCK = (
 
 
 def take_lock(cache_dir: Path) -> "subprocess.Popen[str]":
-    """Another process that takes the lock and holds it until its input ends."""
+    """Another process that takes the lock and holds it until its stdin closes."""
     command = [sys.executable, "-c", TAKE_LOCK, str(cache_dir)]
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -41,7 +41,7 @@ def line_of(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline().strip()
 
 
-def test_one_builder_waits_for_another(tmp_path: Path) -> None:
+def test_a_second_builder_waits_for_the_first(tmp_path: Path) -> None:
     with locked(tmp_path, lambda: None):
         other = take_lock(tmp_path)
         first = line_of(other)
@@ -67,31 +67,31 @@ def test_a_killed_builder_leaves_no_lock(tmp_path: Path) -> None:
         pass
 
 
-def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(BuildError, match=r"cannot be written \(Not a directory\); name another with --cache-dir"):
         locked(tmp_path / "file" / "engines", lambda: None).__enter__()
 
 
-def test_too_little_memory_is_refused_before_the_build(tmp_path: Path) -> None:
+def test_too_little_memory_is_reported_before_the_build(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal:  3900000 kB\nMemFree:  1 kB\nMemAvailable:   1572863 kB\n")
 
-    with pytest.raises(BuildError, match="1535 MB of memory are available, wanted 1536 MB with a workspace of 512 MB"):
+    with pytest.raises(BuildError, match="a workspace of 512 MB needs 1536 MB of memory, found 1535 MB available"):
         check_room(tmp_path, 1, 512, tmp_path / "meminfo")
     check_room(tmp_path, 1, 511, tmp_path / "meminfo")
 
 
-def test_too_little_disk_is_refused_before_the_build(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"MB of disk are free, wanted \d+ MB to build in"):
+def test_too_little_disk_space_is_reported_before_the_build(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"a build needs \d+ MB of disk space, found \d+ MB free"):
         check_room(tmp_path, 1 << 60, 1)
 
 
-def test_a_kernel_that_tells_no_memory_is_no_reason_to_refuse(tmp_path: Path) -> None:
+def test_a_kernel_that_does_not_report_memory_is_accepted(tmp_path: Path) -> None:
     check_room(tmp_path, 1, 10**9, tmp_path / "none")
 
 
-def test_a_timing_cache_comes_back_whole(tmp_path: Path) -> None:
+def test_a_timing_cache_reads_back(tmp_path: Path) -> None:
     path = timing_file(tmp_path / "cache", ORIN)
     write_timing(path, b"tactics")
 
@@ -99,7 +99,7 @@ def test_a_timing_cache_comes_back_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["cut", "changed", "empty", "absent"])
-def test_a_spoiled_timing_cache_is_as_good_as_none(tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_corrupt_timing_cache_is_ignored(tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture) -> None:
     path = timing_file(tmp_path, ORIN)
     write_timing(path, b"tactics")
     content = path.read_bytes()
@@ -118,7 +118,7 @@ def test_every_platform_has_its_own_timing_cache(tmp_path: Path) -> None:
     assert len({timing_file(tmp_path, platform) for platform in platforms}) == 3
 
 
-def test_old_engines_of_a_bundle_go_but_the_newest_and_others_stay(tmp_path: Path) -> None:
+def test_only_the_oldest_engines_of_the_bundle_are_deleted(tmp_path: Path) -> None:
     folders = [
         store(wanted_in(tmp_path, replace(KEY, batch=batch)), age_s=batch) for batch in range(1, KEPT_ENGINES + 4)
     ]
@@ -133,7 +133,7 @@ def test_old_engines_of_a_bundle_go_but_the_newest_and_others_stay(tmp_path: Pat
     assert find_engine(held).path.exists()
 
 
-def test_what_killed_builds_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+def test_only_leftovers_of_killed_builds_are_swept(tmp_path: Path) -> None:
     whole = store(wanted_in(tmp_path))
     write_timing(timing_file(tmp_path, ORIN), b"tactics")
     (tmp_path / ".abc.xyz.tmp").mkdir()

@@ -1,4 +1,4 @@
-"""The FP16 graph: FP32 outside, half inside, near enough to FP32; or refused by the node's name."""
+"""The FP16 graph: FP32 at its ends, FP16 inside, close enough to FP32; otherwise the error names the node."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_a_bundle_has_an_fp16_graph_that_passes_the_golden_check(
     assert 0 < report.half.mean_mm <= report.half.worst_mm < 1.0
 
 
-def test_half_lies_between_a_cast_of_the_input_and_one_of_each_output(program: Path, crops: Float32) -> None:
+def test_casts_only_at_the_input_and_the_outputs(program: Path, crops: Float32) -> None:
     trained, full = load(program)
 
     half = to_half(trained, full, crops, HALF_CUBE_MM)
@@ -69,20 +69,20 @@ def test_half_lies_between_a_cast_of_the_input_and_one_of_each_output(program: P
     }
 
 
-def test_fp16_is_left_out_on_demand(program: Path, recording: Path, tmp_path: Path) -> None:
+def test_fp16_can_be_left_out(program: Path, recording: Path, tmp_path: Path) -> None:
     export_bundle(program, tmp_path / "bundle", recording, None, has_half=False)
 
     assert set(read_bundle(tmp_path / "bundle").hand.precisions) == {"fp32"}
 
 
 class OwnFloats(SmallNetwork):
-    """Makes floats of its own inside, so that its program does not run as half."""
+    """Creates float32 tensors inside, so that the program does not run in half precision."""
 
     def forward(self, depth: Tensor) -> dict[str, Tensor]:
         return super().forward(depth.float() * torch.ones(1, dtype=torch.float32))
 
 
-def test_a_program_that_does_not_run_as_half_is_converted(crops: Float32, tmp_path: Path) -> None:
+def test_a_program_that_does_not_run_in_half_precision_is_converted(crops: Float32, tmp_path: Path) -> None:
     trained, full = load(save_program(tmp_path / "floats.pt2", OwnFloats()))
 
     half = to_half(trained, full, crops, HALF_CUBE_MM)
@@ -92,14 +92,14 @@ def test_a_program_that_does_not_run_as_half_is_converted(crops: Float32, tmp_pa
 
 
 class Resizing(SmallNetwork):
-    """Upsamples on its way: the converter would turn the factors into halves, which ONNX forbids."""
+    """Upsamples inside: the converter would turn the scale factors into FP16, which ONNX forbids."""
 
     def forward(self, depth: Tensor) -> dict[str, Tensor]:
         small = nn.functional.avg_pool2d(depth, 2)
         return super().forward(nn.functional.interpolate(small, scale_factor=2.0, mode="nearest"))
 
 
-def test_a_resize_keeps_its_float_factors(crops: Float32, tmp_path: Path) -> None:
+def test_a_resize_keeps_its_float32_scales(crops: Float32, tmp_path: Path) -> None:
     trained, full = load(save_program(tmp_path / "resize.pt2", Resizing()))
     assert "Resize" in {node.op_type for node in full.graph.node}
 
@@ -112,22 +112,22 @@ def test_a_resize_keeps_its_float_factors(crops: Float32, tmp_path: Path) -> Non
 
 
 class Overflowing(SmallNetwork):
-    """A million and back: FP32 holds it, FP16 does not."""
+    """Multiplies by a million and back: within the range of FP32, but not of FP16."""
 
     def forward(self, depth: Tensor) -> dict[str, Tensor]:
         large = nn.functional.conv2d(depth, torch.full((1, 1, 1, 1), 1e6))
         return super().forward(nn.functional.conv2d(large, torch.full((1, 1, 1, 1), 1e-6)))
 
 
-def test_what_fp16_cannot_hold_is_refused_by_the_node(crops: Float32, tmp_path: Path) -> None:
+def test_an_fp16_overflow_is_rejected_naming_the_node(crops: Float32, tmp_path: Path) -> None:
     trained, full = load(save_program(tmp_path / "overflow.pt2", Overflowing()))
     first = full.graph.node[0].name
 
-    with pytest.raises(ModelError, match=f"FP16 is refused.*node '{first}'.*--precisions fp32"):
+    with pytest.raises(ModelError, match=f"FP16 is not accurate enough.*node '{first}'.*--precisions fp32"):
         to_half(trained, full, crops, HALF_CUBE_MM)
 
 
-def test_a_cast_inside_the_network_is_refused() -> None:
+def test_a_cast_inside_the_network_is_rejected() -> None:
     value = onnx.helper.make_tensor_value_info
     nodes = [
         onnx.helper.make_node("Relu", ["x"], ["a"]),

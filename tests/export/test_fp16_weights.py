@@ -4,7 +4,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from export.fp16_weights import round_kernels, share_weights
 
 
-def test_kernels_keep_their_sums_where_plain_rounding_loses_them() -> None:
+def test_kernels_keep_sums_that_plain_rounding_loses() -> None:
     weights = np.random.default_rng(1).normal(0, 3, (16, 8, 5, 5)).astype(np.float32)
 
     rounded = round_kernels(weights)
@@ -23,7 +23,7 @@ def _convolution(kind: int, weights: np.ndarray, operator: str = "Conv") -> Mode
     return helper.make_model(helper.make_graph([node], "layer", ends[:1], ends[1:], [stored]))
 
 
-def test_a_half_graph_takes_the_weights_of_the_full_one() -> None:
+def test_the_fp16_graph_gets_the_fp32_weights() -> None:
     weights = np.random.default_rng(2).normal(size=(4, 2, 3, 3)).astype(np.float32)
     full = _convolution(TensorProto.FLOAT, weights)
     half = _convolution(TensorProto.FLOAT16, (weights * 1.01).astype(np.float16))
@@ -34,7 +34,7 @@ def test_a_half_graph_takes_the_weights_of_the_full_one() -> None:
     np.testing.assert_array_equal(numpy_helper.to_array(stored), round_kernels(weights))
 
 
-def test_another_graph_keeps_its_own_weights() -> None:
+def test_a_different_graph_keeps_its_own_weights() -> None:
     weights = np.ones((4, 2, 3, 3), np.float16)
     half = _convolution(TensorProto.FLOAT16, weights)
 

@@ -1,4 +1,4 @@
-"""The palm graph of a bundle: proven against its program, opened beside the hand graph, refused by its sentence."""
+"""The palm graph of a bundle: it matches its program, opens along with the hand graph, and is rejected with a clear error."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def bundle_path(tmp_path_factory: pytest.TempPathFactory, program: Path, recordi
     return path
 
 
-def test_the_palm_engine_answers_as_its_program(bundle_path: Path, recording: Path, palm_program: Path) -> None:
+def test_the_palm_engine_matches_its_program(bundle_path: Path, recording: Path, palm_program: Path) -> None:
     engines = open_engines(read_bundle(bundle_path), EngineConfig(), batch=1)
     program = torch.export.load(palm_program).module()
     pictures = pictures_of_recording(recording)[:8]
@@ -53,7 +53,7 @@ def test_every_precision_of_the_hand_finds_a_palm_engine(bundle_path: Path) -> N
         assert engines.palm is not None and engines.palm.precision == precision
 
 
-def test_the_palm_graph_has_one_symbolic_axis_and_the_contract_s_names(bundle_path: Path) -> None:
+def test_the_palm_graph_follows_the_contract(bundle_path: Path) -> None:
     model = onnx.load(bundle_path / "palm.fp16.onnx")
     shapes = {
         value.name: [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
@@ -63,7 +63,7 @@ def test_the_palm_graph_has_one_symbolic_axis_and_the_contract_s_names(bundle_pa
     assert shapes == {"depth_small": ["batch", 1, 96, 128], "palms": ["batch", 3, 24, 32]}
 
 
-def test_a_changed_palm_file_is_refused_by_its_name(bundle_path: Path, tmp_path: Path) -> None:
+def test_a_modified_palm_file_is_rejected_by_name(bundle_path: Path, tmp_path: Path) -> None:
     for file in bundle_path.iterdir():
         content = file.read_bytes()
         (tmp_path / file.name).write_bytes(content[:-1] if file.name == "palm.fp32.onnx" else content)
@@ -72,9 +72,7 @@ def test_a_changed_palm_file_is_refused_by_its_name(bundle_path: Path, tmp_path:
         read_bundle(tmp_path)
 
 
-def test_a_hand_program_in_the_place_of_a_palm_program_is_refused(
-    program: Path, recording: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(ModelError, match="no facts of a palm network"):
+def test_a_hand_program_is_rejected_as_a_palm_program(program: Path, recording: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no metadata of a palm network"):
         export_bundle(program, tmp_path / "bundle", recording, None, palm_checkpoint=program)
     assert not (tmp_path / "bundle").exists()

@@ -1,4 +1,4 @@
-"""From a program to a bundle: what is proven, what is refused, and that nothing half-written stays."""
+"""Exporting a program to a bundle: what is verified, what is rejected, and that nothing half-written remains."""
 
 import dataclasses
 import os
@@ -28,7 +28,7 @@ def bundle_path(tmp_path_factory: pytest.TempPathFactory, program: Path, recordi
     return path
 
 
-def test_the_graph_has_the_contract_s_names_and_one_symbolic_axis(bundle_path: Path) -> None:
+def test_the_graph_follows_the_contract(bundle_path: Path) -> None:
     model = onnx.load(bundle_path / "hand.fp32.onnx")
     shapes = {
         value.name: [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
@@ -49,7 +49,7 @@ def test_batch_norms_are_folded(bundle_path: Path) -> None:
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
 
 
-def test_any_batch_gives_what_torch_gives(bundle_path: Path, program: Path) -> None:
+def test_any_batch_size_matches_torch(bundle_path: Path, program: Path) -> None:
     network = torch.export.load(program).module()
     rng = np.random.default_rng(0)
     for batch in (1, 2, 5):
@@ -64,7 +64,7 @@ def test_any_batch_gives_what_torch_gives(bundle_path: Path, program: Path) -> N
         np.testing.assert_allclose(found.guidance, wanted["guidance"].detach(), atol=1e-5)
 
 
-def test_the_golden_samples_fit_the_engine_and_show_something(bundle_path: Path) -> None:
+def test_golden_samples_match_the_engine_and_are_not_empty(bundle_path: Path) -> None:
     bundle = read_bundle(bundle_path)
     golden = read_golden(bundle)
     engine = open_onnx_engine(bundle.graph_path("hand", "fp32"), 1, threads=1)
@@ -73,9 +73,7 @@ def test_the_golden_samples_fit_the_engine_and_show_something(bundle_path: Path)
     assert (golden.depth.min(axis=(1, 2, 3)) < 1).all()
 
 
-def test_a_second_export_gives_the_same_bytes(
-    bundle_path: Path, program: Path, recording: Path, tmp_path: Path
-) -> None:
+def test_export_is_deterministic(bundle_path: Path, program: Path, recording: Path, tmp_path: Path) -> None:
     export_bundle(program, tmp_path / "again", recording, None)
 
     for name in os.listdir(bundle_path):
@@ -100,7 +98,7 @@ class TupleNetwork(nn.Module):
         return outputs["guidance"], outputs["joints"]
 
 
-def test_outputs_without_names_are_told_by_their_shapes(recording: Path, tmp_path: Path) -> None:
+def test_unnamed_outputs_are_identified_by_shape(recording: Path, tmp_path: Path) -> None:
     path = save_program(tmp_path / "tuple.pt2", TupleNetwork())
 
     export_bundle(path, tmp_path / "bundle", recording, None)
@@ -108,7 +106,7 @@ def test_outputs_without_names_are_told_by_their_shapes(recording: Path, tmp_pat
     assert {tensor.name for tensor in read_bundle(tmp_path / "bundle").hand.tensors.outputs} == {"joints", "guidance"}
 
 
-def test_the_wrong_tensors_are_refused_with_what_was_found_and_wanted(recording: Path, tmp_path: Path) -> None:
+def test_wrong_tensors_are_rejected_with_found_and_wanted_shapes(recording: Path, tmp_path: Path) -> None:
     path = save_program(tmp_path / "wrong.pt2", SmallNetwork(joints=14))
 
     with pytest.raises(ModelError, match=r"\(2, 14, 3\).*wanted float32 joints \(2, 21, 3\)"):
@@ -116,21 +114,21 @@ def test_the_wrong_tensors_are_refused_with_what_was_found_and_wanted(recording:
     assert os.listdir(tmp_path) == ["wrong.pt2"]
 
 
-def test_a_fixed_batch_is_refused(recording: Path, tmp_path: Path) -> None:
+def test_a_fixed_batch_size_is_rejected(recording: Path, tmp_path: Path) -> None:
     path = save_program(tmp_path / "fixed.pt2", SmallNetwork(), dynamic=False)
 
-    with pytest.raises(ModelError, match=r"batch is fixed at 2"):
+    with pytest.raises(ModelError, match=r"batch size is fixed at 2"):
         export_bundle(path, tmp_path / "bundle", recording, None)
 
 
-def test_a_program_that_states_no_facts_is_refused(recording: Path, tmp_path: Path) -> None:
+def test_a_program_without_metadata_is_rejected(recording: Path, tmp_path: Path) -> None:
     path = save_program(tmp_path / "silent.pt2", SmallNetwork(), facts=None)
 
-    with pytest.raises(ModelError, match="bring --model-facts"):
+    with pytest.raises(ModelError, match="with --model-facts"):
         export_bundle(path, tmp_path / "bundle", recording, None)
 
 
-def test_facts_may_come_as_yaml(recording: Path, tmp_path: Path) -> None:
+def test_metadata_can_come_from_yaml(recording: Path, tmp_path: Path) -> None:
     path = save_program(tmp_path / "silent.pt2", SmallNetwork(), facts=None)
     facts = tmp_path / "facts.yaml"
     facts.write_text(
@@ -150,21 +148,21 @@ def test_facts_may_come_as_yaml(recording: Path, tmp_path: Path) -> None:
     assert read_bundle(tmp_path / "bundle").hand.cube_mm == 240.0
 
 
-def test_bytes_that_are_no_program_are_refused(recording: Path, tmp_path: Path) -> None:
+def test_random_bytes_are_rejected_as_a_program(recording: Path, tmp_path: Path) -> None:
     (tmp_path / "noise.pt2").write_bytes(b"noise" * 100)
 
-    with pytest.raises(ModelError, match=r"no torch\.export program"):
+    with pytest.raises(ModelError, match=r"not a torch\.export program"):
         export_bundle(tmp_path / "noise.pt2", tmp_path / "bundle", recording, None)
 
 
-def test_samples_that_are_no_recording_are_refused(program: Path, tmp_path: Path) -> None:
+def test_samples_must_be_a_recording(program: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordingError):
         export_bundle(program, tmp_path / "bundle", tmp_path / "absent", None)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "golden.npz", "hand.fp32.onnx"])
 @pytest.mark.parametrize("how", ["absent", "cut", "changed"])
-def test_a_damaged_bundle_is_refused_by_the_file_s_name(bundle_path: Path, tmp_path: Path, name: str, how: str) -> None:
+def test_a_damaged_bundle_is_rejected_naming_the_file(bundle_path: Path, tmp_path: Path, name: str, how: str) -> None:
     for file in bundle_path.iterdir():
         content = file.read_bytes()
         if file.name == name:
@@ -179,12 +177,12 @@ def test_a_damaged_bundle_is_refused_by_the_file_s_name(bundle_path: Path, tmp_p
     assert "\n" not in str(caught.value)
 
 
-def test_a_bundle_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_bundle_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"manifest\.json cannot be read"):
         read_bundle(tmp_path / "absent")
 
 
-def test_an_engine_with_other_tensors_than_its_manifest_states_is_refused(bundle_path: Path, tmp_path: Path) -> None:
+def test_an_engine_must_match_the_tensors_in_its_manifest(bundle_path: Path, tmp_path: Path) -> None:
     bundle = read_bundle(bundle_path)
     stated = msgspec.structs.replace(bundle.hand.tensors, outputs=bundle.hand.tensors.outputs[:1])
     hand = msgspec.structs.replace(bundle.hand, tensors=stated)
@@ -195,12 +193,12 @@ def test_an_engine_with_other_tensors_than_its_manifest_states_is_refused(bundle
 
 
 @pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04 cut short"])
-def test_file_that_is_no_program_is_refused_and_torch_stays_silent(
+def test_a_file_that_is_not_a_program_is_rejected_without_a_torch_traceback(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "x.pt2").write_bytes(content)
 
-    with pytest.raises(ModelError, match=r"no torch\.export program"):
+    with pytest.raises(ModelError, match=r"not a torch\.export program"):
         export_bundle(tmp_path / "x.pt2", tmp_path / "b", tmp_path / "r", None)
 
     assert not caplog.records
@@ -212,7 +210,7 @@ def write_facts(path: Path) -> Path:
     return path
 
 
-def test_a_graph_alone_becomes_the_same_bundle(bundle_path: Path, recording: Path, tmp_path: Path) -> None:
+def test_an_onnx_graph_gives_the_same_bundle(bundle_path: Path, recording: Path, tmp_path: Path) -> None:
     given = bundle_path / "hand.fp32.onnx"
 
     report = export_bundle(given, tmp_path / "bundle", recording, write_facts(tmp_path / "facts.yaml"))
@@ -223,7 +221,7 @@ def test_a_graph_alone_becomes_the_same_bundle(bundle_path: Path, recording: Pat
     np.testing.assert_allclose(read_golden(found).joints, read_golden(wanted).joints, atol=1e-5)
 
 
-def test_a_graph_without_facts_or_with_other_tensors_is_refused(
+def test_a_graph_without_metadata_or_with_other_tensors_is_rejected(
     bundle_path: Path, recording: Path, tmp_path: Path
 ) -> None:
     facts = write_facts(tmp_path / "facts.yaml")
@@ -234,7 +232,7 @@ def test_a_graph_without_facts_or_with_other_tensors_is_refused(
     onnx.save(model, tmp_path / "image.onnx")
     (tmp_path / "noise.onnx").write_bytes(b"noise" * 9)
 
-    with pytest.raises(ModelError, match="bring --model-facts"):
+    with pytest.raises(ModelError, match="with --model-facts"):
         export_bundle(bundle_path / "hand.fp32.onnx", tmp_path / "bundle", recording, None)
     with pytest.raises(ModelError, match=r"inputs are \['image'\].*wanted depth"):
         export_bundle(tmp_path / "image.onnx", tmp_path / "bundle", recording, facts)

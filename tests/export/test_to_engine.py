@@ -1,4 +1,5 @@
-"""From a bundle to an engine, by NVIDIA's own parser and builder (TensorRT-RTX, which needs no GPU): built once, kept whole or not at all."""
+"""From a bundle to an engine with NVIDIA's own parser and builder (TensorRT-RTX, which needs no GPU): built once,
+stored complete or not at all."""
 
 import hashlib
 import json
@@ -45,7 +46,7 @@ def request_of(bundle: Bundle, cache_dir: Path, precision: str = "fp32", batch: 
 
 
 def with_graph(folder: Path, content: bytes, precision: str = "fp32") -> Bundle:
-    """A whole bundle whose graph of a precision is this content."""
+    """A complete bundle with this content as its graph of one precision."""
     bundle = write_bundle(folder)
     name = f"hand.{precision}.onnx"
     (folder / name).write_bytes(content)
@@ -78,7 +79,7 @@ def test_the_shipped_bundle_is_built_and_described(tmp_path: Path, backend: Back
         assert "without a device" in sidecar.layers_note
 
 
-def test_what_is_in_the_cache_is_not_built_again(tmp_path: Path, backend: Backend, bundle: Bundle) -> None:
+def test_a_cached_engine_is_not_rebuilt(tmp_path: Path, backend: Backend, bundle: Bundle) -> None:
     first = build_engine(request_of(bundle, tmp_path), backend)
 
     second = build_engine(request_of(bundle, tmp_path), backend)
@@ -87,7 +88,7 @@ def test_what_is_in_the_cache_is_not_built_again(tmp_path: Path, backend: Backen
     assert first.engine == second.engine
 
 
-def test_another_batch_is_another_engine(tmp_path: Path, backend: Backend, bundle: Bundle) -> None:
+def test_each_batch_size_has_its_own_engine(tmp_path: Path, backend: Backend, bundle: Bundle) -> None:
     built = [build_engine(request_of(bundle, tmp_path, batch=batch), backend).engine for batch in (1, 2)]
 
     assert [engine.sidecar.tensors.inputs[0].shape for engine in built] == [(1, 1, 128, 128), (2, 1, 128, 128)]
@@ -112,7 +113,7 @@ SPOILED: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("how", SPOILED)
-def test_a_spoiled_or_foreign_engine_is_built_again(tmp_path: Path, backend: Backend, bundle: Bundle, how: str) -> None:
+def test_a_damaged_or_foreign_engine_is_rebuilt(tmp_path: Path, backend: Backend, bundle: Bundle, how: str) -> None:
     SPOILED[how](build_engine(request_of(bundle, tmp_path), backend).engine.path.parent)
     needed, why = is_needed(request_of(bundle, tmp_path), backend)
 
@@ -125,7 +126,7 @@ def test_a_spoiled_or_foreign_engine_is_built_again(tmp_path: Path, backend: Bac
     assert len(engines_in(tmp_path)) == 1
 
 
-def test_an_engine_that_is_off_the_golden_samples_is_not_stored(
+def test_an_engine_that_misses_the_golden_samples_is_not_stored(
     tmp_path: Path, backend: Backend, bundle: Bundle
 ) -> None:
     def replay(request: BuildRequest, found: Bundle, library: Backend, engine_file: Path) -> tuple[float, str]:
@@ -140,7 +141,7 @@ def test_an_engine_that_is_off_the_golden_samples_is_not_stored(
     assert engines_in(tmp_path) == []
 
 
-def test_the_golden_distance_stands_in_the_sidecar(tmp_path: Path, backend: Backend, bundle: Bundle) -> None:
+def test_the_sidecar_records_the_golden_error(tmp_path: Path, backend: Backend, bundle: Bundle) -> None:
     def replay(request: BuildRequest, found: Bundle, library: Backend, engine_file: Path) -> tuple[float, str]:
         return check_golden(open_onnx_engine(TINY, 1, 1), read_golden(found), found), "4 samples"
 
@@ -150,7 +151,7 @@ def test_the_golden_distance_stands_in_the_sidecar(tmp_path: Path, backend: Back
     assert sidecar.golden_note == "4 samples"
 
 
-def test_an_int8_graph_without_a_passed_gate_is_refused_unless_accepted(tmp_path: Path, backend: Backend) -> None:
+def test_an_ungated_int8_graph_is_rejected_unless_allowed(tmp_path: Path, backend: Backend) -> None:
     ungated = with_graph(tmp_path / "bundle", TINY.read_bytes(), "int8")
     request = request_of(ungated, tmp_path / "cache", "int8")
 
@@ -161,31 +162,31 @@ def test_an_int8_graph_without_a_passed_gate_is_refused_unless_accepted(tmp_path
     assert accepted.was_built
 
 
-def test_a_graph_that_is_cut_short_is_refused_with_the_parsers_reason(tmp_path: Path, backend: Backend) -> None:
+def test_a_truncated_graph_is_rejected_with_the_parser_log(tmp_path: Path, backend: Backend) -> None:
     cut = with_graph(tmp_path / "bundle", TINY.read_bytes()[:-100])
 
-    with pytest.raises(ModelError, match=r"hand\.fp32\.onnx': TensorRT's parser refuses it: .*[Ff]ailed to parse"):
+    with pytest.raises(ModelError, match=r"hand\.fp32\.onnx': TensorRT's parser rejected it: .*[Ff]ailed to parse"):
         build_engine(request_of(cut, tmp_path / "cache"), backend)
 
     assert engines_in(tmp_path / "cache") == []
 
 
 @pytest.mark.parametrize("content", [b"", b"hello"])
-def test_bytes_that_parse_as_an_empty_network_are_refused(tmp_path: Path, backend: Backend, content: bytes) -> None:
+def test_bytes_that_parse_as_an_empty_network_are_rejected(tmp_path: Path, backend: Backend, content: bytes) -> None:
     empty = with_graph(tmp_path / "bundle", content)
 
-    with pytest.raises(ModelError, match=r"finds inputs \[\] and outputs \[\] in it, wanted \['depth'\]"):
+    with pytest.raises(ModelError, match=r"found inputs \[\] and outputs \[\], wanted \['depth'\]"):
         build_engine(request_of(empty, tmp_path / "cache"), backend)
 
 
-def test_a_node_that_tensorrt_lacks_is_named(tmp_path: Path, backend: Backend) -> None:
+def test_an_unsupported_node_is_named(tmp_path: Path, backend: Backend) -> None:
     unknown = with_graph(tmp_path / "bundle", TINY.read_bytes().replace(b"ReduceSum", b"ReduceSun"))
 
     with pytest.raises(ModelError, match=r"\(node \d+ .*, ReduceSun\)"):
         build_engine(request_of(unknown, tmp_path / "cache"), backend)
 
 
-def test_a_workspace_that_is_too_small_is_refused_with_the_loggers_reason(tmp_path: Path, backend: Backend) -> None:
+def test_too_small_a_workspace_is_reported_with_the_builder_log(tmp_path: Path, backend: Backend) -> None:
     request = BuildRequest(SHIPPED, "fp32", 1, tmp_path, BuilderOptions(workspace_mb=1))
 
     with pytest.raises(BuildError, match="no tactics to implement the operation within workspace limit"):
@@ -194,26 +195,26 @@ def test_a_workspace_that_is_too_small_is_refused_with_the_loggers_reason(tmp_pa
     assert engines_in(tmp_path) == []
 
 
-def test_shapes_that_the_graph_does_not_take_are_told_in_the_loggers_words(backend: Backend, bundle: Bundle) -> None:
+def test_wrong_shapes_are_reported_with_the_builder_log(backend: Backend, bundle: Bundle) -> None:
     tensors = fix_batch(bundle.hand.tensors, 1)
     (depth,) = tensors.inputs
     wrong = Tensors((Tensor(depth.name, depth.dtype, (1, 1, 64, 64)),), tensors.outputs)
 
-    with pytest.raises(BuildError, match=r"builds no engine of it: ERROR: .*depth"):
+    with pytest.raises(BuildError, match=r"could not build an engine: ERROR: .*depth"):
         build_plan(backend, GraphSource("graph", TINY.read_bytes(), wrong), BuilderOptions(), b"", None)
 
 
-def test_other_tensors_than_the_manifest_states_are_refused(backend: Backend, bundle: Bundle) -> None:
+def test_tensors_must_match_the_manifest(backend: Backend, bundle: Bundle) -> None:
     tensors = fix_batch(bundle.hand.tensors, 1)
     swapped = Tensors(tensors.inputs, (*tensors.outputs, *tensors.outputs))
 
-    with pytest.raises(ModelError, match=r"outputs \['joints'\] in it, wanted .* \['joints', 'joints'\]"):
+    with pytest.raises(ModelError, match=r"outputs \['joints'\], wanted .* \['joints', 'joints'\]"):
         build_plan(backend, GraphSource("graph", TINY.read_bytes(), swapped), BuilderOptions(), b"", None)
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> tuple[Path, int]:
-    """Caches that builds were killed in, each at another moment, numbered from 1; and how many there are."""
+    """Caches in which builds were killed, each at a different moment, numbered from 1; and their number."""
     folder = tmp_path_factory.mktemp("killed")
     command = [sys.executable, "-m", "tests.support.killed_builds", str(bundle.path), str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
@@ -221,7 +222,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> tuple[Pa
     return folder, int(done.stdout)
 
 
-def test_a_build_killed_at_any_moment_leaves_a_whole_engine_or_none(
+def test_a_build_killed_at_any_moment_leaves_a_complete_engine_or_none(
     killed: tuple[Path, int], backend: Backend, bundle: Bundle
 ) -> None:
     folder, moments = killed
@@ -237,11 +238,11 @@ def test_a_build_killed_at_any_moment_leaves_a_whole_engine_or_none(
         assert result.was_built == needed
         assert not list(cache_dir.glob(".*.tmp")) or not needed
 
-    assert states == {"nothing", "half", "whole"}  # else the moments were not what they are meant to be
+    assert states == {"nothing", "half", "whole"}  # otherwise the kills did not cover the intended moments
     assert moments > 15
 
 
-def test_two_builders_at_once_make_one_engine(tmp_path: Path, bundle: Bundle) -> None:
+def test_two_concurrent_builders_make_one_engine(tmp_path: Path, bundle: Bundle) -> None:
     arguments = ["build-engine", "--bundle", str(bundle.path), "--precision", "fp32", "--backend", "rtx", "--json"]
     command = [*COMMAND, *arguments, "--cache-dir", str(tmp_path)]
     with locked(tmp_path, lambda: None):
@@ -249,7 +250,7 @@ def test_two_builders_at_once_make_one_engine(tmp_path: Path, bundle: Bundle) ->
             subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for _ in range(2)
         ]
-        for builder in builders:  # both wait before either may begin
+        for builder in builders:  # both wait before either can begin
             assert builder.stderr is not None
             assert "waiting for it" in builder.stderr.readline()
     results = [json.loads(builder.communicate(timeout=60)[0]) for builder in builders]
@@ -259,7 +260,7 @@ def test_two_builders_at_once_make_one_engine(tmp_path: Path, bundle: Bundle) ->
     assert len(engines_in(tmp_path)) == 1
 
 
-def test_the_verb_tells_systemd_whether_a_build_is_needed(tmp_path: Path, bundle: Bundle) -> None:
+def test_the_exit_code_tells_systemd_whether_a_build_is_needed(tmp_path: Path, bundle: Bundle) -> None:
     verb: list[str | Path] = [
         "build-engine",
         "--bundle",
@@ -282,25 +283,25 @@ def test_the_verb_tells_systemd_whether_a_build_is_needed(tmp_path: Path, bundle
     assert json.loads(after.stdout)["needed"] is False
 
 
-def test_without_tensorrt_the_verb_says_where_it_comes_from(tmp_path: Path, bundle: Bundle) -> None:
+def test_without_tensorrt_the_error_says_how_to_install_it(tmp_path: Path, bundle: Bundle) -> None:
     try:
         open_backend("tensorrt")
     except DependencyError as error:
         assert "python3-libnvinfer" in str(error) or "GPU" in str(error)
     else:
-        pytest.skip("TensorRT and a device are here")
+        pytest.skip("TensorRT and a device are available")
     done = handmap("build-engine", "--bundle", bundle.path, "--precision", "fp32", "--cache-dir", tmp_path)
 
     assert done.returncode == 78
     assert done.stderr.count("\n") == 1
 
 
-def test_a_precision_that_the_bundle_lacks_is_refused(tmp_path: Path, backend: Backend, bundle: Bundle) -> None:
+def test_a_precision_missing_from_the_bundle_is_rejected(tmp_path: Path, backend: Backend, bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="no fp16 file"):
         build_engine(request_of(bundle, tmp_path, "fp16"), backend)
 
 
-def test_nothing_is_written_into_the_bundle(tmp_path: Path, backend: Backend, bundle: Bundle) -> None:
+def test_the_bundle_is_not_modified(tmp_path: Path, backend: Backend, bundle: Bundle) -> None:
     before = sorted(path.name for path in bundle.path.iterdir())
 
     build_engine(request_of(bundle, tmp_path), backend)
@@ -308,7 +309,7 @@ def test_nothing_is_written_into_the_bundle(tmp_path: Path, backend: Backend, bu
     assert sorted(path.name for path in bundle.path.iterdir()) == before
 
 
-def test_an_engine_of_another_platform_is_named_when_one_is_wanted(
+def test_an_engine_of_another_platform_is_given_as_the_reason_to_build(
     tmp_path: Path, backend: Backend, bundle: Bundle
 ) -> None:
     build_engine(request_of(bundle, tmp_path), backend)
@@ -320,15 +321,15 @@ def test_an_engine_of_another_platform_is_named_when_one_is_wanted(
     assert f"was built for TensorRT {backend.build}, wanted TensorRT tensorrt_rtx 9.9.9" in why
 
 
-def test_a_disk_that_takes_no_more_is_told_and_leaves_nothing(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, bundle: Bundle) -> None:
     arguments = ["build-engine", "--bundle", str(bundle.path), "--precision", "fp32", "--backend", "rtx"]
-    # No file may grow beyond one block: the kernel then refuses the write as it does on a full disk.
+    # With a file size limit of one block the kernel rejects the write, as on a full disk.
     command = ["sh", "-c", 'ulimit -f 1 && exec "$@"', "sh", *COMMAND, *arguments, "--cache-dir", str(tmp_path)]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 78
-    assert "cannot be stored (File too large); make room" in done.stderr
+    assert "cannot be stored (File too large); free some space" in done.stderr
     assert engines_in(tmp_path) == []
 
 
@@ -337,7 +338,7 @@ def test_the_timing_cache_is_kept_and_a_corrupt_one_is_replaced(
 ) -> None:
     with_timing = Backend(backend.trt, backend.build, backend.device, has_timing_cache=True)
 
-    with warnings.catch_warnings(action="ignore"):  # TensorRT-RTX keeps the calls, but says that nothing is timed
+    with warnings.catch_warnings(action="ignore"):  # TensorRT-RTX has the calls, but warns that nothing is timed
         build_engine(request_of(bundle, tmp_path), with_timing)
         (path,) = tmp_path.glob("timing-*.cache")
         first = read_timing(path)
