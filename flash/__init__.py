@@ -1,1 +1,1 @@
-"""Packages for boards: the .deb, and its way into an image that is not yet flashed."""
+"""Packages for boards: builds the .deb, and installs it into an image before flashing."""

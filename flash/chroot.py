@@ -1,4 +1,4 @@
-"""Programs of an image, run in it: mounts that only they see, no network, and no service started."""
+"""Runs programs inside an image: with private mounts, no network, and no services started."""
 
 import os
 import subprocess
@@ -10,7 +10,8 @@ from typing import Final
 from handmap.types.errors import ConfigError, DependencyError
 
 POLICY: Final = "usr/sbin/policy-rc.d"
-# All mounts die with the namespace, whatever ends us. An empty /run tells maintainer scripts that no systemd runs; onnxruntime aborts without /sys.
+# All mounts end with the namespace, however this process ends. An empty /run tells maintainer scripts that systemd is
+# not running; onnxruntime aborts without /sys.
 SCRIPT: Final = """\
 root=$1; shift
 mount -t proc proc "$root/proc"
@@ -40,15 +41,15 @@ ENVIRONMENT: Final = {
 
 
 def need_root() -> None:
-    """Raises ConfigError for anybody but root."""
+    """Raises ConfigError unless run as root."""
     if os.geteuid() != 0:
-        raise ConfigError("flash-overlay: programs of the image can only be run by root; use sudo, or --dry-run")
+        raise ConfigError("flash-overlay: only root can run the image's programs; use sudo, or --dry-run")
 
 
 def run_inside(rootfs: Path, *command: str, debs: Mapping[str, Path] | None = None) -> subprocess.CompletedProcess[str]:
-    """A program of the image to its end; `debs`, by names of packages, lie in its /tmp/debs meanwhile, NAME.deb each.
+    """Runs a program of the image to completion; `debs`, by package name, appear to it as /tmp/debs/NAME.deb.
 
-    Raises ConfigError for anybody but root, DependencyError where this machine has no unshare.
+    Raises ConfigError unless run as root, DependencyError if this machine has no unshare.
     """
     need_root()
     namespaces = ("--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child", "--propagation", "private")
@@ -61,17 +62,17 @@ def run_inside(rootfs: Path, *command: str, debs: Mapping[str, Path] | None = No
                 text=True,
                 errors="replace",
                 check=False,
-                stdin=subprocess.DEVNULL,  # a maintainer script that asks gets no answer, rather than waiting for one
+                stdin=subprocess.DEVNULL,  # a maintainer script that asks a question gets EOF instead of waiting
                 env=ENVIRONMENT,
             )
         except FileNotFoundError as error:
-            raise DependencyError("flash-overlay: unshare is not on this machine; install util-linux") from error
+            raise DependencyError("flash-overlay: this machine has no unshare; install util-linux") from error
 
 
 @contextmanager
 def _mount_point(path: Path) -> Iterator[None]:
-    """An empty file to mount over, gone afterwards; one that the image has of its own stays."""
-    # Of a link the size is the length of where it leads: what it leads to is nobody's to make or delete.
+    """An empty file to mount over, deleted afterwards; a file that the image already has is kept."""
+    # For a symlink the size is the length of its target; the target itself is neither created nor deleted.
     has_own = os.path.lexists(path) and path.lstat().st_size > 0
     if not has_own:
         path.touch(mode=0o644)

@@ -1,4 +1,4 @@
-"""The verbs deb and flash-overlay."""
+"""The commands deb and flash-overlay."""
 
 import json
 import shlex
@@ -15,18 +15,18 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command()
-@click.option(
-    "--target", "name", type=click.Choice(list(TARGETS)), required=True, help="System to build the package for."
-)
+@click.option("--target", "name", type=click.Choice(list(TARGETS)), required=True, help="Target system of the package.")
 @click.option("--out", type=FOLDER, default=Path("dist"), show_default=True, help="Folder for the package.")
-@click.option("--checkout", type=FOLDER, default=Path(), help="Checkout of this project; default: the current folder.")
-@click.option("--cache", type=FOLDER, help="Folder for wheels; default: .cache/wheels of the checkout.")
-@click.option("--revision", type=click.IntRange(min=1), default=1, show_default=True, help="Revision of the package.")
+@click.option("--checkout", type=FOLDER, default=Path(), help="Checkout of this project. Default: the current folder.")
+@click.option("--cache", type=FOLDER, help="Cache for wheels. Default: .cache/wheels in the checkout.")
+@click.option(
+    "--revision", type=click.IntRange(min=1), default=1, show_default=True, help="Debian revision of the package."
+)
 @JSON
 def deb(name: str, out: Path, checkout: Path, cache: Path | None, revision: int, as_json: bool) -> None:
-    """Build a Debian package of this checkout for one system.
+    """Build a Debian package of this checkout.
 
-    All wheels are inside: it installs without a network.
+    The package contains all wheels, so it installs without a network.
     """
     from .deb import build_deb
 
@@ -42,33 +42,33 @@ def deb(name: str, out: Path, checkout: Path, cache: Path | None, revision: int,
 @click.command("flash-overlay")
 @click.argument("tree", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option(
-    "--deb", "package", type=click.Path(path_type=Path, dir_okay=False), help="Package that `handmap deb` built."
+    "--deb", "package", type=click.Path(path_type=Path, dir_okay=False), help="Package built by `handmap deb`."
 )
 @click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="The daemon's configuration on the board."
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="Configuration of the daemon on the board."
 )
-@click.option("--extra-debs", type=FOLDER, help="Folder of packages that the image lacks: CUDA, TensorRT.")
-@click.option("--dry-run", is_flag=True, help="Check everything and change nothing.")
-@click.option("--remove", "is_removal", is_flag=True, help="Take out all that was put in.")
+@click.option("--extra-debs", type=FOLDER, help="Folder with packages that the image lacks, such as CUDA and TensorRT.")
+@click.option("--dry-run", is_flag=True, help="Check everything, but change nothing.")
+@click.option("--remove", "is_removal", is_flag=True, help="Remove everything that an earlier run installed.")
 @JSON
 def flash_overlay(
     tree: Path, package: Path | None, config: Path | None, extra_debs: Path | None, dry_run: bool, is_removal: bool, as_json: bool
 ) -> None:  # fmt: skip
-    """Put the service into a Jetson image before flashing.
+    """Install the service into a Jetson image before flashing.
 
-    TREE is the Linux_for_Tegra folder. Nothing is fetched from a network.
+    TREE is the Linux_for_Tegra folder. No network is used.
     """
     from . import overlay
     from .preflight import OverlayRequest, plan_overlay
 
     if is_removal:
         if package or config or extra_debs or dry_run:
-            raise ConfigError("flash-overlay: --remove stands alone, found other options with it; leave them out")
+            raise ConfigError("flash-overlay: --remove takes no other options, found some; leave them out")
         changed = overlay.remove(tree)
-        _say({"changed": changed}, "removed" if changed else "nothing of ours was there", as_json)
+        _say({"changed": changed}, "removed" if changed else "not installed, nothing to remove", as_json)
         return
     if package is None or config is None:
-        raise ConfigError("flash-overlay: found no --deb or no --config; name both, or --remove")
+        raise ConfigError("flash-overlay: --deb or --config is missing; give both, or --remove")
     request = OverlayRequest(tree, package, config, extra_debs)
     if dry_run:
         plan = plan_overlay(request)
@@ -80,8 +80,12 @@ def flash_overlay(
         return
     done = overlay.apply(request)
     facts = {"changed": done.changed, "packages": done.packages, "files": done.files, "next": done.next_command}
-    text = f"{'installed' if done.changed else 'already there, unchanged:'} {', '.join(done.packages)}; {done.files} files as they must be"
-    _say(facts, f"{text}\nwith your board's name, flash by: {done.next_command}", as_json)
+    text = f"{'installed' if done.changed else 'already installed, unchanged:'} {', '.join(done.packages)}; {done.files} files verified"
+    _say(
+        facts,
+        f"{text}\nflash with the following, after putting in the name of your board: {done.next_command}",
+        as_json,
+    )
 
 
 def _say(facts: dict[str, object], text: str, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What lies where in the package: the one table of it, and the copying."""
+"""The file layout of the package: the only table of it, and the code that copies the files."""
 
 import gzip
 import os
@@ -23,8 +23,8 @@ CONFIG: Final = "etc/handmap/config.yaml"
 DOC: Final = f"usr/share/doc/{PACKAGE}"
 COMMAND: Final = "usr/bin/handmap"
 UNIT: Final = "handmap.service"
-TARGET: Final = "handmap.target"  # whose link leads from the boot to the unit
-# Folders of the checkout, whole, to where they go.
+TARGET: Final = "handmap.target"  # its symlink makes the boot start the unit
+# Whole folders of the checkout and their places in the package.
 FOLDERS: Final = {
     "systemd/system": "usr/lib/systemd/system",
     "systemd/system-preset": "usr/lib/systemd/system-preset",
@@ -44,17 +44,17 @@ WHEEL_FILES: Final = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MAN
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a package says of itself; the same in the next build of the same commit."""
+    """Metadata of a package; a rebuild of the same commit gets the same."""
 
     version: str  # Debian's: 0.1.0-1.jetpack6
     maintainer: str  # name and address
-    epoch_s: int  # the time that every file has
+    epoch_s: int  # the timestamp of every file
 
 
 def fill(root: Path, checkout: Path, target: BoardTarget, wheels: list[Path], epoch_s: int) -> None:
-    """Lays out in `root` all that the package installs, with the modes it shall have.
+    """Lays out in `root` everything that the package installs, with its final file modes.
 
-    Raises ConfigError where the checkout lacks a folder, DependencyError where our own wheel cannot be built.
+    Raises ConfigError if the checkout lacks a folder, DependencyError if the project's wheel cannot be built.
     """
     for source, place in FOLDERS.items():
         _copy_folder(checkout, source, root / place)
@@ -69,29 +69,29 @@ def fill(root: Path, checkout: Path, target: BoardTarget, wheels: list[Path], ep
 
 
 def write_gzip(path: Path, text: str) -> None:
-    """Compressed text without the time and name that gzip would add."""
+    """Gzipped text without the timestamp and name that gzip adds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def tracked(checkout: Path, folder: str) -> list[str]:
-    """Names of the files in a folder that belong to the project, sorted: what git ignores does not get in.
+    """Sorted names of the project's files in a folder, without those that git ignores.
 
-    Raises ConfigError outside a checkout.
+    Raises ConfigError if this is not a checkout.
     """
     done = ask_git(checkout, "ls-files", "-zco", "--exclude-standard", "--deduplicate", "--", folder)
     if done.returncode != 0:
         raise ConfigError(
-            f"deb: {str(checkout)!r} is no git checkout of this project ({complaint(done)}); name one with --checkout"
+            f"deb: {str(checkout)!r} is not a git checkout of this project ({complaint(done)}); name one with --checkout"
         )
     names = sorted(name for name in done.stdout.split("\0") if (checkout / name).is_file())
     return [name for name in names if not name.startswith(LEFT_OUT)]
 
 
 def ask_git(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """What git answers about a checkout.
+    """The output of a git command in a checkout.
 
-    Raises DependencyError where there is no git.
+    Raises DependencyError if git is not installed.
     """
     try:
         return subprocess.run(
@@ -99,19 +99,19 @@ def ask_git(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
         )
     except FileNotFoundError as error:
         raise DependencyError(
-            "deb: git is not on this machine, and knows what belongs to the project; install it"
+            "deb: git is needed to list the project's files, but this machine has none; install it"
         ) from error
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """What a program complained of, in a line."""
-    return " ".join(done.stderr.split()) or "it says nothing"
+    """A program's stderr in one line."""
+    return " ".join(done.stderr.split()) or "it printed no error"
 
 
 def _copy_folder(checkout: Path, source: str, place: Path) -> None:
     names = tracked(checkout, source)
     if not names:
-        raise ConfigError(f"deb: the checkout {str(checkout)!r} has no files in {source}/; take a whole checkout")
+        raise ConfigError(f"deb: the checkout {str(checkout)!r} has no files in {source}/; use a complete checkout")
     for name in names:
         _copy(checkout / name, place / Path(name).relative_to(source))
 
@@ -123,7 +123,7 @@ def _copy(source: Path, place: Path) -> None:
 
 
 def _build_wheel(checkout: Path, out: Path, epoch_s: int) -> None:
-    """Our own wheel, from a copy: setuptools leaves its traces in the folder that it builds from."""
+    """The project's own wheel, built from a copy because setuptools leaves files in the source folder."""
     with tempfile.TemporaryDirectory(prefix="handmap-wheel-") as name:
         source, made = Path(name) / "source", Path(name) / "made"
         for part in (*WHEEL_SOURCES, *WHEEL_FILES):
@@ -136,12 +136,12 @@ def _build_wheel(checkout: Path, out: Path, epoch_s: int) -> None:
             text=True,
             check=False,
             env=os.environ | {"SOURCE_DATE_EPOCH": str(epoch_s)},
-            umask=0o022,  # a wheel holds the modes of its files
+            umask=0o022,  # a wheel records the modes of its files
         )
         if done.returncode != 0:
             said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
             raise DependencyError(
-                f"deb: building our own wheel in {sys.prefix!r} failed: {said}; it needs pip and setuptools 77 or newer there"
+                f"deb: building the project's wheel with {sys.prefix!r} failed: {said}; install pip and setuptools 77 or newer there"
             )
         for wheel in made.iterdir():
             _copy(wheel, out / wheel.name)

@@ -1,4 +1,4 @@
-"""What dpkg reads of the package before it unpacks it: control file, maintainer scripts, checksums; and the change log."""
+"""The package's control information for dpkg: control file, maintainer scripts, checksums; and the changelog."""
 
 import hashlib
 import zipfile
@@ -22,13 +22,13 @@ Depends: {depends}
 {recommends}Description: 21 joints of a hand from a depth camera, as a service
  The daemon finds the 21 joints of a hand in the images of a depth camera
  and sends them over UDP, in meters and with the time of the image. This
- package is made for {name} and brings all libraries for
- Python {python}: it installs without a network.
+ package is for {name} and contains all libraries for
+ Python {python}, so it installs without a network.
 """
 
 
 def write_control(root: Path, target: BoardTarget, stamp: Stamp) -> None:
-    """Writes DEBIAN/ and the change log into a package's folder that is otherwise complete."""
+    """Writes DEBIAN/ and the changelog into the otherwise complete folder of a package."""
     write_gzip(root / DOC / "changelog.Debian.gz", _changelog(target, stamp))
     folder = root / "DEBIAN"
     folder.mkdir()
@@ -49,7 +49,7 @@ def write_control(root: Path, target: BoardTarget, stamp: Stamp) -> None:
 
 
 def _installed_kib(files: list[Path], wheels: Path) -> int:
-    """Room on the disk when all is done: the files, and the wheels once more, unpacked by postinst."""
+    """Disk space in KiB after the installation: the files, plus the wheels that postinst unpacks."""
     size = sum(path.stat().st_size for path in files)
     for wheel in wheels.iterdir():
         with zipfile.ZipFile(wheel) as archive:
@@ -61,6 +61,6 @@ def _changelog(target: BoardTarget, stamp: Stamp) -> str:
     date = formatdate(stamp.epoch_s)
     return (
         f"{PACKAGE} ({stamp.version}) stable; urgency=medium\n\n"
-        f"  * Made for {target.name}; what is new: CHANGELOG.md of the project.\n\n"
+        f"  * Built for {target.name}; see the project's CHANGELOG.md for changes.\n\n"
         f" -- {stamp.maintainer}  {date}\n"
     )

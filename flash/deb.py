@@ -1,4 +1,4 @@
-"""A .deb out of a checkout: the same bytes from the same commit, and whole or absent."""
+"""Builds a .deb from a checkout: reproducible from the commit, and written atomically."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ MAINTAINER = "HandMap Edge maintainers <maintainers@handmap-edge.invalid>"
 
 @dataclass(frozen=True)
 class BuiltDeb:
-    """A package that was written."""
+    """A package that has been written."""
 
     path: Path
     version: str
@@ -32,8 +32,8 @@ class BuiltDeb:
 def build_deb(target: BoardTarget, checkout: Path, out: Path, cache: Path, revision: int = 1) -> BuiltDeb:
     """Writes handmap_VERSION_ARCHITECTURE.deb into the folder `out`.
 
-    The time in it is SOURCE_DATE_EPOCH, else that of the checkout's last commit.
-    Raises ConfigError where the checkout or a wheel is not as it must be, DependencyError where a tool or wheel is missing.
+    Timestamps are SOURCE_DATE_EPOCH, else the time of the checkout's last commit.
+    Raises ConfigError if the checkout or a wheel is invalid, DependencyError if a tool or wheel is missing.
     """
     wheels = fetch_wheels(target, read_lock(target.lock(checkout)), cache)
     stamp = Stamp(f"{__version__}-{revision}.{target.system}", MAINTAINER, _epoch_s(checkout))
@@ -49,8 +49,8 @@ def build_deb(target: BoardTarget, checkout: Path, out: Path, cache: Path, revis
             write_file(path, made.read_bytes())
     except OSError as error:
         raise ConfigError(
-            f"deb: {str(path)!r} cannot be made ({error}); it needs its own size there, and twice that in the folder for temporary "
-            "files: make room, or name other folders by --out and TMPDIR"
+            f"deb: {str(path)!r} cannot be written ({error}); it needs room for the package there, and for twice its size in the "
+            "temporary folder: free some space, or set other folders with --out and TMPDIR"
         ) from error
     return BuiltDeb(path, stamp.version, path.stat().st_size, sha256_of(path), len(wheels) + 1)
 
@@ -59,19 +59,19 @@ def _epoch_s(checkout: Path) -> int:
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if given is not None:
         if not given.isdecimal():
-            raise ConfigError(f"deb: found SOURCE_DATE_EPOCH={given!r}, wanted seconds since 1970; correct or unset it")
+            raise ConfigError(f"deb: found SOURCE_DATE_EPOCH={given!r}, wanted seconds since 1970; fix or unset it")
         return int(given)
     done = ask_git(checkout, "log", "-1", "--format=%ct")
     if done.returncode != 0:
         raise ConfigError(
-            f"deb: the checkout {str(checkout)!r} has no commit to take the time from ({complaint(done)}); "
-            "set SOURCE_DATE_EPOCH, or name another one with --checkout"
+            f"deb: the checkout {str(checkout)!r} has no commit to take timestamps from ({complaint(done)}); "
+            "set SOURCE_DATE_EPOCH, or name another with --checkout"
         )
     return int(done.stdout)
 
 
 def _level(root: Path, epoch_s: int) -> None:
-    """Gives all files one time, and the modes that they have where nobody set a umask."""
+    """Sets one timestamp on all files, and the modes that they would have without a umask."""
     for path in [root, *root.rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
@@ -79,7 +79,7 @@ def _level(root: Path, epoch_s: int) -> None:
 
 
 def _pack(root: Path, made: Path, epoch_s: int) -> None:
-    # One thread: xz cuts the data into other blocks on machines with more.
+    # One thread: with more, xz splits the data into blocks, and the output depends on the number of cores.
     options = ["--root-owner-group", "--uniform-compression", "-Zxz", "-z0", "--threads-max=1"]
     try:
         done = subprocess.run(
@@ -91,7 +91,7 @@ def _pack(root: Path, made: Path, epoch_s: int) -> None:
         )
     except FileNotFoundError as error:
         raise DependencyError(
-            "deb: dpkg-deb is not on this machine; build on Debian or Ubuntu, or install dpkg"
+            "deb: this machine has no dpkg-deb; build on Debian or Ubuntu, or install dpkg"
         ) from error
     if done.returncode != 0:
-        raise DependencyError(f"deb: dpkg-deb refused the package: {done.stderr.strip()}")
+        raise DependencyError(f"deb: dpkg-deb could not build the package: {done.stderr.strip()}")

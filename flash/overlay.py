@@ -1,4 +1,4 @@
-"""Puts the package and a configuration into an image that is not yet flashed, and takes them out again. Fetches nothing."""
+"""Installs the package and a configuration into an image before flashing, and removes them again. Uses no network."""
 
 import hashlib
 import os
@@ -21,31 +21,31 @@ from .preflight import OverlayPlan, OverlayRequest, plan_overlay, refuse_links_o
 from .wheels import sha256_of
 
 MANIFEST: Final = f"{SHARE}/flash-overlay.json"
-UNFINISHED: Final = ""  # in the place of a sha256
+UNFINISHED: Final = ""  # in place of a sha256
 
 
 class Placed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A package that was installed."""
+    """An installed package."""
 
     name: str
     version: str
     sha256: str
-    was_there: bool  # before the first run, in whatever version: stays when ours is removed
+    was_there: bool  # before the first run, in any version: kept when our package is removed
 
 
 class OverlayManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was done to an image; lies in it."""
+    """The record of what was done to an image, stored in it."""
 
     release: str
     packages: tuple[Placed, ...]
-    config_sha256: str  # UNFINISHED while a run is at work, and after one that did not end
-    # sha256 by path: all that the package and its postinst put there, and the configuration; of a link, where it leads.
+    config_sha256: str  # UNFINISHED during a run, and after one that was interrupted
+    # sha256 by path of everything that the package and its postinst installed, and of the configuration; the target of a link.
     files: dict[str, str]
 
 
 @dataclass(frozen=True)
 class OverlayOutcome:
-    """The end of a run."""
+    """The result of a run."""
 
     changed: bool
     packages: tuple[str, ...]
@@ -54,11 +54,11 @@ class OverlayOutcome:
 
 
 def apply(request: OverlayRequest) -> OverlayOutcome:
-    """Installs, enables, drops the configuration, verifies; an image that has all of it already is left as it is.
+    """Installs and enables the service, writes its configuration, and verifies; a complete image is left unchanged.
 
-    Raises ConfigError where a check fails, or the image's own dpkg or daemon refuses; a first installation
-    is then taken out again, and over an earlier one the configuration is put back. After a run that was killed
-    the next one begins anew, and `remove` knows what it had added.
+    Raises ConfigError if a check fails, or if the image's own dpkg or daemon reports an error. A first installation
+    is then removed again; if there was an earlier one, its configuration is restored. After a run was killed, the next
+    one starts over, and `remove` knows what the killed run had added.
     """
     plan = plan_overlay(request)
     rootfs = request.rootfs
@@ -84,7 +84,7 @@ def apply(request: OverlayRequest) -> OverlayOutcome:
     except BaseException:
         if is_first:
             added = [one.name for one in packages if not one.was_there]
-            if _purge(rootfs, added).returncode == 0:  # else the manifest stays, and `remove` goes by it
+            if _purge(rootfs, added).returncode == 0:  # otherwise the manifest stays, and `remove` uses it
                 _forget(rootfs)
         elif config_before is not None:
             _write(rootfs / CONFIG, config_before)
@@ -93,9 +93,9 @@ def apply(request: OverlayRequest) -> OverlayOutcome:
 
 
 def remove(tree: Path) -> bool:
-    """Purges the package, its configuration, and what the manifest says was installed with it; False where nothing was there.
+    """Purges the package, its configuration, and the packages that the manifest lists; False if nothing was installed.
 
-    Raises ConfigError where dpkg refuses, or a run was killed while it unpacked.
+    Raises ConfigError if dpkg fails, or if a run was killed while it unpacked.
     """
     rootfs = tree / "rootfs"
     refuse_links_out(rootfs)
@@ -109,22 +109,22 @@ def remove(tree: Path) -> bool:
     half = [name for name in names if states[name] == "half-installed"]
     if half:
         raise ConfigError(
-            f"flash-overlay: {', '.join(half)} was left half unpacked in {str(rootfs)!r} by a run that was killed, so dpkg does not know "
-            "its files; run flash-overlay once more as before, then with --remove"
+            f"flash-overlay: {', '.join(half)} was left half unpacked in {str(rootfs)!r} by a killed run, so dpkg does not know "
+            "its files; repeat the same flash-overlay command, then run it with --remove"
         )
     done = _purge(rootfs, names) if names else None
     if done is not None and done.returncode != 0:
         raise ConfigError(
-            f"flash-overlay: removing {', '.join(names)}, dpkg in the image said: {_last(done)}; mend that and try again"
+            f"flash-overlay: dpkg in the image could not remove {', '.join(names)}: {_last(done)}; fix that and try again"
         )
     _forget(rootfs)
     return True
 
 
 def read_manifest(rootfs: Path) -> OverlayManifest | None:
-    """What an earlier run left in the image, if one did.
+    """The manifest of an earlier run in the image, if there is one.
 
-    Raises ConfigError where it cannot be read.
+    Raises ConfigError if it cannot be read.
     """
     path = rootfs / MANIFEST
     if not path.is_file():
@@ -133,12 +133,12 @@ def read_manifest(rootfs: Path) -> OverlayManifest | None:
         return msgspec.json.decode(path.read_bytes(), type=OverlayManifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"flash-overlay: {str(path)!r} is no manifest of ours ({error}); delete it and run this again"
+            f"flash-overlay: {str(path)!r} is not a manifest of flash-overlay ({error}); delete it and run this again"
         ) from error
 
 
 def damaged(rootfs: Path, manifest: OverlayManifest) -> list[str]:
-    """Files that are not as the manifest says."""
+    """Files that differ from the manifest."""
     return [name for name, digest in manifest.files.items() if not _is(rootfs / name, digest)]
 
 
@@ -155,7 +155,7 @@ def _digest(path: Path) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """A file of the image, and its folder, which dpkg leaves as it is if it comes later: the daemon must get in."""
+    """Writes a file of the image and creates its folder so that the daemon can read it; dpkg later keeps that folder."""
     try:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True)
@@ -163,7 +163,7 @@ def _write(path: Path, content: bytes) -> None:
         write_file(path, content)
     except OSError as error:
         raise ConfigError(
-            f"flash-overlay: {str(path)!r} cannot be written ({error.strerror}); make room for it, or make it writable, and try again"
+            f"flash-overlay: {str(path)!r} cannot be written ({error.strerror}); free some space, or make it writable, and try again"
         ) from error
 
 
@@ -172,14 +172,14 @@ def _write_manifest(rootfs: Path, manifest: OverlayManifest) -> None:
 
 
 def _forget(rootfs: Path) -> None:
-    """Removes the manifest, and its folder if nothing else is in it."""
+    """Removes the manifest, and its folder if that is then empty."""
     (rootfs / MANIFEST).unlink(missing_ok=True)
     with suppress(OSError):
         (rootfs / MANIFEST).parent.rmdir()
 
 
 def _placed(plan: OverlayPlan, before: OverlayManifest | None) -> tuple[Placed, ...]:
-    """The packages of this run, and those that an earlier one added: they go together."""
+    """The packages of this run and of earlier ones, which are removed together."""
     known = {one.name: one for one in before.packages} if before else {}
     for deb in plan.debs:
         was_there = known[deb.name].was_there if deb.name in known else deb.name in plan.there and deb.name != PACKAGE
@@ -193,7 +193,7 @@ def _install(rootfs: Path, plan: OverlayPlan) -> None:
     done = run_inside(rootfs, "dpkg", "--force-confold", "--install", *names, debs=paths)
     if done.returncode != 0:
         raise ConfigError(
-            f"flash-overlay: installing {len(names)} packages, dpkg in the image said: {_last(done)}; mend that and try again"
+            f"flash-overlay: dpkg in the image could not install {len(names)} packages: {_last(done)}; fix that and try again"
         )
 
 
@@ -201,31 +201,31 @@ def _enable(rootfs: Path) -> None:
     done = run_tool("systemctl", f"--root={rootfs}", "enable", UNIT)
     if done.returncode != 0:
         raise ConfigError(
-            f"flash-overlay: enabling {UNIT} in the image, systemctl said: {_last(done)}; mend that, a unit that is masked with: "
+            f"flash-overlay: systemctl could not enable {UNIT} in the image: {_last(done)}; fix that, a masked unit with: "
             f"sudo systemctl --root={shlex.quote(str(rootfs))} unmask {UNIT}"
         )
 
 
 def _is_enabled(rootfs: Path) -> bool:
-    """Whether both links are there that lead from the boot to the daemon."""
+    """Whether both of the links exist that make the boot start the daemon."""
     asked = [run_tool("systemctl", f"--root={rootfs}", "is-enabled", unit) for unit in (UNIT, TARGET)]
     return all(done.returncode == 0 for done in asked)
 
 
 def _verify(rootfs: Path, plan: OverlayPlan) -> None:
-    """Asks the image's own programs: package database, and the daemon on the configuration that it will have."""
+    """Verifies with the image's own programs: dpkg's database, and the daemon with its new configuration."""
     ours = plan.debs[-1]
     if installed_packages(rootfs).get(PACKAGE) != ours.version:
         raise ConfigError(
-            f"flash-overlay: after the installation the image has no {PACKAGE} {ours.version}; look at its dpkg log"
+            f"flash-overlay: after the installation the image has no {PACKAGE} {ours.version}; see its dpkg log"
         )
     done = run_inside(rootfs, "handmap", "run", "--config", f"/{CONFIG}", "--validate")
     if done.returncode != 0:
-        raise ConfigError(f"flash-overlay: the daemon of the image refuses the configuration: {_last(done)}")
+        raise ConfigError(f"flash-overlay: the image's daemon rejects the configuration: {_last(done)}")
 
 
 def _hashes(rootfs: Path) -> dict[str, str]:
-    """Of the package's files and of the Python environment, without the byte code that only repeats it."""
+    """Hashes of the package's files and of the Python environment, without bytecode."""
     listed = (rootfs / f"var/lib/dpkg/info/{PACKAGE}.list").read_text().splitlines()
     made = (str(path.relative_to(rootfs)) for path in (rootfs / PREFIX).rglob("*") if path.suffix != ".pyc")
     names = sorted({name.lstrip("/") for name in listed if name != "/."} | set(made))
@@ -238,9 +238,9 @@ def _purge(rootfs: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def _last(done: subprocess.CompletedProcess[str]) -> str:
-    """The lines that say what went wrong, as one."""
+    """The last lines of a program's output, which say what went wrong, joined."""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return " / ".join(lines[-4:]) or f"nothing, and ended with {done.returncode}"
+    return " / ".join(lines[-4:]) or f"no output, exit code {done.returncode}"
 
 
 def _outcome(request: OverlayRequest, plan: OverlayPlan, changed: bool, files: int) -> OverlayOutcome:

@@ -1,4 +1,4 @@
-"""Debian packages as flash-overlay needs to know them: files on this machine, and what an image has installed."""
+"""What flash-overlay needs to know about Debian packages: files on this machine, and those installed in an image."""
 
 import re
 import subprocess
@@ -18,21 +18,21 @@ class DebFile:
     name: str
     version: str
     architecture: str
-    depends: tuple[str, ...]  # each one clause, alternatives with |
+    depends: tuple[str, ...]  # one clause each, alternatives separated by |
     provides: tuple[str, ...]
     installed_bytes: int
     sha256: str
 
 
 def read_deb(path: Path) -> DebFile:
-    """What a .deb says of itself.
+    """The metadata of a .deb.
 
-    Raises ConfigError where the file is none.
+    Raises ConfigError if the file is not a .deb.
     """
     done = run_tool("dpkg-deb", "-f", str(path))
     if done.returncode != 0:
         raise ConfigError(
-            f"flash-overlay: {str(path)!r} is no .deb ({done.stderr.strip()}); make one with: handmap deb --target ..."
+            f"flash-overlay: {str(path)!r} is not a .deb ({done.stderr.strip()}); build one with: handmap deb --target ..."
         )
     fields = dict(re.findall(r"^([\w-]+): (.*(?:\n .*)*)", done.stdout, re.MULTILINE))
     clauses = [fields[key] for key in ("Pre-Depends", "Depends") if key in fields]
@@ -43,7 +43,7 @@ def read_deb(path: Path) -> DebFile:
 
 
 def installed_packages(rootfs: Path) -> dict[str, str]:
-    """Version by name of every package that is installed and configured in the image; "" for names that one only provides.
+    """Version by name of every installed and configured package in the image; "" for names that are only provided.
 
     Raises ConfigError where the image has no package database, or one that dpkg cannot read.
     """
@@ -57,7 +57,7 @@ def installed_packages(rootfs: Path) -> dict[str, str]:
 
 
 def package_states(rootfs: Path) -> dict[str, str]:
-    """In dpkg's words, by name: what is in the image whole or half-way, or was removed but for its configuration.
+    """dpkg status by name of all packages in the image: installed, half-installed, or removed but not purged.
 
     Raises ConfigError where the image has no package database, or one that dpkg cannot read.
     """
@@ -66,19 +66,19 @@ def package_states(rootfs: Path) -> dict[str, str]:
 
 
 def image_architecture(rootfs: Path) -> str:
-    """In Debian's words: that of the image's dpkg.
+    """The image's architecture in Debian's terms: that of its dpkg.
 
-    Raises ConfigError where it has none.
+    Raises ConfigError if the image has no dpkg.
     """
     form = "${Package}\t${Architecture}\n"
     done = run_tool("dpkg-query", f"--admindir={rootfs / 'var/lib/dpkg'}", "-W", "-f", form, "dpkg")
     if done.returncode != 0:
-        raise ConfigError(f"flash-overlay: the image {str(rootfs)!r} has no dpkg; take a root file system of Ubuntu")
+        raise ConfigError(f"flash-overlay: the image {str(rootfs)!r} has no dpkg; use an Ubuntu root file system")
     return done.stdout.split()[1]
 
 
 def unmet(deb: DebFile, there: dict[str, str]) -> list[str]:
-    """The dependencies of a package that nothing in `there` meets, in apt's words with what was found."""
+    """The dependencies of a package that `there` does not satisfy, in apt's syntax with what was found."""
     missing = []
     for clause in deb.depends:
         options = [option.strip() for option in clause.split("|")]
@@ -90,26 +90,26 @@ def unmet(deb: DebFile, there: dict[str, str]) -> list[str]:
 
 
 def with_files(there: dict[str, str], debs: list[DebFile]) -> dict[str, str]:
-    """What the image would have with these files installed too."""
+    """The packages of the image once these files are also installed."""
     provided = dict(_provided(one) for deb in debs for one in deb.provides)
     return provided | there | {deb.name: deb.version for deb in debs}
 
 
 def run_tool(*command: str) -> subprocess.CompletedProcess[str]:
-    """A tool of this machine, to its end.
+    """Runs a tool of this machine to completion.
 
-    Raises DependencyError where it is not there.
+    Raises DependencyError if it is not installed.
     """
     try:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except FileNotFoundError as error:
         raise DependencyError(
-            f"flash-overlay: {command[0]} is not on this machine; run this on Debian or Ubuntu, or install it there"
+            f"flash-overlay: this machine has no {command[0]}; run this on Debian or Ubuntu, or install it"
         ) from error
 
 
 def _query(rootfs: Path, *fields: str) -> list[list[str]]:
-    """These fields of every package that the image's dpkg knows."""
+    """These fields of every package in the image's dpkg database."""
     database = rootfs / "var/lib/dpkg"
     if not (database / "status").is_file():
         raise ConfigError(
@@ -120,7 +120,7 @@ def _query(rootfs: Path, *fields: str) -> list[list[str]]:
     if done.returncode != 0:
         raise ConfigError(
             f"flash-overlay: the package database {str(database)!r} cannot be read ({' '.join(done.stderr.split())}); "
-            "unpack the root file system anew"
+            "unpack the root file system again"
         )
     return [line.split("\t") for line in done.stdout.splitlines()]
 

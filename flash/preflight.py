@@ -1,4 +1,4 @@
-"""What must hold before an image is touched; changes nothing."""
+"""Checks everything that must be true before an image is changed; changes nothing itself."""
 
 import fnmatch
 import os
@@ -26,7 +26,7 @@ SPARE_BYTES: Final = 64 << 20
 BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
 MOUNTS: Final = Path("/proc/self/mountinfo")
 QEMU: Final = {"arm64": "qemu-aarch64", "amd64": "qemu-x86_64"}
-# What is read, written or mounted over in an image from outside of it.
+# Paths in an image that programs outside of it read, write or mount over.
 TOUCHED: Final = (
     RELEASE_FILE.relative_to("/"),
     "var/lib/dpkg/status",
@@ -43,34 +43,34 @@ MACHINES: Final = {"aarch64": "arm64", "x86_64": "amd64"}
 
 
 class ImageConfig(msgspec.Struct, frozen=True):
-    """The keys of the daemon's configuration that decide what an image must hold; the image's own daemon checks the others."""
+    """The keys of the daemon's configuration that determine what an image needs; the image's own daemon checks the rest."""
 
     engine: EngineConfig = EngineConfig()
 
     @property
     def needs_gpu(self) -> bool:
-        """Whether the daemon cannot do without TensorRT."""
+        """Whether the daemon cannot run without TensorRT."""
         return self.engine.backend == "tensorrt" and self.engine.fallback is None
 
 
 @dataclass(frozen=True)
 class OverlayRequest:
-    """What shall be put where."""
+    """What to install, and where."""
 
     tree: Path  # Linux_for_Tegra
     deb: Path
     config: Path
-    extra_debs: Path | None = None  # folder of packages that the user fetched
+    extra_debs: Path | None = None  # folder of packages that the user downloaded
 
     @property
     def rootfs(self) -> Path:
-        """The image's root file system; NVIDIA's tools find it there too."""
+        """The image's root file system, in the place that NVIDIA's tools use."""
         return self.tree / "rootfs"
 
 
 @dataclass(frozen=True)
 class OverlayPlan:
-    """What was found: the release, the packages to install, ours last."""
+    """The release that was found, and the packages to install, with ours last."""
 
     release: Release
     debs: tuple[DebFile, ...]
@@ -78,9 +78,9 @@ class OverlayPlan:
 
 
 def plan_overlay(request: OverlayRequest) -> OverlayPlan:
-    """Checks everything that can be without touching the image.
+    """Checks everything that can be checked without changing the image.
 
-    Raises ConfigError with all that is wrong in one sentence.
+    Raises ConfigError that lists all problems in one sentence.
     """
     rootfs = request.rootfs
     refuse_links_out(rootfs)
@@ -90,7 +90,7 @@ def plan_overlay(request: OverlayRequest) -> OverlayPlan:
     ours = read_deb(request.deb)
     if ours.name != PACKAGE:
         raise ConfigError(
-            f"flash-overlay: {str(request.deb)!r} is the package {ours.name!r}, wanted {PACKAGE!r}; name ours by --deb"
+            f"flash-overlay: {str(request.deb)!r} is the package {ours.name!r}, wanted {PACKAGE!r}; give it with --deb"
         )
     debs = (*_extra(request.extra_debs), ours)
     problems = [
@@ -103,19 +103,19 @@ def plan_overlay(request: OverlayRequest) -> OverlayPlan:
     ]
     if problems:
         raise ConfigError(
-            f"flash-overlay: the image {str(rootfs)!r} (r{release.name}) cannot take the package: {'; '.join(problems)}"
+            f"flash-overlay: the package cannot be installed in the image {str(rootfs)!r} (r{release.name}): {'; '.join(problems)}"
         )
     return OverlayPlan(release, debs, there)
 
 
 def refuse_links_out(rootfs: Path) -> None:
-    """Raises ConfigError where a link of the image leads this machine's own programs out of it: they would change this machine."""
+    """Raises ConfigError if a link would lead this machine's programs out of the image, where they would change the host."""
     top = Path(os.path.realpath(rootfs))
     for name in TOUCHED:
         place = Path(os.path.realpath(top / name))
         if not place.is_relative_to(top):
             raise ConfigError(
-                f"flash-overlay: '{rootfs}/{name}' leads out of the image, to {str(place)!r}; make the link a relative one that stays in it"
+                f"flash-overlay: '{rootfs}/{name}' leads out of the image, to {str(place)!r}; replace it with a relative link that stays inside"
             )
 
 
@@ -125,7 +125,7 @@ def _extra(folder: Path | None) -> list[DebFile]:
     debs = [read_deb(path) for path in sorted(folder.glob("*.deb"))]
     if not debs:
         raise ConfigError(
-            f"flash-overlay: {str(folder)!r} holds no .deb; put the packages there, or leave --extra-debs out"
+            f"flash-overlay: {str(folder)!r} contains no .deb; put the packages there, or leave out --extra-debs"
         )
     return debs
 
@@ -133,7 +133,7 @@ def _extra(folder: Path | None) -> list[DebFile]:
 def _twice(debs: tuple[DebFile, ...]) -> list[str]:
     found = Counter(deb.name for deb in debs)
     names = {name: [deb.path.name for deb in debs if deb.name == name] for name, count in found.items() if count > 1}
-    return [f"the package {name} comes from {' and '.join(files)}, leave one" for name, files in names.items()]
+    return [f"the package {name} is in both {' and '.join(files)}, keep one" for name, files in names.items()]
 
 
 def _foreign(debs: tuple[DebFile, ...], architecture: str) -> list[str]:
@@ -142,14 +142,14 @@ def _foreign(debs: tuple[DebFile, ...], architecture: str) -> list[str]:
     here = MACHINES.get(platform.machine(), platform.machine())
     if architecture != here and not _runs_foreign(architecture):
         problems.append(
-            f"programs of {architecture} cannot run on this machine, register them with: apt install qemu-user-static && "
+            f"this machine cannot run {architecture} programs, enable them with: apt install qemu-user-static && "
             "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && /usr/lib/systemd/systemd-binfmt"
         )
     return problems
 
 
 def _runs_foreign(architecture: str) -> bool:
-    """Whether the kernel has an interpreter that it holds open itself (flag F), so that the image need not contain it."""
+    """Whether the kernel keeps an interpreter open itself (flag F), so that the image does not have to contain it."""
     entry = BINFMT / QEMU.get(architecture, "none")
     lines = entry.read_text().splitlines() if entry.is_file() else []
     return "enabled" in lines and any(line.startswith("flags:") and "F" in line for line in lines)
@@ -162,7 +162,7 @@ def _unmet(debs: tuple[DebFile, ...], there: dict[str, str], release: Release) -
         return []
     return [
         *missing,
-        f"put what is missing into --extra-debs, or take the package of: handmap deb --target {release.target}",
+        f"put the missing packages into --extra-debs, or use the package of: handmap deb --target {release.target}",
     ]
 
 
@@ -171,8 +171,8 @@ def _missing_gpu(release: Release, after: dict[str, str]) -> list[str]:
     if not missing:
         return []
     return [
-        f"the configuration runs on TensorRT alone and the image has no {', '.join(missing)}; put these of JetPack {release.jetpack.name} "
-        "into --extra-debs, or set engine.fallback: onnx"
+        f"the configuration requires TensorRT and the image has no {', '.join(missing)}; put these packages of JetPack "
+        f"{release.jetpack.name} into --extra-debs, or set engine.fallback: onnx"
     ]
 
 
@@ -180,13 +180,13 @@ def _room(rootfs: Path, debs: tuple[DebFile, ...], there: dict[str, str]) -> lis
     new = [deb for deb in debs if there.get(deb.name) != deb.version]
     wanted = sum(deb.installed_bytes for deb in new) + SPARE_BYTES
     free = shutil.disk_usage(rootfs).free
-    return [f"{free >> 20} MB are free there, {wanted >> 20} MB are wanted"] if free < wanted else []
+    return [f"it needs {wanted >> 20} MB of disk space, found {free >> 20} MB free"] if free < wanted else []
 
 
 def _mounts(rootfs: Path) -> list[str]:
-    """Mount points in the image: what lies under them would be written to, or be flashed."""
+    """Mount points in the image: files below them would be written to, or be flashed."""
     top = os.path.realpath(rootfs)
-    # The kernel writes blanks and the like in a path as octal numbers.
+    # The kernel writes spaces and other special characters of a path in octal.
     words = [line.split()[4] for line in MOUNTS.read_bytes().splitlines()]
     points = [os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), word)) for word in words]
     inside = [point for point in points if point.startswith(top + "/")]

@@ -1,4 +1,4 @@
-"""The systems that a .deb is made for: Python, architecture, what apt must bring, and where the wheels are listed."""
+"""The target systems of the .deb: Python version, architecture, apt dependencies, and lists of wheels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,43 +7,43 @@ from typing import Final
 
 @dataclass(frozen=True)
 class BoardTarget:
-    """One system: a .deb fits it alone."""
+    """One target system; each needs its own .deb."""
 
     name: str
-    system: str  # ends the package's version, so that two targets are never taken for one another
-    python: str  # "3.11": the only one that the wheels fit
-    architecture: str  # in Debian's words
+    system: str  # suffix of the package's version, so that two targets cannot be confused
+    python: str  # "3.11": the only version that the wheels fit
+    architecture: str  # Debian's name
     glibc_minor: int
     depends: tuple[str, ...]
     recommends: tuple[str, ...]
-    config: str  # in flash/data: what /etc/handmap/config.yaml holds at first
+    config: str  # in flash/data: the initial /etc/handmap/config.yaml
 
     @property
     def machine(self) -> str:
-        """The architecture in the words of wheels."""
+        """The architecture as wheels name it."""
         return {"amd64": "x86_64", "arm64": "aarch64"}[self.architecture]
 
     @property
     def platforms(self) -> list[str]:
-        """Every wheel tag that the system takes, newest first."""
+        """Every wheel tag that the system supports, newest first."""
         tags = [f"manylinux_2_{minor}_{self.machine}" for minor in range(self.glibc_minor, 16, -1)]
         return [*tags, f"manylinux2014_{self.machine}"]
 
     @property
     def python_bounds(self) -> tuple[str, str]:
-        """apt's words for exactly this Python; `~` lets Debian's suffixes through."""
+        """apt dependencies on exactly this Python version; `~` also admits Debian's suffixes."""
         major, minor = self.python.split(".")
         return f"python3 (>= {self.python}~)", f"python3 (<< {major}.{int(minor) + 1}~)"
 
     def lock(self, checkout: Path) -> Path:
-        """The file with the sha256 of each wheel."""
+        """The name of the file with each wheel's sha256."""
         return checkout / "constraints" / f"{self.name}.lock"
 
 
-# procps: the unit reloads by /bin/kill. systemd: users, folders and the unit itself.
+# procps: the unit reloads with /bin/kill. systemd: users, folders and the unit itself.
 EVERYWHERE: Final = ("procps", "systemd", "libstdc++6")
-CAMERA: Final = ("libusb-1.0-0", "libudev1")  # pyrealsense2 links them
-# Recommended, not needed: an image is made before JetPack's packages are in, and ONNX Runtime can stand in.
+CAMERA: Final = ("libusb-1.0-0", "libudev1")  # pyrealsense2 links to them
+# Only recommended: an image is built before JetPack's packages are installed, and ONNX Runtime can take over.
 JETPACK: Final = ("python3-libnvinfer",)
 
 TARGETS: Final = {

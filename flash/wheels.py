@@ -1,4 +1,4 @@
-"""The wheels of a target: named by a lock file, downloaded once into a cache, and never used before their sha256 is right."""
+"""The wheels of a target: listed in a lock file, downloaded once into a cache, and verified by sha256 before use."""
 
 import hashlib
 import subprocess
@@ -12,29 +12,29 @@ from .targets import BoardTarget
 
 
 def read_lock(path: Path) -> dict[str, str]:
-    """sha256 by file name, from a list as sha256sum writes it.
+    """sha256 by file name, from a list in the format of sha256sum.
 
-    Raises ConfigError where a line is anything else, or a name comes twice.
+    Raises ConfigError if a line has another format, or a name occurs twice.
     """
     if not path.is_file():
-        raise ConfigError(f"deb: no list of wheels at {str(path)!r}; write it with: python -m flash.write_locks")
+        raise ConfigError(f"deb: found no list of wheels at {str(path)!r}; write it with: python -m flash.write_locks")
     found: dict[str, str] = {}
     for number, line in enumerate(path.read_text().splitlines(), 1):
         digest, _, name = line.partition("  ")
         is_digest = len(digest) == 64 and set(digest) <= set("0123456789abcdef")
         if not is_digest or not name.endswith(".whl") or name.count("-") < 4 or "/" in name or name in found:
             raise ConfigError(
-                f"deb: {str(path)!r}, line {number}: found {line!r}, wanted a sha256, two blanks and the name of a wheel that "
-                "comes once; write the list anew with: python -m flash.write_locks"
+                f"deb: {str(path)!r}, line {number}: found {line!r}, wanted a sha256, two spaces and the name of a wheel that "
+                "occurs once; rewrite the list with: python -m flash.write_locks"
             )
         found[name] = digest
     return found
 
 
 def fetch_wheels(target: BoardTarget, lock: dict[str, str], cache: Path) -> list[Path]:
-    """Every wheel of the lock in the cache folder, sorted by name; what is missing is downloaded by pip.
+    """Every wheel of the lock, in the cache folder, sorted by name; pip downloads the missing ones.
 
-    Raises ConfigError where a file is not what the lock says, DependencyError where pip cannot get one.
+    Raises ConfigError if a file does not match the lock, DependencyError if pip cannot download one.
     """
     cache.mkdir(parents=True, exist_ok=True)
     missing = {name: digest for name, digest in lock.items() if not (cache / name).is_file()}
@@ -44,7 +44,7 @@ def fetch_wheels(target: BoardTarget, lock: dict[str, str], cache: Path) -> list
         found = sha256_of(cache / name)
         if found != wanted:
             raise ConfigError(
-                f"deb: wheel {str(cache / name)!r} has sha256 {found}, the list for {target.name} says {wanted}; delete the file, "
+                f"deb: wheel {str(cache / name)!r} has sha256 {found}, wanted {wanted} from the list for {target.name}; delete the file, "
                 "and it will be downloaded again"
             )
     return [cache / name for name in sorted(lock)]
@@ -60,11 +60,11 @@ def sha256_of(path: Path) -> str:
 
 
 def _download(target: BoardTarget, missing: dict[str, str], cache: Path) -> None:
-    """Puts the missing files into the cache, each under its name only when it is whole."""
+    """Downloads the missing files into the cache; each gets its name only once it is complete."""
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as name:
         folder = Path(name)
         wanted = folder / "wanted.txt"
-        # A wheel's name begins with name and version: the specification of binary distributions.
+        # A wheel's file name begins with the project's name and version (binary distribution format specification).
         rows = [f"{'=='.join(wheel.split('-')[:2])} --hash=sha256:{digest}\n" for wheel, digest in missing.items()]
         wanted.write_text("".join(rows))
         done = subprocess.run(
@@ -81,7 +81,7 @@ def _download(target: BoardTarget, missing: dict[str, str], cache: Path) -> None
         if done.returncode != 0 or got != set(missing):
             said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
             raise DependencyError(
-                f"deb: downloading {len(missing)} wheels for {target.name} into {str(cache)!r}, pip got {len(got)} and said: {said}; "
+                f"deb: pip downloaded {len(got)} of {len(missing)} wheels for {target.name} into {str(cache)!r}: {said}; "
                 "try again where pip can reach its index, or put the files there by hand"
             )
         for wheel in missing:

@@ -1,4 +1,4 @@
-"""Writes constraints/*.lock anew: the sha256 and file name of every wheel that a .deb carries. The one step that asks the index.
+"""Rewrites constraints/*.lock: the sha256 and file name of every wheel in a .deb. The only step that queries the index.
 
 python -m flash.write_locks [target ...]
 """
@@ -13,17 +13,17 @@ from urllib.parse import unquote
 from .targets import TARGETS, BoardTarget
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-# A Debian without JetPack has no use for them, and the camera library no wheel for Python 3.11 on aarch64.
+# Debian without JetPack does not need them, and the camera library has no wheel for Python 3.11 on aarch64.
 BOARD_ONLY = ("cupy", "cuda-pathfinder", "pyrealsense2")
 
 
 def write_lock(target: BoardTarget) -> None:
-    """Asks pip for the wheels of one target and writes their list in the form of sha256sum."""
+    """Asks pip for the wheels of one target and writes their list in the format of sha256sum."""
     pins = CHECKOUT / "constraints" / f"{target.name}.txt"
     if pins.is_file():
         wanted = ["--no-deps", *_lines(pins)]
     else:
-        # What the newer board asks for, in the versions that fit this Python.
+        # The requirements of the newer board, in the versions that fit this Python.
         board = _lines(CHECKOUT / "constraints" / "jetpack7.txt")
         wanted = [line.partition("==")[0] for line in board if not line.startswith(BOARD_ONLY)]
     with tempfile.TemporaryDirectory() as folder:

@@ -62,7 +62,7 @@ def train_palm(config_path: Path) -> None:
     click.echo(str(train_network(read_config(config_path, PalmTrainConfig))))
 
 
-@click.command("train-side")
+@click.command("train-handedness")
 @_config_option("configs/train_handedness.yaml")
 def train_handedness(config_path: Path) -> None:
     """Teach a trained hand network to tell left from right.

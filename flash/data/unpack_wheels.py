@@ -1,4 +1,4 @@
-"""Makes the service's Python environment out of the wheels beside it: no pip, no network, nothing half-made ever in its place.
+"""Unpacks wheels into the service's Python environment: without pip or a network, and atomically.
 
 Runs on the board, under the system's own Python: unpack_wheels.py WHEELS VENV
 """
@@ -12,7 +12,7 @@ import venv
 import zipfile
 from pathlib import Path
 
-TESTS = re.compile(r"/tests?/")  # of libraries: nobody runs them here, and they take half of the time
+TESTS = re.compile(r"/tests?/")  # of libraries: never run here, and half of the unpacking time
 COMMAND = """#!{python}
 import sys
 
@@ -23,22 +23,22 @@ sys.exit(main())
 
 
 def make_environment(wheels: Path, place: Path) -> None:
-    """Fills a folder beside `place` and exchanges the two by names; the old one goes last."""
+    """Fills a folder next to `place` and swaps the two by renaming; the old one is deleted last."""
     fresh, old = (place.with_name(f"{place.name}.{word}") for word in ("new", "old"))
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
     venv.EnvBuilder(system_site_packages=True, symlinks=True, with_pip=False).create(fresh)
     for script in (fresh / "bin").glob("[aA]ctivate*"):
-        script.unlink()  # they name the folder that this was made in
+        script.unlink()  # they contain the path of the build folder
     library = fresh / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     for wheel in sorted(wheels.glob("*.whl")):
         unpack(wheel, library)
     command = fresh / "bin" / "handmap"
     command.write_text(COMMAND.format(python=place / "bin" / "python3"))
     command.chmod(0o755)
-    # The daemon may not write here, and would compile all of it at every start.
+    # The daemon cannot write here, so it would compile everything at every start.
     compileall.compile_dir(str(library), quiet=2, rx=TESTS, stripdir=str(fresh), prependdir=str(place))
-    os.sync()  # a board may lose its power at any moment, and names reach the disk before contents do
+    os.sync()  # a board can lose power at any moment, and renames can reach the disk before file contents
     if place.exists():
         place.rename(old)
     fresh.rename(place)
@@ -46,7 +46,7 @@ def make_environment(wheels: Path, place: Path) -> None:
 
 
 def unpack(wheel: Path, library: Path) -> None:
-    """Unpacks one wheel; of its data folder only what is importable has a place here."""
+    """Unpacks one wheel; only the importable part of its data folder is kept."""
     with zipfile.ZipFile(wheel) as archive:
         for entry in archive.infolist():
             parts = Path(entry.filename).parts
@@ -56,7 +56,7 @@ def unpack(wheel: Path, library: Path) -> None:
                 parts = parts[2:]
             target = library.joinpath(*parts)
             if ".." in parts or entry.filename.startswith("/"):
-                raise SystemExit(f"handmap: {wheel} holds {entry.filename!r}, which lies outside of it")
+                raise SystemExit(f"handmap: {wheel} contains {entry.filename!r}, a path outside of the environment")
             if entry.is_dir():
                 target.mkdir(parents=True, exist_ok=True)
                 continue

@@ -1,4 +1,4 @@
-"""Packages of this checkout for Debian 12, and a Debian 12 to put them into; made for tests that ask for them."""
+"""Fixtures: packages of this checkout for Debian 12, and a Debian 12 to install them in."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from tests.system.root_filesystem import ROOT, base, overlay, run
 
 TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "dpkg-deb", "lintian")
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
-# The marks of a test that puts the package into a Debian.
+# Marks of a test that installs the package in Debian.
 ON_DEBIAN = [
     pytest.mark.system,
     pytest.mark.skipif(
@@ -47,7 +47,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def clean() -> Iterator[Path]:
-    """Debian 12 as it comes, but for a few packages of its own."""
+    """A plain Debian 12 with a few extra packages."""
     with overlay(base()) as (root, _):
         shutil.rmtree(root / "usr/lib/handmap")
         (root / "usr/bin/handmap").unlink()

@@ -1,4 +1,4 @@
-"""A Linux_for_Tegra folder with just enough of a root file system to be examined, and small packages to put into it."""
+"""A Linux_for_Tegra folder with just enough of a root file system for the checks, and small packages to install in it."""
 
 import subprocess
 from pathlib import Path
@@ -31,7 +31,7 @@ def made_up_tree(folder: Path, major: int = 36, rest: str = "4.7", architecture:
 def small_deb(
     folder: Path, name: str = "handmap", architecture: str = "amd64", holds: dict[str, str] | None = None, **fields: str
 ) -> Path:
-    """A package with these files; more fields by name, with _ for -."""
+    """A package with these files; further control fields by name, with _ for -."""
     root = folder / f"{name}-root"
     (root / "DEBIAN").mkdir(parents=True)
     given = {"Version": "1.0-1", "Depends": "python3 (>= 3.10~), python3 (<< 3.11~), procps"} | {

@@ -1,4 +1,4 @@
-"""A checkout that has everything a package needs and is packed in seconds."""
+"""A checkout with everything that a package needs, packed in seconds."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ WHEEL = "tiny-1.0-py3-none-any.whl"
 
 
 def small_checkout(folder: Path) -> tuple[Path, Path]:
-    """A git checkout with the real units and maintainer data, one small model and one library; and the cache with its wheel."""
+    """A git checkout with the real units and maintainer scripts, one small model and one library; and a cache with its wheel."""
     checkout, cache = folder / "checkout", folder / "cache"
     shutil.copytree(ROOT / "systemd", checkout / "systemd")
     for source in FOLDERS:

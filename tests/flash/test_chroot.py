@@ -1,4 +1,4 @@
-"""Programs of an image that is no more than a busybox: what they see, what they may say, and what is left of it on this machine."""
+"""Running programs of an image that consists of a busybox: what they see, their output, and cleaning up on the host."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def rootfs(tmp_path: Path) -> Path:
     return root
 
 
-def test_packages_are_seen_by_their_names_whatever_their_files_are_called(rootfs: Path, tmp_path: Path) -> None:
+def test_packages_appear_by_name_regardless_of_file_name(rootfs: Path, tmp_path: Path) -> None:
     (tmp_path / "libwidget3_1.0_all.deb").write_text("widget")
     (tmp_path / "next one.deb").symlink_to("libwidget3_1.0_all.deb")
     (tmp_path / "other").mkdir()
@@ -49,7 +49,7 @@ def test_packages_are_seen_by_their_names_whatever_their_files_are_called(rootfs
     assert list((rootfs / "tmp").iterdir()) == []
 
 
-def test_what_is_no_utf8_and_asks_for_an_answer_ends_all_the_same(rootfs: Path) -> None:
+def test_non_utf8_output_and_prompts_do_not_hang(rootfs: Path) -> None:
     reader, writer = os.pipe()
     os.write(writer, b"yes\n")
     before = os.dup(0)
@@ -65,7 +65,7 @@ def test_what_is_no_utf8_and_asks_for_an_answer_ends_all_the_same(rootfs: Path) 
     assert done.stdout == "Gr\ufffd\ufffde\n"
 
 
-def test_no_service_is_started_and_no_trace_is_left(rootfs: Path) -> None:
+def test_no_service_is_started_and_nothing_is_left_behind(rootfs: Path) -> None:
     mounts = Path("/proc/self/mountinfo").read_text()
 
     assert "exit 101" in run_inside(rootfs, "cat", f"/{POLICY}").stdout
@@ -73,7 +73,7 @@ def test_no_service_is_started_and_no_trace_is_left(rootfs: Path) -> None:
     assert Path("/proc/self/mountinfo").read_text() == mounts
 
 
-def test_a_policy_of_the_image_stays_file_or_link(rootfs: Path) -> None:
+def test_an_existing_policy_file_or_link_is_kept(rootfs: Path) -> None:
     (rootfs / "usr/sbin/policy").write_text("its own")
     (rootfs / POLICY).symlink_to("policy")
 
@@ -82,7 +82,7 @@ def test_a_policy_of_the_image_stays_file_or_link(rootfs: Path) -> None:
     assert (rootfs / POLICY).read_text() == "its own"
 
 
-def test_a_policy_that_is_a_link_to_nowhere_is_neither_followed_nor_deleted(rootfs: Path, tmp_path: Path) -> None:
+def test_a_dangling_policy_link_is_neither_followed_nor_deleted(rootfs: Path, tmp_path: Path) -> None:
     (rootfs / POLICY).symlink_to(tmp_path / "nowhere")
 
     assert run_inside(rootfs, "cat", f"/{POLICY}").returncode != 0

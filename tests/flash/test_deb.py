@@ -1,4 +1,4 @@
-"""The package: the same bytes twice, everything in its place, the right words for apt, and refusals of what it cannot be made from."""
+"""The package: reproducible, complete, with the right dependencies for apt; and clear errors where it cannot be built."""
 
 import hashlib
 import json
@@ -46,9 +46,7 @@ def unpacked(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_same_commit_gives_the_same_bytes_whatever_the_umask(
-    sources: tuple[Path, Path], package: Path, tmp_path: Path
-) -> None:
+def test_builds_are_reproducible_for_any_umask(sources: tuple[Path, Path], package: Path, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", sources[0], clone], check=True)
     before = os.umask(0o077)
@@ -61,7 +59,7 @@ def test_the_same_commit_gives_the_same_bytes_whatever_the_umask(
     assert again.path.read_bytes() == package.read_bytes()
 
 
-def test_another_source_gives_other_bytes(sources: tuple[Path, Path], package: Path, tmp_path: Path) -> None:
+def test_a_source_change_changes_the_package(sources: tuple[Path, Path], package: Path, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", sources[0], clone], check=True)
     (clone / "handmap" / "__init__.py").write_text('__version__ = "0.1.1"\n')
@@ -80,7 +78,7 @@ def test_everything_is_in_its_place(unpacked: Path, sources: tuple[Path, Path]) 
     subprocess.run(["md5sum", "--check", "--quiet", "DEBIAN/md5sums"], check=True, cwd=unpacked)
 
 
-def test_what_git_ignores_stays_out(sources: tuple[Path, Path], tmp_path: Path) -> None:
+def test_git_ignored_files_stay_out(sources: tuple[Path, Path], tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", sources[0], clone], check=True)
     (clone / ".gitignore").write_text("*.engine\n")
@@ -101,7 +99,7 @@ def test_what_git_ignores_stays_out(sources: tuple[Path, Path], tmp_path: Path) 
         ("jetpack7", "arm64", "python3 (>= 3.12~), python3 (<< 3.13~)", "python3-libnvinfer"),
     ],
 )
-def test_apt_is_told_what_each_target_needs(
+def test_each_target_declares_its_dependencies(
     sources: tuple[Path, Path], tmp_path: Path, name: str, architecture: str, python: str, recommends: str
 ) -> None:
     built = build_deb(TARGETS[name], sources[0], tmp_path, sources[1], revision=3)
@@ -116,12 +114,12 @@ def test_apt_is_told_what_each_target_needs(
 
 @pytest.mark.parametrize("script", ["preinst", "postinst", "prerm", "postrm"])
 def test_maintainer_scripts_are_shell(unpacked: Path, script: str) -> None:
-    assert not re.search(r"@[A-Z]+@", (unpacked / "DEBIAN" / script).read_text()), "a place was not filled in"
+    assert not re.search(r"@[A-Z]+@", (unpacked / "DEBIAN" / script).read_text()), "a placeholder was not filled in"
     subprocess.run(["sh", "-n", unpacked / "DEBIAN" / script], check=True)
 
 
 @pytest.mark.parametrize(("script", "action"), [("preinst", "install"), ("postinst", "configure")])
-def test_another_python_is_refused_in_one_sentence(unpacked: Path, tmp_path: Path, script: str, action: str) -> None:
+def test_another_python_is_rejected_in_one_sentence(unpacked: Path, tmp_path: Path, script: str, action: str) -> None:
     other = tmp_path / "python3"
     other.write_text("#!/bin/sh\necho 3.9\n")
     other.chmod(0o755)
@@ -135,7 +133,7 @@ def test_another_python_is_refused_in_one_sentence(unpacked: Path, tmp_path: Pat
     assert "wheels for Python 3.11, found python3 3.9" in done.stderr
 
 
-def test_the_environment_is_made_of_wheels_without_pip_and_replaced_whole(unpacked: Path, tmp_path: Path) -> None:
+def test_the_environment_is_unpacked_without_pip_and_replaced_atomically(unpacked: Path, tmp_path: Path) -> None:
     place = tmp_path / "venv"
     make: list[str | Path] = [
         sys.executable,
@@ -158,7 +156,7 @@ def test_the_environment_is_made_of_wheels_without_pip_and_replaced_whole(unpack
     assert (place / "bin/handmap").read_text().startswith(f"#!{place}/bin/python3\n")
 
 
-def test_a_half_made_environment_never_takes_the_place(unpacked: Path, tmp_path: Path) -> None:
+def test_an_incomplete_environment_is_never_installed(unpacked: Path, tmp_path: Path) -> None:
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     (wheels / WHEEL).write_bytes(b"no zip")
@@ -176,9 +174,7 @@ def test_a_half_made_environment_never_takes_the_place(unpacked: Path, tmp_path:
     assert (tmp_path / "venv/works").exists()
 
 
-def test_an_environment_takes_its_place_only_when_the_disk_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_environment_is_installed_only_after_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, seen = tmp_path / "venv", []
     monkeypatch.setattr(os, "sync", lambda: seen.append((place.exists(), (tmp_path / "venv.new/bin/handmap").exists())))
 
@@ -187,33 +183,33 @@ def test_an_environment_takes_its_place_only_when_the_disk_has_it(
     assert seen == [(False, True)] and place.exists()
 
 
-def test_a_folder_that_is_no_checkout_is_refused(sources: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_checkout_is_rejected(sources: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copytree(sources[0], tmp_path / "bare", ignore=shutil.ignore_patterns(".git"))
 
     with pytest.raises(
-        ConfigError, match=r"has no commit to take the time from \(fatal: not a git repository.*\); set"
+        ConfigError, match=r"has no commit to take timestamps from \(fatal: not a git repository.*\); set"
     ):
         build_deb(AMD64, tmp_path / "bare", tmp_path, sources[1])
     assert not list(tmp_path.glob("*.deb"))
 
 
-def test_a_machine_without_git_is_told_so(
-    sources: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_git_is_reported(sources: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(DependencyError, match=r"git is not on this machine.*; install it"):
+    with pytest.raises(DependencyError, match=r"this machine has none; install it"):
         build_deb(AMD64, sources[0], tmp_path, sources[1])
 
 
-def test_where_it_cannot_be_written_is_one_sentence(sources: tuple[Path, Path], tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported_in_one_sentence(sources: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "out").write_text("no folder")
 
-    with pytest.raises(ConfigError, match=r"out/handmap_.*\.deb' cannot be made \(.*File exists.*\).*make room"):
+    with pytest.raises(
+        ConfigError, match=r"out/handmap_.*\.deb' cannot be written \(.*File exists.*\).*free some space"
+    ):
         build_deb(AMD64, sources[0], tmp_path / "out", sources[1])
 
 
-def test_a_checkout_without_units_is_refused(sources: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_checkout_without_units_is_rejected(sources: tuple[Path, Path], tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", sources[0], clone], check=True)
     shutil.rmtree(clone / "systemd/system")
@@ -222,7 +218,7 @@ def test_a_checkout_without_units_is_refused(sources: tuple[Path, Path], tmp_pat
         build_deb(AMD64, clone, tmp_path, sources[1])
 
 
-def test_the_verb_says_what_it_wrote(sources: tuple[Path, Path], package: Path, tmp_path: Path) -> None:
+def test_the_command_prints_what_it_wrote(sources: tuple[Path, Path], package: Path, tmp_path: Path) -> None:
     words = ["--target", "debian12-amd64", "--checkout", str(sources[0]), "--cache", str(sources[1])]
     out = tmp_path / "my packages"
     shown = CliRunner().invoke(deb, [*words, "--out", str(out)], catch_exceptions=False).output

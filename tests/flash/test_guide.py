@@ -1,4 +1,4 @@
-"""The way of docs/jetson.md to a board that runs, command by command, on a booted Debian 12 without a network in the board's place."""
+"""The setup guide docs/jetson.md, command by command, on a booted Debian 12 without a network in place of the board."""
 
 import re
 import shutil
@@ -13,12 +13,12 @@ from tests.system.root_filesystem import ROOT
 
 pytestmark = ON_DEBIAN
 NAMED = re.compile(r"\((run by `tests/flash/test_guide\.py`|same test)\)[:.]\n\n((?:    .+\n)+)")
-# Answers for the questions that apt asks a person.
+# Answers to apt's prompts.
 ANSWERS = 'APT::Get::Assume-Yes "true"; Dpkg::Options {"--force-confold";};\n'
 
 
 def commands_of_the_guide() -> list[str]:
-    """All commands that the guide says this test runs, for Debian 12 in the board's place, whose only user is root."""
+    """All commands that the guide attributes to this test, adapted to Debian 12 with root as the only user."""
     found = [
         line.strip() for _, block in NAMED.findall((ROOT / "docs/jetson.md").read_text()) for line in block.splitlines()
     ]
@@ -44,7 +44,7 @@ def test_every_command_does_what_the_guide_says(board: Container) -> None:
             until(lambda: board.run("handmap", "status").stdout.startswith("state     TRACKING"), "it tracks", 60)
         done = board.run("sh", "-c", f"cd /root && {command}")
         said[command] = done.stdout
-        # The doctor finds what a container lacks; that it says so in its own words is enough here.
+        # The doctor reports what the container lacks; its report is enough here.
         assert done.returncode == 0 or command.startswith("handmap doctor"), f"{command}: {done.stdout}{done.stderr}"
 
     assert said["handmap --version"].startswith("handmap, version")

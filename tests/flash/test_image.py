@@ -1,6 +1,6 @@
-"""An arm64 image in the role of Jetson Linux: the package put in before flashing, then booted on an emulated machine.
+"""An arm64 image in place of Jetson Linux: the package is installed before flashing, then the image boots in an emulator.
 
-Debian 12 stands in for NVIDIA's root file system; there is no GPU, camera or NVIDIA package in it.
+Debian 12 stands in for NVIDIA's root file system; it has no GPU, camera or NVIDIA package.
 """
 
 import json
@@ -38,7 +38,7 @@ bundle: /usr/share/handmap/models/handmap-hand21
 camera: {kind: replay, path: /usr/share/handmap/models/demo_recording}
 publish: {targets: [{host: 127.0.0.1, port: 5656}]}
 """
-# Told once the daemon runs; what is printed on the serial line is read by the tests.
+# Runs once the daemon is up; the tests read what it prints on the serial console.
 SCRIPT: Final = """#!/bin/sh
 exec >/dev/console 2>&1
 handmap listen --json --seconds 400 | while read -r line; do
@@ -57,12 +57,12 @@ echo "FACT check=$(handmap check --bundle /usr/share/handmap/models/handmap-hand
 systemctl poweroff --force
 """
 UNIT: Final = "[Unit]\nAfter=handmap.service\n[Service]\nType=oneshot\nExecStart=/usr/share/booted.sh\n"
-# Emulated, a start takes many times as long, and the watchdog would take that for a hang.
+# Under emulation startup takes many times as long, and the watchdog would take that for a hang.
 SLOW: Final = "[Service]\nTimeoutStartSec=600\nWatchdogSec=120\n"
 
 
 def flash_overlay(tree: Path, package: Path, *more: str) -> dict[str, Any]:
-    """What the verb says, as JSON."""
+    """The command's JSON output."""
     given = ("--deb", package, "--config", package.parent / "config.yaml", "--extra-debs", package.parent / "debs")
     done = handmap("flash-overlay", tree, *given, "--json", *more, timeout_s=900)
     assert done.returncode == 0, done.stderr
@@ -72,7 +72,7 @@ def flash_overlay(tree: Path, package: Path, *more: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
-    """The root file system of the image, and what the first and the second run of the verb said."""
+    """The root file system of the image, and the output of the first and second run of the command."""
     folder = tmp_path_factory.mktemp("image")
     package = build_deb(TARGETS["debian12-arm64"], ROOT, folder, ROOT / ".cache/wheels").path
     (folder / "config.yaml").write_text(CONFIG)
@@ -91,7 +91,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
 
 @pytest.fixture(scope="module")
 def serial(image: tuple[Path, dict[str, Any], dict[str, Any]]) -> str:
-    """All that the image said from its first boot until it powered itself off."""
+    """The serial output of the image from its first boot until it powered off."""
     root, _, _ = image
     (root / "usr/share/booted.sh").write_text(SCRIPT)
     (root / "usr/share/booted.sh").chmod(0o755)
@@ -102,7 +102,7 @@ def serial(image: tuple[Path, dict[str, Any], dict[str, Any]]) -> str:
     return run_machine(root, ARM64, IMAGE_MB)
 
 
-def test_the_package_goes_in_once(image: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+def test_the_package_is_installed_once(image: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
     root, first, second = image
 
     assert (first["changed"], second["changed"]) == (True, False)
@@ -111,7 +111,7 @@ def test_the_package_goes_in_once(image: tuple[Path, dict[str, Any], dict[str, A
     assert subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == "enabled"
 
 
-def test_the_doctor_of_the_host_finds_nothing_wrong_with_the_service(
+def test_the_host_doctor_accepts_the_service(
     image: tuple[Path, dict[str, Any], dict[str, Any]],
 ) -> None:
     root, _, _ = image
@@ -122,7 +122,7 @@ def test_the_doctor_of_the_host_finds_nothing_wrong_with_the_service(
     assert {checks[name] for name in checks if name.startswith(("config", "service"))} <= {"ok", "not applicable"}
 
 
-def test_booted_the_daemon_is_ready_and_publishes_joints(serial: str) -> None:
+def test_after_boot_the_daemon_publishes_joints(serial: str) -> None:
     assert fact(serial, "machine") == "aarch64"
     assert (fact(serial, "state"), fact(serial, "user"), fact(serial, "restarts")) == ("active", "handmap", "0"), serial
     assert fact(serial, "status").startswith(("TRACKING", "NO_HAND"))
@@ -131,7 +131,7 @@ def test_booted_the_daemon_is_ready_and_publishes_joints(serial: str) -> None:
     assert len(packet["hands"][0]["xyz_m"]) == JOINT_COUNT
 
 
-def test_its_golden_joints_are_those_of_the_machine_that_made_the_bundle(serial: str) -> None:
+def test_golden_joints_match_on_arm64(serial: str) -> None:
     checked = json.loads(fact(serial, "check"))
 
     (golden_mm,) = [one["golden_mm"] for one in checked["precisions"] if one["precision"] == "fp32"]

@@ -1,4 +1,5 @@
-"""The package of debian12-amd64 in a clean Debian 12 without a network: installed, upgraded, downgraded, removed, purged, and in an image."""
+"""The debian12-amd64 package in a clean Debian 12 without a network: installed, upgraded, downgraded, removed, purged,
+and installed in an image."""
 
 import os
 import shutil
@@ -42,7 +43,7 @@ def install(root: Path, package: Path) -> None:
 
 
 def traces(root: Path) -> list[str]:
-    """Everything with our name in it, but dpkg's and systemd's logs."""
+    """Every path with our name in it, except dpkg's and systemd's logs."""
     found = (str(path.relative_to(root)) for path in root.rglob("*handmap*"))
     return [name for name in found if not name.startswith(("var/log/", "proc/", "sys/"))]
 
@@ -52,9 +53,7 @@ def is_enabled(root: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def test_installed_it_works_and_over_upgrade_and_downgrade_keeps_what_is_the_users(
-    clean: Path, packages: tuple[Path, Path]
-) -> None:
+def test_upgrades_and_downgrades_keep_the_users_files(clean: Path, packages: tuple[Path, Path]) -> None:
     first, second = packages
     install(clean, first)
     assert offline(clean, "handmap", "--version").strip() == "handmap, version 0.1.0"
@@ -90,9 +89,7 @@ def test_installed_it_works_and_over_upgrade_and_downgrade_keeps_what_is_the_use
         assert "is whole" in offline(clean, "handmap", "run", "--config", "/etc/handmap/config.yaml", "--validate")
 
 
-def test_removed_it_keeps_what_is_the_users_and_purged_it_leaves_nothing(
-    clean: Path, packages: tuple[Path, Path]
-) -> None:
+def test_remove_keeps_the_users_files_and_purge_leaves_nothing(clean: Path, packages: tuple[Path, Path]) -> None:
     assert traces(clean) == []
     install(clean, packages[0])
     (clean / KEPT[1:]).parent.mkdir(parents=True)
@@ -106,7 +103,7 @@ def test_removed_it_keeps_what_is_the_users_and_purged_it_leaves_nothing(
     assert "handmap" not in (clean / "etc/passwd").read_text() + (clean / "etc/group").read_text()
 
 
-def test_booted_it_tracks_and_is_restarted_by_an_upgrade_and_stopped_by_a_removal(
+def test_the_booted_service_is_restarted_by_upgrade_and_stopped_by_removal(
     clean: Path, packages: tuple[Path, Path]
 ) -> None:
     install(clean, packages[0])
@@ -123,7 +120,7 @@ def test_booted_it_tracks_and_is_restarted_by_an_upgrade_and_stopped_by_a_remova
         until(lambda: container.show("handmap", "StatusText").startswith("TRACKING"), "the new version tracks", 60)
 
         assert container.run("dpkg", "--purge", "handmap").returncode == 0
-        assert container.run("pgrep", "-f", "handmap run").stdout == "", "a purged service runs on"
+        assert container.run("pgrep", "-f", "handmap run").stdout == "", "a purged service is still running"
 
 
 def test_lintian_finds_no_error(packages: tuple[Path, Path]) -> None:
@@ -135,7 +132,7 @@ def test_lintian_finds_no_error(packages: tuple[Path, Path]) -> None:
 
 @pytest.fixture
 def image(clean: Path, packages: tuple[Path, Path], tmp_path: Path) -> OverlayRequest:
-    """Debian in the role of Jetson Linux, with the package and one more to put in."""
+    """Debian in place of Jetson Linux, with our package and another one to install."""
     (clean / "etc/nv_tegra_release").write_text(RELEASE.format(major=36, rest="4.7"))
     tree, extra = tmp_path / "Linux_for_Tegra", tmp_path / "extra"
     tree.mkdir()
@@ -150,7 +147,7 @@ def snapshot(root: Path) -> dict[str, tuple[int, int]]:
     return {str(path.relative_to(root)): (path.lstat().st_mtime_ns, path.lstat().st_mode) for path in root.rglob("*")}
 
 
-def test_an_image_gets_it_once_and_loses_all_of_it_again(image: OverlayRequest, clean: Path) -> None:
+def test_an_image_is_installed_once_and_removed_completely(image: OverlayRequest, clean: Path) -> None:
     mounts, before = Path("/proc/self/mountinfo").read_text(), set(snapshot(clean))
     done = apply(image)
 
@@ -179,10 +176,10 @@ def test_an_image_gets_it_once_and_loses_all_of_it_again(image: OverlayRequest, 
     assert "libwidget3" not in run("dpkg-query", f"--admindir={clean}/var/lib/dpkg", "-W")
 
 
-def test_a_configuration_that_the_daemon_refuses_leaves_the_image_as_it_was(image: OverlayRequest, clean: Path) -> None:
+def test_an_invalid_configuration_leaves_the_image_unchanged(image: OverlayRequest, clean: Path) -> None:
     before = set(snapshot(clean))
     image.config.write_text(CONFIG + "no_such_key: 1\n")
-    with pytest.raises(ConfigError, match=r"daemon of the image refuses the configuration: .*no_such_key"):
+    with pytest.raises(ConfigError, match=r"image's daemon rejects the configuration: .*no_such_key"):
         apply(image)
     assert set(snapshot(clean)) - before <= {"var/log/dpkg.log"}
     assert not (clean / "usr/sbin/policy-rc.d").exists()
@@ -195,9 +192,7 @@ def test_a_configuration_that_the_daemon_refuses_leaves_the_image_as_it_was(imag
     assert (clean / "etc/handmap/config.yaml").read_text() == CONFIG
 
 
-def test_a_package_that_fails_to_install_takes_everything_with_it(
-    image: OverlayRequest, clean: Path, tmp_path: Path
-) -> None:
+def test_a_failed_installation_is_rolled_back(image: OverlayRequest, clean: Path, tmp_path: Path) -> None:
     before = set(snapshot(clean))
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -206,13 +201,13 @@ def test_a_package_that_fails_to_install_takes_everything_with_it(
     (root / "DEBIAN/postinst").chmod(0o755)
     run("dpkg-deb", "-b", root, broken / "libwidget3.deb")
 
-    with pytest.raises(ConfigError, match=r"dpkg in the image said: .*libwidget3"):
+    with pytest.raises(ConfigError, match=r"dpkg in the image could not install .*libwidget3"):
         apply(OverlayRequest(image.tree, image.deb, image.config, broken))
     assert set(snapshot(clean)) - before <= {"var/log/dpkg.log"}
 
 
 @pytest.mark.parametrize(("when", "is_half"), [("usr/share/handmap/wheels", True), ("usr/lib/handmap/venv.new", False)])
-def test_a_run_that_is_killed_leaves_no_mount_and_can_be_taken_out(
+def test_a_killed_run_leaves_no_mount_and_can_be_removed(
     image: OverlayRequest, clean: Path, when: str, is_half: bool
 ) -> None:
     mounts, before = Path("/proc/self/mountinfo").read_text(), set(snapshot(clean))

@@ -1,4 +1,5 @@
-"""The packages for boards, as far as a machine without one can judge them: built, linted, unpacked by their own Python, all code for aarch64."""
+"""The packages for boards, as far as they can be tested without one: built, linted, unpacked by their own Python, and
+all native code for aarch64."""
 
 import json
 import os
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("dpkg-deb", "lintian")
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
 AARCH64 = 183  # EM_AARCH64 of elf.h
-# Loaded where they are: the camera by its library, arrays by CuPy, TensorRT only from the system.
+# What the package must contain; TensorRT must come from the system.
 LIBRARIES = {"cupy", "pyrealsense2", "onnxruntime", "numpy", "msgspec", "yaml", "rosbags", "handmap"}
 pytestmark = [
     pytest.mark.system,
@@ -28,7 +29,7 @@ pytestmark = [
 
 
 def make_deb(name: str, out: Path) -> dict[str, Any]:
-    """What the verb says of the package that it made."""
+    """The command's JSON description of the package."""
     out.mkdir(exist_ok=True)
     done = handmap("deb", "--target", name, "--out", out, "--json", timeout_s=600)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Putting the package into an image and taking it out again, in whatever state a run is ended; dpkg's own work, without a chroot."""
+"""Installing the package in an image and removing it, wherever a run was interrupted; with the real dpkg, but no chroot."""
 
 import os
 import shutil
@@ -31,13 +31,13 @@ TARGET_LINK = "etc/systemd/system/multi-user.target.wants/handmap.target"
 
 
 class Killed(BaseException):
-    """Nothing runs after it, as after SIGKILL: the image's programs refuse as well."""
+    """Ends the run like SIGKILL: nothing runs afterwards, and the image's programs fail too."""
 
 
 def programs(
     rootfs: Path, *command: str, debs: Mapping[str, Path] | None = None, dies_at: str = "", refuses: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """In the place of the image's programs: this machine's dpkg on its database, and a daemon that is content."""
+    """Replaces the image's programs: this machine's dpkg on the image's database, and a daemon that accepts everything."""
     words = [
         str((debs or {}).get(Path(word).stem, word)) if word.startswith("/tmp/debs/") else word for word in command
     ]
@@ -67,7 +67,7 @@ def whole_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def image(tmp_path: Path) -> OverlayRequest:
-    """A tree in a folder whose name has a blank, its root file system on another disk, our package and another one."""
+    """A tree in a folder with a space in its name, with its root file system on another disk; our package and another one."""
     folder = tmp_path / "my boards"
     tree = made_up_tree(folder)
     (tree / "rootfs/usr/share").mkdir(parents=True)
@@ -91,7 +91,7 @@ def is_clean(request: OverlayRequest) -> bool:
     return not ours and not (request.rootfs / "usr/share/handmap").exists()
 
 
-def test_it_is_put_in_once_and_taken_out_whole(image: OverlayRequest) -> None:
+def test_it_is_installed_once_and_removed_completely(image: OverlayRequest) -> None:
     done = apply(image)
 
     assert done.changed and not apply(image).changed
@@ -104,7 +104,7 @@ def test_it_is_put_in_once_and_taken_out_whole(image: OverlayRequest) -> None:
 
 
 @pytest.mark.parametrize("name", ["usr/bin/handmap", TARGET_LINK, "usr/lib/systemd/system/handmap.target"])
-def test_what_has_gone_since_is_put_back(image: OverlayRequest, name: str) -> None:
+def test_files_deleted_since_are_restored(image: OverlayRequest, name: str) -> None:
     apply(image)
     (image.rootfs / name).unlink()
 
@@ -114,7 +114,7 @@ def test_what_has_gone_since_is_put_back(image: OverlayRequest, name: str) -> No
 
 
 @pytest.mark.parametrize("word", ["--install", "--validate"])
-def test_a_run_that_was_killed_is_begun_anew_and_what_it_added_goes_with_ours(
+def test_a_killed_run_is_repeated_and_its_packages_are_removed_with_ours(
     image: OverlayRequest, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
     killed_at(monkeypatch, word)
@@ -131,7 +131,7 @@ def test_a_run_that_was_killed_is_begun_anew_and_what_it_added_goes_with_ours(
 
 @pytest.fixture
 def killed(image: OverlayRequest, monkeypatch: pytest.MonkeyPatch) -> OverlayRequest:
-    """The image after a run that was killed in the end."""
+    """The image after a run that was killed at the end."""
     with monkeypatch.context() as patch:
         killed_at(patch, "--validate")
         with pytest.raises(Killed):
@@ -140,7 +140,7 @@ def killed(image: OverlayRequest, monkeypatch: pytest.MonkeyPatch) -> OverlayReq
 
 
 def leave(request: OverlayRequest, state: str) -> None:
-    """Has dpkg believe that it was ended in this state of our package."""
+    """Makes dpkg believe that it was interrupted in this state of our package."""
     status = request.rootfs / "var/lib/dpkg/status"
     head, ours, rest = status.read_text().partition("Package: handmap\n")
     status.write_text(head + ours + rest.replace("install ok installed", state, 1))
@@ -148,13 +148,13 @@ def leave(request: OverlayRequest, state: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["install ok unpacked", "install ok half-configured"])
-def test_what_a_killed_run_left_is_taken_out(killed: OverlayRequest, state: str) -> None:
+def test_leftovers_of_a_killed_run_are_removed(killed: OverlayRequest, state: str) -> None:
     leave(killed, state)
 
     assert remove(killed.tree) and is_clean(killed)
 
 
-def test_a_package_without_a_manifest_is_taken_out_in_whatever_state(killed: OverlayRequest) -> None:
+def test_a_package_without_a_manifest_is_removed_in_any_state(killed: OverlayRequest) -> None:
     leave(killed, "install ok half-configured")
     (killed.rootfs / MANIFEST).unlink()
 
@@ -162,48 +162,48 @@ def test_a_package_without_a_manifest_is_taken_out_in_whatever_state(killed: Ove
     assert "handmap" not in package_states(killed.rootfs)
 
 
-def test_what_was_killed_while_it_was_unpacked_is_made_whole_before_it_is_taken_out(killed: OverlayRequest) -> None:
+def test_a_half_unpacked_package_must_be_completed_before_removal(killed: OverlayRequest) -> None:
     leave(killed, "install reinstreq half-installed")
 
     with pytest.raises(
-        ConfigError, match=r"handmap was left half unpacked in .*; run flash-overlay once more as before"
+        ConfigError, match=r"handmap was left half unpacked in .*; repeat the same flash-overlay command"
     ):
         remove(killed.tree)
     assert apply(killed).changed
     assert remove(killed.tree) and is_clean(killed)
 
 
-def test_a_manifest_of_packages_that_somebody_purged_is_forgotten(image: OverlayRequest) -> None:
+def test_a_manifest_of_purged_packages_is_discarded(image: OverlayRequest) -> None:
     apply(image)
     programs(image.rootfs, "dpkg", "--purge", "handmap", "libwidget3")
 
     assert remove(image.tree) and is_clean(image)
 
 
-def test_a_first_run_that_fails_leaves_nothing(image: OverlayRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_first_run_leaves_nothing(image: OverlayRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     refused_at(monkeypatch, "--validate")
 
-    with pytest.raises(ConfigError, match="daemon of the image refuses the configuration: it does not want to"):
+    with pytest.raises(ConfigError, match="image's daemon rejects the configuration: it does not want to"):
         apply(image)
     assert is_clean(image)
 
 
-def test_where_not_even_that_can_be_taken_out_the_next_removal_can(
-    image: OverlayRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_rollback_can_be_removed_later(image: OverlayRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     refused_at(monkeypatch, "--purge")
     (image.rootfs / "etc/systemd/system").mkdir(parents=True)
     (image.rootfs / "etc/systemd/system/handmap.service").symlink_to("/dev/null")
 
     with pytest.raises(ConfigError, match=r"masked.*systemctl --root='.*my boards.*' unmask handmap\.service"):
         apply(image)
-    with pytest.raises(ConfigError, match="removing handmap, libwidget3, dpkg in the image said: it does not want to"):
+    with pytest.raises(
+        ConfigError, match="dpkg in the image could not remove handmap, libwidget3: it does not want to"
+    ):
         remove(image.tree)
     monkeypatch.setattr(overlay, "run_inside", programs)
     assert remove(image.tree) and is_clean(image)
 
 
-def test_the_daemon_gets_into_its_folder_whatever_the_umask(image: OverlayRequest) -> None:
+def test_the_daemon_can_read_its_folder_for_any_umask(image: OverlayRequest) -> None:
     before = os.umask(0o077)
     try:
         apply(image)
@@ -214,24 +214,24 @@ def test_the_daemon_gets_into_its_folder_whatever_the_umask(image: OverlayReques
         assert stat.S_IMODE((image.rootfs / name).stat().st_mode) == 0o755
 
 
-def test_what_cannot_be_written_is_one_sentence(image: OverlayRequest) -> None:
+def test_an_unwritable_file_is_reported_in_one_sentence(image: OverlayRequest) -> None:
     (image.rootfs / "usr/share/handmap").write_text("no folder")
 
-    with pytest.raises(ConfigError, match=r"flash-overlay\.json' cannot be written \(File exists\); make room"):
+    with pytest.raises(ConfigError, match=r"flash-overlay\.json' cannot be written \(File exists\); free some space"):
         apply(image)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"release":"\xff","packages":[],"config_sha256":"","files":{}}'])
-def test_a_manifest_that_nobody_can_read_is_refused(image: OverlayRequest, content: bytes) -> None:
+def test_an_unreadable_manifest_is_rejected(image: OverlayRequest, content: bytes) -> None:
     (image.rootfs / MANIFEST).parent.mkdir()
     (image.rootfs / MANIFEST).write_bytes(content)
 
-    with pytest.raises(ConfigError, match=r"is no manifest of ours .*; delete it"):
+    with pytest.raises(ConfigError, match=r"is not a manifest of flash-overlay .*; delete it"):
         apply(image)
 
 
 @pytest.mark.parametrize("name", ["etc/handmap", "usr/share/handmap", "usr/sbin/policy-rc.d"])
-def test_a_link_out_of_the_image_is_refused_before_it_is_followed(
+def test_a_link_out_of_the_image_is_rejected_before_it_is_followed(
     image: OverlayRequest, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "here").mkdir()
@@ -239,6 +239,8 @@ def test_a_link_out_of_the_image_is_refused_before_it_is_followed(
     (image.rootfs / name).symlink_to(tmp_path / "here")
 
     for run in (lambda: apply(image), lambda: remove(image.tree)):
-        with pytest.raises(ConfigError, match=r"leads out of the image, to '.*here.*'; make the link a relative one"):
+        with pytest.raises(
+            ConfigError, match=r"leads out of the image, to '.*here.*'; replace it with a relative link"
+        ):
             run()
     assert list((tmp_path / "here").iterdir()) == []

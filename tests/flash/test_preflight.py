@@ -1,4 +1,4 @@
-"""What flash-overlay finds before it touches an image: each fault named, nothing changed."""
+"""The checks of flash-overlay before it changes an image: every problem is named, nothing is changed."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ from tests.flash.made_up_tree import made_up_tree, small_deb
 if shutil.which("dpkg-deb") is None:
     pytest.skip("needs dpkg", allow_module_level=True)
 if platform.machine() != "x86_64":
-    pytest.skip("the made-up image is of amd64", allow_module_level=True)
+    pytest.skip("the made-up image is for amd64", allow_module_level=True)
 ON_CPU = "bundle: /b\ncamera: {kind: realsense}\n"
 ON_GPU = ON_CPU + "engine: {backend: tensorrt, precision: fp16}\n"
 WITH_FALLBACK = ON_CPU + "engine: {backend: tensorrt, precision: fp16, fallback: onnx}\n"
@@ -61,35 +61,35 @@ def test_supported_releases(tmp_path: Path, major: int, rest: str, target: str) 
 @pytest.mark.parametrize(
     ("major", "rest"), [(35, "6.1"), (36, "3.0"), (36, "6.0"), (37, "1.0"), (38, "1.0"), (40, "1.0")]
 )
-def test_other_releases_are_refused(tmp_path: Path, major: int, rest: str) -> None:
+def test_other_releases_are_rejected(tmp_path: Path, major: int, rest: str) -> None:
     with pytest.raises(
         ConfigError, match=rf"r{major}\.{rest}, supported are r36\.4 and newer before r36\.6; r38\.2 and newer before"
     ):
         read_release(made_up_tree(tmp_path, major, rest) / "rootfs")
 
 
-def test_every_jetpack_has_a_target_and_a_way_to_flash() -> None:
+def test_every_jetpack_has_a_target_and_a_flash_command() -> None:
     for jetpack in JETPACKS:
         release = Release("", jetpack)
         assert release.target in TARGETS
         assert release.flash.startswith("sudo ./tools/")
 
 
-def test_a_tree_before_apply_binaries_is_refused(request_of: OverlayRequest) -> None:
+def test_a_tree_before_apply_binaries_is_rejected(request_of: OverlayRequest) -> None:
     (request_of.rootfs / "etc/nv_tegra_release").unlink()
 
     with pytest.raises(ConfigError, match=r"apply_binaries\.sh"):
         plan_overlay(request_of)
 
 
-def test_a_release_file_of_another_form_is_refused(request_of: OverlayRequest) -> None:
+def test_a_release_file_in_another_format_is_rejected(request_of: OverlayRequest) -> None:
     (request_of.rootfs / "etc/nv_tegra_release").write_text("R36")
 
     with pytest.raises(ConfigError, match="begins with 'R36'"):
         plan_overlay(request_of)
 
 
-def test_a_dry_run_says_what_would_be_done_and_changes_nothing(request_of: OverlayRequest) -> None:
+def test_a_dry_run_prints_the_plan_and_changes_nothing(request_of: OverlayRequest) -> None:
     before = snapshot(request_of.tree.parent)
     words = [str(request_of.tree), "--deb", str(request_of.deb), "--config", str(request_of.config), "--dry-run"]
     done = CliRunner().invoke(flash_overlay, words, catch_exceptions=False)
@@ -119,15 +119,15 @@ def test_unmet_dependencies_are_named(request_of: OverlayRequest, tmp_path: Path
 
 
 @pytest.mark.parametrize("depends", ["nothing | procps", "widget (>= 2)", "python3:any", "procps (= 2:3.3.17)"])
-def test_met_dependencies_of_every_form(request_of: OverlayRequest, tmp_path: Path, depends: str) -> None:
+def test_every_form_of_satisfied_dependency_is_accepted(
+    request_of: OverlayRequest, tmp_path: Path, depends: str
+) -> None:
     deb = small_deb(tmp_path / "other", Depends=depends)
 
     assert plan_overlay(OverlayRequest(request_of.tree, deb, request_of.config)).debs[-1].name == "handmap"
 
 
-def test_extra_packages_meet_dependencies_and_have_their_own_checked(
-    request_of: OverlayRequest, tmp_path: Path
-) -> None:
+def test_extra_packages_satisfy_dependencies_and_are_checked_too(request_of: OverlayRequest, tmp_path: Path) -> None:
     deb = small_deb(tmp_path / "other", Depends="libusb-1.0-0")
     usb = small_deb(tmp_path, "libusb-1.0-0", Depends="libudev1")
     request = with_extra(OverlayRequest(request_of.tree, deb, request_of.config), usb)
@@ -141,9 +141,7 @@ def test_extra_packages_meet_dependencies_and_have_their_own_checked(
     assert [one.name for one in plan_overlay(request).debs] == ["libudev1", "libusb-1.0-0", "handmap"]
 
 
-def test_a_configuration_for_tensorrt_alone_needs_its_packages_in_the_image(
-    request_of: OverlayRequest, tmp_path: Path
-) -> None:
+def test_a_configuration_that_requires_tensorrt_needs_its_packages(request_of: OverlayRequest, tmp_path: Path) -> None:
     request_of.config.write_text(ON_GPU)
     with pytest.raises(
         ConfigError,
@@ -168,7 +166,7 @@ def test_packages_of_another_architecture_are_named(request_of: OverlayRequest, 
 
 
 @pytest.mark.parametrize("entry", [None, "disabled\nflags: POCF\n", "enabled\nflags: POC\n"])
-def test_a_foreign_image_needs_an_interpreter_that_the_kernel_holds(
+def test_a_foreign_image_needs_a_fixed_binfmt_interpreter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str | None
 ) -> None:
     monkeypatch.setattr(preflight, "BINFMT", tmp_path)
@@ -182,22 +180,22 @@ def test_a_foreign_image_needs_an_interpreter_that_the_kernel_holds(
     )
 
     with pytest.raises(
-        ConfigError, match="arm64 cannot run on this machine, register them with: apt install qemu-user-static"
+        ConfigError, match="this machine cannot run arm64 programs, enable them with: apt install qemu-user-static"
     ):
         plan_overlay(request)
     (tmp_path / "qemu-aarch64").write_text("enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: POF\n")
     assert plan_overlay(request).debs[-1].architecture == "arm64"
 
 
-def test_too_little_room_is_refused_with_both_figures(request_of: OverlayRequest, tmp_path: Path) -> None:
+def test_too_little_disk_space_is_rejected_with_both_numbers(request_of: OverlayRequest, tmp_path: Path) -> None:
     deb = small_deb(tmp_path / "other", Installed_Size=str(1 << 40))
 
-    with pytest.raises(ConfigError, match=r"\d+ MB are free there, 1073741888 MB are wanted"):
+    with pytest.raises(ConfigError, match=r"it needs 1073741888 MB of disk space, found \d+ MB free"):
         plan_overlay(OverlayRequest(request_of.tree, deb, request_of.config))
 
 
 @pytest.mark.parametrize("name", ["rootfs", "my boards \\ Gr\udcfc\udcdfe"])
-def test_what_is_mounted_in_it_is_named_whatever_its_folder_is_called(
+def test_mounts_in_the_image_are_named_for_any_folder_name(
     request_of: OverlayRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     tree = tmp_path / name / "Linux_for_Tegra"
@@ -212,7 +210,7 @@ def test_what_is_mounted_in_it_is_named_whatever_its_folder_is_called(
         plan_overlay(OverlayRequest(tree, request_of.deb, request_of.config))
 
 
-def test_all_faults_are_named_at_once(request_of: OverlayRequest, tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(request_of: OverlayRequest, tmp_path: Path) -> None:
     request_of.config.write_text(ON_GPU)
     deb = small_deb(tmp_path / "other", "handmap", "arm64", Depends="libgone1")
 
@@ -223,9 +221,9 @@ def test_all_faults_are_named_at_once(request_of: OverlayRequest, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("other", "is the package 'other', wanted 'handmap'"), (None, r"is no \.deb")]
+    ("name", "says"), [("other", "is the package 'other', wanted 'handmap'"), (None, r"is not a \.deb")]
 )
-def test_what_is_not_our_package_is_refused(
+def test_a_file_that_is_not_our_package_is_rejected(
     request_of: OverlayRequest, tmp_path: Path, name: str | None, says: str
 ) -> None:
     wrong = tmp_path / "wrong.deb"
@@ -236,24 +234,22 @@ def test_what_is_not_our_package_is_refused(
         plan_overlay(OverlayRequest(request_of.tree, deb, request_of.config))
 
 
-def test_a_package_that_comes_twice_is_named_with_both_files(request_of: OverlayRequest, tmp_path: Path) -> None:
+def test_a_duplicate_package_is_named_with_both_files(request_of: OverlayRequest, tmp_path: Path) -> None:
     older = small_deb(tmp_path / "older", "handmap", Version="0.9-1")
     older = older.rename(older.with_name("handmap_0.9.deb"))
 
-    with pytest.raises(ConfigError, match=r"package handmap comes from handmap_0\.9\.deb and handmap\.deb, leave one"):
+    with pytest.raises(ConfigError, match=r"package handmap is in both handmap_0\.9\.deb and handmap\.deb, keep one"):
         plan_overlay(with_extra(request_of, older))
 
 
-def test_what_a_new_package_provides_does_not_hide_what_is_installed(
-    request_of: OverlayRequest, tmp_path: Path
-) -> None:
+def test_provided_names_do_not_hide_installed_packages(request_of: OverlayRequest, tmp_path: Path) -> None:
     deb = small_deb(tmp_path / "other", Depends="procps (= 2:3.3.17)")
     request = OverlayRequest(request_of.tree, deb, request_of.config)
 
     assert plan_overlay(with_extra(request, small_deb(tmp_path, "busybox-ps", Depends="libc6", Provides="procps")))
 
 
-def test_a_package_with_latin_letters_is_read(request_of: OverlayRequest, tmp_path: Path) -> None:
+def test_a_package_with_latin_1_text_is_read(request_of: OverlayRequest, tmp_path: Path) -> None:
     deb = small_deb(tmp_path / "other", Depends="procps,\n libusb-1.0-0")
     root = tmp_path / "other/handmap-root"
     control = (root / "DEBIAN/control").read_bytes().replace(b"a <a@b.invalid>", b"Gr\xfc\xdfe <a@b.invalid>")
@@ -264,22 +260,26 @@ def test_a_package_with_latin_letters_is_read(request_of: OverlayRequest, tmp_pa
         plan_overlay(OverlayRequest(request_of.tree, deb, request_of.config))
 
 
-def test_a_package_database_that_was_cut_short_is_refused(request_of: OverlayRequest) -> None:
+def test_a_truncated_package_database_is_rejected(request_of: OverlayRequest) -> None:
     (request_of.rootfs / "var/lib/dpkg/status").write_text("Package: python3\nSta")
 
     with pytest.raises(ConfigError, match=r"package database '.*/var/lib/dpkg' cannot be read \(.*\); unpack"):
         plan_overlay(request_of)
 
 
-def test_an_empty_folder_of_extra_packages_is_refused(request_of: OverlayRequest) -> None:
-    with pytest.raises(ConfigError, match=r"holds no \.deb"):
+def test_an_empty_folder_of_extra_packages_is_rejected(request_of: OverlayRequest) -> None:
+    with pytest.raises(ConfigError, match=r"contains no \.deb"):
         plan_overlay(with_extra(request_of))
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(["--remove", "--dry-run"], "stands alone"), ([], "found no --deb"), (["--dry-run"], "found no --deb")],
+    [
+        (["--remove", "--dry-run"], "takes no other"),
+        ([], "--config is missing"),
+        (["--dry-run"], "--config is missing"),
+    ],
 )
-def test_options_that_do_not_fit_are_refused(request_of: OverlayRequest, words: list[str], says: str) -> None:
+def test_conflicting_options_are_rejected(request_of: OverlayRequest, words: list[str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         CliRunner().invoke(flash_overlay, [str(request_of.tree), *words], catch_exceptions=False)
