@@ -1,1 +1,1 @@
-"""Calibration sets, INT8 graphs, what each layer costs in millimeters, the gate and its report."""
+"""Calibration sets, INT8 quantization, per-layer sensitivity, the accuracy gate and its report."""

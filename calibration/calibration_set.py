@@ -1,6 +1,6 @@
-"""The calibration set on disk: `set.json`, crops and pictures of whole frames, those held out, a contact sheet; whole or absent.
+"""The calibration set on disk: `set.json`, crops and detector inputs, the held-out ones, and a contact sheet.
 
-set.json is these structs. What goes into a set is decided in select.py.
+set.json consists of these structs. A set is written atomically. select.py decides what goes into it.
 """
 
 import hashlib
@@ -25,23 +25,23 @@ PICTURES: Final = "pictures.npz"
 HELD_OUT_PICTURES: Final = "held_out_pictures.npz"
 SHEET: Final = "contact_sheet.png"
 FORMAT: Final = 1
-# Keys of the arrays in a file; they change only with FORMAT.
+# Array names in the files; changing them requires a new FORMAT.
 NPZ_KEYS: Final = {"intrinsics": "lens", "center_mm": "centre_mm"}
 FIELDS: Final = {key: name for name, key in NPZ_KEYS.items()}
 
 
 class SourceEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A recording or data set: all of its crops calibrate, or all are held out for the gate."""
+    """A recording or data set: either all of its crops are used for calibration, or all are held out for the gate."""
 
     name: str
-    sha256: str  # of its depth frames in order
+    sha256: str  # of its depth frames, in order
     frames: int
     hands: int
     is_held_out: bool
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One crop: where it comes from, and the bins it falls into."""
+    """One crop: its source, and the bins it falls into."""
 
     source: int
     frame: int
@@ -51,49 +51,49 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SetManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole of set.json."""
+    """The contents of set.json."""
 
     format: int
     seed: int
     cube_mm: float
-    selected_by: str  # sha256 of the FP32 graph whose joints sorted the poses
+    selected_by: str  # sha256 of the FP32 graph that estimated the poses
     sources: tuple[SourceEntry, ...]
-    coverage: dict[str, dict[str, int]]  # crops in each bin of each quality
+    coverage: dict[str, dict[str, int]]  # number of crops per bin, by quality
     dropped: dict[str, int]
-    forced: tuple[str, ...]  # what would have been refused
+    forced: tuple[str, ...]  # the reasons to reject the set that --force overrode
     items: tuple[Item, ...]
     files: dict[str, str]  # sha256 by name
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Network inputs (N, 1, 128, 128) and the true joints (N, 21, 3) in half cube sides about each crop's center; NaN where unknown."""
+    """Network inputs (N, 1, 128, 128) and true joints (N, 21, 3) in half cube sides about each crop's center, NaN if unknown."""
 
     depth: Float32
     truth: Float32
 
     @property
     def has_truth(self) -> bool:
-        """Whether every crop has a label."""
+        """Whether every crop is labeled."""
         return len(self.truth) > 0 and bool(np.isfinite(self.truth).all())
 
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """A set whose files were found to be what its manifest says; one selected before there were pictures has none of them."""
+    """A set whose files match its manifest; sets from older versions have no detector inputs."""
 
     path: Path
     sha256: str  # of set.json
     manifest: SetManifest
     crops: Crops
     held_out: Crops
-    pictures: DetectorInputs  # of the frames that the crops are of
+    pictures: DetectorInputs  # of the frames that the crops come from
     held_out_pictures: DetectorInputs
 
 
 @dataclass(frozen=True)
 class CalibrationSamples:
-    """What the networks are shown of chosen frames: crops of hands, and the whole frames as small pictures."""
+    """Network inputs of the selected frames: crops of hands, and detector inputs of the whole frames."""
 
     crops: Crops
     pictures: DetectorInputs
@@ -102,7 +102,7 @@ class CalibrationSamples:
 def write_set(
     path: Path, manifest: SetManifest, chosen: CalibrationSamples, held_out: CalibrationSamples, sheet: bytes
 ) -> None:
-    """Writes the folder, in place of one that stands there; the manifest's hashes are filled in here."""
+    """Writes the folder, replacing an existing one, and fills in the manifest's hashes."""
     files = {
         CROPS: _encode(chosen.crops),
         PICTURES: _encode(chosen.pictures),
@@ -122,7 +122,7 @@ def write_set(
 def read_set(path: Path) -> CalibrationSet:
     """The set at `path`.
 
-    Raises DatasetError if it is absent, cut short or changed.
+    Raises DatasetError if it is missing, truncated or modified.
     """
     content = _read(path, MANIFEST)
     try:
@@ -133,7 +133,7 @@ def read_set(path: Path) -> CalibrationSet:
         ) from error
     for name, wanted in manifest.files.items():
         if hashlib.sha256(_read(path, name)).hexdigest() != wanted:
-            raise DatasetError(f"calibration set {str(path)!r}: {name} is not what {MANIFEST} says; select it again")
+            raise DatasetError(f"calibration set {str(path)!r}: {name} does not match {MANIFEST}; select it again")
     digest = hashlib.sha256(content).hexdigest()
     crops, held_out = (Crops(**_decode(path / name)) for name in (CROPS, HELD_OUT))
     pictures, held_out_pictures = (
@@ -144,7 +144,7 @@ def read_set(path: Path) -> CalibrationSet:
 
 
 def is_set(path: Path) -> bool:
-    """Whether a calibration set lies there."""
+    """Whether there is a calibration set at this path."""
     return (path / MANIFEST).is_file()
 
 

@@ -1,4 +1,4 @@
-"""Hands found in footage the way the daemon finds them, with the qualities that a calibration set is spread over."""
+"""Finds hands in recordings and data sets the way the daemon does, and bins the qualities that a calibration set must cover."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,18 +21,20 @@ from handmap.types.values import DepthFrame, Handedness, HandPose
 from .detector_inputs import DetectorInputs, detector_input_of
 from .frame_source import FrameSource, Sample
 
-WRONG_BODY_MM: Final = 125.0  # half a cube away from the label: something else was found
+WRONG_BODY_MM: Final = 125.0  # half a cube from the label: not the labeled hand
 DISTANCE_BIN_MM: Final = 100.0
 ANGLE_BINS: Final = 8
-POSITION_BINS: Final = 3  # of the image's width, and of its height
-MISSING_EDGES: Final = (0.02, 0.1, 0.3)  # shares of unmeasured pixels around the hand
-OUTSTRETCHED: Final = 1.45  # a finger tip this many times as far from the wrist as its knuckle
+POSITION_BINS: Final = 3  # across the image's width, and its height
+MISSING_EDGES: Final = (0.02, 0.1, 0.3)  # fractions of pixels without depth around the hand
+OUTSTRETCHED: Final = (
+    1.45  # a finger counts as extended if its tip is this many times as far from the wrist as its knuckle
+)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A crop (128, 128), its true joints (J, 3) in half cube sides or NaN, its frame as the palm graph sees it, where it came from, and the
-    bins of its qualities."""
+    """A crop (128, 128), its true joints (J, 3) in half cube sides or NaN, the detector input of its frame, its source, and
+    the bins of its qualities."""
 
     depth: Float32
     truth: Float32
@@ -46,7 +48,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Found:
-    """What one source gave: its candidates, the sha256 of all its depth frames in order, and how many frames showed no hand."""
+    """The candidates of one source, the sha256 of all its depth frames in order, and the number of frames without a hand."""
 
     candidates: list[Candidate]
     sha256: str
@@ -56,7 +58,7 @@ class Found:
 def find_candidates(
     footage: FrameSource, source: int, engines: Engines, settings: TrackerSettings, stride: int
 ) -> Found:
-    """One candidate at most from every `stride`-th shot: what the tracker shows the network, at the model's own size."""
+    """At most one candidate from every `stride`-th frame: the crop that the tracker gives the network, at the model's size."""
     candidates: list[Candidate] = []
     digest, empty = hashlib.sha256(), 0
     clock, state = StageClock(), TrackerState()
@@ -76,7 +78,7 @@ def find_candidates(
 
 
 def frame_sha256(frame: DepthFrame) -> str:
-    """The sha256 of a frame's raw depth: what tells whether calibration has seen it."""
+    """The sha256 of a frame's raw depth, which identifies frames used for calibration."""
     return hashlib.sha256(np.ascontiguousarray(frame.depth, "<u2").tobytes()).hexdigest()
 
 
@@ -97,7 +99,7 @@ def _candidate(
 
 
 def _bins(frame: DepthFrame, pose: HandPose, cube_mm: float) -> Iterator[tuple[str, int]]:
-    """The bin of each quality: distance, place in the image, in-plane angle, which fingers are out, unmeasured depth."""
+    """The bin of each quality: distance, place in the image, in-plane angle, extended fingers, missing depth."""
     intrinsics, xyz = frame.intrinsics, pose.xyz_camera_mm
     x, y, z = (float(value) for value in pose.view.center_mm)
     u, v = x / z * intrinsics.fx_px + intrinsics.cx_px, y / z * intrinsics.fy_px + intrinsics.cy_px

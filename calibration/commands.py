@@ -1,4 +1,4 @@
-"""The verbs of `calibrate`. Heavy libraries are imported only when a verb runs."""
+"""The subcommands of `calibrate`. Heavy libraries are imported only when a command runs."""
 
 from pathlib import Path
 from typing import Literal, cast
@@ -10,32 +10,34 @@ BUNDLE = click.option("--bundle", "bundle_path", type=click.Path(path_type=Path)
 
 @click.group("calibrate")
 def calibrate() -> None:
-    """Quantize a bundle to INT8, and say what it costs in mm."""
+    """Quantize a bundle to INT8 and measure the loss of accuracy."""
 
 
 @calibrate.command("select")
 @BUNDLE
-@click.option("--recording", "recordings", multiple=True, help="Recording to select from; may be repeated.")
-@click.option("--data", "datasets", multiple=True, help="Data set to select from by name, such as synthetic:calib.")
-@click.option("--held-out", multiple=True, help="Recording kept for the gate; one in five is chosen if none is named.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the set into.")
-@click.option("--frames", type=click.IntRange(1), default=512, show_default=True, help="Crops in the set.")
+@click.option("--recording", "recordings", multiple=True, help="Recording to select from; can be repeated.")
+@click.option(
+    "--data", "datasets", multiple=True, help="Data set to select from, such as synthetic:calib; can be repeated."
+)
+@click.option("--held-out", multiple=True, help="Recording to hold out for the gate; by default one in five.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the calibration set.")
+@click.option("--frames", type=click.IntRange(1), default=512, show_default=True, help="Number of crops in the set.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True)
-@click.option("--force", is_flag=True, help="Write a set that would be refused; the report says so.")
+@click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
+@click.option("--force", is_flag=True, help="Write the set even if it fails the checks; the report mentions this.")
 def select(
     bundle_path: Path, recordings: tuple[str, ...], datasets: tuple[str, ...], held_out: tuple[str, ...], out: Path,
     frames: int, seed: int, handedness: str, force: bool,
 ) -> None:  # fmt: skip
-    """Choose calibration crops from recordings.
+    """Select calibration crops from recordings.
 
-    As varied as possible: distance, place in the image, angle, fingers.
+    The crops vary as much as possible in distance, place in the image, angle and pose.
     """
     from .select import SelectRequest, select_set
 
     side = cast(Literal["right", "left"], handedness)
     manifest = select_set(SelectRequest(bundle_path, recordings + datasets, held_out, frames, seed, side, force), out)
-    click.echo(f"wrote {out}: {len(manifest.items)} crops of {len(manifest.sources)} sources")
+    click.echo(f"wrote {out}: {len(manifest.items)} crops from {len(manifest.sources)} sources")
     for quality, bins in manifest.coverage.items():
         click.echo(f"{quality:<14} {len(bins):3d} bins, {min(bins.values())} to {max(bins.values())} crops each")
     for reason in manifest.forced:
@@ -44,14 +46,14 @@ def select(
 
 METHOD = click.option(
     "--method", type=click.Choice(["minmax", "percentile", "entropy", "mse"]), default="mse", show_default=True,
-    help="How ranges are chosen from the set's histograms.",
+    help="How to choose activation ranges from the histograms.",
 )  # fmt: skip
 BODY = click.option(
     "--body",
     type=click.Choice(["fp32", "fp16"]),
     default="fp32",
     show_default=True,
-    help="Precision of what stays in float.",
+    help="Precision of everything that is not INT8.",
 )
 SET = click.option("--set", "set_path", type=click.Path(path_type=Path), required=True, help="Calibration set.")
 
@@ -61,10 +63,15 @@ SET = click.option("--set", "set_path", type=click.Path(path_type=Path), require
 @SET
 @METHOD
 @BODY
-@click.option("--float-layer", "float_layers", multiple=True, help="Layer to leave in float; may be repeated.")
-@click.option("--palm-float-layer", "palm_float_layers", multiple=True, help="The same for the palm graph.")
+@click.option("--float-layer", "float_layers", multiple=True, help="Layer to keep in float; can be repeated.")
 @click.option(
-    "--mixed", type=click.Path(path_type=Path), help="Sensitivity file: leave in float what its search found."
+    "--palm-float-layer",
+    "palm_float_layers",
+    multiple=True,
+    help="Layer of the palm graph to keep in float; can be repeated.",
+)
+@click.option(
+    "--mixed", type=click.Path(path_type=Path), help="Sensitivity file that lists the layers to keep in float."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
 def quantize(
@@ -79,7 +86,7 @@ def quantize(
 ) -> None:
     """Write a bundle with INT8 graphs.
 
-    Of the hand graph, and of the palm graph where the set has pictures for it.
+    Quantizes the hand graph, and the palm graph if the calibration set has inputs for it.
     """
     from .quantize import FloatPrecision, Recipe, quantize_bundle
     from .ranges import Method
@@ -94,13 +101,15 @@ def quantize(
     click.echo(f"wrote {out}")
     for name, made in report.made.items():
         click.echo(
-            f"{name} graph: INT8 of {len(made.content) / 1e6:.2f} MB, {made.int8_share:.1%} of the work in INT8, "
-            f"in float: {', '.join(made.float_layers) or 'none'}"
+            f"{name} graph: INT8 of {len(made.content) / 1e6:.2f} MB, {made.int8_share:.1%} of the multiply-adds in INT8, "
+            f"float layers: {', '.join(made.float_layers) or 'none'}"
         )
     if report.is_palm_left:
-        click.echo("palm graph: left without INT8, the set holds no pictures of whole frames; select it again for one")
+        click.echo(
+            "palm graph: not quantized, because the calibration set has no detector inputs; select the set again to add them"
+        )
     for reason in report.forced:
-        click.echo(f"calibrated on a set that was forced: {reason}")
+        click.echo(f"calibrated on a set that --force accepted: {reason}")
 
 
 @calibrate.command("sensitivity")
@@ -108,23 +117,23 @@ def quantize(
 @SET
 @METHOD
 @BODY
-@click.option("--crops", type=click.IntRange(8), default=256, show_default=True, help="Crops of the set to measure on.")
+@click.option("--crops", type=click.IntRange(8), default=256, show_default=True, help="Number of crops to measure on.")
 @click.option(
     "--max-mm",
     type=click.FloatRange(0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Mean distance that joints may move from FP32's, mm; layers go to float until it is below 0.8 of that.",
+    help="Limit of the mean joint error against FP32, mm; layers move to float until it is below 0.8 of the limit.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="JSON file; running the command again continues it."
+    "--out", type=click.Path(path_type=Path), required=True, help="JSON file; rerunning the command continues it."
 )
 def sensitivity(
     bundle_path: Path, set_path: Path, method: str, body: str, crops: int, max_mm: float, out: Path
 ) -> None:  # fmt: skip
-    """Rank layers by their cost in INT8.
+    """Rank layers by their error in INT8.
 
-    Finds which ones to leave in float.
+    Also finds the layers to keep in float.
     """
     from .quantize import FloatPrecision
     from .ranges import Method
@@ -136,25 +145,23 @@ def sensitivity(
         click.echo(f"{layer.cost.mean_mm:8.3f} mm  {layer.macs / 1e6:8.2f} M  {layer.name}")
     last = next(trial for trial in found.trials if trial.float_layers == found.float_layers)
     click.echo(
-        f"in float: {', '.join(last.float_layers) or 'none'}; {last.int8_share:.1%} of the work in INT8, {last.cost.mean_mm:.3f} mm"
-        f"{'' if last.passed else ', and even so the limits are not met'}"
+        f"float layers: {', '.join(last.float_layers) or 'none'}; {last.int8_share:.1%} of the multiply-adds in INT8, "
+        f"{last.cost.mean_mm:.3f} mm{'' if last.passed else ', which still exceeds the limits'}"
     )
 
 
 @calibrate.command("report")
 @BUNDLE
-@click.option("--data", required=True, help="Data set by name, recording, or calibration set (its held-out crops).")
-@click.option(
-    "--frames", type=click.IntRange(1), default=2000, show_default=True, help="Score the first N frames at most."
-)
-@click.option("--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True)
+@click.option("--data", required=True, help="Data set, recording, or calibration set (its held-out crops).")
+@click.option("--frames", type=click.IntRange(1), default=2000, show_default=True, help="Maximum number of frames.")
+@click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def report(
     context: click.Context, bundle_path: Path, data: str, frames: int, handedness: str, out: Path, as_json: bool
 ) -> None:
-    """Compare FP32, FP16 and INT8; decide by the gates.
+    """Compare FP32, FP16 and INT8, and apply the accuracy gates.
 
     Exit code 1 if an INT8 graph fails its gate.
     """
@@ -169,7 +176,7 @@ def report(
     else:
         for name, figures in outcome.figures["precisions"].items():
             away, error = figures["away_from_fp32_mm"], figures.get("error_mm")
-            against = f", {error['mean']:7.3f} mm from the truth" if error else ""
+            against = f", {error['mean']:7.3f} mm from ground truth" if error else ""
             click.echo(f"{name:<18} mean {away['mean']:7.3f} mm, p95 {away['p95']:7.3f} mm from FP32{against}")
         click.echo(f"wrote {out} with report.html and report.json")
         found = outcome.figures

@@ -1,4 +1,4 @@
-"""What each precision makes of the same frames: on the same crops, and each by its own way from the frame to the hand."""
+"""Compares the precisions on the same frames: on identical crops, and with each running its own detection and tracking."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -38,19 +38,19 @@ REST_DRAWS: Final = 8
 
 @dataclass
 class Comparison:
-    """Joints (N, J, 3) by precision on the same N crops, mm about each crop's center; truth_mm is NaN where unknown.
+    """Joints (N, J, 3) by precision on the same N crops, mm about each crop's center; truth_mm is NaN if unknown.
 
-    found_error_mm (M, J), expected_error_mm (M, J) and is_found (M,) are of all M labeled frames, by each precision's own way; empty
-    without labels. Where no hand was found, 0 is expected.
+    found_error_mm (M, J), expected_error_mm (M, J) and is_found (M,) cover all M labeled frames, with each precision's own
+    detection; empty without labels. For a missed hand the expected error is 0.
     """
 
     dataset: str
     crops: Float32  # (N, 1, 128, 128)
     xyz_mm: dict[str, Float32]
     truth_mm: Float32
-    distance_mm: Float64  # (N,) of the crop's center from the camera; NaN where unknown
+    distance_mm: Float64  # (N,) from the camera to the crop's center; NaN if unknown
     frames: list[int]
-    pictures: DetectorInputs  # of all frames, hands or not
+    pictures: DetectorInputs  # of all frames, with or without a hand
     found_error_mm: dict[str, Float64] = field(default_factory=dict)
     expected_error_mm: dict[str, Float64] = field(default_factory=dict)
     is_found: dict[str, Bool] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class EngineSet:
-    """The engines to compare, the reference first, and what the daemon would look for."""
+    """The engines to compare, the reference first, and the daemon's tracker settings."""
 
     engines: Mapping[str, Engines]
     settings: TrackerSettings
@@ -67,15 +67,15 @@ class EngineSet:
 
 @contextmanager
 def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterator[dict[str, Engines]]:
-    """The engines for each precision of the hand graph and, where its INT8 graph is mixed, one with all layers in INT8 and weights rounded,
-    not fitted; one palm graph for all."""
+    """The engines for each precision of the hand graph; for a mixed INT8 graph also one with all layers in INT8 and weights
+    rounded instead of fitted. All share one palm graph."""
     with ExitStack() as stack:
         engines: dict[str, Engines] = {}
         for name in ("fp32", "fp16", "int8"):
             if name in bundle.hand.precisions:
                 opened = open_engines(bundle, EngineConfig(precision=name, use_ungated_int8=True), batch=1)
                 stack.callback(opened.close)
-                # One palm graph for all, so that what differs is the hand graph's doing.
+                # One palm graph for all, so that every difference is due to the hand graph.
                 engines[name] = replace(opened, palm=engines["fp32"].palm) if engines else opened
         if record is not None and record.float_layers:
             folder = stack.enter_context(TemporaryDirectory())
@@ -93,7 +93,7 @@ def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterato
 def compare_source(footage: FrameSource, bodies: EngineSet, calibrated_on: frozenset[str]) -> Comparison:
     """The comparison on all frames.
 
-    Raises DatasetError if one of them was calibrated on, or no hand is found at all.
+    Raises DatasetError if a frame was used for calibration, or if no hand is found.
     """
     kept: list[tuple[Sample, Float32]] = []
     pictures: list[DetectorInputs] = []
@@ -104,7 +104,7 @@ def compare_source(footage: FrameSource, bodies: EngineSet, calibrated_on: froze
         for done, shot in enumerate(footage, start=1):
             if frame_sha256(shot.frame) in calibrated_on:
                 raise DatasetError(
-                    f"data {footage.name!r}: frame {shot.frame.frame_number} is in the calibration set, so that it proves nothing; "
+                    f"data {footage.name!r}: frame {shot.frame.frame_number} is in the calibration set, so it cannot be used for the comparison; "
                     "name other data"
                 )
             pictures.append(detector_input_of(shot))
@@ -117,7 +117,9 @@ def compare_source(footage: FrameSource, bodies: EngineSet, calibrated_on: froze
                     judged[name].append(_judged(poses[0] if poses else None, shot.truth_mm))
             advance(done, f"{len(kept)} hands")
     if not kept:
-        raise DatasetError(f"data {footage.name!r}: no hand was found on {total} frames; name data with hands in reach")
+        raise DatasetError(
+            f"data {footage.name!r}: no hand was found in {total} frames; use data with hands within range"
+        )
     comparison = _on_same_crops(footage.name, kept, join_inputs(pictures), bodies)
     if footage.has_truth:
         for name, frames in judged.items():
@@ -129,14 +131,14 @@ def compare_source(footage: FrameSource, bodies: EngineSet, calibrated_on: froze
 
 
 def compare_held_out(chosen: CalibrationSet, bodies: EngineSet) -> Comparison:
-    """The comparison on the crops that a set holds out; by distance to FP32 alone.
+    """The comparison on a set's held-out crops; only by distance from FP32.
 
-    Raises DatasetError if it holds none.
+    Raises DatasetError if there are none.
     """
     depth, truth = chosen.held_out.depth, chosen.held_out.truth
     if len(depth) == 0:
         raise DatasetError(
-            f"calibration set {str(chosen.path)!r}: it holds out no recording; name labeled data, or select with --held-out"
+            f"calibration set {str(chosen.path)!r}: it has no held-out recording; use labeled data, or select with --held-out"
         )
     half_mm = bodies.settings.cube_mm / 2
     xyz = {name: _infer(engines.hand, depth) * half_mm for name, engines in bodies.engines.items()}
@@ -146,7 +148,7 @@ def compare_held_out(chosen: CalibrationSet, bodies: EngineSet) -> Comparison:
 
 
 def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], bodies: EngineSet) -> dict[str, float]:
-    """Standard deviation in mm of the joints of a hand at rest: the same frames again with a raw unit of noise in their depth."""
+    """Standard deviation in mm of the joints of a hand at rest: the same frames with one raw unit of depth noise."""
     random = np.random.default_rng(0)
     shown = [seen[index] for index in np.linspace(0, len(seen) - 1, min(len(seen), REST_FRAMES)).astype(int)]
     depth = np.stack([_noisy_crop(frame, center, bodies, random) for frame, center in shown for _ in range(REST_DRAWS)])
@@ -159,7 +161,7 @@ def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], bodies: EngineSe
 
 
 def _judged(pose: HandPose | None, truth_mm: Float32) -> tuple[Float64, Float64, bool]:
-    """Joint errors (J,) and expected errors (J,) in mm, and whether the hand that was found is the true one."""
+    """Joint errors (J,) and expected errors (J,) in mm, and whether the detected hand is the true one."""
     error_mm, is_found = found_errors_mm(pose.xyz_camera_mm if pose else None, truth_mm)
     expected_mm = np.zeros(len(error_mm)) if pose is None else pose.expected_error_mm.astype(np.float64)
     return error_mm, expected_mm, is_found
@@ -193,7 +195,7 @@ def _on_same_crops(
 
 
 def _infer(engine: Engine, depth: Float32) -> Float32:
-    """Joints (N, J, 3) in half cube sides, one crop a call."""
+    """Joints (N, J, 3) in half cube sides, one crop per call."""
     return np.concatenate([engine.infer(depth[index : index + 1]).joints for index in range(len(depth))])
 
 

@@ -1,4 +1,4 @@
-"""A picture of a calibration set: its crops side by side, for a person to see at a glance what is in it."""
+"""A contact sheet of a calibration set: its crops side by side, to see its contents at a glance."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ GAP_PX: Final = 2
 
 
 def draw_contact_sheet(depth: Float32) -> bytes:
-    """The bytes of a PNG of up to MOST of the crops (N, 1, 128, 128), evenly chosen, in their order."""
+    """The bytes of a PNG of up to MOST of the crops (N, 1, 128, 128), evenly spaced, in order."""
     shown = np.linspace(0, len(depth) - 1, min(len(depth), MAX_CROPS)).astype(int)
     rows = -(-len(shown) // COLUMNS)
     pitch = TILE_PX + GAP_PX

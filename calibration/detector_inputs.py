@@ -1,4 +1,4 @@
-"""What the palm graph sees of frames: small pictures of them, with their lenses and, where there are labels, the true places of hands."""
+"""Inputs of the palm graph: downsampled frames with their intrinsics and, if labeled, the true positions of hands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from .frame_source import Sample
 
 @dataclass(frozen=True)
 class DetectorInputs:
-    """depth_small (N, 1, 96, 128); lens (N, 4) as fx, fy, cx, cy in its cells; center_mm (N, 3) of the labeled hand's cube in the camera
-    frame, NaN where unknown. All float32."""
+    """depth_small (N, 1, 96, 128); lens (N, 4), its intrinsics fx, fy, cx, cy in cells; center_mm (N, 3) of the labeled hand's
+    cube in the camera frame, NaN if unknown. All float32."""
 
     depth_small: Float32
     intrinsics: Float32
@@ -27,16 +27,16 @@ class DetectorInputs:
 
     @property
     def has_truth(self) -> bool:
-        """Whether every picture has a label."""
+        """Whether every frame is labeled."""
         return len(self) > 0 and bool(np.isfinite(self.center_mm).all())
 
     def intrinsics_of(self, index: int) -> Intrinsics:
-        """The lens of one picture."""
+        """The intrinsics of one frame."""
         return Intrinsics(INPUT_COLUMNS, INPUT_ROWS, *self.intrinsics[index].tolist())
 
 
 def detector_input_of(shot: Sample) -> DetectorInputs:
-    """The one picture of a frame."""
+    """The detector input of one frame."""
     view = encode_depth(np, shot.frame)
     intrinsics = np.array(
         [[view.intrinsics.fx_px, view.intrinsics.fy_px, view.intrinsics.cx_px, view.intrinsics.cy_px]], np.float32
@@ -46,7 +46,7 @@ def detector_input_of(shot: Sample) -> DetectorInputs:
 
 
 def join_inputs(parts: Sequence[DetectorInputs]) -> DetectorInputs:
-    """All of them, in order; none of none."""
+    """All parts concatenated in order; empty for no parts."""
     none = DetectorInputs(
         np.empty((0, 1, INPUT_ROWS, INPUT_COLUMNS), np.float32),
         np.empty((0, 4), np.float32),

@@ -1,7 +1,8 @@
-"""Weights and biases of convolutions fitted to what they read in INT8, so that they give what the float layer gives.
+"""Fits the weights and biases of convolutions to their INT8 inputs, so that their outputs match the float layer's.
 
-Each layer by itself, from patches of its input on the calibration set: least squares for the weights, which are then rounded one
-input after another, the error of each passed on to those not yet rounded and at last to the bias (GPTQ, Frantar et al. 2022).
+Each layer is fitted on its own, from patches of its input on the calibration set: least squares for the weights, which are
+then rounded one input at a time, with each error carried over to the weights not yet rounded and finally to the bias
+(GPTQ, Frantar et al. 2022).
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,13 +22,13 @@ from .layers import Layer, list_layers
 from .ranges import INT8_LEVELS
 
 MAX_SAMPLES: Final = 192
-PATCHES: Final = 64  # of each sample and layer at most, at random places
-DAMPING: Final = 0.01  # of the mean square of the inputs, as in GPTQ: what the patches do not tell stays as it was
+PATCHES: Final = 64  # maximum per sample and layer, at random positions
+DAMPING: Final = 0.01  # fraction of the inputs' mean square, as in GPTQ: directions that the patches do not constrain keep their weights
 
 
 @dataclass(frozen=True)
 class QuantizedWeight:
-    """A weight in whole levels, the step of each output channel (O,) and, where it is a new one, the bias (O,), both in the body's type."""
+    """An integer weight, the step of each output channel (O,) and, if changed, the bias (O,), both in the body's type."""
 
     levels: NDArray[np.int8]
     steps: NDArray[np.floating]
@@ -44,7 +45,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class _Convolution:
-    """What is needed of a convolution to cut its patches and to fit it; step is that of its input."""
+    """What is needed to cut patches for a convolution and fit it; step is the quantization step of its input."""
 
     layer: Layer
     weight: Float64  # (O, I, H, W)
@@ -56,9 +57,9 @@ class _Convolution:
 
 
 def fit_layers(model: ModelProto, thresholds: Mapping[str, float], samples: Float32) -> dict[str, QuantizedWeight]:
-    """The fit of each ordinary convolution with a bias, by the layer's name; samples (N, 1, H, W) are inputs of the graph.
+    """The fit of each plain convolution with a bias, by layer name; samples (N, 1, H, W) are inputs of the graph.
 
-    What a layer gets does not depend on which others are in INT8. The same input gives the same fit.
+    A layer's fit does not depend on which other layers are in INT8. The fit is deterministic.
     """
     shown = samples[np.linspace(0, len(samples) - 1, min(len(samples), MAX_SAMPLES)).astype(int)]
     found = list(_convolutions(model, thresholds))
@@ -78,7 +79,7 @@ def fit_layer(weight: Float64, bias: Float64, moments: Moments, kind: type[np.fl
     left = exact + np.linalg.solve(damped, (exact @ moments.lost).T).T
     largest = np.abs(left[:, :-1]).max(axis=1)
     steps = np.where(largest > 0, largest / INT8_LEVELS, 1.0).astype(kind)
-    # Upper triangular: row d says how an error at d is made up for by the inputs after it.
+    # Upper triangular: row d tells how the inputs after d compensate for an error at d.
     passing = np.linalg.cholesky(np.linalg.inv(damped)).T
     wide = steps.astype(np.float64)
     levels = np.zeros(weight.reshape(len(weight), -1).shape)
@@ -90,7 +91,7 @@ def fit_layer(weight: Float64, bias: Float64, moments: Moments, kind: type[np.fl
 
 
 def _convolutions(model: ModelProto, thresholds: Mapping[str, float]) -> Iterator[_Convolution]:
-    """The convolutions that can be fitted: not transposed, of one group, not dilated, with explicit padding and a bias."""
+    """The convolutions that can be fitted: not transposed, one group, no dilation, explicit padding, with a bias."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = {node.name: node for node in model.graph.node}
     for layer in list_layers(model):
@@ -135,7 +136,7 @@ def _collect_moments(model: ModelProto, found: list[_Convolution], samples: Floa
 
 
 def cut_patches(values: Float32, one: _Convolution, random: np.random.Generator) -> Float32:
-    """What the convolution sees of its input (N, I, H, W) at random places, (P, I * height * width + 1); the last column is 1."""
+    """Patches of the convolution's input (N, I, H, W) at random positions, (P, I * height * width + 1); the last column is 1."""
     height, width = one.weight.shape[2:]
     top, left, bottom, right = one.pads
     padded = np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)))

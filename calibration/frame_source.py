@@ -1,4 +1,4 @@
-"""Frames to calibrate or compare on, whatever they come from: a recording's, or a named data set's; labels where there are any."""
+"""Frames to calibrate or compare on, from a recording or a named data set, with labels if there are any."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from handmap.types.values import DepthFrame
 
 @dataclass(frozen=True)
 class Sample:
-    """A frame and, where they are known, its true joints (J, 3) in the camera frame, mm."""
+    """A frame and, if known, its true joints (J, 3) in the camera frame, mm."""
 
     frame: DepthFrame
     truth_mm: Float32 | None
 
 
 class FrameSource(Protocol):
-    """Shots in an order that never changes; is_moving tells a recording from independent frames."""
+    """Samples in a fixed order; is_moving distinguishes a recording from independent frames."""
 
     @property
     def name(self) -> str: ...
@@ -35,7 +35,7 @@ class FrameSource(Protocol):
 
 
 def open_source(name: str) -> FrameSource:
-    """A recording where `name` is a path, else the data set of that name.
+    """The recording at path `name` if there is one, else the data set of that name.
 
     Raises RecordingError or DatasetError.
     """
@@ -45,7 +45,7 @@ def open_source(name: str) -> FrameSource:
 
 
 class RecordingSource:
-    """A recording; where it carries labels, the frames that have one."""
+    """A recording; if it has labels, only its labeled frames."""
 
     is_moving = True
 
@@ -64,7 +64,7 @@ class RecordingSource:
 
 
 class DatasetSource:
-    """A data set that some part registered."""
+    """A registered data set."""
 
     is_moving = False
     has_truth = True
@@ -82,14 +82,14 @@ class DatasetSource:
 
 @dataclass(frozen=True)
 class FirstSamples:
-    """The first `max_count` shots of other footage."""
+    """The first `max_count` samples of another source."""
 
     whole: FrameSource
     max_frames: int
 
     @property
     def name(self) -> str:
-        """The name of the whole."""
+        """The name of the full source."""
         return self.whole.name
 
     @property

@@ -1,7 +1,7 @@
-"""The gate: whether an INT8 graph may be used, by limits that the design states. No measuring here.
+"""The accuracy gate: decides whether an INT8 graph may be used. Measurement is elsewhere.
 
-With labels, the errors over all frames are compared, each graph going its own way from the frame to the hand: a hand missed
-counts 125 mm, and INT8 may not miss many more. On a few hundred frames that is noisy: which hands are missed decides the tail.
+With labels it compares errors over all frames, with each graph running its own detection: a missed hand counts as 125 mm,
+and INT8 must not miss many more. On a few hundred frames this is noisy, because a few missed hands dominate the tail.
 """
 
 from typing import Final
@@ -11,18 +11,18 @@ import numpy as np
 from handmap.bundle.manifest import Gate
 from handmap.types.arrays import Bool, Float64
 
-# Beyond what FP32 itself is off; `found` is a share of all frames.
+# Limits of the error above FP32's, mm; `found` is a fraction of all frames.
 LABELLED_LIMITS: Final = {"mean": 0.5, "p95": 1.5, "found": 0.01}
-# Away from the joints of the FP32 graph on the same crop.
+# Limits of the distance from the FP32 joints on the same crop, mm.
 UNLABELLED_LIMITS: Final = {"mean": 2.0, "p95": 4.0}
-# Of the palm graph: shares of all frames, and of FP32's reports. Its places are looked into again, so how far they move does not decide.
+# Palm graph: fractions of all frames, and of FP32's detections. The hand network refines positions, so they have no limit.
 LABELLED_PALM_LIMITS: Final = {"found": 0.01}
 UNLABELLED_PALM_LIMITS: Final = {"found": 0.03, "extra": 0.05}
-LOST_MM: Final = 90.0  # as far as a report may lie from a hand and still be of it
+LOST_MM: Final = 90.0  # maximum distance of a detection from the hand that it matches
 
 
 def judge_labeled(errors_mm: tuple[Float64, Float64], is_found: tuple[Bool, Bool], dataset: str) -> Gate:
-    """By the errors (N, J) in mm against the truth of INT8 and of FP32, and which frames (N,) each found the hand in."""
+    """The gate from the errors (N, J) in mm of INT8 and of FP32 against ground truth, and the frames (N,) in which each found the hand."""
     int8_mm, fp32_mm = errors_mm
     drop = (int(is_found[1].sum()) - int(is_found[0].sum())) / max(len(is_found[0]), 1)
     mean_mm, p95_mm = differences(int8_mm, fp32_mm)
@@ -31,23 +31,24 @@ def judge_labeled(errors_mm: tuple[Float64, Float64], is_found: tuple[Bool, Bool
 
 
 def differences(int8_mm: Float64, fp32_mm: Float64) -> tuple[float, float]:
-    """How far the mean and the 95th percentile of INT8's errors (N, J) in mm are above FP32's; NaN of no errors."""
+    """How much the mean and 95th percentile of INT8's errors (N, J) exceed FP32's, in mm; NaN if there are no errors."""
     if not int8_mm.size:
         return float("nan"), float("nan")
     return float(int8_mm.mean() - fp32_mm.mean()), float(np.percentile(int8_mm, 95) - np.percentile(fp32_mm, 95))
 
 
 def judge_unlabeled(away_mm: Float64, dataset: str) -> Gate:
-    """By the distances (N, J) in mm between the INT8 joints and the FP32 joints."""
+    """The gate from the distances (N, J) in mm between INT8 and FP32 joints."""
     mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
     passed = is_within(mean_mm, p95_mm, UNLABELLED_LIMITS)
     return Gate(passed, "distance to FP32", mean_mm, p95_mm, dict(UNLABELLED_LIMITS), dataset, len(away_mm))
 
 
 def judge_labeled_palms(away_mm: Float64, is_found: tuple[Bool, Bool], extra: float, dataset: str) -> Gate:
-    """By the frames (N,) in which INT8 and FP32 each report the hand; a graph that FP32 finds nothing with does not pass.
+    """The palm gate from the frames (N,) in which INT8 and FP32 each detect the hand; it fails if FP32 detects nothing.
 
-    away_mm (K,) is how far each of FP32's reports lies from INT8's, a lost one counting LOST_MM; extra the share of reports beyond FP32's.
+    away_mm (K,) is the distance of each FP32 detection from INT8's, LOST_MM if lost; extra is the number of INT8 detections
+    that FP32 does not have, as a fraction of FP32's.
     """
     int8, fp32 = (int(found.sum()) for found in is_found)
     drop = (fp32 - int8) / max(len(is_found[0]), 1)
@@ -58,19 +59,19 @@ def judge_labeled_palms(away_mm: Float64, is_found: tuple[Bool, Bool], extra: fl
 
 
 def judge_unlabeled_palms(away_mm: Float64, lost: float, extra: float, dataset: str, frames: int) -> Gate:
-    """By the shares of FP32's reports that INT8 lost, and has beyond them; away_mm (K,) as with labels."""
+    """The palm gate from the fractions of FP32's detections that INT8 lost or added; away_mm (K,) as with labels."""
     passed = lost <= UNLABELLED_PALM_LIMITS["found"] and extra <= UNLABELLED_PALM_LIMITS["extra"]
     mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
     return Gate(passed, "reports of FP32", mean_mm, p95_mm, dict(UNLABELLED_PALM_LIMITS), dataset, frames, lost, extra)
 
 
 def is_within(mean_mm: float, p95_mm: float, limits: dict[str, float], margin: float = 1.0) -> bool:
-    """Whether mean and 95th percentile are within this share of the limits; never for NaN."""
+    """Whether mean and 95th percentile are within this fraction of the limits; False for NaN."""
     return mean_mm <= margin * limits["mean"] and p95_mm <= margin * limits["p95"]
 
 
 def explain(gate: Gate) -> str:
-    """The verdict in a line."""
+    """The result in one line."""
     verdict = "passed" if gate.passed else "FAILED"
     found = (
         f", {gate.found_drop:+.2%} hands missed (at most {gate.limits['found']:.1%})" if "found" in gate.limits else ""
@@ -82,20 +83,22 @@ def explain(gate: Gate) -> str:
 
 
 def explain_fp32(mean_mm: float | None, is_poor: bool | None, dataset: str) -> str:
-    """What FP32 itself is worth, in a line."""
+    """The accuracy of FP32 itself, in one line."""
     if mean_mm is None:
-        return f"fp32 itself: not known, {dataset} has no labels; name labeled data, such as synthetic:val"
-    verdict = ", POOR: what the gate says of INT8 is worth no more than that" if is_poor else ""
-    return f"fp32 itself: {mean_mm:.1f} mm from the truth in the mean{verdict}"
+        return (
+            f"fp32 itself: accuracy unknown, because {dataset} has no labels; use labeled data, such as synthetic:val"
+        )
+    verdict = ", POOR: the gate compares INT8 only with this network" if is_poor else ""
+    return f"fp32 itself: mean error {mean_mm:.1f} mm{verdict}"
 
 
 def explain_palms(gate: Gate) -> str:
-    """The verdict on a palm graph in a line."""
+    """The result for a palm graph in one line."""
     verdict = "passed" if gate.passed else "FAILED"
-    what = "hands missed" if gate.kind == "labels" else "of FP32's reports lost"
+    what = "hands missed" if gate.kind == "labels" else "of FP32's detections lost"
     limit = f" (at most {gate.limits['extra']:.1%})" if "extra" in gate.limits else ""
     return (
         f"palm gate {verdict} by {gate.kind} on {gate.dataset}, {gate.frames} frames: {gate.found_drop:+.2%} {what} "
-        f"(at most {gate.limits['found']:.1%}), {gate.extra:.2%} reports beyond FP32's{limit}, {gate.mean_mm:.1f} mm from FP32's in the mean "
-        f"(a lost one counts {LOST_MM:.0f})"
+        f"(at most {gate.limits['found']:.1%}), {gate.extra:.2%} extra detections{limit}, mean distance from FP32's {gate.mean_mm:.1f} mm "
+        f"(a lost one counts as {LOST_MM:.0f} mm)"
     )

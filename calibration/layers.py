@@ -1,4 +1,4 @@
-"""The layers of a graph that INT8 can take over: their names, where they read, and how much work they are."""
+"""The layers of a graph that can run in INT8: their names, inputs, and multiply-adds."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Layer:
 
 
 def list_layers(model: ModelProto) -> list[Layer]:
-    """All such layers in the order in which they run, called by their weights: `stem.0.0.weight` is layer `stem.0.0`."""
+    """All such layers in execution order, named after their weights: `stem.0.0.weight` is layer `stem.0.0`."""
     view = view_graph(onnx.shape_inference.infer_shapes(model))
     found = [node for node in view.model.graph.node if node.op_type in WEIGHTED and node.input[1] in view.constants]
     names = [node.input[1].removesuffix(".weight") for node in found]
@@ -35,7 +35,7 @@ def list_layers(model: ModelProto) -> list[Layer]:
 
 
 def int8_share(layers: list[Layer], float_layers: frozenset[str]) -> float:
-    """The share of all multiply-adds that is in INT8 when these layers stay in float."""
+    """The fraction of all multiply-adds that run in INT8 if these layers stay in float."""
     total = sum(layer.macs for layer in layers)
     return sum(layer.macs for layer in layers if layer.name not in float_layers) / total if total else 0.0
 

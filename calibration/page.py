@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: text, tables and pictures inside it."""
+"""Builds the report as one self-contained HTML file with text, tables and images."""
 
 import base64
 import html
@@ -14,24 +14,24 @@ STYLE: Final = (
 
 
 def page(title: str, parts: Sequence[str]) -> bytes:
-    """The whole file."""
+    """The complete HTML file."""
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
     body = "\n".join(parts)
     return f"{head}<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>\n{body}\n</body></html>\n".encode()
 
 
 def heading(text: str) -> str:
-    """A heading of the second order."""
+    """A second-level heading."""
     return f"<h2>{html.escape(text)}</h2>"
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """A paragraph, of a class of the style if one is named."""
+    """A paragraph, with a CSS class if one is given."""
     return f'<p class="{kind}">{html.escape(text)}</p>' if kind else f"<p>{html.escape(text)}</p>"
 
 
 def table(columns: Sequence[str], rows: Mapping[str, Sequence[object]]) -> str:
-    """A table; the first column names the row. Numbers are shown to the micrometer at most."""
+    """A table whose first column names the row. Floats have three decimals."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     body = "".join(
         f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{_shown(value)}</td>' for value in values)}</tr>"
@@ -41,7 +41,7 @@ def table(columns: Sequence[str], rows: Mapping[str, Sequence[object]]) -> str:
 
 
 def picture(content: bytes, what: str) -> str:
-    """A PNG inside the page, with a text for those who cannot see it."""
+    """An embedded PNG with alternative text."""
     return f'<img alt="{html.escape(what)}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
 
 

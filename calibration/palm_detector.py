@@ -1,4 +1,4 @@
-"""What each precision of the palm graph reports on the same pictures, and how far that is from FP32's reports and from the truth."""
+"""The detections of each precision of the palm graph on the same frames, compared with FP32's and with ground truth."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -18,15 +18,13 @@ from .detector_inputs import DetectorInputs
 from .gate import LOST_MM, judge_labeled_palms, judge_unlabeled_palms
 
 SAME_LATERAL_MM: Final = 30.0
-SAME_DEPTH: Final = 0.08  # of the depth: a report's size, and so its depth, is what the graph knows worst
-DETECTION_MATCH_MM: Final = (
-    90.0  # a report this near the center of a hand's cube is of that hand, as training counts it
-)
+SAME_DEPTH: Final = 0.08  # fraction of the depth: the graph estimates size, and thus depth, least accurately
+MATCH_MM: Final = 90.0  # a detection this close to the center of a hand's cube matches that hand, as in training
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one precision against FP32: reports in all, how many it lost and has beyond FP32's, distances (K,) in mm of those in both."""
+    """One precision against FP32: the number of detections, lost and extra ones, and distances (K,) in mm of those in both."""
 
     reports: int
     lost: int
@@ -36,7 +34,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class PalmComparison:
-    """Centers (K, 3) in mm, surest first, that each precision reports on each of the same N pictures; truth (N, 3), NaN where unknown."""
+    """Centers (K, 3) in mm, by descending score, that each precision detects in the same N frames; truth (N, 3), NaN if unknown."""
 
     dataset: str
     reports: dict[str, list[Float32]]
@@ -44,7 +42,7 @@ class PalmComparison:
     has_truth: bool
 
     def difference(self, precision: str) -> Difference:
-        """Of all pictures."""
+        """Of all frames."""
         ours, theirs = self.reports[precision], self.reports["fp32"]
         pairs = [match(mine, reference) for mine, reference in zip(ours, theirs, strict=True)]
         away = [
@@ -56,7 +54,7 @@ class PalmComparison:
         return Difference(of_ours, of_fp32 - len(away), of_ours - len(away), np.array(away, np.float64))
 
     def is_found(self, precision: str) -> Bool:
-        """Whether the labeled hand of each picture (N,) lies near a report."""
+        """Whether the labeled hand of each frame (N,) is near a detection."""
         return np.array(
             [
                 bool((np.linalg.norm(one - truth, axis=-1) <= DETECTION_MATCH_MM).any())
@@ -66,7 +64,7 @@ class PalmComparison:
 
 
 def compare_palms(bundle: Bundle, dataset: str, pictures: DetectorInputs) -> PalmComparison | None:
-    """The comparison of all precisions of the palm graph, opened as the daemon opens them; none where there is no palm graph or picture."""
+    """The comparison of all precisions of the palm graph, opened as in the daemon; None without a palm graph or frames."""
     if bundle.palm is None or not len(pictures):
         return None
     min_score = bundle.palm.min_score
@@ -79,7 +77,7 @@ def compare_palms(bundle: Bundle, dataset: str, pictures: DetectorInputs) -> Pal
 
 
 def match(ours_mm: Float32, theirs_mm: Float32) -> list[tuple[int, int]]:
-    """Which of our places (K, 3) are which of theirs (L, 3), each of one at most, the nearest pairs first."""
+    """Matches our centers (K, 3) with theirs (L, 3), one to one, nearest pairs first."""
     away_mm = np.linalg.norm(ours_mm[:, None] - theirs_mm[None], axis=-1)
     pairs = sorted(product(range(len(ours_mm)), range(len(theirs_mm))), key=lambda pair: float(away_mm[pair]))
     taken: list[tuple[int, int]] = []
@@ -91,7 +89,7 @@ def match(ours_mm: Float32, theirs_mm: Float32) -> list[tuple[int, int]]:
 
 
 def judge_palms(comparison: PalmComparison, precision: str) -> Gate | None:
-    """The gate's verdict, by labels where every picture has one; none where FP32 reports nothing that could be kept."""
+    """The gate's result, by labels if every frame has one; None if FP32 detects nothing."""
     difference = comparison.difference(precision)
     wanted = difference.lost + len(difference.away_mm)
     if not wanted:
@@ -105,7 +103,7 @@ def judge_palms(comparison: PalmComparison, precision: str) -> Gate | None:
 
 
 def palm_figures(comparison: PalmComparison) -> dict[str, Any]:
-    """The report's part on the palm graph."""
+    """The report's metrics for the palm graph."""
     gates = {name: judge_palms(comparison, name) for name in comparison.reports if name != "fp32"}
     return {
         "pictures": len(comparison.truth_mm),

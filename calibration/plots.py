@@ -1,4 +1,4 @@
-"""The report's pictures, as PNG bytes. Home of matplotlib in this part; no numbers are made here."""
+"""The report's plots, as PNG bytes. The only module of `calibration` that imports matplotlib; it computes no metrics."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -15,11 +15,11 @@ from .contact_sheet import shade
 
 COLOURS: Final = {"fp32": "#777777", "fp16": "#3b7dd8", "int8": "#d8613b"}
 OTHER: Final = "#b89b3b"
-TRUE_WITHIN: Final = 0.2  # an expected error is called true where the mean error is this near to it
+TRUE_WITHIN: Final = 0.2  # expected errors count as accurate if the mean error is within this fraction of them
 
 
 def draw_by_joint(means_mm: Mapping[str, Mapping[str, float]], title: str) -> bytes:
-    """Bars of the mean of each joint in mm, side by side by precision."""
+    """A bar chart of the mean per joint in mm, grouped by precision."""
     joints = list(next(iter(means_mm.values())))
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -37,7 +37,7 @@ def draw_by_joint(means_mm: Mapping[str, Mapping[str, float]], title: str) -> by
 
 
 def draw_layers(names: Sequence[str], costs_mm: Sequence[float], is_float: Sequence[bool], body_mm: float) -> bytes:
-    """What each layer alone costs in INT8, the worst on top; those left in float are marked."""
+    """The error of each layer alone in INT8, worst first; float layers are marked."""
     figure = Figure(figsize=(8, 0.8 + 0.22 * len(names)), layout="constrained")
     axes = figure.subplots()
     colors = [OTHER if left else COLOURS["int8"] for left in is_float]
@@ -49,12 +49,12 @@ def draw_layers(names: Sequence[str], costs_mm: Sequence[float], is_float: Seque
         fontsize=7,
     )
     axes.invert_yaxis()
-    axes.set_xlabel("mm from FP32, mean over joints, this layer alone in INT8; dashed: nothing in INT8")
+    axes.set_xlabel("mean joint distance from FP32 with only this layer in INT8, mm; dashed: no layer in INT8")
     return _png(figure)
 
 
 def draw_reliability(deciles: Mapping[str, Sequence[Mapping[str, float]]]) -> bytes:
-    """True mean error against expected mean error of each group, by precision; on the line they are equal, in the band within TRUE_WITHIN."""
+    """Actual against expected mean error of each group, by precision; equal on the line, within TRUE_WITHIN in the band."""
     figure = Figure(figsize=(5.2, 4.6), layout="constrained")
     axes = figure.subplots()
     ends = [value for groups in deciles.values() for group in groups for value in group.values() if value > 0]
@@ -70,7 +70,7 @@ def draw_reliability(deciles: Mapping[str, Sequence[Mapping[str, float]]]) -> by
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("expected error, mm")
-    axes.set_ylabel("true error, mm")
+    axes.set_ylabel("actual error, mm")
     axes.legend(fontsize=8)
     return _png(figure)
 
@@ -81,12 +81,12 @@ def draw_scales(activations: Float64, weights: Float64) -> bytes:
     axes = figure.subplots(1, 2)
     for axis, values, name in zip(axes, (activations, weights), ("activations", "weight channels"), strict=True):
         axis.hist(np.log10(values), bins=30, color=COLOURS["int8"])
-        axis.set_xlabel(f"log10 of the step of {name}")
+        axis.set_xlabel(f"log10 of step size, {name}")
     return _png(figure)
 
 
 def draw_coverage(coverage: Mapping[str, Mapping[str, int]]) -> bytes:
-    """How many crops of the set fall into each bin of each quality."""
+    """The number of crops in each bin of each quality."""
     figure = Figure(figsize=(10, 2.4), layout="constrained")
     for axis, (quality, bins) in zip(
         figure.subplots(1, len(coverage), squeeze=False)[0], coverage.items(), strict=True

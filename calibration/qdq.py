@@ -1,7 +1,7 @@
-"""Writes QuantizeLinear and DequantizeLinear into a graph where TensorRT fuses them.
+"""Inserts QuantizeLinear and DequantizeLinear into a graph where TensorRT fuses them.
 
-ONNX Runtime's own quantizer can place the same pairs, but only for whole operators: it cannot quantize one input of an Add,
-which a residual needs whose next convolution stays in float. So the placement is ours; `docs/decisions.md`.
+ONNX Runtime's quantizer can place the same pairs, but only for whole operators. It cannot quantize a single input of an Add,
+which a residual needs if its next convolution stays in float. See `docs/decisions.md`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,11 +21,11 @@ from .layers import Layer, list_layers
 from .ranges import INT8_LEVELS
 
 HALF_SCALE_OPSET: Final = 19
-SHARERS: Final = ("Add",)  # what reads the INT8 copy of a quantized tensor too, so that no float copy of it is kept
+SHARERS: Final = ("Add",)  # operators that also read the INT8 copy of a quantized tensor, so that no float copy is kept
 
 
 def tensors_to_quantize(model: ModelProto, float_layers: frozenset[str]) -> list[str]:
-    """The activations that get a Q/DQ pair when these layers stay in float, in the order of their first use.
+    """The activations that get a Q/DQ pair if these layers stay in float, in order of first use.
 
     The inputs of quantized layers, and the other input of an Add that a quantized convolution feeds directly.
     """
@@ -38,7 +38,7 @@ def tensors_to_quantize(model: ModelProto, float_layers: frozenset[str]) -> list
         for branch, other in residual_inputs(view, node):
             if view.makers[branch].name in chosen:
                 found[other] = None
-                break  # where both inputs are convolutions, quantizing one is enough
+                break  # if both inputs are convolutions, quantizing one is enough
     return list(found)
 
 
@@ -58,15 +58,15 @@ def quantize_graph(
 ) -> ModelProto:
     """The graph, on the body (FP32 or FP16) of `model`, with all layers but these in INT8.
 
-    thresholds holds, for each activation, the magnitude that the largest level stands for; a layer that is not among the fitted has its
-    weights rounded. The same input gives the same bytes.
-    Raises ModelError if the result is not valid ONNX or the lint refuses it.
+    thresholds holds the magnitude of the largest level for each activation; layers without a fit have their weights rounded.
+    The result is deterministic.
+    Raises ModelError if the result is not valid ONNX or fails the lint.
     """
     layers = list_layers(model)
     _refuse_unknown(float_layers, layers)
     if len(float_layers) == len(layers):
         raise ModelError(
-            "quantization: every layer is to stay in float, wanted at least one in INT8; use the FP16 graph"
+            "quantization: all layers are set to stay in float, wanted at least one in INT8; use the FP16 graph"
         )
     quantized = ModelProto()
     quantized.CopyFrom(model)
@@ -105,7 +105,7 @@ def _refuse_unknown(float_layers: Iterable[str], layers: list[Layer]) -> None:
     for name in sorted(float_layers):
         if name not in known:
             raise ModelError(
-                f"quantization: the graph has no layer {name!r}, it has {', '.join(known)}; name one of these"
+                f"quantization: the graph has no layer {name!r}, its layers are {', '.join(known)}; use one of these"
             )
 
 
@@ -134,7 +134,7 @@ def _activation_pair(
 
 
 def _rounded(view: GraphView, node: NodeProto) -> QuantizedWeight:
-    """The node's weight in whole levels, a step for each output channel."""
+    """The node's weight as integers, with a step for each output channel."""
     weight, axis = numpy_helper.to_array(view.constants[node.input[1]]), weight_axis(node)
     wide = weight.astype(np.float64)
     others = tuple(index for index in range(wide.ndim) if index != axis)
@@ -144,7 +144,7 @@ def _rounded(view: GraphView, node: NodeProto) -> QuantizedWeight:
 
 
 def _place_weight(model: ModelProto, node: NodeProto, layer: QuantizedWeight) -> NodeProto:
-    """Has the node read this weight and bias; the DequantizeLinear that is returned gives the weight."""
+    """Connects the node to this weight and bias; returns the DequantizeLinear that produces the weight."""
     stem = f"{node.input[1]}_{node.name}"
     model.graph.initializer.extend(
         [
@@ -162,22 +162,22 @@ def _place_weight(model: ModelProto, node: NodeProto, layer: QuantizedWeight) ->
 
 
 def round_kernels(exact: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Whole levels for weights (A, B, ...) in steps, such that each kernel (...) keeps its sum to half a step.
+    """Rounds weights (A, B, ...), given in steps, such that each kernel (...) keeps its sum to within half a step.
 
-    Each weight alone would be rounded to the nearest; here those nearest to the other side give way. Most of a crop is background,
-    where a kernel sees one value everywhere and so answers with its sum: errors of that are the same in all places and do not
-    average out.
+    Weights are rounded to nearest, except that those closest to a tie go the other way as needed. Most of a crop is background,
+    where a kernel sees a constant and its output is proportional to its sum; an error of the sum is the same everywhere and
+    does not average out.
     """
     kernels = exact.reshape(exact.shape[0], exact.shape[1], -1) if exact.ndim > 2 else exact[..., None]
     rounded = np.clip(np.rint(kernels), -INT8_LEVELS, INT8_LEVELS)
-    short = np.rint((kernels - rounded).sum(axis=-1, keepdims=True))  # steps that the sum lacks
+    short = np.rint((kernels - rounded).sum(axis=-1, keepdims=True))  # steps missing from the sum
     rank = np.argsort(np.argsort(-(kernels - rounded) * np.sign(short), axis=-1, kind="stable"), axis=-1, kind="stable")
     moved: NDArray[np.float64] = np.clip(rounded + np.sign(short) * (rank < np.abs(short)), -INT8_LEVELS, INT8_LEVELS)
     return moved.reshape(exact.shape)
 
 
 def _scales(largest: NDArray[np.float64], kind: type[np.floating]) -> NDArray[np.floating]:
-    """Step sizes for these largest magnitudes in the body's type; 1 for a channel of zeros."""
+    """Step sizes for these maximum magnitudes in the body's type; 1 for a channel of zeros."""
     return np.where(largest > 0, largest / INT8_LEVELS, 1.0).astype(kind)
 
 
@@ -192,5 +192,5 @@ def _check(model: ModelProto) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"quantization: the graph made is not valid ONNX: {error}; report the network") from error
+        raise ModelError(f"quantization: the quantized graph is not valid ONNX: {error}; report the network") from error
     refuse(model, "INT8")

@@ -1,4 +1,4 @@
-"""A bundle with INT8 graphs, out of a bundle without: ranges from a calibration set, Q/DQ, and a record of how."""
+"""Adds INT8 graphs to a bundle: ranges from a calibration set, Q/DQ nodes, and a record of the process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from .qdq import quantizable_tensors, quantize_graph
 from .ranges import Histogram, Method, choose_thresholds, collect_histograms
 from .record import RECORD, CalibrationRecord, PalmRecord, Sensitivity, encode_record, read_sensitivity, work_key
 
-LARGEST_INPUT: Final = {"hand": 1.0, "palm": MAX_SPAN}  # of each graph, by its contract
-REPORTS: Final = ("report.html", "report.json")  # of another INT8 graph; a new one needs new ones
+LARGEST_INPUT: Final = {"hand": 1.0, "palm": MAX_SPAN}  # per graph, fixed by its contract
+REPORTS: Final = ("report.html", "report.json")  # stale once there is a new INT8 graph
 FloatPrecision: TypeAlias = Literal["fp32", "fp16"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to quantize: the method for ranges, the precision of what stays in float, and which layers of each graph do."""
+    """How to quantize: the range method, the float precision, and the layers of each graph that stay in float."""
 
     method: Method
     body: FloatPrecision
@@ -38,7 +38,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class QuantizedGraph:
-    """An INT8 graph, the ranges that it was made with, how much of its work is in INT8, and how many layers have fitted weights."""
+    """An INT8 graph, its activation ranges, the fraction of multiply-adds in INT8, and the number of layers with fitted weights."""
 
     content: bytes
     thresholds: dict[str, float]
@@ -49,7 +49,7 @@ class QuantizedGraph:
 
 @dataclass(frozen=True)
 class QuantizeReport:
-    """What was made, by graph, and what was left: a palm graph that the set has no pictures for."""
+    """The INT8 graphs by name, and whether the palm graph was skipped because the set has no detector inputs."""
 
     made: dict[str, QuantizedGraph]
     is_palm_left: bool
@@ -59,7 +59,7 @@ class QuantizeReport:
 def quantize_bundle(bundle_path: Path, set_path: Path, recipe: Recipe, mixed: Path | None, out: Path) -> QuantizeReport:
     """Writes the bundle `out`: that at bundle_path with INT8 graphs; `mixed` names a sensitivity file to follow for the hand graph.
 
-    Raises ConfigError if the sensitivity file is unfinished or of other work, or an INT8 palm graph is wanted and cannot be made.
+    Raises ConfigError if the sensitivity file is unfinished or does not match, or if a requested INT8 palm graph cannot be made.
     """
     bundle, chosen = read_bundle(bundle_path), read_set(set_path)
     refuse_other_cube(bundle, chosen)
@@ -87,12 +87,12 @@ def quantize_bundle(bundle_path: Path, set_path: Path, recipe: Recipe, mixed: Pa
 
 
 def load_float_graph(bundle: Bundle, body: FloatPrecision, graph: str = "hand") -> ModelProto:
-    """The graph of the precision in which everything but the INT8 layers computes."""
+    """The graph in the precision of everything except the INT8 layers."""
     return onnx.load(bundle.graph_path(graph, body))
 
 
 def find_thresholds(model: ModelProto, chosen: CalibrationSet, method: Method, graph: str = "hand") -> dict[str, float]:
-    """Ranges of every activation that any assignment could quantize; that of the input is what it is by contract."""
+    """Ranges of every activation that any assignment could quantize; the contract fixes the input's range."""
     histograms = collect_histograms(model, quantizable_tensors(model), samples_of(chosen, graph))
     inputs = {value.name for value in model.graph.input}
     fixed = {name: LARGEST_INPUT[graph] for name in histograms if _is_input(model, name, inputs)}
@@ -106,7 +106,7 @@ def samples_of(chosen: CalibrationSet, graph: str) -> Float32:
 
 
 def refuse_other_cube(bundle: Bundle, chosen: CalibrationSet) -> None:
-    """Raises ConfigError if the set was cropped with another cube than the bundle's."""
+    """Raises ConfigError if the set was cropped with a cube size other than the bundle's."""
     if chosen.manifest.cube_mm != bundle.hand.cube_mm:
         raise ConfigError(
             f"calibration set {str(chosen.path)!r}: its cube is {chosen.manifest.cube_mm} mm, the bundle's {bundle.hand.cube_mm} mm; "
@@ -115,17 +115,17 @@ def refuse_other_cube(bundle: Bundle, chosen: CalibrationSet) -> None:
 
 
 def _has_palm_work(bundle: Bundle, chosen: CalibrationSet, recipe: Recipe) -> bool:
-    """Whether there are a palm graph and pictures; refuses what would leave an INT8 graph that the record does not tell of."""
+    """Whether there is a palm graph and inputs for it; raises ConfigError if an INT8 graph would be missing from the record."""
     if bundle.palm is None:
         if recipe.palm_float_layers:
             raise ConfigError(
-                f"bundle {str(bundle.path)!r}: it has no palm graph to leave {', '.join(sorted(recipe.palm_float_layers))} in float of; "
+                f"bundle {str(bundle.path)!r}: it has no palm graph, so {', '.join(sorted(recipe.palm_float_layers))} cannot be kept in float; "
                 "leave out --palm-float-layer, or export the bundle with --palm"
             )
         return False
     if not len(chosen.pictures) and (recipe.palm_float_layers or "int8" in bundle.palm.precisions):
         raise ConfigError(
-            f"calibration set {str(chosen.path)!r}: it holds no pictures of whole frames, wanted some to make the INT8 palm graph of; "
+            f"calibration set {str(chosen.path)!r}: it has no detector inputs, which the INT8 palm graph needs; "
             "select it again"
         )
     return len(chosen.pictures) > 0
@@ -142,7 +142,7 @@ def _quantize(
 
 
 def _is_input(model: ModelProto, name: str, inputs: set[str]) -> bool:
-    """Whether a tensor is a graph's input or its cast."""
+    """Whether a tensor is a graph input or the cast of one."""
     casts = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Cast"}
     return name in inputs or casts.get(name) in inputs
 
@@ -151,7 +151,7 @@ def _finished(path: Path, key: str) -> Sensitivity:
     sensitivity = read_sensitivity(path)
     if sensitivity.key != key:
         raise ConfigError(
-            f"sensitivity {str(path)!r}: it was found for another bundle, set, method or body; run `handmap calibrate sensitivity` with these"
+            f"sensitivity {str(path)!r}: it belongs to another bundle, set, method or body; run `handmap calibrate sensitivity` with these"
         )
     if sensitivity.float_layers is None:
         raise ConfigError(

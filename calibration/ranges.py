@@ -1,6 +1,6 @@
-"""What values the activations take on a calibration set, as histograms of magnitudes, and the ranges chosen from them.
+"""Histograms of activation magnitudes on a calibration set, and the quantization ranges chosen from them.
 
-Two passes over the samples: the largest magnitude of each tensor, then its histogram. Nothing of the samples is kept.
+Two passes over the samples: the maximum of each tensor, then its histogram. No activations are stored.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,17 +19,17 @@ from handmap.types.errors import ModelError
 BINS: Final = 2048
 INT8_LEVELS: Final = 127  # symmetric: -127 ... 127
 PERCENTILE: Final = 99.99
-ORDINARY: Final = 0.9  # share of the filled bins whose counts are taken as they are by entropy
-STARTS: Final = 128  # the narrowest range that entropy and mse try, in bins
+ORDINARY: Final = 0.9  # fraction of the filled bins whose counts the entropy method leaves unchanged
+STARTS: Final = 128  # the narrowest range that the entropy and mse methods try, in bins
 
 Method: TypeAlias = Literal["minmax", "percentile", "entropy", "mse"]
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts (BINS,) of the magnitudes of one tensor between 0 and `largest`, and their mean in each bin; exact zeros are not counted.
+    """Counts (BINS,) of one tensor's magnitudes between 0 and `largest`, and their mean per bin, without exact zeros.
 
-    The means matter: a channel has one value all over the background, and whether that lies on a level decides the error.
+    The means matter: a channel is constant over the background, and the error depends on whether that value is on a level.
     """
 
     counts: Float64
@@ -40,7 +40,7 @@ class Histogram:
 def collect_histograms(model: ModelProto, tensors: list[str], samples: Float32) -> dict[str, Histogram]:
     """Histograms of the tensors on inputs (N, 1, H, W) of the graph.
 
-    Raises ModelError where a tensor is not finite or always zero.
+    Raises ModelError if a tensor is not finite, or always zero.
     """
     content, names = expose(model, tensors), tuple(tensors)
     (graph_input,) = (value.name for value in model.graph.input)
@@ -74,7 +74,7 @@ def collect_histograms(model: ModelProto, tensors: list[str], samples: Float32) 
 
 
 def choose_thresholds(histograms: dict[str, Histogram], method: Method) -> dict[str, float]:
-    """For each tensor, the magnitude that the largest INT8 level stands for; larger values clip."""
+    """The magnitude of the largest INT8 level for each tensor; larger values clip."""
     return {name: METHODS[method](histogram) for name, histogram in histograms.items()}
 
 
@@ -84,16 +84,16 @@ def minmax_threshold(histogram: Histogram) -> float:
 
 
 def percentile_threshold(histogram: Histogram) -> float:
-    """The magnitude that PERCENTILE of the values stay within."""
+    """The magnitude at PERCENTILE of the values."""
     share = np.cumsum(histogram.counts) / histogram.counts.sum()
     return float((np.searchsorted(share, PERCENTILE / 100) + 1) / BINS * histogram.largest)
 
 
 def entropy_threshold(histogram: Histogram) -> float:
-    """The range whose quantized distribution has the least Kullback-Leibler divergence from the true one, as TensorRT 8 chose it.
+    """The range that minimizes the Kullback-Leibler divergence of the quantized distribution (Migacz 2017), as in TensorRT 8.
 
-    Bins that stand out are cut down to the ordinary ones first: the values that the background takes are spikes, which a fine range
-    shows best, and without the cut it clips the hand away (measured: 10 mm off instead of 0.9).
+    Outlier bins are first clipped to the level of ordinary ones. Background values form spikes that favor a narrow range;
+    without clipping, that range cuts the hand off (measured: 10 mm off instead of 0.9).
     """
     filled = histogram.counts[histogram.counts > 0]
     counts = np.minimum(histogram.counts, np.quantile(filled, ORDINARY))
@@ -108,7 +108,7 @@ def entropy_threshold(histogram: Histogram) -> float:
 
 
 def mse_threshold(histogram: Histogram) -> float:
-    """The range that loses least in squares: rounding inside it against clipping beyond it."""
+    """The range with the least mean squared error: rounding inside it plus clipping beyond it."""
     best, chosen = np.inf, histogram.largest
     for bins in range(STARTS, BINS + 1):
         scale = bins / BINS * histogram.largest / INT8_LEVELS
@@ -128,7 +128,7 @@ METHODS: Final[dict[str, Callable[[Histogram], float]]] = {
 
 
 def _levelled(counts: Float64) -> Float64:
-    """The counts as LEVELS + 1 levels would show them: each level's total spread over its filled bins."""
+    """The counts quantized to LEVELS + 1 levels: each level's total is spread over its filled bins."""
     level = np.minimum(np.arange(len(counts)) * (INT8_LEVELS + 1) // len(counts), INT8_LEVELS)
     is_filled = counts > 0
     total = np.bincount(level, weights=counts, minlength=INT8_LEVELS + 1)
@@ -138,7 +138,7 @@ def _levelled(counts: Float64) -> Float64:
 
 
 def _divergence(true: Float64, shown: Float64) -> float:
-    """Kullback-Leibler divergence of two counts; infinite where something true is shown as impossible."""
+    """Kullback-Leibler divergence of two counts; infinite if a nonzero bin of the reference is zero in the other."""
     first, second = true / true.sum(), shown / max(shown.sum(), 1e-30)
     is_true = first > 0
     if (second[is_true] <= 0).any():

@@ -1,4 +1,4 @@
-"""How INT8 graphs came to be: `calibration.json` in its bundle, and the sensitivity file that may have led to it."""
+"""The record of how INT8 graphs were made: `calibration.json` in the bundle, and the sensitivity file."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ RECORD: Final = "calibration.json"
 
 
 class Distance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Joint errors of a graph in mm: away from the FP32 graph's joints and, where there are labels, from the truth beyond FP32."""
+    """Joint errors of a graph in mm: from the FP32 joints and, with labels, the error against ground truth above FP32's."""
 
     mean_mm: float
     p95_mm: float
@@ -24,7 +24,7 @@ class Distance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LayerCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one layer in INT8, all others in float, does to the joints."""
+    """The joint error with one layer in INT8 and all others in float."""
 
     name: str
     macs: int
@@ -41,22 +41,22 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The sensitivity file: as far as the work has come; `float_layers` is there when it is done.
+    """The sensitivity file, possibly partial; `float_layers` is set once it is complete.
 
-    key tells which graph, set and options it belongs to; max_mm is how far the joints may move in the mean.
+    key identifies the graph, set and options; max_mm is the limit of the mean joint distance from FP32.
     """
 
     key: str
     crops: int
     max_mm: float
-    body_cost: Distance  # of the body alone, nothing in INT8
+    body_cost: Distance  # of the body alone, with no layer in INT8
     layers: tuple[LayerCost, ...] = ()
     trials: tuple[Trial, ...] = ()
     float_layers: tuple[str, ...] | None = None
 
 
 class PalmRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the INT8 palm graph came to be, by the method and on the body of the hand graph."""
+    """How the INT8 palm graph was made, with the hand graph's method and body."""
 
     pictures: int
     thresholds: dict[str, float]
@@ -65,27 +65,27 @@ class PalmRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CalibrationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole of calibration.json."""
+    """The contents of calibration.json."""
 
     set_sha256: str
     sources: tuple[SourceEntry, ...]
     coverage: dict[str, dict[str, int]]
     dropped: dict[str, int]
     forced: tuple[str, ...]
-    frame_sha256: tuple[str, ...]  # of the frames calibrated on: no gate may use them
+    frame_sha256: tuple[str, ...]  # of the calibration frames, which the gate must not use
     frames: int
     method: str
     body: str
     thresholds: dict[str, float]  # of every activation that any assignment could quantize
     float_layers: tuple[str, ...]
     int8_share: float
-    fitted_layers: int = 0  # the others in INT8 have their weights rounded
+    fitted_layers: int = 0  # the other INT8 layers have rounded weights
     sensitivity: Sensitivity | None = None
     palm: PalmRecord | None = None
 
 
 def encode_record(record: CalibrationRecord | Sensitivity) -> bytes:
-    """The bytes of a record, the same for the same record."""
+    """The bytes of a record; deterministic."""
     return msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=1) + b"\n"
 
 
@@ -115,6 +115,6 @@ def read_sensitivity(path: Path) -> Sensitivity:
 
 
 def work_key(bundle: Bundle, chosen: CalibrationSet, method: str, body: str) -> str:
-    """What a sensitivity file belongs to: graphs, set, method and body."""
+    """The key of a sensitivity file: graphs, set, method and body."""
     graphs = [bundle.hand.precisions["fp32"].sha256, bundle.hand.precisions[body].sha256]
     return hashlib.sha256("\n".join([*graphs, chosen.sha256, method, body]).encode()).hexdigest()

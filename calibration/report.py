@@ -1,4 +1,4 @@
-"""The accuracy report: compares the precisions of a bundle, lets the gate decide, and writes a bundle that says so."""
+"""The accuracy report: compares the precisions of a bundle, applies the gates, and writes the results into a bundle."""
 
 import json
 from collections.abc import Mapping
@@ -31,12 +31,12 @@ HTML: Final = "report.html"
 JSON: Final = "report.json"
 ORACLE_CROPS: Final = 128
 AS_WRITTEN: Final = "the graph as written (graph optimization off), node by node as the ONNX standard defines it"
-OPTIMISED: Final = "the graph with the library's optimization, which is right for its FP32 scales"
+OPTIMISED: Final = "the graph with graph optimization on, which is accurate for its FP32 scales"
 
 
 @dataclass(frozen=True)
 class ReportOutcome:
-    """What the report found; a gate is none where the bundle has no such INT8 graph, palm_gate also where FP32 reports no palm."""
+    """The results; a gate is None if the bundle has no such INT8 graph, palm_gate also if FP32 detects no palm."""
 
     gate: Gate | None
     palm_gate: Gate | None
@@ -47,7 +47,7 @@ def report_bundle(bundle_path: Path, data: str, max_frames: int, handedness: str
     """Writes the bundle `out`: that at bundle_path with accuracies, the gate's verdict, report.html and report.json.
 
     `data` is a data set's name, a recording, or a calibration set whose held-out crops are meant.
-    Raises DatasetError where the data was calibrated on or shows no hand.
+    Raises DatasetError if the data was used for calibration or shows no hand.
     """
     bundle = read_bundle(bundle_path)
     record = read_record(bundle) if RECORD in bundle.manifest.records else None
@@ -123,7 +123,7 @@ def _compare(
 
 
 def _check_oracle(bundle: Bundle, comparison: Comparison) -> dict[str, Any]:
-    """How the INT8 graph was run, as the daemon opens it, and how far ONNX Runtime's optimized graph is from the graph as written."""
+    """How the daemon would run the INT8 graph, and how far ONNX Runtime's optimized graph is from the graph as written."""
     content = bundle.graph_path("hand", "int8").read_bytes()
     depth = comparison.crops[:ORACLE_CROPS]
     half_mm = bundle.hand.cube_mm / 2

@@ -1,4 +1,4 @@
-"""The numbers of the report, from a comparison: per joint, by distance, bones, the worst frames. No measuring, no drawing here."""
+"""The report's metrics, computed from a comparison: per joint, by distance, bone lengths, worst frames."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from .gate import differences, judge_labeled, judge_unlabeled
 
 BANDS_MM: Final = ((0, 300), (300, 450), (450, 600), (600, 800), (800, 10000))
 WORST: Final = 20
-POOR_MM: Final = 15.0  # from this mean error on, a network is not worth quantizing; the shipped one is half as far off
+POOR_MM: Final = 15.0  # a network with a larger mean error is not worth quantizing; the shipped one has half of this
 
 
 def away_mm(comparison: Comparison, precision: str) -> Float64:
@@ -24,7 +24,7 @@ def away_mm(comparison: Comparison, precision: str) -> Float64:
 
 
 def judge_gate(comparison: Comparison, precision: str) -> Gate:
-    """The gate's verdict on a precision, by labels where every frame has them."""
+    """The gate's result for a precision, by labels if every frame has them."""
     if comparison.found_error_mm:
         errors, found = comparison.found_error_mm, comparison.is_found
         return judge_labeled((errors[precision], errors["fp32"]), (found[precision], found["fp32"]), comparison.dataset)
@@ -32,20 +32,20 @@ def judge_gate(comparison: Comparison, precision: str) -> Gate:
 
 
 def fp32_worth(comparison: Comparison) -> dict[str, float | bool | None]:
-    """What FP32 itself is worth: its mean error in mm over all frames, and whether that is poor; both None without labels.
+    """The accuracy of FP32 itself: its mean error in mm over all frames, and whether that is poor; both None without labels.
 
-    The gate compares with FP32 alone: a network that knows nothing loses nothing in INT8.
+    The gate only compares with FP32: an untrained network loses nothing in INT8.
     """
     error_mm = comparison.found_error_mm.get("fp32")
     if error_mm is None:
         return {"fp32_mean_mm": None, "is_fp32_poor": None}
     mean_mm = float(error_mm.mean())
-    # Not >=: a mean that is no number is poor too.
+    # Not >=: a NaN mean is poor too.
     return {"fp32_mean_mm": round(mean_mm, 4), "is_fp32_poor": not mean_mm < POOR_MM}
 
 
 def found_reliability(comparison: Comparison, precision: str) -> dict[str, object]:
-    """Whether expected errors are true, over the joints of the hands that were found."""
+    """How reliable the expected errors are, over the joints of the hands that were found."""
     found = comparison.is_found[precision]
     expected_mm, error_mm = (
         values[precision][found].ravel() for values in (comparison.expected_error_mm, comparison.found_error_mm)
@@ -67,7 +67,7 @@ def statistics(error_mm: Float64) -> dict[str, float]:
 
 
 def precision_figures(comparison: Comparison, precision: str, bundle: Bundle) -> dict[str, object]:
-    """Everything that is said of one precision."""
+    """All metrics of one precision."""
     names = bundle.hand.joint_names
     away = away_mm(comparison, precision)
     figures: dict[str, object] = {
@@ -103,7 +103,7 @@ def by_distance(error_mm: Float64, distance_mm: Float64) -> dict[str, dict[str, 
 
 
 def bone_drift(comparison: Comparison, precision: str) -> dict[str, float]:
-    """How much the bones' lengths change against FP32 in mm: mean size of the change, its mean with sign, its 95th percentile."""
+    """Change of the bone lengths against FP32 in mm: mean absolute change, signed mean, and 95th percentile."""
     parents, children = (list(ends) for ends in zip(*BONES, strict=True))
 
     def lengths(name: str) -> Float64:
@@ -118,6 +118,6 @@ def bone_drift(comparison: Comparison, precision: str) -> dict[str, float]:
 
 
 def worst_frames(comparison: Comparison, precision: str) -> list[int]:
-    """Indices of the crops on which a precision is farthest from FP32, the worst first."""
+    """Indices of the crops on which a precision is farthest from FP32, worst first."""
     order = np.argsort(-away_mm(comparison, precision).mean(axis=1), kind="stable")
     return [int(index) for index in order[:WORST]]

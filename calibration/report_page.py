@@ -1,4 +1,4 @@
-"""Lays the report out as a page: what is said first, what after it. The numbers come from figures and record."""
+"""Lays out the report page. The numbers come from the metrics and the calibration record."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,14 +32,14 @@ def render(bundle: Bundle, record: CalibrationRecord | None, comparison: Compari
         *_worst(bundle, comparison),
         *_palms(bundle, record, figures),
         *_calibration(record, figures),
-        heading("Where it comes from"),
+        heading("Provenance"),
         table(("what", "value"), {name: [value] for name, value in figures["provenance"].items()}),
     ]
     return page(f"INT8 accuracy of {bundle.path.name}", parts)
 
 
 def banners(figures: dict[str, Any]) -> Iterator[str]:
-    """What is said first: what FP32 is worth, in red where that is little, and the verdicts, which are green only beside a good FP32."""
+    """The banners at the top: FP32's own accuracy, red if poor, and the gate results, green only if FP32 is accurate."""
     is_poor = figures["is_fp32_poor"]
     worth = explain_fp32(figures["fp32_mean_mm"], is_poor, figures["dataset"])
     yield paragraph(worth, "failed" if is_poor else "")
@@ -55,27 +55,27 @@ def _verdict(record: CalibrationRecord | None, figures: dict[str, Any]) -> Itera
     if record is None:
         return
     yield paragraph(
-        f"{record.int8_share:.1%} of the multiply-adds are in INT8 on a body of {record.body}; ranges by {record.method} on "
-        f"{record.frames} crops; the weights of {record.fitted_layers} layers fitted to them; in float: "
-        f"{', '.join(record.float_layers) or 'no layer'}."
+        f"{record.int8_share:.1%} of the multiply-adds run in INT8, the rest in {record.body}. Ranges were chosen by {record.method} on "
+        f"{record.frames} crops, and the weights of {record.fitted_layers} layers were fitted to them. Float layers: "
+        f"{', '.join(record.float_layers) or 'none'}."
     )
     if not record.float_layers:
-        yield paragraph("This is the plain result: all layers in INT8, none needed to stay in float.")
+        yield paragraph("All layers are in INT8; none had to stay in float.")
     for reason in record.forced:
-        yield paragraph(f"The calibration set was forced: {reason}.", "failed")
+        yield paragraph(f"The calibration set was accepted only with --force: {reason}.", "failed")
     oracle = figures["oracle"]
     yield paragraph(
-        f"Everything here was computed as the daemon computes it, by ONNX Runtime {oracle['onnxruntime']}, INT8 on {oracle['is']}. INT8's joints "
-        f"are {oracle['optimized_away_from_fp32_mm']['mean']:.3f} mm from FP32's with optimization and "
-        f"{oracle['written_away_from_fp32_mm']['mean']:.3f} mm without; the two are {oracle['optimized_away_from_written_mm']['mean']:.3f} mm apart "
-        f"in the mean (largest {oracle['optimized_away_from_written_mm']['max']:.3f} mm), which is the library's doing and not the graph's."
+        f"All results were computed as in the daemon, with ONNX Runtime {oracle['onnxruntime']}; INT8 ran {oracle['is']}. The mean distance of the "
+        f"INT8 joints from FP32 is {oracle['optimized_away_from_fp32_mm']['mean']:.3f} mm with graph optimization and "
+        f"{oracle['written_away_from_fp32_mm']['mean']:.3f} mm without. The two differ by {oracle['optimized_away_from_written_mm']['mean']:.3f} mm "
+        f"on average (maximum {oracle['optimized_away_from_written_mm']['max']:.3f} mm), due to the library and not the graph."
     )
 
 
 def _precisions(figures: dict[str, Any]) -> Iterator[str]:
     found: dict[str, dict[str, Any]] = figures["precisions"]
     yield heading(f"Precisions on {figures['dataset']}, {figures['crops']} crops")
-    yield paragraph("Distance of the joints from the FP32 joints on the same crops, mm.")
+    yield paragraph("Distance of the joints from FP32 on the same crops, mm.")
     rows = {
         name: [
             *(one["away_from_fp32_mm"][which] for which in STATISTICS),
@@ -85,16 +85,16 @@ def _precisions(figures: dict[str, Any]) -> Iterator[str]:
     }  # fmt: skip
     yield table(("precision", *STATISTICS, "bone drift", "bone drift, signed", "rest jitter"), rows)
     if "error_mm" in found["fp32"]:
-        yield paragraph("Error against the truth, each precision by its own way from the frame to the hand, mm.")
+        yield paragraph("Error against ground truth, with each precision running its own detection, mm.")
         errors = {
             name: [*(one["error_mm"][which] for which in STATISTICS), one["found"]] for name, one in found.items()
         }
-        yield table(("precision", *STATISTICS, "share found"), errors)
+        yield table(("precision", *STATISTICS, "found"), errors)
         both = found.get("int8", {}).get("above_fp32_where_both_find_mm")
         if both is not None:
             yield paragraph(
-                f"A missed hand counts 125 mm. On the {both['frames']} frames where INT8 and FP32 both find the hand, INT8's error is "
-                f"{both['mean']:+.3f} mm off FP32's in the mean and {both['p95']:+.3f} mm at p95."
+                f"A missed hand counts as 125 mm. On the {both['frames']} frames in which both INT8 and FP32 find the hand, INT8's error "
+                f"differs from FP32's by {both['mean']:+.3f} mm (mean) and {both['p95']:+.3f} mm (p95)."
             )
 
 
@@ -102,15 +102,15 @@ def _reliability(figures: dict[str, Any]) -> Iterator[str]:
     found = {name: one["reliability"] for name, one in figures["precisions"].items() if "reliability" in one}
     if not found:
         return
-    yield heading("Whether expected errors are true")
+    yield heading("Reliability of the expected errors")
     yield paragraph(
-        "Joints of the hands that were found, in ten groups of equal count by the error that was expected of them. AUROC: how well the expected "
-        f"error tells joints that are more than {BAD_JOINT_MM:.0f} mm off from the others (0.5: not at all, 1: always)."
+        "Joints of the detected hands, in ten groups of equal size (deciles) by expected error. AUROC: how well the expected "
+        f"error separates joints with an error above {BAD_JOINT_MM:.0f} mm from the others (0.5: not at all, 1: perfectly)."
     )
     deciles = {name: one["expected_error_deciles"] for name, one in found.items()}
-    yield picture(draw_reliability(deciles), "true error against expected error by decile")
+    yield picture(draw_reliability(deciles), "actual against expected error by decile")
     yield table(("precision", "AUROC"), {name: [one["auroc_joint_20mm"]] for name, one in found.items()})
-    columns = [f"{name} {which}" for name in found for which in ("expected, mm", "true, mm")]
+    columns = [f"{name} {which}" for name in found for which in ("expected, mm", "actual, mm")]
     groups = range(len(next(iter(deciles.values()))))
     rows = {
         str(group + 1): [one[group][key] for one in deciles.values() for key in ("expected_mm", "true_mm")]
@@ -122,7 +122,7 @@ def _reliability(figures: dict[str, Any]) -> Iterator[str]:
 def _joints(figures: dict[str, Any]) -> Iterator[str]:
     found: dict[str, dict[str, Any]] = figures["precisions"]
     yield heading("By joint")
-    for key, title in (("away_by_joint_mm", "from FP32"), ("error_by_joint_mm", "from the truth")):
+    for key, title in (("away_by_joint_mm", "from FP32"), ("error_by_joint_mm", "from ground truth")):
         shown = {name: one[key] for name, one in found.items() if key in one and not (name == "fp32" and "away" in key)}
         if not shown:
             continue
@@ -137,10 +137,10 @@ def _joints(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def _distances(figures: dict[str, Any]) -> Iterator[str]:
-    yield heading("By distance of the hand")
+    yield heading("By distance from the camera")
     for key, title in (
         ("away_by_distance_mm", "from FP32"),
-        ("error_by_distance_mm", "from the truth, on the same crops"),
+        ("error_by_distance_mm", "from ground truth, on the same crops"),
     ):
         rows = {
             f"{name}, {band}": [*(values[which] for which in STATISTICS), values["frames"]]
@@ -156,7 +156,7 @@ def _distances(figures: dict[str, Any]) -> Iterator[str]:
 def _worst(bundle: Bundle, comparison: Comparison) -> Iterator[str]:
     if "int8" not in comparison.xyz_mm:
         return
-    yield heading("The frames on which INT8 is farthest from FP32")
+    yield heading("Frames with the largest distance between INT8 and FP32")
     shown = worst_frames(comparison, "int8")
     half_mm = bundle.hand.cube_mm / 2
     joints = {name: comparison.xyz_mm[name][shown] / np.float32(half_mm) for name in ("fp32", "int8")}
@@ -172,25 +172,25 @@ def _palms(bundle: Bundle, record: CalibrationRecord | None, figures: dict[str, 
     if bundle.palm is None or "palm" not in figures:
         return
     found = figures["palm"]
-    yield heading(f"Palm graph: what it reports on {found['pictures']} frames")
+    yield heading(f"Palm graph: detections on {found['pictures']} frames")
     if "int8" in found["gates"]:
         gate = msgspec.convert(found["gates"]["int8"], Gate)
         yield paragraph(f"int8: {explain_palms(gate)}", "passed" if gate.passed else "failed")
     elif "int8" in found["precisions"]:
-        yield paragraph("FP32 reports no hand on these frames, so that INT8 was not judged.", "failed")
+        yield paragraph("FP32 detects no hand in these frames, so INT8 could not be judged.", "failed")
     if record is not None and record.palm is not None:
-        left = ", ".join(record.palm.float_layers) or "no layer"
+        left = ", ".join(record.palm.float_layers) or "none"
         yield paragraph(
-            f"{record.palm.int8_share:.1%} of its multiply-adds are in INT8; ranges on {record.palm.pictures} pictures; in float: {left}."
+            f"{record.palm.int8_share:.1%} of its multiply-adds run in INT8. Ranges are from {record.palm.pictures} frames. Float layers: {left}."
         )
     yield paragraph(
-        f"Places of a score of {bundle.palm.min_score} or more, at most {MAX_DETECTIONS} a frame. A report is kept where another "
-        f"precision has it within {SAME_LATERAL_MM:.0f} mm across and {SAME_DEPTH:.0%} in depth; distances are of those. Kept and "
-        f"extra are shares of FP32's reports; a hand is found where a report lies within {DETECTION_MATCH_MM:.0f} mm of its label."
+        f"Detections with a score of at least {bundle.palm.min_score}, at most {MAX_DETECTIONS} per frame. One of FP32's detections is kept if this "
+        f"precision has one within {SAME_LATERAL_MM:.0f} mm laterally and {SAME_DEPTH:.0%} in depth; distances are between such pairs. Kept and "
+        f"extra are fractions of FP32's detections; a hand is found if a detection is within {MATCH_MM:.0f} mm of its label."
     )
     columns = ("reports", "kept", "extra", "median_mm", "p95_mm", "found")
     rows = {name: [one[column] for column in columns] for name, one in found["precisions"].items()}
-    yield table(("precision", "reports", "kept", "extra", "median, mm", "p95, mm", "share found"), rows)
+    yield table(("precision", "detections", "kept", "extra", "median, mm", "p95, mm", "found"), rows)
 
 
 def _calibration(record: CalibrationRecord | None, figures: dict[str, Any]) -> Iterator[str]:
@@ -198,16 +198,16 @@ def _calibration(record: CalibrationRecord | None, figures: dict[str, Any]) -> I
         return
     if record.sensitivity is not None:
         ranked = sorted(record.sensitivity.layers, key=lambda one: -one.cost.mean_mm)
-        yield heading("What each layer costs")
+        yield heading("Error per layer in INT8")
         names = [one.name for one in ranked]
         is_float = [name in record.float_layers for name in names]
         body_mm = record.sensitivity.body_cost.mean_mm
         yield picture(
-            draw_layers(names, [one.cost.mean_mm for one in ranked], is_float, body_mm), "layers ranked by cost"
+            draw_layers(names, [one.cost.mean_mm for one in ranked], is_float, body_mm), "layers ranked by error"
         )
-    yield heading("Steps of the INT8 graph")
+    yield heading("Quantization steps of the INT8 graph")
     steps = figures["steps"]
     yield picture(draw_scales(np.array(steps["activations"]), np.array(steps["weights"])), "histograms of step sizes")
-    yield heading("What the calibration set covers")
-    yield picture(draw_coverage(record.coverage), "crops by bin")
+    yield heading("Coverage of the calibration set")
+    yield picture(draw_coverage(record.coverage), "crops per bin")
     yield table(("dropped because", "crops"), {name: [count] for name, count in record.dropped.items()})

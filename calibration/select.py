@@ -1,4 +1,4 @@
-"""Chooses what a calibration set holds: few crops that show much. Seeded; the same footage and seed give the same set."""
+"""Selects a small, varied set of calibration crops. Deterministic for the same sources and seed."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -23,15 +23,17 @@ from .frame_source import FrameSource, open_source
 
 MIN_FRAMES: Final = 500
 CANDIDATES_A_FRAME: Final = 6
-HELD_OUT_SHARE: Final = 5  # one in five recordings, where there are three or more
-EMPTY_BELOW: Final = 0.01  # share of filled pixels
-TWIN_MM: Final = 1.0  # mean difference of two crops, pooled to 16 by 16, that show the same
-NOISE_ABOVE: Final = 0.5  # step between neighbors over spread of all: 1.1 for noise, 0.05-0.2 for depth of a hand
+HELD_OUT_SHARE: Final = 5  # one in five recordings, if there are three or more
+EMPTY_BELOW: Final = 0.01  # fraction of filled pixels
+TWIN_MM: Final = 1.0  # two crops, pooled to 16 by 16, with a smaller mean difference are duplicates
+NOISE_ABOVE: Final = (
+    0.5  # mean step between neighbors over the standard deviation: 1.1 for noise, 0.05-0.2 for the depth of a hand
+)
 
 
 @dataclass(frozen=True)
 class SelectRequest:
-    """What to select from and how much; held_out may be empty, then recordings are chosen by the seed."""
+    """What to select from and how many; if held_out is empty, the seed picks the recordings to hold out."""
 
     bundle: Path
     footage: tuple[str, ...]
@@ -44,7 +46,7 @@ class SelectRequest:
 
 @dataclass(frozen=True)
 class Spread:
-    """Chosen candidates and how many were dropped, by reason."""
+    """The selected candidates, and the number of dropped ones by reason."""
 
     chosen: list[Candidate]
     dropped: Counter[str]
@@ -53,12 +55,12 @@ class Spread:
 def select_set(request: SelectRequest, out: Path) -> SetManifest:
     """Writes the set at `out` and returns its manifest.
 
-    Raises DatasetError for a set that calibrates nothing, unless forced; then the manifest says what was wrong.
+    Raises DatasetError for an unsuitable set, unless forced; the manifest then lists the problems.
     """
     bundle = read_bundle(request.bundle)
     if bundle.hand.joint_names != HAND21:
         raise ConfigError(
-            f"bundle {str(bundle.path)!r}: poses are told apart by hand21 joints, its are others; map them first"
+            f"bundle {str(bundle.path)!r}: selection needs hand21 joints, found others; map them to hand21 first"
         )
     footage, is_held_out = _open_all(request)
     found = _find_all(bundle, footage, request)
@@ -71,7 +73,9 @@ def select_set(request: SelectRequest, out: Path) -> SetManifest:
     held_spread = spread_out(held, max(request.frames // 4, 1), bundle.hand.cube_mm, random)
     forced = complaints(spread.chosen)
     if forced and not request.is_forced:
-        raise DatasetError(f"calibration set {str(out)!r}: {'; '.join(forced)}; add recordings, or insist with --force")
+        raise DatasetError(
+            f"calibration set {str(out)!r}: {'; '.join(forced)}; add recordings, or override with --force"
+        )
     manifest = SetManifest(
         format=FORMAT,
         seed=request.seed,
@@ -93,7 +97,7 @@ def select_set(request: SelectRequest, out: Path) -> SetManifest:
 
 
 def spread_out(candidates: list[Candidate], wanted: int, cube_mm: float, random: np.random.Generator) -> Spread:
-    """Up to `wanted` candidates, each the one whose bins are least filled so far; empty crops and twins are dropped first."""
+    """Up to `wanted` candidates, each time the one with the least filled bins; empty crops and duplicates are dropped first."""
     dropped: Counter[str] = Counter()
     kept: list[Candidate] = []
     seen = np.empty((len(candidates), 256), np.float32)
@@ -111,7 +115,7 @@ def spread_out(candidates: list[Candidate], wanted: int, cube_mm: float, random:
 
 
 def complaints(chosen: list[Candidate]) -> list[str]:
-    """What makes a set unfit, as clauses; none for a good one."""
+    """The problems of a set, as clauses; empty for a good one."""
     found = []
     if len(chosen) < MIN_FRAMES:
         found.append(f"{len(chosen)} useful frames, wanted at least {MIN_FRAMES}")
@@ -133,7 +137,7 @@ def roughness(depth: Float32) -> float:
 
 
 def coverage(chosen: list[Candidate]) -> dict[str, dict[str, int]]:
-    """How many crops fall into each bin of each quality."""
+    """The number of crops in each bin of each quality."""
     qualities = list(chosen[0].bins) if chosen else []
     counts = {quality: Counter(one.bins[quality] for one in chosen) for quality in qualities}
     return {quality: {str(where): count[where] for where in sorted(count)} for quality, count in counts.items()}
@@ -149,7 +153,7 @@ def _least_filled_first(kept: list[Candidate], wanted: int) -> list[Candidate]:
     order: list[int] = []
     for _ in range(min(wanted, len(kept))):
         gain = np.where(is_open, (1 / (1 + filled[columns, bins])).sum(axis=1), -1)
-        best = int(np.argmax(gain))  # the first of equals; `kept` is in seeded order
+        best = int(np.argmax(gain))  # ties go to the first; `kept` is in seeded order
         order.append(best)
         is_open[best] = False
         filled[columns, bins[best]] += 1
@@ -157,10 +161,10 @@ def _least_filled_first(kept: list[Candidate], wanted: int) -> list[Candidate]:
 
 
 def _open_all(request: SelectRequest) -> tuple[list[FrameSource], list[bool]]:
-    """All footage and which of it is held out: what was named so, else one in five recordings."""
+    """All sources, and those held out: the named ones, else one in five recordings."""
     footage = [open_source(name) for name in (*request.footage, *request.held_out)]
     if not request.footage:
-        raise ConfigError("calibration set: no footage was named; name recordings or data sets to select from")
+        raise ConfigError("calibration set: no source was given; name recordings or data sets to select from")
     if request.held_out:
         return footage, [index >= len(request.footage) for index in range(len(footage))]
     recordings = [index for index, one in enumerate(footage) if one.is_moving]

@@ -1,6 +1,7 @@
-"""What each layer costs in INT8, and which to leave in float so that joints stay near and the gate passes with the most work in INT8.
+"""Measures the error of each layer in INT8, and finds the layers to keep in float so that the gate passes with as many
+multiply-adds in INT8 as possible.
 
-Every result is written down at once, so that an interrupted run goes on where it was.
+Every result is saved at once, so an interrupted run continues where it stopped.
 """
 
 from collections.abc import Callable
@@ -29,12 +30,12 @@ from .quantize import FloatPrecision, find_thresholds, load_float_graph, refuse_
 from .ranges import Method
 from .record import Distance, LayerCost, Sensitivity, Trial, encode_record, read_sensitivity, work_key
 
-MARGIN: Final = 0.8  # of all limits: the gate looks at other frames
+MARGIN: Final = 0.8  # of all limits, because the gate uses other frames
 
 
 @dataclass(frozen=True)
 class Search:
-    """How to search: method and body as they will be quantized with, crops to try on, and how far the joints may move in the mean."""
+    """Search options: the method and body to quantize with, the number of crops, and the limit of the mean joint distance."""
 
     method: Method
     body: FloatPrecision
@@ -44,7 +45,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Bench:
-    """What assignments are tried on: the body, its ranges and fitted weights, and crops with the FP32 joints and, where known, the truth."""
+    """What assignments are tested on: the body, its ranges and fitted weights, and crops with FP32 joints and, if known, ground truth."""
 
     model: ModelProto
     layers: list[Layer]
@@ -55,13 +56,13 @@ class Bench:
     half_cube_mm: float
 
     def cost(self, float_layers: frozenset[str]) -> Distance:
-        """The cost with all but these layers in INT8."""
+        """The error with all layers except these in INT8."""
         if len(float_layers) == len(self.layers):
             return self.distance(self.model)
         return self.distance(quantize_graph(self.model, self.thresholds, float_layers, self.fitted))
 
     def distance(self, model: ModelProto) -> Distance:
-        """How far a graph's joints are off on the crops, computed without graph optimization: what TensorRT computes too."""
+        """Joint errors of a graph on the crops, without graph optimization, which matches what TensorRT computes."""
         found = run_graph(model.SerializeToString(), self.crops.depth, ("joints",), is_optimized=False)["joints"]
         away_mm = self._mm(found, self.joints)
         mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
@@ -77,9 +78,9 @@ class Bench:
 
 
 def find_sensitivity(bundle_path: Path, set_path: Path, how: Search, out: Path) -> Sensitivity:
-    """Ranks the layers, searches the assignment, and writes both to `out`; goes on with what stands there.
+    """Ranks the layers, searches for the assignment, and writes both to `out`; continues an unfinished file.
 
-    Raises ConfigError if `out` is of other work.
+    Raises ConfigError if `out` belongs to another search.
     """
     bundle, chosen = read_bundle(bundle_path), read_set(set_path)
     refuse_other_cube(bundle, chosen)
@@ -101,7 +102,7 @@ def find_sensitivity(bundle_path: Path, set_path: Path, how: Search, out: Path) 
 
 
 def make_bench(bundle: Bundle, chosen: CalibrationSet, how: Search) -> Bench:
-    """The bench on at most how.max_crops of the set's crops, evenly chosen; ranges are from all of them."""
+    """The bench on at most how.max_crops evenly spaced crops of the set; ranges come from all crops."""
     model = load_float_graph(bundle, how.body)
     shown = np.linspace(0, len(chosen.crops.depth) - 1, min(len(chosen.crops.depth), how.max_crops)).astype(int)
     crops = Crops(chosen.crops.depth[shown], chosen.crops.truth[shown])
@@ -113,10 +114,10 @@ def make_bench(bundle: Bundle, chosen: CalibrationSet, how: Search) -> Bench:
 
 
 def search_mixed(bench: Bench, state: Sensitivity, save: Callable[[Sensitivity], None]) -> Sensitivity:
-    """The state with the assignment found: least work in float such that the limits hold with a margin.
+    """The state with the final assignment: the fewest multiply-adds in float such that the limits hold with a margin.
 
-    Layers go to float in order of what they cost, worst first, until the limits hold; then each goes back, the largest first,
-    if they hold without it. Done once by cost and once by cost for each multiply-add; the better one is kept.
+    Layers move to float by descending error until the limits hold; then each moves back, largest first, if the limits still
+    hold. This is done by error and by error per multiply-add; the better assignment is kept.
     """
     known = {frozenset(trial.float_layers): trial for trial in state.trials}
 
@@ -144,7 +145,7 @@ def search_mixed(bench: Bench, state: Sensitivity, save: Callable[[Sensitivity],
 
 
 def meets_limits(cost: Distance, max_mm: float, margin: float) -> bool:
-    """Whether a cost is within this share of the gate's limits, by labels where there are any, and of max_mm away from FP32 in the mean."""
+    """Whether an error is within this fraction of the gate's limits, by labels if there are any, and of max_mm from FP32."""
     if cost.mean_mm > margin * max_mm:
         return False
     if cost.truth_mean_mm is not None and cost.truth_p95_mm is not None:
@@ -170,6 +171,6 @@ def _resume(path: Path, fresh: Sensitivity) -> Sensitivity | None:
     state = read_sensitivity(path)
     if (state.key, state.crops, state.max_mm) != (fresh.key, fresh.crops, fresh.max_mm):
         raise ConfigError(
-            f"sensitivity {str(path)!r}: it is of another bundle, set, method, body, number of crops or limit; name another --out"
+            f"sensitivity {str(path)!r}: it belongs to another bundle, set, method, body, number of crops or limit; use another --out"
         )
     return state

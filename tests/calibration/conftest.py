@@ -1,4 +1,4 @@
-"""One bundle of a small network, recordings of a moving shape, a calibration set: made once."""
+"""Fixtures, made once: a bundle of a small network, recordings of a moving shape, a calibration set."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ FRAMES = 60
 
 
 def write_disc(path: Path, seed: int, frames: int = FRAMES, is_noise: bool = False) -> Path:
-    """A recording of the disc at a distance of its own, moving away from the camera."""
+    """A recording of the disc moving away from the camera, each at a different distance."""
     random = np.random.default_rng(seed)
     with RecordingWriter(path, INTRINSICS, 1.0) as writer:
         for number in range(frames):
@@ -35,7 +35,7 @@ def write_disc(path: Path, seed: int, frames: int = FRAMES, is_noise: bool = Fal
 
 
 def write_set_without_pictures(path: Path, out: Path) -> None:
-    """The set as it was written before sets held pictures of whole frames."""
+    """The set in the older format without detector inputs."""
     manifest = json.loads((path / "set.json").read_bytes())
     manifest["files"] = {name: sha256 for name, sha256 in manifest["files"].items() if "pictures" not in name}
     for name in manifest["files"]:
@@ -59,7 +59,7 @@ def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def palm_bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of the same hand graph with a palm graph that reports the disc."""
+    """A bundle of the same hand graph with a palm graph that detects the disc."""
     folder = tmp_path_factory.mktemp("palm")
     program = save_residual_program(folder / "residual.pt2")
     palm = save_palm_program(folder / "palm.pt2", learn_discs())
@@ -69,7 +69,7 @@ def palm_bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def request_all(bundle_path: Path, recordings: list[Path]) -> SelectRequest:
-    """All four recordings, few frames, insisting."""
+    """A forced request: all four recordings, few frames."""
     return SelectRequest(bundle_path, tuple(str(path) for path in recordings), (), 64, 5, "right", True)
 
 

@@ -46,7 +46,7 @@ def residual_graph(folder: Path) -> ModelProto:
 
 
 def plant_outliers(model: ModelProto, before: str, layer: str) -> ModelProto:
-    """The same function, with the weights of one input channel of `layer` a thousand times as large and what it reads so much smaller.
+    """The same function, with the weights of one input channel of `layer` a thousand times larger and its input that much smaller.
 
     INT8 then has no levels left for the weights of the other channels.
     """

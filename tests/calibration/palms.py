@@ -1,4 +1,4 @@
-"""A palm network that has learned, in seconds, to report the disc of the recordings."""
+"""A palm network trained in seconds to detect the disc of the recordings."""
 
 import copy
 from functools import cache
@@ -23,9 +23,9 @@ PICTURES, STEPS, BATCH = 64, 70, 8
 
 @cache
 def learn_discs() -> PalmNetwork:
-    """The same network every time; not to be changed."""
+    """A deterministic, shared network; callers must not modify it."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # for a network this small, more threads wait for one another where the cores are taken
+    torch.set_num_threads(1)  # with a network this small, more threads only wait for each other on busy cores
     try:
         return _learn()
     finally:

@@ -1,4 +1,4 @@
-"""What the report says beside the gate: what FP32 itself is worth, and whether expected errors are true."""
+"""The report beyond the gate: the accuracy of FP32 itself, and the reliability of expected errors."""
 
 from pathlib import Path
 
@@ -62,25 +62,25 @@ def unlabeled() -> Comparison:
         (None, 0.0, ["", "passed"]),
     ],
 )
-def test_nothing_is_green_beside_a_poor_fp32(mean_mm: float | None, int8_is_off_mm: float, kinds: list[str]) -> None:
+def test_nothing_is_green_if_fp32_is_poor(mean_mm: float | None, int8_is_off_mm: float, kinds: list[str]) -> None:
     shown = list(banners(figures_of(mean_mm, int8_is_off_mm)))
 
     assert [text.split('class="')[1].split('"')[0] if "class=" in text else "" for text in shown] == kinds
     assert shown[0].split(">")[1].startswith("fp32 itself: ") and "int8: gate " in shown[1]
 
 
-def test_what_fp32_is_worth_is_said_in_mm_or_not_known() -> None:
+def test_fp32_accuracy_is_shown_in_mm_or_as_unknown() -> None:
     poor = fp32_worth(comparison_of(np.full((4, 21), 79.7), np.ones((4, 21))))
 
     assert poor == {"fp32_mean_mm": 79.7, "is_fp32_poor": True}
     assert fp32_worth(unlabeled()) == {"fp32_mean_mm": None, "is_fp32_poor": None}
     assert fp32_worth(comparison_of(np.full((4, 21), np.nan), np.ones((4, 21))))["is_fp32_poor"] is True
-    assert explain_fp32(79.7, True, "d").startswith("fp32 itself: 79.7 mm from the truth in the mean, POOR")
-    assert explain_fp32(7.2, False, "d") == "fp32 itself: 7.2 mm from the truth in the mean"
+    assert explain_fp32(79.7, True, "d").startswith("fp32 itself: mean error 79.7 mm, POOR")
+    assert explain_fp32(7.2, False, "d") == "fp32 itself: mean error 7.2 mm"
     assert "d has no labels" in explain_fp32(None, None, "d")
 
 
-def test_expected_errors_are_judged_on_hands_that_were_found() -> None:
+def test_reliability_covers_only_detected_hands() -> None:
     random = np.random.default_rng(0)
     expected_mm = random.uniform(2, 40, (100, 21))
     error_mm = expected_mm.copy()
@@ -108,7 +108,7 @@ def test_the_reliability_plot_shows_every_precision_in_its_color(tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def labeled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording with labels that a network without training is far from."""
+    """A labeled recording on which an untrained network has large errors."""
     folder = tmp_path_factory.mktemp("labeled")
     write_disc(folder / "plain", 7, FRAMES)
     spread = np.linspace(-40, 40, 21)
@@ -135,5 +135,5 @@ def test_an_untrained_network_is_called_poor_everywhere(
     assert outcome.figures["fp32_mean_mm"] == figures["fp32_mean_mm"]
     assert '<p class="failed">fp32 itself: ' in page
     assert "POOR" in printed.output
-    assert "Whether expected errors are true" in page
+    assert "Reliability of the expected errors" in page
     assert set(figures["precisions"]["int8"]["reliability"]) == {"auroc_joint_20mm", "expected_error_deciles"}

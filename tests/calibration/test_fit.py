@@ -1,4 +1,4 @@
-"""Weights fitted to what a layer reads in INT8: nearer to the float layer than rounded ones, and the same every time."""
+"""Weights fitted to a layer's INT8 input: closer to the float layer than rounded ones, and deterministic."""
 
 from pathlib import Path
 
@@ -56,11 +56,11 @@ def squared_error(layer: QuantizedWeight, weight: Float64, exact: Float64, shown
     return float(((given - exact @ weight.reshape(len(weight), -1).T) ** 2).mean())
 
 
-def test_a_fitted_weight_loses_less_than_a_rounded_one() -> None:
+def test_a_fitted_weight_has_less_error_than_a_rounded_one() -> None:
     random = np.random.default_rng(1)
     exact = (
         random.normal(size=(4000, 6)) @ random.normal(size=(6, 18)) * 0.3
-    )  # inputs that go together, as neighbors do
+    )  # correlated inputs, like neighboring pixels
     weight = random.normal(size=(5, 2, 3, 3))
     moments, shown = moments_of(exact)
     largest = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / 127
@@ -72,8 +72,8 @@ def test_a_fitted_weight_loses_less_than_a_rounded_one() -> None:
     assert lost < 0.9 * before
 
 
-def test_the_bias_makes_up_for_a_background_between_two_levels() -> None:
-    exact = np.full((500, 4), 0.3 * STEP)  # shown as 0 everywhere
+def test_the_bias_compensates_for_a_background_between_two_levels() -> None:
+    exact = np.full((500, 4), 0.3 * STEP)  # quantized to 0 everywhere
     weight = np.full((1, 1, 2, 2), 2.0)
     moments, shown = moments_of(exact)
 
@@ -84,7 +84,7 @@ def test_the_bias_makes_up_for_a_background_between_two_levels() -> None:
     assert squared_error(layer, weight, exact, shown) < 1e-5
 
 
-def test_what_stands_in_int8_exactly_stays_as_it_was() -> None:
+def test_exactly_representable_weights_stay_unchanged() -> None:
     exact = np.rint(np.random.default_rng(0).normal(size=(500, 4)) / STEP) * STEP
     weight = np.array([[[[127.0, -5.0], [3.0, 0.0]]]]) / 64
 
@@ -94,7 +94,7 @@ def test_what_stands_in_int8_exactly_stays_as_it_was() -> None:
     assert layer.bias is not None and float(layer.bias[0]) == pytest.approx(0.5, abs=1e-6)
 
 
-def test_ordinary_convolutions_are_fitted_and_others_are_not(
+def test_only_plain_convolutions_are_fitted(
     graph: ModelProto, fitted: dict[str, QuantizedWeight], thresholds: dict[str, float], depth: Float32
 ) -> None:
     dilated = ModelProto.FromString(graph.SerializeToString())
@@ -125,7 +125,7 @@ def test_a_fitted_layer_is_nearer_to_the_float_one_on_other_samples(
     assert lost[0] < lost[1]
 
 
-def test_two_fits_are_the_same_and_a_half_body_gets_half_numbers(
+def test_fits_are_deterministic_and_use_the_type_of_the_body(
     graph: ModelProto, fitted: dict[str, QuantizedWeight], thresholds: dict[str, float], depth: Float32, tmp_path: Path
 ) -> None:
     again = fit_layers(graph, thresholds, depth[:32])

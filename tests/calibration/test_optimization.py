@@ -1,4 +1,4 @@
-"""ONNX Runtime's graph optimization on INT8 graphs: on where the joints stay what they are, off where they do not."""
+"""ONNX Runtime's graph optimization on INT8 graphs: enabled where the joints stay the same, disabled where they do not."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from handmap.types.arrays import Float32
 from handmap.types.errors import ModelError
 
 HALF_CUBE_MM = 125.0
-AGREE_MM = 1.0  # in the mean: fused kernels round elsewhere than the graph as written
+AGREE_MM = 1.0  # mean: fused kernels round at other points than the graph as written
 
 
 def quantized(bundle_path: Path, set_path: Path, out: Path, body: FloatPrecision) -> Path:
@@ -34,7 +34,7 @@ def opened_joints(path: Path, depth: Float32) -> Float32:
     return np.concatenate([engine.infer(depth[index : index + 1]).joints for index in range(len(depth))])
 
 
-def test_steps_are_told_by_their_type_in_the_file(graphs: dict[FloatPrecision, Path]) -> None:
+def test_steps_are_identified_by_their_type_in_the_file(graphs: dict[FloatPrecision, Path]) -> None:
     assert has_float_steps(graphs["fp32"].read_bytes())
     assert not has_float_steps(graphs["fp16"].read_bytes())
 
@@ -48,7 +48,7 @@ def test_one_step_in_half_precision_is_enough(graphs: dict[FloatPrecision, Path]
     assert not has_float_steps(model.SerializeToString())
 
 
-def test_a_step_that_is_no_initializer_is_not_taken_for_one(graphs: dict[FloatPrecision, Path]) -> None:
+def test_a_step_that_is_not_an_initializer_is_ignored(graphs: dict[FloatPrecision, Path]) -> None:
     model = onnx.load(graphs["fp32"])
     step = next(node.input[1] for node in model.graph.node if node.op_type == "QuantizeLinear")
     kept = [one for one in model.graph.initializer if one.name != step]
@@ -58,8 +58,8 @@ def test_a_step_that_is_no_initializer_is_not_taken_for_one(graphs: dict[FloatPr
     assert not has_float_steps(model.SerializeToString())
 
 
-def test_a_file_that_is_cut_short_is_refused(graphs: dict[FloatPrecision, Path]) -> None:
-    with pytest.raises(ModelError, match="not an ONNX graph, or truncated"):
+def test_a_truncated_file_is_rejected(graphs: dict[FloatPrecision, Path]) -> None:
+    with pytest.raises(ModelError, match="no ONNX graph, or cut short"):
         has_float_steps(graphs["fp32"].read_bytes()[:-100])
 
 

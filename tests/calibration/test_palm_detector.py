@@ -1,4 +1,4 @@
-"""The INT8 palm graph: how it is made, what its gate looks at, and who may then use it."""
+"""The INT8 palm graph: how it is made, what its gate checks, and when the engine opens."""
 
 import logging
 from pathlib import Path
@@ -57,7 +57,7 @@ def places(*xyz_mm: tuple[float, float, float]) -> Float32:
     return np.array(xyz_mm, np.float32).reshape(-1, 3)
 
 
-def test_both_graphs_are_quantized_and_the_record_says_how(int8_path: Path, set_path: Path) -> None:
+def test_both_graphs_are_quantized_and_recorded(int8_path: Path, set_path: Path) -> None:
     bundle = read_bundle(int8_path)
     record = read_record(bundle)
 
@@ -72,16 +72,14 @@ def test_both_graphs_are_quantized_and_the_record_says_how(int8_path: Path, set_
     assert (record.palm.int8_share, record.palm.float_layers) == (1.0, ())
 
 
-def test_the_input_s_range_is_its_contract_s_though_the_set_shows_less(int8_path: Path) -> None:
+def test_the_contract_fixes_the_input_range(int8_path: Path) -> None:
     record = read_record(read_bundle(int8_path))
 
     assert record.palm is not None
     assert [value for name, value in record.palm.thresholds.items() if "depth_small" in name] == [2.0]
 
 
-def test_quantizing_twice_gives_the_same_bytes(
-    palm_bundle_path: Path, set_path: Path, int8_path: Path, tmp_path: Path
-) -> None:
+def test_quantization_is_deterministic(palm_bundle_path: Path, set_path: Path, int8_path: Path, tmp_path: Path) -> None:
     quantize_bundle(palm_bundle_path, set_path, ALL, None, tmp_path / "again")
 
     for file in int8_path.iterdir():
@@ -97,7 +95,7 @@ def test_a_named_layer_stays_in_float(int8_path: Path, set_path: Path, tmp_path:
     assert 0.9 < report.made["palm"].int8_share < 1 and first.input[1] == "stem.0.0.weight"
 
 
-def test_a_set_without_pictures_leaves_the_palm_graph_as_it_is(
+def test_without_detector_inputs_the_palm_graph_is_unchanged(
     palm_bundle_path: Path, int8_path: Path, set_path: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "old").mkdir()
@@ -112,19 +110,17 @@ def test_a_set_without_pictures_leaves_the_palm_graph_as_it_is(
         (palm_bundle_path, STEM),
         (int8_path, ALL),
     ):  # asked for by name; already there, of another set
-        with pytest.raises(ConfigError, match="holds no pictures of whole frames"):
+        with pytest.raises(ConfigError, match="has no detector inputs"):
             quantize_bundle(path, tmp_path / "old", recipe, None, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
-def test_layers_of_a_palm_graph_that_is_not_there_are_refused(
-    bundle_path: Path, set_path: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(ConfigError, match=r"has no palm graph to leave stem\.0\.0 in float of"):
+def test_palm_layers_without_a_palm_graph_are_rejected(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no palm graph, so stem\.0\.0 cannot be kept in float"):
         quantize_bundle(bundle_path, set_path, STEM, None, tmp_path / "out")
 
 
-def test_an_int8_graph_without_a_gate_is_passed_over_and_said_so(
+def test_an_ungated_int8_graph_is_skipped_and_logged(
     reported_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bundle = read_bundle(reported_path)
@@ -152,7 +148,7 @@ def test_the_gate_passes_on_held_out_pictures_and_opens_the_engine(
     assert not caplog.records
 
 
-def test_the_report_tells_of_the_palm_graph(reported_path: Path) -> None:
+def test_the_report_covers_the_palm_graph(reported_path: Path) -> None:
     text = (reported_path / "report.html").read_text()
     figures = msgspec.json.decode((reported_path / "report.json").read_bytes())["palm"]
 
@@ -164,7 +160,7 @@ def test_the_report_tells_of_the_palm_graph(reported_path: Path) -> None:
     assert figures["precisions"]["fp16"]["median_mm"] < figures["precisions"]["int8"]["median_mm"]
 
 
-def test_labels_judge_where_there_are_any(int8_path: Path, tmp_path: Path) -> None:
+def test_the_gate_uses_labels_if_there_are_any(int8_path: Path, tmp_path: Path) -> None:
     write_disc(tmp_path / "plain", 7, 12)
     spread = np.linspace(-40, 40, 21)
     with RecordingWriter(tmp_path / "labeled", INTRINSICS, 1.0) as writer:
@@ -181,7 +177,7 @@ def test_labels_judge_where_there_are_any(int8_path: Path, tmp_path: Path) -> No
     assert outcome.figures["palm"]["precisions"]["int8"]["found"] == 1.0
 
 
-def test_a_graph_that_int8_destroys_fails_the_gate_and_is_not_opened(
+def test_a_graph_ruined_by_int8_fails_the_gate_and_is_not_opened(
     set_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     palm = save_palm_program(tmp_path / "palm.pt2", spoil_int8(learn_discs()))
@@ -199,14 +195,14 @@ def test_a_graph_that_int8_destroys_fails_the_gate_and_is_not_opened(
     assert "reason='failed its gate'" in caplog.text
 
 
-def test_a_report_is_the_same_within_30_mm_across_and_8_percent_in_depth() -> None:
+def test_detections_match_within_30_mm_laterally_and_8_percent_in_depth() -> None:
     here = places((0, 0, 500))
 
     assert match(places((29, 0, 500)), here) == match(places((0, 0, 539)), here) == [(0, 0)]
     assert match(places((22, 22, 500)), here) == match(places((0, 0, 541)), here) == match(places(), here) == []
 
 
-def test_a_report_is_the_same_as_one_at_most() -> None:
+def test_detections_match_one_to_one() -> None:
     ours = places((20, 0, 500), (5, 0, 500), (300, 0, 500))
     theirs = places((0, 0, 500), (25, 0, 500))
 
@@ -214,7 +210,7 @@ def test_a_report_is_the_same_as_one_at_most() -> None:
     assert match(places((0, 0, 500), (2, 0, 500)), places((0, 0, 500))) == [(0, 0)]
 
 
-def test_what_is_lost_and_what_is_extra() -> None:
+def test_lost_and_extra_detections() -> None:
     fp32 = [places((0, 0, 500), (200, 0, 500)), places((0, 0, 400)), places()]
     int8 = [places((3, 4, 500)), places((0, 0, 400), (150, 0, 400)), places((0, 0, 300))]
     comparison = PalmComparison("d", {"fp32": fp32, "int8": int8}, np.full((3, 3), np.nan, np.float32), False)
@@ -227,7 +223,7 @@ def test_what_is_lost_and_what_is_extra() -> None:
     assert gate.mean_mm == pytest.approx((5 + 0 + LOST_MM) / 3)
 
 
-def test_nothing_is_judged_where_fp32_reports_nothing() -> None:
+def test_there_is_no_gate_if_fp32_detects_nothing() -> None:
     nothing = PalmComparison("d", {"fp32": [places()], "int8": [places((0, 0, 500))]}, places((0, 0, 500)), True)
 
     assert judge_palms(nothing, "int8") is None

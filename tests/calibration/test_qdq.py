@@ -1,4 +1,4 @@
-"""Where Q/DQ stands, what is in INT8, and that the same input gives the same bytes."""
+"""Where Q/DQ nodes are placed, what runs in INT8, and that the result is deterministic."""
 
 from pathlib import Path
 
@@ -53,9 +53,7 @@ def test_layers_are_named_by_their_weights_and_count_their_work(graph: ModelProt
     assert int8_share(layers, frozenset(LAYERS)) == 0 and int8_share(layers, frozenset()) == 1
 
 
-def test_every_layer_reads_int8_and_nothing_else_stands_between(
-    graph: ModelProto, thresholds: dict[str, float]
-) -> None:
+def test_every_layer_reads_int8_directly(graph: ModelProto, thresholds: dict[str, float]) -> None:
     quantized = quantize_graph(graph, thresholds, frozenset(), {})
 
     view = view_graph(quantized)
@@ -90,7 +88,9 @@ def test_the_residual_stays_fused_when_the_layer_beside_it_stays_in_float(
     assert lint(quantized) == []
 
 
-def test_what_is_concatenated_is_quantized_after_it(graph: ModelProto, thresholds: dict[str, float]) -> None:
+def test_concatenated_tensors_are_quantized_after_concatenation(
+    graph: ModelProto, thresholds: dict[str, float]
+) -> None:
     quantized = quantize_graph(graph, thresholds, frozenset(), {})
 
     view = view_graph(quantized)
@@ -99,7 +99,7 @@ def test_what_is_concatenated_is_quantized_after_it(graph: ModelProto, threshold
     assert "QuantizeLinear" in {reader.op_type for reader in view.readers[concat.output[0]]}
 
 
-def test_each_weight_channel_has_its_scale_and_loses_a_step_at_most(
+def test_each_weight_channel_has_its_own_scale_and_is_off_by_at_most_a_step(
     graph: ModelProto, thresholds: dict[str, float]
 ) -> None:
     quantized = quantize_graph(graph, thresholds, frozenset(), {})
@@ -133,7 +133,7 @@ def test_any_single_layer_can_be_quantized(graph: ModelProto, thresholds: dict[s
     assert kinds.count(TensorProto.INT8) == 1
 
 
-def test_int8_joints_are_near_and_not_equal(graph: ModelProto, depth: Float32, thresholds: dict[str, float]) -> None:
+def test_int8_joints_are_close_but_not_equal(graph: ModelProto, depth: Float32, thresholds: dict[str, float]) -> None:
     wanted = run_graph(graph.SerializeToString(), depth, ("joints",))["joints"]
 
     content = quantize_graph(graph, thresholds, frozenset(), {}).SerializeToString()
@@ -157,7 +157,7 @@ def test_a_half_body_gets_half_scales_at_opset_19(graph: ModelProto, depth: Floa
     assert np.abs(joints - wanted).mean() < 0.02
 
 
-def test_no_float_copy_of_a_weight_stays_behind(graph: ModelProto, thresholds: dict[str, float]) -> None:
+def test_no_float_copy_of_a_weight_remains(graph: ModelProto, thresholds: dict[str, float]) -> None:
     quantized = quantize_graph(graph, thresholds, frozenset({"pose.2"}), {})
 
     read = {name for node in quantized.graph.node for name in node.input}
@@ -166,7 +166,7 @@ def test_no_float_copy_of_a_weight_stays_behind(graph: ModelProto, thresholds: d
     assert "pose.2.weight" in stored and "stem.0.weight" not in stored
 
 
-def test_two_runs_give_the_same_bytes(graph: ModelProto, depth: Float32, thresholds: dict[str, float]) -> None:
+def test_the_result_is_deterministic(graph: ModelProto, depth: Float32, thresholds: dict[str, float]) -> None:
     again = choose_thresholds(collect_histograms(graph, quantizable_tensors(graph), depth), "minmax")
 
     first, second = (quantize_graph(graph, found, frozenset(), {}) for found in (thresholds, again))
@@ -174,8 +174,8 @@ def test_two_runs_give_the_same_bytes(graph: ModelProto, depth: Float32, thresho
     assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
 
 
-def test_unknown_and_too_many_float_layers_are_refused(graph: ModelProto, thresholds: dict[str, float]) -> None:
-    with pytest.raises(ModelError, match=r"no layer 'stem\.9', it has stem\.0"):
+def test_unknown_or_too_many_float_layers_are_rejected(graph: ModelProto, thresholds: dict[str, float]) -> None:
+    with pytest.raises(ModelError, match=r"no layer 'stem\.9', its layers are stem\.0"):
         quantize_graph(graph, thresholds, frozenset({"stem.9"}), {})
     with pytest.raises(ModelError, match="at least one in INT8"):
         quantize_graph(graph, thresholds, frozenset(LAYERS), {})
@@ -191,7 +191,7 @@ def test_float_tensors_are_quantized_once(graph: ModelProto) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_ranges_lie_within_what_was_seen(histograms: dict[str, Histogram], method: str) -> None:
+def test_ranges_stay_within_the_observed_values(histograms: dict[str, Histogram], method: str) -> None:
     for name, found in histograms.items():
         assert 0.05 * found.largest < METHODS[method](found) <= found.largest, name
 
@@ -202,7 +202,7 @@ def histogram_of(magnitudes: Float64, largest: float) -> Histogram:
     return Histogram(counts.astype(np.float64), sums / np.maximum(counts, 1), largest)
 
 
-def test_a_value_that_fills_the_background_lies_on_a_level() -> None:
+def test_a_background_value_falls_on_a_level() -> None:
     magnitudes = np.append(np.abs(np.random.default_rng(0).normal(size=20_000)), np.full(200_000, 1.2345))
     found = histogram_of(magnitudes, float(magnitudes.max()))
 
@@ -211,7 +211,7 @@ def test_a_value_that_fills_the_background_lies_on_a_level() -> None:
     assert abs(1.2345 / step - round(1.2345 / step)) < 0.05
 
 
-def test_one_outlier_widens_the_minmax_range_alone() -> None:
+def test_one_outlier_widens_only_the_minmax_range() -> None:
     magnitudes = np.append(np.abs(np.random.default_rng(0).normal(size=200_000)), 40.0)
 
     chosen = {name: choose(histogram_of(magnitudes, 40.0)) for name, choose in METHODS.items()}

@@ -1,4 +1,4 @@
-"""Bundles with an INT8 graph: what is written, what the gate says of it, and who may then use it."""
+"""Bundles with an INT8 graph: what is written, what the gate decides, and when the engine opens."""
 
 import hashlib
 import shutil
@@ -33,7 +33,7 @@ def int8_path(bundle_path: Path, set_path: Path, tmp_path_factory: pytest.TempPa
     return path
 
 
-def test_the_new_bundle_holds_the_old_one_an_int8_graph_and_how_it_was_made(bundle_path: Path, int8_path: Path) -> None:
+def test_the_new_bundle_adds_an_int8_graph_and_its_record(bundle_path: Path, int8_path: Path) -> None:
     before, after = read_bundle(bundle_path), read_bundle(int8_path)
 
     record = read_record(after)
@@ -45,22 +45,20 @@ def test_the_new_bundle_holds_the_old_one_an_int8_graph_and_how_it_was_made(bund
     assert RECORD not in read_bundle(bundle_path).manifest.records
 
 
-def test_the_input_s_range_is_its_contract_s(int8_path: Path) -> None:
+def test_the_contract_fixes_the_input_range(int8_path: Path) -> None:
     thresholds = read_record(read_bundle(int8_path)).thresholds
 
     assert thresholds["_to_copy"] == pytest.approx(1.0, abs=1e-3)
 
 
-def test_quantizing_twice_gives_the_same_bytes(
-    bundle_path: Path, set_path: Path, int8_path: Path, tmp_path: Path
-) -> None:
+def test_quantization_is_deterministic(bundle_path: Path, set_path: Path, int8_path: Path, tmp_path: Path) -> None:
     quantize_bundle(bundle_path, set_path, MIXED, None, tmp_path / "again")
 
     for file in int8_path.iterdir():
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-def test_a_bundle_may_be_replaced_in_place(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+def test_a_bundle_can_be_replaced_in_place(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     quantize_bundle(bundle_path, set_path, PLAIN, None, tmp_path / "bundle")
 
     quantize_bundle(tmp_path / "bundle", set_path, MIXED, None, tmp_path / "bundle")
@@ -69,12 +67,12 @@ def test_a_bundle_may_be_replaced_in_place(bundle_path: Path, set_path: Path, tm
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_an_int8_graph_without_a_gate_is_refused_with_the_way_out(int8_path: Path) -> None:
+def test_an_ungated_int8_graph_is_rejected_with_a_fix(int8_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has not been through.*calibrate report.*use_ungated_int8: true"):
         open_engines(read_bundle(int8_path), EngineConfig(precision="int8"), batch=1)
 
 
-def test_it_is_opened_where_the_configuration_says_so_and_fits_the_golden_samples(int8_path: Path) -> None:
+def test_an_ungated_graph_opens_if_configured_and_matches_the_golden_samples(int8_path: Path) -> None:
     bundle = read_bundle(int8_path)
 
     engines = open_engines(bundle, EngineConfig(precision="int8", use_ungated_int8=True), batch=2)
@@ -83,7 +81,7 @@ def test_it_is_opened_where_the_configuration_says_so_and_fits_the_golden_sample
     assert engines.hand.precision == "int8"
 
 
-def test_a_failed_gate_is_refused_with_its_figures(reported_path: Path, tmp_path: Path) -> None:
+def test_a_failed_gate_is_rejected_with_its_numbers(reported_path: Path, tmp_path: Path) -> None:
     bundle = read_bundle(reported_path)
     int8 = bundle.hand.precisions["int8"]
     assert int8.gate is not None
@@ -109,17 +107,17 @@ def test_a_passed_gate_opens_the_engine(reported_path: Path) -> None:
     assert 0 < gate.mean_mm <= gate.p95_mm < 4
 
 
-def test_the_report_is_one_page_that_needs_nothing_else(reported_path: Path) -> None:
+def test_the_report_is_one_self_contained_page(reported_path: Path) -> None:
     text = (reported_path / "report.html").read_text()
 
     assert "int8: gate passed by distance to FP32" in text
     assert "int8, all layers, rounded: gate" in text  # the plain result beside the mixed one
-    assert "The calibration set was forced: 64 useful frames" in text
+    assert "The calibration set was accepted only with --force: 64 useful frames" in text
     assert text.count("data:image/png;base64,") >= 4
     assert "http" not in text.replace("http-equiv", "")
 
 
-def test_the_report_s_figures(reported_path: Path) -> None:
+def test_the_report_metrics(reported_path: Path) -> None:
     figures = msgspec.json.decode((reported_path / "report.json").read_bytes())
 
     int8, fp16 = (figures["precisions"][name]["away_from_fp32_mm"] for name in ("int8", "fp16"))
@@ -131,7 +129,9 @@ def test_the_report_s_figures(reported_path: Path) -> None:
     assert figures["provenance"]["calibration set sha256"] == read_record(read_bundle(reported_path)).set_sha256
 
 
-def test_frames_that_were_calibrated_on_prove_nothing(int8_path: Path, recordings: list[Path], tmp_path: Path) -> None:
+def test_calibration_frames_are_rejected_for_the_report(
+    int8_path: Path, recordings: list[Path], tmp_path: Path
+) -> None:
     record = read_record(read_bundle(int8_path))
     used = next(source.name for source in record.sources if not source.is_held_out)
 
@@ -151,7 +151,7 @@ def test_a_fresh_recording_is_judged_without_labels(int8_path: Path, tmp_path: P
     assert outcome.figures["precisions"]["int8"]["away_by_distance_mm"]
 
 
-def test_a_graph_that_is_off_the_golden_samples_gets_no_report(int8_path: Path, set_path: Path, tmp_path: Path) -> None:
+def test_a_graph_that_misses_the_golden_samples_gets_no_report(int8_path: Path, set_path: Path, tmp_path: Path) -> None:
     bundle = read_bundle(int8_path)
     golden = read_golden(bundle)
     for file in int8_path.iterdir():
@@ -166,7 +166,7 @@ def test_a_graph_that_is_off_the_golden_samples_gets_no_report(int8_path: Path, 
         report_bundle(tmp_path, str(set_path), 10, "right", tmp_path / "out")
 
 
-def test_an_unfinished_sensitivity_file_is_not_followed(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+def test_an_unfinished_sensitivity_file_is_rejected(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     key = work_key(read_bundle(bundle_path), read_set(set_path), PLAIN.method, PLAIN.body)
     (tmp_path / "s.json").write_bytes(msgspec.json.encode(Sensitivity(key, 8, 1.0, Distance(0.0, 0.0))))
 
@@ -174,7 +174,7 @@ def test_an_unfinished_sensitivity_file_is_not_followed(bundle_path: Path, set_p
         quantize_bundle(bundle_path, set_path, PLAIN, tmp_path / "s.json", tmp_path / "out")
 
 
-def test_a_set_of_another_cube_is_not_calibrated_with(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+def test_a_set_with_another_cube_size_is_rejected(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     shutil.copytree(set_path, tmp_path / "set")
     manifest = msgspec.json.decode((set_path / "set.json").read_bytes(), type=SetManifest)
     other = msgspec.json.encode(msgspec.structs.replace(manifest, cube_mm=manifest.cube_mm + 10))
@@ -184,7 +184,7 @@ def test_a_set_of_another_cube_is_not_calibrated_with(bundle_path: Path, set_pat
         quantize_bundle(bundle_path, tmp_path / "set", PLAIN, None, tmp_path / "out")
 
 
-def test_a_sensitivity_file_of_other_work_is_not_followed(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+def test_an_unrelated_sensitivity_file_is_rejected(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     (tmp_path / "s.json").write_bytes(msgspec.json.encode(Sensitivity("other", 8, 1.0, Distance(0.0, 0.0))))
 
     with pytest.raises(ConfigError, match="another bundle, set, method or body"):
@@ -197,7 +197,7 @@ def judged(int8_mm: Float64, fp32_mm: Float64, missed: int = 0) -> Gate:
     return judge_labeled((int8_mm, fp32_mm), (int8_found, found), "d")
 
 
-def test_the_gate_s_limits_with_labels() -> None:
+def test_gate_limits_with_labels() -> None:
     fp32_mm = np.full((200, 21), 10.0)
     tail_mm = fp32_mm.copy()
     tail_mm[:16] += 1.6  # 8 % of the joints; 0.13 mm in the mean
@@ -208,7 +208,7 @@ def test_the_gate_s_limits_with_labels() -> None:
     assert not judged(fp32_mm * np.nan, fp32_mm).passed
 
 
-def test_hands_that_int8_misses_fail_the_gate() -> None:
+def test_missed_hands_fail_the_gate() -> None:
     fp32_mm = np.full((200, 21), 10.0)
     int8_mm = fp32_mm.copy()
     int8_mm[:1] = 125.0
@@ -221,13 +221,13 @@ def test_hands_that_int8_misses_fail_the_gate() -> None:
     assert not judged(int8_mm, fp32_mm, 1).passed
 
 
-def test_the_gate_s_limits_without_labels() -> None:
+def test_gate_limits_without_labels() -> None:
     assert judge_unlabeled(np.full((50, 21), 2.0), "d").passed
     assert not judge_unlabeled(np.full((50, 21), 2.01), "d").passed
     assert not judge_unlabeled(np.full((50, 21), np.nan), "d").passed
 
 
-def test_the_verbs_work_from_the_command_line(bundle_path: Path, recordings: list[Path], tmp_path: Path) -> None:
+def test_the_commands_work_from_the_command_line(bundle_path: Path, recordings: list[Path], tmp_path: Path) -> None:
     names = [part for path in recordings[:3] for part in ("--recording", str(path))]
     base = ["--bundle", str(bundle_path)]
     runs = [
@@ -263,5 +263,5 @@ def test_the_verbs_work_from_the_command_line(bundle_path: Path, recordings: lis
 
     assert [one.exit_code for one in done] == [0, 0, 0, 0]
     assert "forced: " in done[0].output
-    assert "% of the work in INT8" in done[1].output and "hand graph: INT8 of" in done[2].output
+    assert "% of the multiply-adds in INT8" in done[1].output and "hand graph: INT8 of" in done[2].output
     assert "gate passed by distance to FP32 on set, held out" in done[3].output

@@ -1,4 +1,4 @@
-"""What goes into a calibration set, what is refused, and that the same request gives the same bytes."""
+"""What goes into a calibration set, what is rejected, and that selection is deterministic."""
 
 import dataclasses
 from pathlib import Path
@@ -34,7 +34,7 @@ def candidate(random: np.random.Generator, bins: dict[str, int]) -> Candidate:
     return Candidate(depth, np.full((21, 3), np.nan, np.float32), join_inputs([]), 0, 0, "", 400.0, bins)
 
 
-def test_crops_are_the_daemon_s_own(bundle_path: Path, recordings: list[Path]) -> None:
+def test_crops_match_the_daemon(bundle_path: Path, recordings: list[Path]) -> None:
     bundle = read_bundle(bundle_path)
     engines = open_engines(bundle, EngineConfig(), batch=1)
     settings = tracker_settings(bundle, TrackingConfig())
@@ -57,7 +57,7 @@ def test_a_set_reads_back(set_path: Path) -> None:
     assert sum(found.manifest.coverage["distance"].values()) == len(found.manifest.items) == 64
 
 
-def test_the_frames_of_the_crops_are_kept_as_the_palm_graph_sees_them(set_path: Path) -> None:
+def test_detector_inputs_of_the_crops_are_stored(set_path: Path) -> None:
     found = read_set(set_path)
 
     frames = {index: list(open_recording(Path(one.name))) for index, one in enumerate(found.manifest.sources)}
@@ -69,7 +69,7 @@ def test_the_frames_of_the_crops_are_kept_as_the_palm_graph_sees_them(set_path: 
     assert not found.pictures.has_truth
 
 
-def test_a_set_from_before_there_were_pictures_reads(set_path: Path, tmp_path: Path) -> None:
+def test_an_older_set_without_detector_inputs_can_be_read(set_path: Path, tmp_path: Path) -> None:
     write_set_without_pictures(set_path, tmp_path)
 
     found = read_set(tmp_path)
@@ -77,7 +77,7 @@ def test_a_set_from_before_there_were_pictures_reads(set_path: Path, tmp_path: P
     assert len(found.crops.depth) == 64 and len(found.pictures) == len(found.held_out_pictures) == 0
 
 
-def test_recordings_are_held_out_whole(set_path: Path) -> None:
+def test_whole_recordings_are_held_out(set_path: Path) -> None:
     found = read_set(set_path)
 
     held = {index for index, source in enumerate(found.manifest.sources) if source.is_held_out}
@@ -98,9 +98,7 @@ def test_a_recording_can_be_held_out_by_name(request_all: SelectRequest, tmp_pat
     ]  # fmt: skip
 
 
-def test_the_same_request_gives_the_same_bytes_and_another_seed_does_not(
-    request_all: SelectRequest, set_path: Path, tmp_path: Path
-) -> None:
+def test_selection_depends_only_on_request_and_seed(request_all: SelectRequest, set_path: Path, tmp_path: Path) -> None:
     select_set(request_all, tmp_path / "again")
     select_set(dataclasses.replace(request_all, seed=6), tmp_path / "other")
 
@@ -109,9 +107,7 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_does_not(
     assert (tmp_path / "other" / "crops.npz").read_bytes() != (set_path / "crops.npz").read_bytes()
 
 
-def test_a_small_set_is_refused_unless_forced_and_says_so(
-    request_all: SelectRequest, set_path: Path, tmp_path: Path
-) -> None:
+def test_a_small_set_is_rejected_unless_forced(request_all: SelectRequest, set_path: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"64 useful frames, wanted at least 500.*--force"):
         select_set(dataclasses.replace(request_all, is_forced=False), tmp_path / "set")
 
@@ -119,14 +115,14 @@ def test_a_small_set_is_refused_unless_forced_and_says_so(
     assert read_set(set_path).manifest.forced == ("64 useful frames, wanted at least 500",)
 
 
-def test_noise_is_refused(bundle_path: Path, tmp_path: Path) -> None:
+def test_noise_is_rejected(bundle_path: Path, tmp_path: Path) -> None:
     noise = str(write_disc(tmp_path / "noise", 1, 20, is_noise=True))
 
     with pytest.raises(DatasetError, match="the crops are noise"):
         select_set(SelectRequest(bundle_path, (noise,), (), 512, 0, "right", False), tmp_path / "set")
 
 
-def test_one_distance_alone_is_refused() -> None:
+def test_a_single_distance_is_rejected() -> None:
     random = np.random.default_rng(0)
 
     near = [candidate(random, {"distance": 4}) for _ in range(500)]
@@ -135,7 +131,7 @@ def test_one_distance_alone_is_refused() -> None:
     assert complaints([*near, candidate(random, {"distance": 5})]) == []
 
 
-def test_twins_and_empty_crops_are_dropped() -> None:
+def test_duplicate_and_empty_crops_are_dropped() -> None:
     random = np.random.default_rng(0)
     one = candidate(random, {"distance": 4})
     nothing = dataclasses.replace(one, depth=np.ones((128, 128), np.float32))
@@ -147,7 +143,7 @@ def test_twins_and_empty_crops_are_dropped() -> None:
 
 
 @pytest.mark.parametrize(("away_mm", "kept"), [(0.9, 1), (1.1, 2)])
-def test_crops_are_twins_up_to_a_millimeter_in_the_mean(away_mm: float, kept: int) -> None:
+def test_crops_are_duplicates_up_to_a_mean_difference_of_a_millimeter(away_mm: float, kept: int) -> None:
     random = np.random.default_rng(0)
     one = candidate(random, {"distance": 4})
     other = dataclasses.replace(one, depth=(one.depth - np.float32(away_mm / 125)).astype(np.float32))
@@ -159,7 +155,7 @@ def test_crops_are_twins_up_to_a_millimeter_in_the_mean(away_mm: float, kept: in
 
 
 @pytest.mark.parametrize(("filled", "kept"), [(163, 0), (164, 1)])
-def test_a_crop_is_empty_where_less_than_a_hundredth_is_filled(filled: int, kept: int) -> None:
+def test_a_crop_is_empty_if_less_than_one_percent_is_filled(filled: int, kept: int) -> None:
     random = np.random.default_rng(0)
     depth = np.ones(128 * 128, np.float32)
     depth[:filled] = 0
@@ -170,7 +166,7 @@ def test_a_crop_is_empty_where_less_than_a_hundredth_is_filled(filled: int, kept
     assert (len(spread.chosen), spread.dropped["empty"]) == (kept, 1 - kept)
 
 
-def test_each_candidate_is_chosen_once_and_no_more_than_wanted() -> None:
+def test_each_candidate_is_selected_at_most_once() -> None:
     random = np.random.default_rng(0)
     ones = [candidate(random, {"distance": index % 3}) for index in range(12)]
 
@@ -193,21 +189,21 @@ def test_rare_bins_are_filled_before_common_ones() -> None:
     assert max(coverage(spread.chosen)["angle"].values()) <= 3
 
 
-def test_a_changed_set_is_refused_by_the_file_s_name(set_path: Path, tmp_path: Path) -> None:
+def test_a_modified_set_is_rejected_naming_the_file(set_path: Path, tmp_path: Path) -> None:
     for file in set_path.iterdir():
         content = file.read_bytes()
         (tmp_path / file.name).write_bytes(content[:-1] if file.name == "crops.npz" else content)
 
-    with pytest.raises(DatasetError, match=r"crops\.npz is not what set\.json says"):
+    with pytest.raises(DatasetError, match=r"crops\.npz does not match set\.json"):
         read_set(tmp_path)
 
 
-def test_a_request_without_footage_is_refused(request_all: SelectRequest, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no footage"):
+def test_a_request_without_sources_is_rejected(request_all: SelectRequest, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no source"):
         select_set(dataclasses.replace(request_all, footage=()), tmp_path / "set")
 
 
-def test_a_recording_of_the_camera_s_own_tool_gives_the_same_frames_and_crops(
+def test_a_recording_by_the_camera_vendors_tool_gives_the_same_crops(
     bundle_path: Path, recordings: list[Path], tmp_path: Path
 ) -> None:
     frames = list(open_recording(recordings[0]))[:12]
@@ -221,11 +217,11 @@ def test_a_recording_of_the_camera_s_own_tool_gives_the_same_frames_and_crops(
 
     assert len(theirs.candidates) == 12
     assert [one.frame_sha256 for one in theirs.candidates] == [one.frame_sha256 for one in ours.candidates[:12]]
-    # Later crops depend on when a frame was taken too: the tracker looks where the hand is heading.
+    # Later crops also depend on frame times, because the tracker predicts the hand's position.
     np.testing.assert_array_equal(theirs.candidates[0].depth, ours.candidates[0].depth)
 
 
-def test_left_hands_are_shown_to_the_network_as_right_ones(bundle_path: Path, tmp_path: Path) -> None:
+def test_left_hands_are_mirrored_for_the_network(bundle_path: Path, tmp_path: Path) -> None:
     frame = next(iter(open_recording(write_disc(tmp_path / "disc", 2, 1))))
     turned = frame.depth[:, ::-1].copy()  # LENS has its center in the middle of the image
     with RecordingWriter(tmp_path / "mirrored", frame.intrinsics, 1.0) as writer:

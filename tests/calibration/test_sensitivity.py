@@ -1,4 +1,4 @@
-"""A planted bad layer is found, ranked first, and left in float alone; an interrupted search goes on."""
+"""A planted bad layer is ranked first and is the only one kept in float; an interrupted search continues."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, set_path: Path) -> Bench:
     return make_bench(plant_outliers(model, "first.0", "second"), read_set(set_path).crops)
 
 
-def test_planting_changes_nothing_in_float(tmp_path: Path, set_path: Path) -> None:
+def test_planting_does_not_change_the_float_network(tmp_path: Path, set_path: Path) -> None:
     crops = read_set(set_path).crops
     model = residual_graph(tmp_path)
 
@@ -63,7 +63,7 @@ def test_the_planted_layer_is_ranked_first_and_is_the_only_one_left_in_float(pla
     assert saved[-1].trials == found.trials
 
 
-def test_a_search_that_was_interrupted_tries_nothing_twice(planted: Bench) -> None:
+def test_an_interrupted_search_repeats_nothing(planted: Bench) -> None:
     state = rank(planted)
     whole = search_mixed(planted, state, lambda _: None)
     half_way = msgspec.structs.replace(state, trials=whole.trials[:1])
@@ -75,7 +75,7 @@ def test_a_search_that_was_interrupted_tries_nothing_twice(planted: Bench) -> No
     assert tried == list(range(2, len(whole.trials) + 1))
 
 
-def test_a_healthy_network_stays_in_int8_as_a_whole(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+def test_a_healthy_network_stays_entirely_in_int8(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "sensitivity.json"
 
     found = find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 32, MAX_MM), out)
@@ -85,7 +85,7 @@ def test_a_healthy_network_stays_in_int8_as_a_whole(bundle_path: Path, set_path:
     assert read_sensitivity(out) == found
 
 
-def test_work_that_was_cut_short_goes_on_where_it_was(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+def test_an_unfinished_file_is_continued(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "sensitivity.json"
     whole = find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 16, MAX_MM), out)
     marked = msgspec.structs.replace(whole.layers[0], cost=Distance(999.0, 999.0))
@@ -97,10 +97,10 @@ def test_work_that_was_cut_short_goes_on_where_it_was(bundle_path: Path, set_pat
 
     again = find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 16, MAX_MM), out)
 
-    assert again.layers == (marked, *whole.layers[1:])  # the first is what stood there, not found anew
+    assert again.layers == (marked, *whole.layers[1:])  # the first is from the file, not measured again
 
 
-def test_a_file_of_other_work_is_refused(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+def test_an_unrelated_file_is_rejected(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "sensitivity.json"
     out.write_bytes(msgspec.json.encode(Sensitivity("another", 16, MAX_MM, Distance(0.0, 0.0))))
 
@@ -108,7 +108,7 @@ def test_a_file_of_other_work_is_refused(bundle_path: Path, set_path: Path, tmp_
         find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 16, MAX_MM), out)
 
 
-def test_another_limit_is_other_work(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
+def test_a_file_with_another_limit_is_rejected(bundle_path: Path, set_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "sensitivity.json"
     find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 8, MAX_MM), out)
 
@@ -116,7 +116,7 @@ def test_another_limit_is_other_work(bundle_path: Path, set_path: Path, tmp_path
         find_sensitivity(bundle_path, set_path, Search("mse", "fp32", 8, MAX_MM / 2), out)
 
 
-def test_labels_decide_where_there_are_any() -> None:
+def test_labels_decide_if_there_are_any() -> None:
     far_but_no_worse = Distance(3.0, 6.0, 0.1, 0.2)
     near_but_worse = Distance(0.5, 1.0, 0.6, 0.2)
 
@@ -124,13 +124,13 @@ def test_labels_decide_where_there_are_any() -> None:
     assert meets_limits(Distance(1.9, 3.9), 4.0, 1.0) and not meets_limits(Distance(1.9, 3.9), 4.0, 0.8)
 
 
-def test_joints_may_not_move_farther_than_is_asked_whatever_the_labels_say() -> None:
+def test_the_joint_distance_limit_holds_even_with_labels() -> None:
     assert meets_limits(Distance(1.0, 2.0, 0.1, 0.2), 1.0, 1.0)
     assert not meets_limits(Distance(1.01, 2.0, 0.1, 0.2), 1.0, 1.0)
     assert not meets_limits(Distance(0.9, 2.0), 1.0, 0.8)
 
 
-def test_a_lower_limit_leaves_more_in_float(planted: Bench) -> None:
+def test_a_lower_limit_keeps_more_layers_in_float(planted: Bench) -> None:
     state = rank(planted)
     found = search_mixed(planted, state, lambda _: None)
     half_mm = next(trial.cost.mean_mm for trial in found.trials if trial.float_layers == found.float_layers) / 2

@@ -1,4 +1,4 @@
-"""NVIDIA's own parser and builder accept every graph that quantizing makes; what TensorRT logged is in the message where not.
+"""NVIDIA's own parser and builder accept every quantized graph; if not, the error contains TensorRT's log.
 
 The hand graphs of the shipped bundle are built by tests/export/test_to_engine.py.
 """
@@ -29,7 +29,7 @@ def small_bundle(
 
 
 def engine_of(bundle: Bundle, graph: str, precision: str, batch: int) -> bytes:
-    """What NVIDIA's builder makes of a graph."""
+    """Builds a graph with NVIDIA's builder."""
     tensors = fix_batch(bundle.manifest.graphs.named()[graph].tensors, batch)
     source = GraphSource(f"{graph} {precision}", bundle.graph_path(graph, precision).read_bytes(), tensors)
     return build_plan(open_backend("rtx"), source, BuilderOptions(), b"", None).engine
