@@ -1,6 +1,6 @@
-"""Training from a bare checkout: `python -m training --config F`, where the package and its command are not installed.
+"""Training from a bare checkout: `python -m training --config F`, without installing the package.
 
-The same as `handmap train`; it imports torch, numpy, numba, msgspec and yaml, and nothing else that is not Python's own.
+Does the same as `handmap train`. Beyond the standard library it needs only torch, numpy, numba, msgspec and yaml.
 """
 
 import argparse
@@ -11,10 +11,12 @@ from handmap.types.errors import EXIT_CONFIG, Fatal, HandmapError
 
 
 def main() -> None:
-    """Trains; a fault of configuration exits 78, any other of ours 1."""
+    """Trains; exits with 78 for a configuration error, and with 1 for any other error of ours."""
     parser = argparse.ArgumentParser(prog="python -m training", description="Train a network on synthetic hands.")
     parser.add_argument("--config", type=Path, required=True, help="YAML of the run, such as configs/train_gpu.yaml.")
-    parser.add_argument("--out", type=Path, help="Folder of checkpoints and result; the configuration's if not given.")
+    parser.add_argument(
+        "--out", type=Path, help="Folder for checkpoints and the result. Default: the configuration's `out`."
+    )
     arguments = parser.parse_args()
     try:
         _train(arguments.config, arguments.out)

@@ -1,4 +1,4 @@
-"""The verbs of this part. Heavy libraries are imported only when a verb runs."""
+"""The commands of `training`. Heavy libraries are imported only when a command runs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +10,13 @@ Verb = TypeVar("Verb", bound=Callable[..., None])
 
 
 def _config_option(example: str) -> Callable[[Verb], Verb]:
-    """The `--config` of a verb that trains."""
+    """The `--config` option of a training command."""
     return click.option(
         "--config",
         "config_path",
         type=click.Path(path_type=Path),
         required=True,
-        help=f"YAML of the run, such as {example}.",
+        help=f"YAML configuration of the run, such as {example}.",
     )
 
 
@@ -25,12 +25,12 @@ def _config_option(example: str) -> Callable[[Verb], Verb]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of checkpoints and result; default: the configuration's `out`.",
+    help="Folder for checkpoints and the result. Default: the configuration's `out`.",
 )
 def train(config_path: Path, out: Path | None) -> None:
     """Train the hand network on synthetic hands.
 
-    Resumes from the last checkpoint of its folder.
+    Resumes from the last checkpoint in its folder.
 
     Several GPUs: torchrun --nproc-per-node N -m handmap train --config F
     """
@@ -50,9 +50,9 @@ def train(config_path: Path, out: Path | None) -> None:
 @click.command("train-palm")
 @_config_option("configs/train_palm.yaml")
 def train_palm(config_path: Path) -> None:
-    """Train the palm network, which finds hands in a frame.
+    """Train the palm detector.
 
-    Resumes from the last checkpoint of its folder.
+    Resumes from the last checkpoint in its folder.
     """
     from handmap.system.config import read_config
 
@@ -65,9 +65,9 @@ def train_palm(config_path: Path) -> None:
 @click.command("train-handedness")
 @_config_option("configs/train_handedness.yaml")
 def train_handedness(config_path: Path) -> None:
-    """Teach a trained hand network to tell left from right.
+    """Add a handedness branch to a trained hand network.
 
-    Its joints stay as they are.
+    The joints that the network estimates do not change.
     """
     from handmap.system.config import read_config
 
@@ -79,19 +79,19 @@ def train_handedness(config_path: Path) -> None:
 
 @click.command("evaluate")
 @click.option("--bundle", "bundle_path", type=click.Path(path_type=Path), required=True, help="Bundle to score.")
-@click.option("--data", help="Data set by name, such as synthetic:val.")
-@click.option("--sequence", help="Sequences to track hands through, by name: two-hands.")
+@click.option("--data", help="Name of a data set, such as synthetic:val.")
+@click.option("--sequence", help="Name of a set of sequences for tracking: two-hands.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
-@click.option("--frames", type=click.IntRange(1), help="With --data: score the first N frames only.")
+@click.option("--frames", type=click.IntRange(1), help="With --data: evaluate only the first N frames.")
 @click.option(
     "--defaults",
     type=click.Choice(["found", "run"]),
-    help="With --data: found expects a hand in every frame and shows each once; run takes the daemon's own defaults and shows "
-    "each frame five times in a row, since a doubtful hand may need a few frames to be accepted. "
-    "[default: run for sets with frames without a hand, such as synthetic:hard, else found]",
+    help="With --data: found assumes a hand in every frame and shows each frame once; run uses the daemon's defaults and shows "
+    "each frame five times in a row, because an uncertain hand can take a few frames to be accepted. "
+    "[default: run for sets with hand-free frames, such as synthetic:hard, else found]",
 )
-@click.option("--quick", is_flag=True, help="With --sequence: one short sequence of each scene.")
+@click.option("--quick", is_flag=True, help="With --sequence: one short sequence per scene.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     bundle_path: Path,
@@ -104,9 +104,9 @@ def evaluate(
     quick: bool,
     as_json: bool,
 ) -> None:
-    """Score a bundle on a labeled data set or on sequences.
+    """Evaluate a bundle on a labeled data set or on sequences.
 
-    Hands are found and cropped the way the daemon does it.
+    Detection, tracking and cropping are the daemon's.
     """
     import json
 
@@ -121,7 +121,7 @@ def evaluate(
         figures = evaluate_sequence(bundle_path, sequence, precision, threads, quick)
         click.echo(json.dumps(figures) if as_json else sequence_table(figures))
     else:
-        raise click.UsageError("give --data, perhaps with --frames and --defaults, or --sequence, perhaps with --quick")
+        raise click.UsageError("give either --data (with --frames and --defaults) or --sequence (with --quick)")
 
 
 @click.command("synthesize")
@@ -132,7 +132,7 @@ def evaluate(
 def synthesize(out: Path, seconds: float, fps: float, seed: int) -> None:
     """Write a recording of a synthetic hand in smooth motion.
 
-    A ROS 2 bag with the true joints beside the depth.
+    The result is a ROS 2 bag with depth frames and the true joints.
     """
     from .synthesis.synthesize import write_recording
 
@@ -151,7 +151,7 @@ def synthesize(out: Path, seconds: float, fps: float, seed: int) -> None:
 @click.option("--seed", type=click.IntRange(0), default=11, show_default=True, help="Which synthetic hand.")
 @click.option("--joint", default="index_tip", show_default=True)
 def draw_guidance(out: Path, seed: int, joint: str) -> None:
-    """Draw every kind of guidance map of one joint."""
+    """Draw every kind of guidance map for one joint."""
     from .plots import draw_guidance_maps
 
     draw_guidance_maps(out, seed, joint)
@@ -161,11 +161,11 @@ def draw_guidance(out: Path, seed: int, joint: str) -> None:
 @click.command("draw-scenes")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG to write.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
-@click.option("--of-each", type=click.IntRange(1, 20), default=1, show_default=True, help="Tiles of each kind.")
+@click.option("--of-each", type=click.IntRange(1, 20), default=1, show_default=True, help="Tiles per kind.")
 def draw_scenes(out: Path, seed: int, of_each: int) -> None:
-    """Draw a sheet of the depth images that training sees.
+    """Draw a contact sheet of synthetic training images.
 
-    One labeled tile for each kind of shape, pose, view, camera and fault.
+    There is a labeled tile for every kind of shape, pose, view, camera and fault.
     """
     from .plots import draw_scene_sheet
 

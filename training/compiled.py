@@ -1,6 +1,6 @@
 """Typed access to numba: functions compiled to machine code that release the interpreter lock, cached between runs.
 
-The cache notices edits of a function's own file only, so a compiled function calls compiled functions of the same file alone.
+The cache only notices changes to a function's own file, so a compiled function may only call compiled functions in the same file.
 """
 
 import os
@@ -25,7 +25,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _prepare_cache() -> bool:
-    """Gives numba a cache folder of this package's own name; False where none can be written.
+    """Sets a numba cache folder named after this package; returns False if none is writable.
 
     Beside the sources, as numba has it, `training` in the checkout and `handmap.training` installed from it would share one,
     whose entries import the package by the name of whoever wrote them first. And an installed package may be read-only.

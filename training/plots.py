@@ -34,12 +34,12 @@ def draw_guidance_maps(path: Path, seed: int = 11, joint: str = "index_tip") -> 
     Raises ConfigError where the joint is unknown, the sample shows no hand, or the file cannot be written.
     """
     if joint not in HAND21:
-        raise ConfigError(f"drawing guidance maps: joint {joint!r} is not of hand21; take one of {', '.join(HAND21)}")
+        raise ConfigError(f"drawing guidance maps: joint {joint!r} is not in hand21; use one of {', '.join(HAND21)}")
     matplotlib.use("Agg")
     number = HAND21.index(joint)
     samples = augment(RenderedHands(*_rendered(seed)), draw_warps(STILL, (0, 0), np.array([seed])), CUBE_MM)
     if np.isnan(samples.joints).any():
-        raise ConfigError(f"drawing guidance maps: sample {seed} shows no hand; take another --seed")
+        raise ConfigError(f"drawing guidance maps: sample {seed} shows no hand; use another --seed")
     cells = reduce_to_cells(samples.depth, samples.is_hand)
     figure = Figure(figsize=(12, 9.4), layout="constrained")
     axes = figure.subplots(3, 4).ravel()

@@ -1,4 +1,4 @@
-"""Frames of the hard sets that hold no hand anywhere: ten kinds, whole images, with what is taken for hands near the middle.
+"""The negatives of the hard sets: whole frames without a hand, of ten kinds, with likely false positives near the center.
 
 People here are other than in training: builds, cloth, facing and places are drawn from ranges of their own, and an arm that ends
 at the wrist does so outside the image.

@@ -1,4 +1,4 @@
-"""Frames of the hard sets that hold a hand: ten kinds, each with one thing that hands are lost over.
+"""Frames of the hard sets with a hand, of ten kinds, each with one thing that makes trackers lose it.
 
 A left hand is a mirrored world before the sensor, so that no shadow of a camera tells the side. The hand's own scene is that of
 `scene.draw_scene`; what stands in its cube, behind it and before it is drawn here, unlike anything in training.

@@ -1,6 +1,7 @@
-"""The fixed sets that are scored by kind: `synthetic:hard` to report on, `synthetic:tune` to choose thresholds on.
+"""The fixed data sets that are scored by kind: `synthetic:hard` for reporting, `synthetic:tune` for choosing thresholds.
 
-`assets/synthetic_hard.json` says what they are and what their labels hash to. Neither is ever trained on; `hard` decides nothing.
+`assets/synthetic_hard.json` defines them and the hashes of their labels. Neither is used for training, and `hard` is not
+used for any decision.
 """
 
 import hashlib

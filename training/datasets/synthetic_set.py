@@ -1,7 +1,7 @@
-"""The fixed data sets of synthetic hands: `synthetic:val` that errors are reported on, `synthetic:calib` for calibration.
+"""The fixed data sets of synthetic hands: `synthetic:val` for reporting errors, `synthetic:calib` for calibration.
 
-`assets/synthetic_val.json` says what `val` is and what its labels hash to. It never changes: new kinds of poses, cameras or
-clutter go into a `val2` beside it.
+`assets/synthetic_val.json` defines `val` and the hash of its labels. It never changes: new kinds of poses, cameras or
+clutter go into a new `val2`.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ SETS = {
 def open_synthetic(which: str) -> Dataset:
     """The set `synthetic:which`.
 
-    Raises DatasetError if there is none of that name.
+    Raises DatasetError if there is no set of that name.
     """
     known: dict[str, Dataset] = {**SETS, **HARD_SETS}
     if which not in known:

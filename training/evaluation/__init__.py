@@ -1,1 +1,1 @@
-"""Scores of a bundle on data sets and sequences, beside the original HandMap."""
+"""Evaluates bundles on data sets and sequences, with the original HandMap as a baseline."""

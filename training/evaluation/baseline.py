@@ -1,4 +1,4 @@
-"""The original HandMap's real-time locator and tracker, re-implemented from a description of its rules, as a baseline to measure against.
+"""A baseline: the original HandMap's real-time locator and tracker, re-implemented from a description of its rules.
 
 One hand, taken to be the nearest thing within 480 mm; a slab 120 mm deep behind its nearest point, cut at the wrist where the arm
 narrows; a tracker with momentum. The author's shortcuts are kept where the rules state them, the unexplained factor of 0.8 on depth is
@@ -32,7 +32,7 @@ MOMENTUM = math.log(100) / STEP_LIMIT_MM**2
 
 @dataclass(frozen=True)
 class BaselineTrack:
-    """What the original remembers: its smoothed center (3,) mm, if any, the length of its last step, and an id that we count up."""
+    """The original's state: its smoothed center (3,) mm, if any, the length of its last step, and our running id."""
 
     center_mm: Float64 | None
     step_mm: float
@@ -43,7 +43,7 @@ NO_BASELINE_TRACK = BaselineTrack(None, 0.0, 0)
 
 
 def follow_baseline(frame: DepthFrame, track: BaselineTrack) -> BaselineTrack:
-    """The track to hand to the next call: where the original would look in this frame, no center where nowhere."""
+    """The track for the next call: the original's search center in this frame, None if it has none."""
     return stabilize(track, locate_nearest(frame))
 
 
@@ -51,9 +51,9 @@ def baseline_pose(
     frame: DepthFrame, track: BaselineTrack, is_mirrored: bool, engine: Engine, settings: EstimatorSettings, cube_mm: float,
     clock: StageTimer,
 ) -> HandPose | None:  # fmt: skip
-    """What the network sees in the cube about the track's center: always published, and always as a left hand, as the original does.
+    """The pose estimated in the cube at the track's center; always published, and always as a left hand, as in the original.
 
-    None where the track has no center. is_mirrored is for the caller to say: the original has no way to know.
+    None if the track has no center. The caller provides is_mirrored, because the original cannot determine it.
     """
     if track.center_mm is None:
         return None

@@ -1,4 +1,4 @@
-"""Scores a bundle on a labeled data set, by the very steps of the daemon."""
+"""Evaluates a bundle on a labeled data set with the daemon's own steps."""
 
 from pathlib import Path
 from typing import Literal, cast
@@ -16,12 +16,12 @@ from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import DatasetError
 
 Defaults = Literal["found", "run"]
-# How often a still frame is shown: by the daemon's defaults a hand may take a few frames to be taken for one.
+# How often each still frame is shown: with the daemon's defaults a hand can take a few frames to be accepted.
 PRESENTATIONS: dict[Defaults, int] = {"found": 1, "run": 5}
 
 
 class EvaluationConfig(msgspec.Struct, frozen=True):
-    """What to score by; `defaults` is "found" for a set of hands and "run" for one by kinds if it is not given."""
+    """Evaluation options; `defaults` is by default "found" for a set of hands and "run" for one scored by kind."""
 
     precision: str = "fp32"
     threads: int = 1
@@ -32,16 +32,17 @@ class EvaluationConfig(msgspec.Struct, frozen=True):
 def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> dict[str, object]:
     """The figures of `handmap.metrics.pose_error.summary` for a bundle on the data set called `data`, or of `kind_summary` where it is one by kinds.
 
-    `defaults: found` expects a hand in every frame, as tracking.assume_hand_present does, and shows each once; `defaults: run` takes the
-    daemon's own defaults and shows each five times. Of a set by kinds, hands may be of either side, if the bundle tells sides.
-    Raises DatasetError if the set's joints are not the bundle's.
+    `defaults: found` assumes a hand in every frame, like tracking.assume_hand_present, and shows each frame once;
+    `defaults: run` uses the daemon's defaults and shows each frame five times. In a set scored by kind, hands can be left or
+    right if the bundle estimates handedness.
+    Raises DatasetError if the set's joints differ from the bundle's.
     """
     bundle = read_bundle(bundle_path)
     dataset = open_dataset(data)
     if dataset.joint_names != bundle.hand.joint_names:
         raise DatasetError(
-            f"data set {data!r}: its {len(dataset.joint_names)} joints {dataset.joint_names} are not the bundle's; "
-            "evaluate on a set with the same joints"
+            f"data set {data!r}: its {len(dataset.joint_names)} joints {dataset.joint_names} differ from the bundle's; "
+            "use a set with the same joints"
         )
     engines = open_engines(
         bundle, EngineConfig(precision=cast(PrecisionName, config.precision), threads=config.threads), batch=1
@@ -74,14 +75,14 @@ def _evaluate_kinds(
 
 
 def evaluation_table(figures: dict[str, object]) -> str:
-    """The figures for a person: one a line, then expected errors, joints or kinds."""
+    """The metrics as text: one per line, then expected errors, joints or kinds."""
     per_joint = cast(dict[str, float], figures.get("per_joint_mm", {}))
     deciles = cast(list[dict[str, float]], figures["expected_error_deciles"])
     by_kind = cast(dict[str, dict[str, object]], figures.get("by_kind", {}))
     rows = [(name, value) for name, value in figures.items() if not isinstance(value, dict | list)]
     lines = [f"{name:<24} {_shown(value):>9}" for name, value in rows]
     lines += ["", "expected mm " + " ".join(f"{one['expected_mm']:6.1f}" for one in deciles)]
-    lines += ["true mm     " + " ".join(f"{one['true_mm']:6.1f}" for one in deciles)]
+    lines += ["actual mm   " + " ".join(f"{one['true_mm']:6.1f}" for one in deciles)]
     lines += ["", *(f"{name:<20} {value:9.2f} mm" for name, value in per_joint.items())]
     for kind, values in by_kind.items():
         lines.append(f"{kind:<26}" + "  ".join(f"{name} {_shown(value)}" for name, value in values.items()))

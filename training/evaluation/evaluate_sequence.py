@@ -1,4 +1,4 @@
-"""Scores a bundle on sequences of frames by the very steps of the daemon, beside the original HandMap's locator on the same frames."""
+"""Evaluates tracking on sequences with the daemon's own steps, and the original HandMap's locator on the same frames."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ SEQUENCES = ("two-hands",)
 MAX_HANDS, BASELINE_HANDS = 2, 1
 LOWER_BOUNDS = {"detection_rate": 0.98, "handedness_accuracy": 0.98, "ids_kept": 0.95}
 UPPER_BOUNDS = {"false_hands": 0.01}
-COLUMNS = {  # of the table for a person: key, heading and how it is shown
+COLUMNS = {  # of the printed table: key, heading and format
     "detection_rate": ("found %", 100), "found_of_all": ("of all %", 100),
     "found_of_well_seen": ("well seen %", 100), "false_hands": ("false %", 100),
     "false_hands_per_frame": ("false/frame", 1), "id_switches": ("switches", 1), "ids_kept": ("ids kept %", 100),
@@ -42,12 +42,12 @@ def evaluate_sequence(
 ) -> dict[str, object]:
     """Figures of `handmap.metrics.tracking_metrics.track_summary` over all scenes and for each, the same of the baseline, and the targets.
 
-    The baseline follows one hand, so it is asked for one: any hand that it finds is credited, ids are judged for the hand it had,
-    and its crop is mirrored as the hand it located needs; the side that it publishes is always left, as it assumes.
-    Raises ConfigError for a sequence of another name.
+    The baseline tracks a single hand: any hand that it finds counts, ids are scored for the hand that it tracked, and its crop
+    is mirrored as that hand requires. It always reports a left hand, as the original assumes.
+    Raises ConfigError for an unknown sequence.
     """
     if sequence not in SEQUENCES:
-        raise ConfigError(f"evaluate: no sequence is called {sequence!r}; known: {', '.join(SEQUENCES)}")
+        raise ConfigError(f"evaluate: found no sequence {sequence!r}; use one of {', '.join(SEQUENCES)}")
     bundle = read_bundle(bundle_path)
     engines = open_engines(bundle, EngineConfig(precision=cast(PrecisionName, precision), threads=threads), MAX_HANDS)
     try:
@@ -68,7 +68,7 @@ def evaluate_sequence(
 
 
 def sequence_table(figures: Figures) -> str:
-    """The figures for a person: a line for each scene, ours and the baseline's, and the targets below."""
+    """The metrics as text: a line per scene, ours and the baseline's, followed by the targets."""
     baseline = cast(Figures, figures["baseline"])
     ours_by_scene, theirs_by_scene = cast(Figures, figures["scenes"]), cast(Figures, baseline["scenes"])
     lines = [" ".join([f"{'':<22}", *(f"{heading:>11}" for heading, _ in COLUMNS.values())])]
@@ -85,7 +85,7 @@ def sequence_table(figures: Figures) -> str:
 def _run_scenes(
     bundle: Bundle, engines: Engines, is_quick: bool
 ) -> tuple[dict[str, TrackCounts], dict[str, TrackCounts]]:
-    """Counts of each scene, ours and the baseline's."""
+    """Counts per scene, ours and the baseline's."""
     ours, baseline = {}, {}
     total = sum(_size(kind, is_quick)[0] * _size(kind, is_quick)[1] for kind in SCENES)
     done = 0
@@ -122,12 +122,12 @@ def _run_sequence(
 
 
 def asked_hand(bundle: Bundle) -> Literal["any", "right"]:
-    """Hands of either side where the model can tell which they are; else what the daemon takes by default, which the figures state."""
+    """Either hand if the model estimates handedness, else the daemon's default, which the metrics state."""
     return "any" if "side" in {tensor.name for tensor in bundle.hand.tensors.outputs} else "right"
 
 
 def _nearest_is_left(track: BaselineTrack, truth: tuple[GroundTruthHand, ...]) -> bool:
-    """Whether the true hand nearest to where the baseline looks is a left one: told to it, so that its errors are its locator's."""
+    """Whether the true hand nearest to the baseline's crop is a left one; the baseline is told, so its errors are its locator's."""
     if track.center_mm is None or not truth:
         return True
     away = [float(np.linalg.norm(cube_center(hand.xyz_camera_mm) - track.center_mm)) for hand in truth]
@@ -144,7 +144,7 @@ def _teller(advance: Advance, before: int, scene: str) -> Callable[[int], None]:
 
 
 def _targets(figures: Figures) -> dict[str, dict[str, object]]:
-    """What was asked for, beside whether it is met; a share of nothing is not."""
+    """The targets, and whether they are met; a rate without samples does not meet its target."""
     targets: dict[str, dict[str, object]] = {}
     for bound, limits in (("at least", LOWER_BOUNDS), ("at most", UPPER_BOUNDS)):
         for name, wanted in limits.items():

@@ -1,7 +1,7 @@
-"""The maps of `guidance` in torch, on any device: what a GPU makes of a batch that was warped there.
+"""The maps of `guidance` in torch, on any device: for a batch that was warped on the GPU.
 
-Elementwise but for the geodesic, which has three ways to one answer: on a GPU the CUDA kernel, or without CuPy rounds of
-plain torch; on a CPU the fast marching of `geodesic`. They agree with the NumPy maps within 1e-5.
+Elementwise except for the geodesic distance, which has three equivalent implementations: on a GPU the CUDA kernel or,
+without CuPy, rounds of plain torch; on a CPU the fast marching of `geodesic`. All agree with the NumPy maps to 1e-5.
 """
 
 from importlib.util import find_spec

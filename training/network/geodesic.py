@@ -1,6 +1,6 @@
-"""Geodesic distance inside a hand's silhouette by first-order fast marching: the arithmetic under the edt2 guidance maps.
+"""Geodesic distance inside a hand's silhouette by first-order fast marching (Sethian 1996), for the edt2 guidance maps.
 
-Everything is in pixels of the map, unit speed, four neighbors; depth plays no part. What the maps are for is in `guidance`.
+Everything is in pixels of the map, with unit speed and four neighbors; depth is not used. `guidance` describes the maps.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from ..compiled import IntArray, compiled
 
 
 def march_distance(domain: Bool, row: int, column: int) -> Float64:
-    """Geodesic distance (H, W) in pixels from one pixel to every other pixel of domain (H, W); inf where none leads.
+    """Geodesic distance (H, W) in pixels from one pixel to every other pixel of domain (H, W); inf if unreachable.
 
     The start belongs to the domain whether or not it is marked. First-order upwind, as scikit-fmm with order=1.
     """

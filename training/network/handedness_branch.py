@@ -1,4 +1,4 @@
-"""Which hand a crop shows: a small branch on the features of the HandMap network, and the two as one graph."""
+"""Handedness: a small branch on the features of the HandMap network, and the two combined in one graph."""
 
 from typing import NamedTuple
 
@@ -23,8 +23,9 @@ class PalmFrame(NamedTuple):
 class HandednessBranch(nn.Module):
     """The trunk's features and maps with the depth that they are of, at 32x32, to the logit (N, 1) of a right hand; 11 M multiply-adds.
 
-    It learns how the palm lies, which can be seen, and not the side, which is a matter of whether two such things agree (measured:
-    after 90,000 samples of the side alone it still guessed). The side is the sign of normal . (along x across).
+    It learns the orientation of the palm, which is visible, rather than handedness itself, which depends on whether two
+    orientations agree (measured: trained on handedness alone, it was still at chance after 90,000 samples). Handedness is the
+    sign of normal . (along x across).
     """
 
     def __init__(self, channels: int) -> None:

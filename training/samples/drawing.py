@@ -1,8 +1,8 @@
-"""Hands drawn by several processes at once, handed over through shared memory.
+"""Renders hands in several processes, which pass them on through shared memory.
 
-Each drawer owns a few slots and tells by its number when one is full; whoever takes it sends the number back. The memory is an
-anonymous file that the kernel frees with the last process that holds it, and a drawer whose pipe has no other end leaves: so
-nothing is left behind, however the trainer ends. No torch here, which would take a drawer two seconds to import.
+Each drawing process owns a few slots and sends the number of each full slot; the consumer sends it back once it is free. The
+memory is an anonymous file that the kernel frees with its last process, and a drawing process exits when its pipe closes,
+so nothing is left behind, however the trainer ends. Torch is not imported here, because that would take two seconds.
 """
 
 import mmap

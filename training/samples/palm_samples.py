@@ -78,5 +78,5 @@ def _write_shard(path: Path, domain: int, first: int) -> None:
         write_file(path, buffer.getvalue())
     except OSError as error:
         raise DatasetError(
-            f"palm samples {str(path)!r} cannot be written: {error.strerror}; free some disk, or name another `cache`"
+            f"palm samples {str(path)!r} cannot be written: {error.strerror}; free some disk space, or set another `cache`"
         ) from error

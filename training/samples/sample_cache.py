@@ -60,7 +60,7 @@ def open_cache(config: CacheConfig) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatasetError(
-            f"sample cache {str(folder)!r} cannot be made: {error}; name a folder that can be written in `cache`"
+            f"sample cache {str(folder)!r} cannot be created: {error}; set `cache` to a writable folder"
         ) from error
     return folder
 
@@ -112,7 +112,7 @@ def write_shard(folder: Path, shard: int, config: CacheConfig) -> None:
         if not shard_path(folder, shard).exists():
             raise DatasetError(
                 f"sample cache {str(folder)!r}: shard {shard} of {need / 1e6:.0f} MB cannot be written: {error.strerror}; "
-                f"free some disk, or lower `cache.shard_samples` or `cache.limit_gb`"
+                f"free some disk space, or lower `cache.shard_samples` or `cache.limit_gb`"
             ) from error
 
 
@@ -136,13 +136,13 @@ class ShardMaker:
         self._process.join()
 
     def move_to(self, first_shard: int) -> None:
-        """Tells the maker that shards before first_shard are not needed any more."""
+        """Tells the renderer that shards before first_shard are no longer needed."""
         self._first.value = first_shard
 
     def check(self) -> None:
         """Raises DatasetError with the maker's own sentence where it has failed."""
         if self._errors.poll():
-            with suppress(EOFError):  # it died without a word
+            with suppress(EOFError):  # it died without sending anything
                 raise DatasetError(str(self._errors.recv()))
             self._process.join()
         if self._process.exitcode is not None:

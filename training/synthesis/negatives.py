@@ -1,6 +1,6 @@
-"""Cubes that hold no hand: limbs, people, furniture, things. What the locator proposes beside hands, so that the network learns to say no.
+"""Negatives: crops without a hand, showing limbs, people, furniture and objects that the locator also proposes.
 
-A network that has only ever seen hands finds one in every elbow.
+A network trained only on hands detects one in every elbow.
 """
 
 import math
@@ -32,7 +32,7 @@ MAX_SALT = 0.02  # of the pixels
 
 
 def render_negative(random: np.random.Generator) -> tuple[NDArray[np.int16], Bool]:
-    """Canvas (160, 160) and its all-false mask of things that are no hand, about a point on their surface."""
+    """Canvas (160, 160) of negatives about a point on their surface, and its all-false mask."""
     for _ in range(ATTEMPTS):
         intrinsics = draw_lens(random)
         center = _center(random)

@@ -16,7 +16,9 @@ def write_recording(path: Path, seed: int, seconds: float, fps: float) -> int:
     Raises RecordingError if the path is taken or the disk is full.
     """
     if not math.isfinite(seconds * fps):
-        raise ConfigError(f"synthesize: found {seconds} seconds at {fps} fps; give two numbers")
+        raise ConfigError(
+            f"synthesize: found {seconds} seconds at {fps} fps, wanted two finite numbers; change --seconds or --fps"
+        )
     count = max(round(seconds * fps), 1)
     frames = iter(synthesize_frames(seed, count, fps))
     first = next(frames)

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: whole or absent after any kill, and refused where they belong to another run.
+"""Checkpoints of a training run: written atomically, and rejected if they belong to another run.
 
 A file holds tensors and plain values only and is read with `weights_only`. There is no random state in it: samples and
 dropout are functions of the seed and the step, which makes a resumed run exact.
@@ -45,7 +45,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         write_file(path, buffer.getvalue())
     except OSError as error:
         raise ModelError(
-            f"checkpoint {str(path)!r} cannot be written: {error.strerror}; free some disk and start again to resume"
+            f"checkpoint {str(path)!r} cannot be written: {error.strerror}; free some disk space and start again to resume"
         ) from error
 
 
@@ -61,9 +61,7 @@ def _load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise ModelError(
-            f"checkpoint {str(path)!r} does not exist; name one that `handmap train` has written"
-        ) from error
+        raise ModelError(f"checkpoint {str(path)!r} does not exist; use one written by `handmap train`") from error
     except Exception as error:  # torch raises whatever the damaged bytes lead it to
         raise ModelError(
             f"checkpoint {str(path)!r} cannot be read ({type(error).__name__}); delete it and train again"
@@ -107,7 +105,7 @@ def read_weights(path: Path) -> dict[str, Any]:
         weights = dict(torch.export.load(path).state_dict)
     except Exception as error:  # torch raises whatever the damaged bytes lead it to
         raise ModelError(
-            f"program {str(path)!r} cannot be read ({type(error).__name__}); name a .pt2 that `handmap train` has written"
+            f"program {str(path)!r} cannot be read ({type(error).__name__}); use a .pt2 written by `handmap train`"
         ) from error
     # A program with a side branch holds the hand network under a name of its own.
     own = {name.removeprefix(NETWORK): value for name, value in weights.items() if name.startswith(NETWORK)}
@@ -123,5 +121,5 @@ def check_identity(path: Path, checkpoint: Checkpoint, identity: dict[str, objec
         key = differing[0]
         raise ConfigError(
             f"resuming {str(path)!r}: it was trained with {key} = {checkpoint.identity.get(key)!r}, the configuration says "
-            f"{identity.get(key)!r}; restore the setting, or choose another --out (with start_from to keep the weights)"
+            f"{identity.get(key)!r}; restore the setting, or use another --out (with start_from to keep the weights)"
         )

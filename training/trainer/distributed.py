@@ -42,7 +42,7 @@ def join_processes(batch_samples: int, wanted: DeviceKind) -> Iterator[Place]:
     device = _choose_device(wanted, local)
     if batch_samples % count:
         raise ConfigError(
-            f"training on {count} processes: batch_samples = {batch_samples} cannot be shared evenly; take a multiple of {count}"
+            f"training on {count} processes: batch_samples = {batch_samples} cannot be divided evenly; use a multiple of {count}"
         )
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -63,6 +63,6 @@ def _choose_device(wanted: DeviceKind, local: int) -> torch.device:
     has_gpu = torch.cuda.is_available()
     if wanted == "cuda" and not has_gpu:
         raise ConfigError(
-            "training with device: cuda: torch finds no GPU that it can use; install NVIDIA's driver, or set device to cpu"
+            "training with device: cuda: torch finds no usable GPU; install NVIDIA's driver, or set device to cpu"
         )
     return torch.device("cuda", local) if has_gpu and wanted != "cpu" else torch.device("cpu")

@@ -1,6 +1,6 @@
-"""Trains the side branch on the features of a trained HandMap network, which itself stays as it is.
+"""Trains the handedness branch on the features of a trained HandMap network, which stays frozen.
 
-On the same rendered hands and their mirror images. Of what is no hand it learns to say nothing: a logit of 0.
+Samples are the same rendered hands and their mirror images. For negatives it learns a logit of 0.
 """
 
 import hashlib
@@ -104,14 +104,14 @@ def score(trunk: HandMap, branch: HandednessBranch, batch: HandednessBatch) -> H
 def read_trunk(path: Path) -> tuple[HandMap, ModelMetadata]:
     """The hand network of a program, never trained here, and its facts.
 
-    Raises ModelError if it is none of ours.
+    Raises ModelError if it is not one of ours.
     """
     extra = {METADATA_FILE: ""}
     try:
         torch.export.load(path, extra_files=extra)
     except Exception as error:  # torch raises whatever the bytes lead it to
         raise ModelError(
-            f"trunk {str(path)!r} cannot be read ({type(error).__name__}); name a .pt2 that `handmap train` has written"
+            f"trunk {str(path)!r} cannot be read ({type(error).__name__}); use a .pt2 written by `handmap train`"
         ) from error
     facts = decode_metadata(extra[METADATA_FILE], str(path))
     try:
@@ -119,7 +119,7 @@ def read_trunk(path: Path) -> tuple[HandMap, ModelMetadata]:
         trunk.load_state_dict(read_weights(path))
     except (KeyError, TypeError, RuntimeError, msgspec.ValidationError) as error:
         raise ModelError(
-            f"trunk {str(path)!r} is no HandMap network of `handmap train` ({error}); name the program of one"
+            f"trunk {str(path)!r} is not a HandMap network from `handmap train` ({error}); use the program of one"
         ) from error
     fixed: HandMap = trunk.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stubs lack this form
     return fixed, facts
@@ -215,7 +215,9 @@ def _pick_validation(
     rows = np.arange(config.cache.shard_samples)
     hands = read_hands(folder, VALIDATION_SHARD, rows)
     if not np.isfinite(hands.joints_mm[:, 0, 0]).any():
-        raise DatasetError(f"sample cache {str(folder)!r}: shard {VALIDATION_SHARD} holds no hand; delete the cache")
+        raise DatasetError(
+            f"sample cache {str(folder)!r}: shard {VALIDATION_SHARD} contains no hands; delete the cache"
+        )
     return hands, (0, 0), rows
 
 

@@ -1,7 +1,7 @@
 """Training batches from a pool of rendered hands that lies on the training device: drawn by others, warped and mapped there.
 
-A hand is used as often as it is picked before newer ones take its place, each time warped anew; so training never waits for
-drawing. What is in the pool at a step depends on how fast it was drawn: unlike the stream of the cache, no two runs are alike.
+A hand can be picked several times before newer ones replace it, with a new warp each time, so training never waits for
+rendering. The contents of the pool depend on rendering speed, so unlike the cache stream, runs are not reproducible.
 """
 
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class CanvasPool:
             )
         except torch.OutOfMemoryError as error:
             raise ConfigError(
-                f"pool of {size} samples: the GPU has no {size * CELLS * 2 / 1e9:.1f} GB free; lower pool.samples"
+                f"pool of {size} samples: it needs {size * CELLS * 2 / 1e9:.1f} GB, which the GPU does not have free; lower pool.samples"
             ) from error
         self._added = 0
 

@@ -66,7 +66,7 @@ def save_program(path: Path, program: torch.export.ExportedProgram, facts: Model
         write_file(path, buffer.getvalue())
     except OSError as error:
         raise ModelError(
-            f"program {str(path)!r} cannot be written: {error.strerror}; free some disk and start again"
+            f"program {str(path)!r} cannot be written: {error.strerror}; free some disk space and start again"
         ) from error
 
 

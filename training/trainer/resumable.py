@@ -1,6 +1,6 @@
-"""A training run that may be killed at any time: what it moves, where it is, and the folder that it goes on from.
+"""A training run that can be killed at any time: the state it updates, its progress, and the folder that it resumes from.
 
-What it learns from, and how good it is, is the affair of each run's own loop.
+Data and validation belong to each run's own loop.
 """
 
 import copy

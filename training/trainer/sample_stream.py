@@ -1,7 +1,7 @@
 """Which samples each training step sees, and their batches made ahead of time by threads.
 
-Round r mixes shards r to r + window - 1, each hand of them once; so a hand is used up to `window` times, each time warped
-anew. Step -> samples depends on the seed alone: a resumed run goes on with exactly the batches it would have seen.
+Round r mixes shards r to r + window - 1 and uses each of their hands once, so a hand is used up to `window` times, with a
+new warp each time. The samples of a step depend only on the seed: a resumed run continues with exactly the same batches.
 """
 
 from collections import deque

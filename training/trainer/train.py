@@ -70,7 +70,7 @@ def train(config: TrainConfig) -> Path:
         config.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"training output {str(config.out)!r} cannot be made: {error}; name a folder that can be written"
+            f"training output {str(config.out)!r} cannot be created: {error}; use a writable folder"
         ) from error
     path = config.out / "handmap.pt2"
     with join_processes(config.batch_samples, config.device) as place:
@@ -101,7 +101,7 @@ def _begin(config: TrainConfig, place: Place) -> Run:
             network.load_state_dict(read_weights(config.start_from))
         except RuntimeError as error:
             raise ModelError(
-                f"start_from {str(config.start_from)!r} holds another network than `network` describes; make them agree"
+                f"start_from {str(config.start_from)!r} contains a network that does not match `network`; make them agree"
             ) from error
     network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch stubs lack this form
     learner = begin(network, config)

@@ -71,20 +71,20 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if (self.total_samples == ENDLESS) != math.isfinite(self.budget_s):
             found = "both" if self.budget else "neither"
-            raise ValueError(f"a run ends by total_samples or by budget, found {found}; give one of them")
+            raise ValueError(f"a run needs either total_samples or budget, found {found}; give one of them")
         if self.start_share and self.start_from is None:
             raise ValueError(
-                f"start_share is of the weights in start_from, found {self.start_share} without any; name them"
+                f"start_share refers to the weights in start_from, found {self.start_share} without start_from; set it"
             )
         if self.stream == "pool" and self.network.guidance not in (None, *DEVICE_KINDS):
             raise ValueError(
                 f"stream pool makes guidance maps of the kinds {', '.join(DEVICE_KINDS)}, found "
-                f"{self.network.guidance!r}; take stream cache for it"
+                f"{self.network.guidance!r}; use stream cache for it"
             )
         if self.stream == "cache" and self.round_samples % self.batch_samples:
             raise ValueError(
                 f"batch_samples must divide the round of cache.shard_samples x cache.window_shards = "
-                f"{self.round_samples}, found {self.batch_samples}: take a power of two"
+                f"{self.round_samples}, found {self.batch_samples}; use a power of two"
             )
 
     @property

@@ -156,7 +156,7 @@ def test_two_processes_under_torchrun_end_at_the_same_step(tmp_path: Path) -> No
 def test_a_map_that_the_pool_cannot_make_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("total_samples: 64\nstream: pool\nnetwork: {guidance: udir2}\n")
 
-    with pytest.raises(ConfigError, match=r"kinds dist2, edt2, edt2m, found 'udir2'; take stream cache"):
+    with pytest.raises(ConfigError, match=r"kinds dist2, edt2, edt2m, found 'udir2'; use stream cache"):
         read_config(tmp_path / "c.yaml", TrainConfig)
 
 

@@ -189,7 +189,7 @@ def test_a_full_disk_is_refused_and_leaves_nothing(tmp_path: Path, monkeypatch: 
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
 
-    with pytest.raises(DatasetError, match="No space left on device; free some disk"):
+    with pytest.raises(DatasetError, match="No space left on device; free some disk space"):
         write_shard(tmp_path, 0, CacheConfig(folder=tmp_path, shard_samples=32))
 
     assert not list(tmp_path.iterdir())
@@ -222,5 +222,5 @@ def test_what_is_written_can_keep_a_share_of_the_start(config: TrainConfig, tmp_
 
 
 def test_a_share_of_no_start_is_refused() -> None:
-    with pytest.raises(ValueError, match="start_share is of the weights in start_from"):
+    with pytest.raises(ValueError, match="start_share refers to the weights in start_from"):
         TrainConfig(total_samples=1, start_share=0.5)
