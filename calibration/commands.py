@@ -10,7 +10,7 @@ BUNDLE = click.option("--bundle", "bundle_path", type=click.Path(path_type=Path)
 
 @click.group("calibrate")
 def calibrate() -> None:
-    """Quantize a bundle to INT8 and measure the loss of accuracy."""
+    """Quantize a bundle to INT8 and check its accuracy."""
 
 
 @calibrate.command("select")
@@ -161,7 +161,7 @@ def sensitivity(
 def report(
     context: click.Context, bundle_path: Path, data: str, frames: int, handedness: str, out: Path, as_json: bool
 ) -> None:
-    """Compare FP32, FP16 and INT8, and apply the accuracy gates.
+    """Compare FP32, FP16 and INT8 and apply the gates.
 
     Exit code 1 if an INT8 graph fails its gate.
     """

@@ -80,7 +80,7 @@ def draw_scene_sheet(path: Path, seed: int, of_each: int) -> int:
 def _save(figure: Figure, path: Path) -> None:
     try:
         figure.savefig(path, dpi=70)
-    except (OSError, ValueError) as error:  # ValueError: an ending that is no kind of picture
+    except (OSError, ValueError) as error:  # ValueError: not an image format
         raise ConfigError(
             f"figure {str(path)!r} cannot be written: {error}; name a .png in an existing folder"
         ) from error

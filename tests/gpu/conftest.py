@@ -21,5 +21,5 @@ def torch(cupy: ModuleType) -> ModuleType:
     """torch on a GPU, or a skip that says what is missing."""
     module = pytest.importorskip("torch")
     if not module.cuda.is_available():
-        pytest.skip("torch finds no GPU that it can use")
+        pytest.skip("torch finds no usable GPU")
     return module  # type: ignore[no-any-return]  # importorskip gives Any

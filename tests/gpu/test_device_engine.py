@@ -70,7 +70,7 @@ def test_each_output_belongs_to_its_own_input(engine: DeviceEngine, is_on_device
         np.testing.assert_array_equal(answer.guidance, np.broadcast_to(depth[:, :, :32, :32] + 1, (BATCH, 21, 32, 32)))
 
 
-def test_an_input_that_another_stream_still_computes_is_waited_for(engine: DeviceEngine) -> None:
+def test_it_waits_for_an_input_from_another_stream(engine: DeviceEngine) -> None:
     cupy = gpu.open_gpu()
     matrix = cupy.ones((2048, 2048), np.float32)
     cupy.matmul(matrix, matrix)
@@ -84,7 +84,7 @@ def test_an_input_that_another_stream_still_computes_is_waited_for(engine: Devic
         busy.synchronize()
 
 
-def test_crop_and_inference_in_one_graph_are_what_they_are_apart(engine: DeviceEngine) -> None:
+def test_crop_and_inference_in_one_graph_match_separate_runs(engine: DeviceEngine) -> None:
     eager = DeviceEngine(DoublingPlan(), gpu, "fp16")
     crops = [use_fused_crop(engine, is_eager=False), use_fused_crop(eager, is_eager=True)]
     for wanted in move_hands(crops):
@@ -110,7 +110,7 @@ def test_a_view_less_is_background_again(engine: DeviceEngine) -> None:
     assert (engine.input_buffer.get()[1] == 1).all()
 
 
-def test_what_is_not_finite_is_refused(engine: DeviceEngine) -> None:
+def test_non_finite_output_is_rejected(engine: DeviceEngine) -> None:
     depth = random_depth(1)
     depth[1, 0, 3, 1] = np.nan
 

@@ -66,7 +66,7 @@ def test_a_frame_on_the_gpu_is_read_where_it_lies_also_in_wider_rows(cupy: Modul
     assert np.mean(out != numpy_crops(scene)) <= ALLOWED
 
 
-def test_the_crop_is_written_into_the_engine_s_buffer(cupy: ModuleType, stream: Any) -> None:
+def test_the_crop_is_written_into_the_engine_buffer(cupy: ModuleType, stream: Any) -> None:
     scene = two_hands()
     buffer = cupy.full((2, 1, 128, 128), np.nan, np.float32)
     cupy.cuda.Device().synchronize()
@@ -79,7 +79,7 @@ def test_the_crop_is_written_into_the_engine_s_buffer(cupy: ModuleType, stream: 
 
 
 def test_a_recorded_crop_sees_the_frames_and_views_that_came_later(stream: Any) -> None:
-    """Of another size too, and empty ones: frame and views are in memory that the graph copies anew."""
+    """Of another size too, and empty ones: frame and views are in memory that the graph copies again on each launch."""
     fused = FusedCrop(MAX_VIEWS)
     fused.set_frame(two_hands().frame)
     fused.enqueue(stream)
@@ -122,7 +122,7 @@ def test_a_hundred_thousand_launches_leak_nothing(cupy: ModuleType, stream: Any,
     assert np.mean(fused.out.get()[:, 0] != numpy_crops(scene)) <= ALLOWED
 
 
-def test_what_cannot_be_cropped_is_refused(cupy: ModuleType) -> None:
+def test_invalid_crop_inputs_are_rejected(cupy: ModuleType) -> None:
     scene = two_hands()
     fused = FusedCrop(1)
 

@@ -58,7 +58,7 @@ def engine(engine_file: Path, precision: str) -> DeviceEngine:
     return open_tensorrt_engine(engine_file, BATCH, precision)
 
 
-def test_an_engine_is_recorded_and_gives_the_golden_joints(engine: DeviceEngine, bundle: Bundle) -> None:
+def test_a_recorded_engine_matches_the_golden_joints(engine: DeviceEngine, bundle: Bundle) -> None:
     wanted = fix_batch(bundle.hand.tensors, BATCH)
 
     away_mm = check_golden(engine, read_golden(bundle), bundle)
@@ -68,7 +68,7 @@ def test_an_engine_is_recorded_and_gives_the_golden_joints(engine: DeviceEngine,
     assert away_mm <= TOLERANCE_MM[engine.precision]
 
 
-def test_an_input_on_the_device_gives_what_the_same_one_on_the_host_gives(engine: DeviceEngine) -> None:
+def test_device_and_host_inputs_give_the_same_result(engine: DeviceEngine) -> None:
     for seed in range(5):
         depth = random_depth(seed)
 
@@ -78,7 +78,7 @@ def test_an_input_on_the_device_gives_what_the_same_one_on_the_host_gives(engine
         assert np.ptp(host.joints) > 0
 
 
-def test_crop_and_inference_in_one_graph_are_what_they_are_apart(engine: DeviceEngine, engine_file: Path) -> None:
+def test_crop_and_inference_in_one_graph_match_separate_runs(engine: DeviceEngine, engine_file: Path) -> None:
     eager = open_tensorrt_engine(engine_file, BATCH, engine.precision)
     crops = [use_fused_crop(engine, is_eager=False), use_fused_crop(eager, is_eager=True)]
     for wanted in move_hands(crops):
@@ -97,12 +97,12 @@ def test_inferences_keep_no_memory(engine: DeviceEngine) -> None:
     assert max(growth) <= MAX_GROWTH_BYTES, growth
 
 
-def test_another_batch_than_it_was_built_for_is_refused(engine_file: Path) -> None:
+def test_another_batch_size_is_rejected(engine_file: Path) -> None:
     with pytest.raises(ModelError, match="build-engine --batch 3"):
         TensorrtPlan(load_tensorrt(), engine_file, 3)
 
 
-def test_what_is_cut_short_or_changed_is_refused_with_tensorrts_own_lines(engine_file: Path, tmp_path: Path) -> None:
+def test_a_damaged_engine_is_rejected_with_the_tensorrt_log(engine_file: Path, tmp_path: Path) -> None:
     content = engine_file.read_bytes()
     path = tmp_path / "hand.engine"
     for broken in (b"", b"no plan at all", content[: len(content) // 2]):

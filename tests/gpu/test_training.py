@@ -16,7 +16,7 @@ CLOSE = 1e-5
 MAX_DIFFERING = 2e-5  # of all pixels: places are rounded in float32, and a GPU fuses multiplication and addition
 
 
-def test_a_batch_is_what_the_cpu_makes_of_the_same_warps(torch: ModuleType) -> None:
+def test_a_batch_matches_the_cpu_for_the_same_warps(torch: ModuleType) -> None:
     from tests.training.host_warps import move_warps
     from training.network.device_guidance import make_device_maps, reduce_on_device
     from training.samples.device_augment import DeviceSamples, PackedPool, augment_on_device
@@ -72,7 +72,7 @@ def test_a_run_learns_and_goes_on_after_its_end(torch: ModuleType, tmp_path: Pat
     assert read_checkpoint(tmp_path / LAST).step > first.step
 
 
-def test_a_pool_larger_than_the_card_is_refused(torch: ModuleType) -> None:
+def test_a_pool_larger_than_gpu_memory_is_rejected(torch: ModuleType) -> None:
     from training.trainer.pool_stream import CanvasPool
 
     with pytest.raises(ConfigError, match=r"lower pool\.samples"):

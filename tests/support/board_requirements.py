@@ -1,6 +1,6 @@
 """What pip would install on a board, found on any machine in seconds, without downloading it; also writes the constraint files.
 
-python -m tests.support.board_requirements        writes constraints/*.txt anew, with today's newest versions
+python -m tests.support.board_requirements        rewrites constraints/*.txt with the newest versions
 """
 
 import json

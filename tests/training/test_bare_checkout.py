@@ -35,9 +35,7 @@ def test_no_other_library_is_imported() -> None:
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("seed: 1\n", "found neither"), ("budget: 9m\nfolder: x\n", "folder")])
-def test_a_configuration_that_cannot_be_used_is_refused_with_a_sentence(
-    tmp_path: Path, text: str, sentence: str
-) -> None:
+def test_an_invalid_configuration_is_rejected_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "c.yaml").write_text(text)
 
     done = run("--config", str(tmp_path / "c.yaml"))

@@ -183,7 +183,7 @@ def _head(layout: _Layout, config: NetworkConfig) -> FullyConnectedHead | Voting
 
 
 def _name_head(network: nn.Module, state: dict[str, Any], *_: object) -> None:
-    """Takes weights from before a head was a module of its own, whose layers lack its name."""
+    """Accepts older weights, from before the head was a separate module, by adding its name."""
     own = {name.partition(".")[0] for name, _ in network.named_children()}
     for name in [name for name in state if name.partition(".")[0] not in own]:
         state[f"head.{name}"] = state.pop(name)

@@ -32,7 +32,7 @@ SLOTS_EACH: Final = 3
 CELLS: Final = CANVAS_PX * CANVAS_PX
 NOTHING: Final = 32767  # packed: nothing was seen
 FIRST_SEED: Final = 2_000_000_000  # beyond the cache's and validation's
-SEED_SLOTS: Final = 2**40  # so many that no two drawers ever draw the same slot
+SEED_SLOTS: Final = 2**40  # large enough that no two processes ever draw the same slot
 JOINED_S: Final = 5.0
 ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 

@@ -10,7 +10,7 @@ from ..compiled import compiled
 
 SALT_MM = (20.0, 200.0)  # how far before the nearest point of the target a grain stands
 NEAREST_SALT_MM = 100.0
-HOLES = 7  # about so many blobs make up a hole share
+HOLES = 7  # approximate number of blobs per hole share
 WAVES = 3  # around a blob's edge
 
 

@@ -1,7 +1,7 @@
 """Draws hands and what surrounds them into a z-buffer at the camera's own resolution.
 
 Pixel centers are at integer coordinates. A z-buffer is (H, W) float32 mm along the camera's z axis, 0 where nothing was
-hit, and covers the window of the image whose first pixel is (left, top); `passes_presence_gate` (H, W) marks pixels of hand or forearm.
+hit, and covers the window of the image whose first pixel is (left, top); `is_hand` (H, W) marks pixels of hand or forearm.
 """
 
 import math

@@ -46,7 +46,7 @@ class HandednessBatch(NamedTuple):
 
 
 class HandednessScore(NamedTuple):
-    """Shares: of hands whose side is told, of those told surely, and of other things of which little is said."""
+    """Fractions: hands with correct handedness, hands with a confident one, and negatives with a logit near 0."""
 
     told: float
     sure: float

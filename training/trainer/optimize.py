@@ -87,7 +87,7 @@ def make_optimizer(network: nn.Module, config: Schedule) -> torch.optim.AdamW:
 
 
 def learning_rate_at(samples: int, config: Schedule, spent: float = 0.0) -> float:
-    """The rate after so many samples: linear warm-up, then a cosine down to 1 % at the end of the budget.
+    """The learning rate after `samples` samples: linear warm-up, then a cosine down to 1 % at the end of the budget.
 
     spent is the share of a budget in wall time, over which the cosine runs instead; of one in samples it stays 0.
     """

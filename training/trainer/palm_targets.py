@@ -16,7 +16,7 @@ from handmap.types.arrays import Bool, Float32
 
 SPREAD_CELLS = 1.0  # of the bump around a hand's middle
 NEAR_CELLS = 1.5  # within this a cell says size and side
-SEEN_JOINTS, HIDDEN_JOINTS = 7, 3  # from so many seen joints on it is a hand; below so many there is none to be seen
+SEEN_JOINTS, HIDDEN_JOINTS = 7, 3  # a hand with at least 7 visible joints counts; with fewer than 3 it is not visible
 
 
 class PalmTargets(NamedTuple):

@@ -124,6 +124,6 @@ def steps_of(config: Schedule) -> int:
 
 
 def is_due(step: int, every_samples: int, config: Schedule) -> bool:
-    """Whether the last of so many steps has taken a multiple of `every_samples`, or was the budget's last."""
+    """Whether the last of these steps reached a multiple of `every_samples`, or the end of the budget."""
     samples = step * config.batch_samples
     return samples // every_samples > (samples - config.batch_samples) // every_samples or step == steps_of(config)

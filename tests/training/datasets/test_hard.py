@@ -41,7 +41,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 
 @pytest.mark.parametrize("name", ["hard", "tune"])
-def test_set_is_what_its_definition_says(name: str) -> None:
+def test_the_set_matches_its_definition(name: str) -> None:
     data, spec = HARD_SETS[name], SPEC[name]
 
     assert data.name == spec["name"]

@@ -132,8 +132,8 @@ def test_a_network_that_knows_nothing_scores_as_badly_as_it_should(tmp_path: Pat
     assert "not met" in sequence_table(figures)
 
 
-def test_an_unknown_sequence_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="known: two-hands"):
+def test_an_unknown_sequence_is_rejected_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="use one of two-hands"):
         evaluate_sequence(tmp_path, "three-hands", "fp32", 1, True)
 
 
@@ -141,7 +141,7 @@ def test_an_unknown_sequence_is_refused_with_the_known_ones(tmp_path: Path) -> N
     "options", [[], ["--data", "synthetic:val", "--sequence", "two-hands"], ["--sequence", "two-hands", "--frames", "3"],
                 ["--data", "synthetic:val", "--quick"]],
 )  # fmt: skip
-def test_options_that_do_not_go_together_are_refused(options: list[str], tmp_path: Path) -> None:
+def test_conflicting_options_are_rejected(options: list[str], tmp_path: Path) -> None:
     result = CliRunner().invoke(evaluate, ["--bundle", str(tmp_path), *options])
 
     assert result.exit_code == 2

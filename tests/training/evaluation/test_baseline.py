@@ -53,14 +53,14 @@ def test_nothing_beyond_480_mm_is_looked_at(z_mm: int, is_found: bool) -> None:
     assert (locate_nearest(frame_of((300, 200, 40, 40, z_mm))) is not None) is is_found
 
 
-def test_the_nearest_thing_wins_whatever_it_is() -> None:
+def test_the_nearest_object_wins() -> None:
     center = locate_nearest(frame_of((100, 200, 60, 60, 440), (500, 100, 20, 20, 300)))
 
     assert center is not None
     assert center[0] > 100 and center[2] == pytest.approx(300, abs=1)
 
 
-def test_what_lies_120_mm_behind_the_nearest_point_is_cut_off() -> None:
+def test_points_120_mm_behind_the_nearest_are_cut_off() -> None:
     depth: Uint16 = np.zeros((480, 640), np.uint16)
     depth[100:340, 300:340] = 300 + np.arange(240)[:, None]  # a ramp to 539 mm, narrowing toward the camera
 
@@ -177,7 +177,7 @@ def seen(frame: DepthFrame, track: BaselineTrack, is_mirrored: bool) -> HandPose
 
 
 @pytest.mark.parametrize("is_mirrored", [False, True])
-def test_what_is_located_is_always_published_and_always_as_a_left_hand(is_mirrored: bool) -> None:
+def test_every_located_hand_is_published_as_left(is_mirrored: bool) -> None:
     frame = frame_of((300, 200, 40, 40, 400), (340, 200, 20, 40, 410))
     track = follow_baseline(frame, NO_BASELINE_TRACK)
 

@@ -7,7 +7,7 @@ from handmap.types.errors import DatasetError
 from training.samples.sample_cache import CacheConfig, ShardMaker
 
 
-def test_a_renderer_that_was_killed_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_killed_renderer_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with ShardMaker(tmp_path, CacheConfig(folder=tmp_path, shard_samples=100_000), 3) as maker:
         maker._process.kill()
 

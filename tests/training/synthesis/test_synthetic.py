@@ -120,7 +120,7 @@ def test_gaps_one_pixel_wide_take_the_farther_neighbor() -> None:
     assert row[3] == EMPTY
 
 
-def test_validation_set_is_what_its_specification_says() -> None:
+def test_the_validation_set_matches_its_specification() -> None:
     data = open_synthetic("val")
 
     assert (data.name, len(data)) == (SPEC["name"], SPEC["frames"])
@@ -189,7 +189,7 @@ def test_occluded_joints_are_not_visible() -> None:
     assert 0.5 < share < 0.9
 
 
-def test_unknown_set_is_refused_with_those_that_exist() -> None:
+def test_an_unknown_set_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(DatasetError, match="calib, hard, tune, val"):
         open_synthetic("tset")
 

@@ -22,7 +22,7 @@ def test_a_duration_is_a_number_with_its_unit(text: str, seconds: float) -> None
 @pytest.mark.parametrize(
     "text", ["", "9", "m", "9 m", "-9m", "9d", "0s", "0.000h", "1e3s", "inf", "nans", "٣m9", "9m "]
 )
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration; write a number with s, m or h, such as 9m"):
         parse_duration(text)
 
@@ -46,7 +46,7 @@ def test_the_cosine_runs_over_wall_time() -> None:
     assert rates == pytest.approx([1e-3 * share for share in expected])
 
 
-def test_the_warm_up_is_of_samples_whatever_the_budget() -> None:
+def test_warm_up_counts_samples_for_any_budget() -> None:
     timed = TrainConfig(budget="100s", warmup_samples=1000)
     counted = TrainConfig(total_samples=ENDLESS // 2, warmup_samples=1000)
 
@@ -63,7 +63,7 @@ def test_a_budget_in_samples_knows_no_time() -> None:
     assert length_of(TrainConfig(budget="9m")) == {"budget": "9m"}
 
 
-def test_the_budget_may_change_before_a_run_is_resumed() -> None:
+def test_the_budget_can_change_before_a_resume() -> None:
     short, long = TrainConfig(budget="9m"), TrainConfig(budget="1h", device="cpu")
 
     assert identity_of(short) == identity_of(long)

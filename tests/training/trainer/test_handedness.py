@@ -48,7 +48,7 @@ def hands() -> RenderedHands:
     return RenderedHands(samples.canvas[kept], samples.is_hand[kept], samples.joints_mm[kept])
 
 
-def test_a_true_palm_tells_its_side(hands: RenderedHands) -> None:
+def test_the_true_palm_orientation_gives_its_handedness(hands: RenderedHands) -> None:
     right = torch.from_numpy(hands.joints_mm)
     left = right * torch.tensor([-1.0, 1, 1])
     ones = torch.ones(len(right), 1)
@@ -84,7 +84,7 @@ def test_every_second_hand_of_a_batch_is_left(hands: RenderedHands) -> None:
         torch.testing.assert_close(found, vector * mirror)
 
 
-def test_of_what_is_no_hand_nothing_shall_be_said(hands: RenderedHands) -> None:
+def test_negatives_get_a_neutral_logit(hands: RenderedHands) -> None:
     joints_mm = hands.joints_mm.copy()
     joints_mm[0] = np.nan
     config = HandednessTrainConfig(total_samples=8, trunk=Path())
@@ -98,7 +98,7 @@ def test_of_what_is_no_hand_nothing_shall_be_said(hands: RenderedHands) -> None:
     assert (HandednessBranch(4).judge(batch.palm)[1:].abs() > 1).all()
 
 
-def test_a_run_gives_a_program_that_tells_sides_and_keeps_the_joints(trunk_path: Path, tmp_path: Path) -> None:
+def test_a_run_adds_handedness_and_keeps_the_joints(trunk_path: Path, tmp_path: Path) -> None:
     config = HandednessTrainConfig(
         total_samples=16, trunk=trunk_path, validation_samples=32, out=tmp_path / "side", shards=1, batch_samples=8, warmup_samples=4,
         cache=CacheConfig(folder=tmp_path / "cache", shard_samples=24),
@@ -144,7 +144,7 @@ def test_a_run_goes_on_where_it_was_stopped_and_only_on_its_own_trunk(
         train_handedness(msgspec.structs.replace(config, trunk=tmp_path / "other.pt2"))
 
 
-def test_what_is_no_hand_network_is_refused(tmp_path: Path) -> None:
+def test_a_program_that_is_not_a_hand_network_is_rejected(tmp_path: Path) -> None:
     write_palm_program(tmp_path / "palm.pt2", PalmNetwork(), PalmScore(0.0, 0.0, 0.0, 0.0), {})
     (tmp_path / "noise.pt2").write_bytes(b"noise")
 

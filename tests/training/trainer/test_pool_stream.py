@@ -153,7 +153,7 @@ def test_two_processes_under_torchrun_end_at_the_same_step(tmp_path: Path) -> No
     assert (tmp_path / "run" / "handmap.pt2").exists()
 
 
-def test_a_map_that_the_pool_cannot_make_is_refused(tmp_path: Path) -> None:
+def test_an_unsupported_guidance_map_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("total_samples: 64\nstream: pool\nnetwork: {guidance: udir2}\n")
 
     with pytest.raises(ConfigError, match=r"kinds dist2, edt2, edt2m, found 'udir2'; use stream cache"):
@@ -161,6 +161,6 @@ def test_a_map_that_the_pool_cannot_make_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ConfigError, match="torch finds no GPU that it can use"), join_processes(32, "cuda"):
+def test_a_missing_gpu_is_rejected() -> None:
+    with pytest.raises(ConfigError, match="torch finds no usable GPU"), join_processes(32, "cuda"):
         pass

@@ -88,7 +88,7 @@ def test_a_folder_without_a_checkpoint_is_the_start_of_a_run(tmp_path: Path) -> 
     assert restore(tmp_path, start(1), IDENTITY) == RunState(0, {}, float("inf"))
 
 
-def test_a_run_of_another_identity_is_refused_and_nothing_put_back(tmp_path: Path) -> None:
+def test_a_run_with_another_identity_is_rejected_and_nothing_restored(tmp_path: Path) -> None:
     keep(tmp_path, start(1), RunState(3, {}, 12.0), is_best=False)
     learner, untouched = start(2), start(2)
 

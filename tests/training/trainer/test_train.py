@@ -129,7 +129,7 @@ def test_a_sample_without_a_hand_teaches_the_maps_and_not_the_pose(head: HeadKin
     assert of_head and not any(gradient.any() for gradient in of_head)
 
 
-def test_a_checkpoint_of_another_run_is_refused(config: TrainConfig) -> None:
+def test_a_checkpoint_of_another_run_is_rejected(config: TrainConfig) -> None:
     config = msgspec.structs.replace(config, total_samples=32)
     train(config)
 
@@ -139,14 +139,14 @@ def test_a_checkpoint_of_another_run_is_refused(config: TrainConfig) -> None:
         train(msgspec.structs.replace(config, learning_rate=1e-3))
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_rejected(tmp_path: Path) -> None:
     (tmp_path / LAST).write_bytes(b"not a checkpoint")
 
     with pytest.raises(ModelError, match="cannot be read"):
         read_checkpoint(tmp_path / LAST)
 
 
-def test_a_batch_that_does_not_divide_the_round_is_refused() -> None:
+def test_a_batch_size_that_does_not_divide_the_round_is_rejected() -> None:
     with pytest.raises(ValueError, match="batch_samples must divide"):
         TrainConfig(total_samples=100, batch_samples=40, cache=CacheConfig(shard_samples=64))
 
@@ -162,14 +162,14 @@ def test_a_batch_that_does_not_divide_the_round_is_refused() -> None:
         "cache: {limit_gb: .inf}",
     ],
 )
-def test_a_setting_that_no_run_can_have_is_refused_by_its_key(tmp_path: Path, line: str) -> None:
+def test_an_invalid_setting_is_rejected_by_its_key(tmp_path: Path, line: str) -> None:
     (tmp_path / "c.yaml").write_text(f"total_samples: 64\n{line}\n")
 
     with pytest.raises(ConfigError, match=line.rpartition("{")[2].split(":")[0]):
         read_config(tmp_path / "c.yaml", TrainConfig)
 
 
-def test_a_recording_of_no_known_length_is_refused(tmp_path: Path) -> None:
+def test_a_recording_of_unknown_length_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seconds"):
         write_recording(tmp_path / "r", 1, float("nan"), 30)
 
@@ -185,7 +185,7 @@ def test_shards_hold_what_is_rendered(tmp_path: Path) -> None:
     assert np.array_equal(read.joints_mm, drawn.joints_mm[rows], equal_nan=True)
 
 
-def test_a_full_disk_is_refused_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
 
@@ -208,7 +208,7 @@ def test_each_hand_is_used_once_a_round_and_shares_do_not_overlap(config: TrainC
     assert not shard_path(tmp_path, 3).exists()
 
 
-def test_what_is_written_can_keep_a_share_of_the_start(config: TrainConfig, tmp_path: Path) -> None:
+def test_the_result_can_be_averaged_with_the_initial_weights(config: TrainConfig, tmp_path: Path) -> None:
     torch.manual_seed(7)
     start = HandMap(config.network)
     torch.save(start.state_dict(), tmp_path / "start.pt")
@@ -221,6 +221,6 @@ def test_what_is_written_can_keep_a_share_of_the_start(config: TrainConfig, tmp_
     torch.testing.assert_close(written[name], 0.75 * start.state_dict()[name] + 0.25 * best[name])
 
 
-def test_a_share_of_no_start_is_refused() -> None:
+def test_start_share_requires_start_from() -> None:
     with pytest.raises(ValueError, match="start_share refers to the weights in start_from"):
         TrainConfig(total_samples=1, start_share=0.5)
