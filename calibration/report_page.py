@@ -13,7 +13,7 @@ from handmap.tracking.detector import MAX_DETECTIONS
 from .compare import PLAIN, Comparison
 from .gate import explain, explain_fp32, explain_palms
 from .page import heading, page, paragraph, picture, table
-from .palm_detector import DETECTION_MATCH_MM, SAME_DEPTH, SAME_LATERAL_MM
+from .palm_detector import SAME_DEPTH, SAME_LATERAL_MM
 from .plots import draw_by_joint, draw_coverage, draw_frames, draw_layers, draw_reliability, draw_scales
 from .record import CalibrationRecord
 from .report_metrics import worst_frames
@@ -186,7 +186,7 @@ def _palms(bundle: Bundle, record: CalibrationRecord | None, figures: dict[str, 
     yield paragraph(
         f"Detections with a score of at least {bundle.palm.min_score}, at most {MAX_DETECTIONS} per frame. One of FP32's detections is kept if this "
         f"precision has one within {SAME_LATERAL_MM:.0f} mm laterally and {SAME_DEPTH:.0%} in depth; distances are between such pairs. Kept and "
-        f"extra are fractions of FP32's detections; a hand is found if a detection is within {MATCH_MM:.0f} mm of its label."
+        f"extra are fractions of FP32's detections; a hand is found if a detection is within {DETECTION_MATCH_MM:.0f} mm of its label."
     )
     columns = ("reports", "kept", "extra", "median_mm", "p95_mm", "found")
     rows = {name: [one[column] for column in columns] for name, one in found["precisions"].items()}
