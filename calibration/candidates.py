@@ -86,14 +86,14 @@ def _candidate(
     shot: Sample, pose: HandPose, source: int, frame_digest: str, settings: TrackerSettings
 ) -> Candidate | None:
     is_mirrored = settings.handedness is Handedness.LEFT
-    crop = crop_hand(settings.xp, shot.frame, pose.view.center_mm, settings.cube_mm, is_mirrored)
+    crop = crop_hand(settings.xp, shot.frame, pose.roi.center_mm, settings.cube_mm, is_mirrored)
     truth = np.full((JOINT_COUNT, 3), np.nan, np.float32)
     if shot.truth_mm is not None:
-        if float(np.linalg.norm(cube_center(shot.truth_mm) - pose.view.center_mm)) > WRONG_BODY_MM:
+        if float(np.linalg.norm(cube_center(shot.truth_mm) - pose.roi.center_mm)) > WRONG_BODY_MM:
             return None
-        truth = normalize_points(np, shot.truth_mm, crop.view).astype(np.float32)
+        truth = normalize_points(np, shot.truth_mm, crop.roi).astype(np.float32)
     bins = dict(_bins(shot.frame, pose, settings.cube_mm))
-    distance_mm = round(float(pose.view.center_mm[2]), 1)
+    distance_mm = round(float(pose.roi.center_mm[2]), 1)
     number = shot.frame.frame_number
     return Candidate(crop.depth, truth, detector_input_of(shot), source, number, frame_digest, distance_mm, bins)
 
@@ -101,7 +101,7 @@ def _candidate(
 def _bins(frame: DepthFrame, pose: HandPose, cube_mm: float) -> Iterator[tuple[str, int]]:
     """The bin of each quality: distance, place in the image, in-plane angle, extended fingers, missing depth."""
     intrinsics, xyz = frame.intrinsics, pose.xyz_camera_mm
-    x, y, z = (float(value) for value in pose.view.center_mm)
+    x, y, z = (float(value) for value in pose.roi.center_mm)
     u, v = x / z * intrinsics.fx_px + intrinsics.cx_px, y / z * intrinsics.fy_px + intrinsics.cy_px
     column = int(np.clip(u / intrinsics.width_px * POSITION_BINS, 0, POSITION_BINS - 1))
     row = int(np.clip(v / intrinsics.height_px * POSITION_BINS, 0, POSITION_BINS - 1))

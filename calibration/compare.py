@@ -112,7 +112,7 @@ def compare_source(footage: FrameSource, bodies: EngineSet, calibrated_on: froze
                 state = states[name] if footage.is_moving else TrackerState()
                 poses, states[name] = track_hands(shot.frame, state, engines, bodies.settings, clock)
                 if name == "fp32" and poses:
-                    kept.append((shot, poses[0].view.center_mm))
+                    kept.append((shot, poses[0].roi.center_mm))
                 if shot.truth_mm is not None:
                     judged[name].append(_judged(poses[0] if poses else None, shot.truth_mm))
             advance(done, f"{len(kept)} hands")
@@ -186,7 +186,7 @@ def _on_same_crops(
     truth = [
         np.full((joints, 3), np.nan, np.float32)
         if shot.truth_mm is None
-        else normalize_points(np, shot.truth_mm, crop.view)
+        else normalize_points(np, shot.truth_mm, crop.roi)
         for (shot, _), crop in zip(kept, crops, strict=True)
     ]
     distance_mm = np.array([float(center[2]) for _, center in kept])

@@ -19,7 +19,9 @@ from .gate import LOST_MM, judge_labeled_palms, judge_unlabeled_palms
 
 SAME_LATERAL_MM: Final = 30.0
 SAME_DEPTH: Final = 0.08  # fraction of the depth: the graph estimates size, and thus depth, least accurately
-DETECTION_MATCH_MM: Final = 90.0  # a detection this close to the center of a hand's cube matches that hand, as in training
+DETECTION_MATCH_MM: Final = (
+    90.0  # a detection this close to the center of a hand's cube matches that hand, as in training
+)
 
 
 @dataclass(frozen=True)

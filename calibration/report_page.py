@@ -13,7 +13,7 @@ from handmap.tracking.detector import MAX_DETECTIONS
 from .compare import PLAIN, Comparison
 from .gate import explain, explain_fp32, explain_palms
 from .page import heading, page, paragraph, picture, table
-from .palm_detector import SAME_DEPTH, SAME_LATERAL_MM
+from .palm_detector import DETECTION_MATCH_MM, SAME_DEPTH, SAME_LATERAL_MM
 from .plots import draw_by_joint, draw_coverage, draw_frames, draw_layers, draw_reliability, draw_scales
 from .record import CalibrationRecord
 from .report_metrics import worst_frames

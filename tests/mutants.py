@@ -14,7 +14,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,6 +129,20 @@ def survives(mutant: Mutant, checkout: Path, tests: list[str]) -> bool:
     return done.returncode == 0
 
 
+def _copy(checkout: Path) -> Path:
+    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".git", ".venv*", ".cache", "runs", "build", "site"))
+    return checkout
+
+
+def _try(mutant: Mutant, checkouts: SimpleQueue[Path]) -> bool:
+    """Whether a mutant survives, in the next checkout that is free."""
+    checkout = checkouts.get()
+    try:
+        return survives(mutant, checkout, tests_of(mutant.file, checkout))
+    finally:
+        checkouts.put(checkout)
+
+
 def measure(options: argparse.Namespace) -> dict[str, object]:
     """The score of a sample, and what survived it."""
     files = sorted({path for pattern in options.files for path in ROOT.glob(pattern)})
@@ -135,18 +151,20 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     if not mutants:
         raise SystemExit(f"mutants: no file matches {' '.join(options.files)}; name some with --files")
     sample = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
-    alive: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        checkout = Path(folder) / "checkout"
-        shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".git", ".venv*", ".cache", "runs", "build"))
-        for file, source in named:
-            if not survives(Mutant(file, 0, "", source), checkout, tests_of(file, checkout)):
-                raise SystemExit(f"mutants: the tests of {file} fail without a mutant; make them pass first")
-        for number, mutant in enumerate(sample, 1):
-            is_alive = survives(mutant, checkout, tests_of(mutant.file, checkout))
-            alive += [f"{mutant.file}:{mutant.line} {mutant.change}"] if is_alive else []
-            verdict = "SURVIVES" if is_alive else "killed"
-            sys.stdout.write(f"{number}/{len(sample)} {verdict} {mutant.file}:{mutant.line} {mutant.change}\n")
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
+        checkouts: SimpleQueue[Path] = SimpleQueue()
+        for number in range(options.jobs):
+            checkouts.put(_copy(Path(folder) / f"checkout{number}"))
+        unchanged = [Mutant(file, 0, "", source) for file, source in named]
+        for mutant, passes in zip(unchanged, pool.map(lambda one: _try(one, checkouts), unchanged), strict=True):
+            if not passes:
+                raise SystemExit(f"mutants: the tests of {mutant.file} fail without a mutant; make them pass first")
+        alive = []
+        outcomes = pool.map(lambda one: _try(one, checkouts), sample)
+        for number, (mutant, is_alive) in enumerate(zip(sample, outcomes, strict=True), 1):
+            shown = f"{mutant.file}:{mutant.line} {mutant.change}"
+            alive += [shown] if is_alive else []
+            sys.stdout.write(f"{number}/{len(sample)} {'SURVIVES' if is_alive else 'killed'} {shown}\n")
             sys.stdout.flush()
     score = 1 - len(alive) / len(sample)
     return {
@@ -159,6 +177,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--files", nargs="+", default=list(TESTS), help="patterns of the files to change")
     parser.add_argument("--sample", type=int, default=300)
+    parser.add_argument("--jobs", type=int, default=2, help="mutants that are tried side by side")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()

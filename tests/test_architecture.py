@@ -25,7 +25,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "PIL": {"handmap/files/images.py"},
     "rich": {"handmap/system/progress.py"},
     "pyrealsense2": {"runtime/cameras/realsense.py"},
-    "prometheus_client": {"runtime/telemetry.py"},
+    "prometheus_client": {"runtime/prometheus_metrics.py"},
     "numba": {"training/compiled.py"},
     "torch": {"training", "export/to_onnx.py", "export/fp16.py", "export/palm.py"},
     "matplotlib": PLOTS,

@@ -24,12 +24,12 @@ def measure() -> dict[str, object]:
     taken_ms = []
     for _ in range(WARM_UP + RUNS):
         start, start_cpu = time.perf_counter_ns(), time.thread_time_ns()
-        for view in scene.views:
-            crop_hand(np, scene.frame, *view)
+        for roi in scene.rois:
+            crop_hand(np, scene.frame, *roi)
         taken_ms.append(((time.perf_counter_ns() - start) / 1e6, (time.thread_time_ns() - start_cpu) / 1e6))
     (p50, p50_cpu), (p99, p99_cpu) = np.percentile(taken_ms[WARM_UP:], [50, 99], axis=0).round(3).tolist()
     return {
-        "hands": len(scene.views),
+        "hands": len(scene.rois),
         "p50_ms": p50,
         "p99_ms": p99,
         "processor_p50_ms": p50_cpu,

@@ -20,7 +20,7 @@ from handmap.engines.factory import EngineConfig, open_engines
 from handmap.recording.datasets import KindFrame, open_dataset
 from handmap.system.progress import track_progress
 from handmap.system.timing import StageClock
-from handmap.tracking.detector import MAX_DETECTIONS, propose_centers, refine_candidates, run_palm_detector
+from handmap.tracking.detector import MAX_DETECTIONS, Search, propose_centers, refine_candidates, run_palm_detector
 from handmap.tracking.hand_presence import hand_presence_logit, logit
 from handmap.tracking.palm_detector import DetectionMap, decode_detections
 from handmap.tracking.pose_estimate import PoseEstimate
@@ -70,7 +70,8 @@ def look_around(
         [] if palms is None else decode_detections(palms.palms, palms.intrinsics, engines.min_score, MAX_DETECTIONS)
     )
     centers = [place.center_mm for place in places] + propose_centers(shown.frame, settings)
-    return [(seen, palms) for seen in refine_candidates(shown.frame, centers, palms, engines, settings, StageClock())]
+    search = Search(shown.frame, palms, engines, settings, StageClock())
+    return [(seen, palms) for seen in refine_candidates(search, centers)]
 
 
 def starts(found: Candidates, frames: list[KindFrame]) -> list[dict[str, float]]:

@@ -88,15 +88,15 @@ def choose_cubin(architecture: str, folder: Path = FOLDER) -> Choice:
     return Choice(folder / found.file, f"made by NVRTC {found.nvrtc}")
 
 
-def hand_parameters(frame: DepthFrame, depth_address: int, pitch_px: int, views: Sequence[HandRoi]) -> NDArray[np.void]:
+def hand_parameters(frame: DepthFrame, depth_address: int, pitch_px: int, rois: Sequence[HandRoi]) -> NDArray[np.void]:
     """HAND (len(views),) for a frame with its depth at depth_address and a row pitch of pitch_px pixels.
 
     A cube that no point can fall into is all zeros, like an unused batch slot: the kernel writes background.
     """
-    hands = np.zeros(len(views), HAND)
-    for hand, view in zip(hands, views, strict=True):
-        center = np.asarray(view.center_mm, np.float32)
-        how = crop_projection(frame, center, view.cube_mm, CROP_PX)
+    hands = np.zeros(len(rois), HAND)
+    for hand, roi in zip(hands, rois, strict=True):
+        center = np.asarray(roi.center_mm, np.float32)
+        how = crop_projection(frame, center, roi.cube_mm, CROP_PX)
         if how.is_empty:
             continue
         hand["window"] = depth_address + (how.top * pitch_px + how.left) * frame.depth.dtype.itemsize
@@ -108,6 +108,6 @@ def hand_parameters(frame: DepthFrame, depth_address: int, pitch_px: int, views:
         hand["inverse_fx"], hand["inverse_fy"] = how.inverse_fx, how.inverse_fy
         hand["center_mm"] = center
         hand["cells_per_mm"], hand["half_cells"] = how.cells_per_mm, how.half_cells
-        hand["half_cube_mm"] = np.float32(view.cube_mm / 2)
-        hand["is_mirrored"] = view.is_mirrored
+        hand["half_cube_mm"] = np.float32(roi.cube_mm / 2)
+        hand["is_mirrored"] = roi.is_mirrored
     return hands

@@ -53,7 +53,7 @@ class Engine(Protocol):
 class CroppingEngine(Engine, Protocol):
     """A hand engine that crops on its own device: a frame and ROIs in, joints out."""
 
-    def infer_rois(self, frame: DepthFrame, views: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
+    def infer_rois(self, frame: DepthFrame, rois: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
         """The output for at most `batch` views, and the number of non-background pixels in each crop (batch,).
 
         Raises EngineFailed if the library does.

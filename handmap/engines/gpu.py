@@ -90,7 +90,7 @@ class FusedCrop:
 
     out (batch, 1, 128, 128) float32 and filled (batch,) int32, how many pixels of each crop are not background, are CuPy
     arrays shared with the caller; slots without a view hold background and 0. For each frame: `set_frame`,
-    `set_views`, then `enqueue`, or a launch of a CUDA graph that captured `enqueue`. Enqueued work must have finished
+    `set_rois`, then `enqueue`, or a launch of a CUDA graph that captured `enqueue`. Enqueued work must have finished
     before the next `set_frame`.
     """
 
@@ -136,20 +136,20 @@ class FusedCrop:
                 self._uploads.synchronize()
             self._depth = self._uploaded
         self._frame = frame
-        self.set_views(())
+        self.set_rois(())
 
-    def set_views(self, views: Sequence[HandRoi]) -> None:
+    def set_rois(self, rois: Sequence[HandRoi]) -> None:
         """Sets what to crop from the frame, one view per batch slot.
 
         Raises ValueError for more views than slots, or before the first frame.
         """
-        if len(views) > len(self._hands) or self._frame is None or self._depth is None:
+        if len(rois) > len(self._hands) or self._frame is None or self._depth is None:
             raise ValueError(
-                f"fused crop: {len(views)} views for {len(self._hands)} slots, wanted a frame first and at most as many views"
+                f"fused crop: {len(rois)} ROIs for {len(self._hands)} slots, wanted a frame first and at most as many ROIs"
             )
         pitch_px = self._depth.strides[0] // self._depth.itemsize
-        self._hands[: len(views)] = hand_parameters(self._frame, self._depth.data.ptr, pitch_px, views)
-        self._hands[len(views) :] = np.zeros((), HAND)
+        self._hands[: len(rois)] = hand_parameters(self._frame, self._depth.data.ptr, pitch_px, rois)
+        self._hands[len(rois) :] = np.zeros((), HAND)
 
     def enqueue(self, stream: Any) -> None:
         """Puts the crop on a stream: copies the parameters, launches the kernel; allocates nothing, so it can be captured.

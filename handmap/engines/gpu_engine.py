@@ -51,12 +51,12 @@ class GpuHandEngine:
         """See `handmap.engines.engine.Engine`."""
         return self._engine.infer(depth)
 
-    def infer_rois(self, frame: DepthFrame, views: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
+    def infer_rois(self, frame: DepthFrame, rois: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
         """See `handmap.engines.engine.CroppingEngine`; each frame is uploaded only once."""
         if frame is not self._frame:
             self._crop.set_frame(self._on_gpu(frame))
             self._frame = frame
-        self._crop.set_views(views)
+        self._crop.set_rois(rois)
         output = self._engine.replay()
         with cuda_errors("fused crop: reading what it filled"):
             filled: Int32 = self._crop.filled.get(stream=self._engine.stream)

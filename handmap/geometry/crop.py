@@ -118,19 +118,19 @@ def fill_holes(xp: ArrayModule, raw: Array) -> Array:
     return closed
 
 
-def normalize_points(xp: ArrayModule, xyz_camera_mm: Array, view: HandRoi) -> Array:
+def normalize_points(xp: ArrayModule, xyz_camera_mm: Array, roi: HandRoi) -> Array:
     """Points (..., 3) in half cube sides about the view's center, x negated if it is mirrored."""
-    return (xyz_camera_mm - xp.asarray(view.center_mm)) * _half_cube_sides(xp, view, inverse=True)
+    return (xyz_camera_mm - xp.asarray(roi.center_mm)) * _half_cube_sides(xp, roi, inverse=True)
 
 
-def denormalize_points(xp: ArrayModule, xyz: Array, view: HandRoi) -> Array:
+def denormalize_points(xp: ArrayModule, xyz: Array, roi: HandRoi) -> Array:
     """Points (..., 3) in the camera frame, mm; the inverse of `normalize_points` to within float32 rounding."""
-    return xyz * _half_cube_sides(xp, view, inverse=False) + xp.asarray(view.center_mm)
+    return xyz * _half_cube_sides(xp, roi, inverse=False) + xp.asarray(roi.center_mm)
 
 
-def _half_cube_sides(xp: ArrayModule, view: HandRoi, inverse: bool) -> Array:
-    half = 2 / view.cube_mm if inverse else view.cube_mm / 2
-    return xp.asarray([-half if view.is_mirrored else half, half, half], dtype=xp.float32)
+def _half_cube_sides(xp: ArrayModule, roi: HandRoi, inverse: bool) -> Array:
+    half = 2 / roi.cube_mm if inverse else roi.cube_mm / 2
+    return xp.asarray([-half if roi.is_mirrored else half, half, half], dtype=xp.float32)
 
 
 def _raw_range(frame: DepthFrame, z_mm: float, half_mm: float) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from handmap.metrics.pose_error import found_errors_mm, joint_errors_mm, present
 from handmap.metrics.reliability import auroc, reliability
 from handmap.recording.datasets import KindFrame, LabeledFrame
 from handmap.system.timing import StageClock
-from handmap.tracking.detector import detect_hands, run_palm_detector
+from handmap.tracking.detector import Search, detect_hands, run_palm_detector
 from handmap.tracking.pose_estimate import estimate_poses
 from handmap.tracking.track import cube_center
 from handmap.tracking.tracker_settings import TrackerSettings
@@ -103,15 +103,15 @@ def _apart_mm(pair: tuple[HandPose, LabeledFrame]) -> float:
 
 def _look_at(truth: LabeledFrame, engines: Engines, settings: TrackerSettings) -> tuple[Float64, float]:
     """Error (J,) in mm and confidence of the estimate in the label's cube, mirrored as the label states."""
-    view = HandRoi(cube_center(truth.xyz_camera_mm), settings.cube_mm, truth.handedness is Handedness.LEFT)
-    (seen,) = estimate_poses(truth.frame, [view], engines.hand, settings, StageClock())
+    roi = HandRoi(cube_center(truth.xyz_camera_mm), settings.cube_mm, truth.handedness is Handedness.LEFT)
+    (seen,) = estimate_poses(truth.frame, [roi], engines.hand, settings, StageClock())
     return joint_errors_mm(seen.xyz_camera_mm, truth.xyz_camera_mm), seen.confidence
 
 
 def _likeliest(frame: DepthFrame, engines: Engines, settings: TrackerSettings) -> float:
     """Confidence of the best candidate from palm graph and geometry, regardless of the publishing threshold; 0 if there is none."""
     asked, clock = replace(settings, assume_hand_present=True, min_confidence=0.0), StageClock()
-    found = detect_hands(frame, [], run_palm_detector(frame, engines, asked), engines, asked, clock)
+    found = detect_hands(Search(frame, run_palm_detector(frame, engines, asked), engines, asked, clock), [])
     return max((seen.confidence for seen in found), default=0.0)
 
 

@@ -1,5 +1,6 @@
 """Detects new hands: palm graph and geometry propose candidates, the hand network decides."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -38,30 +39,34 @@ class DetectorSettings(EstimatorSettings, Protocol):
     def assume_hand_present(self) -> bool: ...
 
 
-def detect_hands(
-    frame: DepthFrame,
-    taken_mm: list[Float32],
-    palms: DetectionMap | None,
-    engines: Engines,
-    settings: DetectorSettings,
-    clock: StageTimer,
-    asks_geometry: bool = True,
-) -> list[PoseEstimate]:
+@dataclass(frozen=True)
+class Search:
+    """A frame to search, the palm graph's detections in it (None without that graph), and what to search with."""
+
+    frame: DepthFrame
+    detections: DetectionMap | None
+    engines: Engines
+    settings: DetectorSettings
+    clock: StageTimer
+
+
+def detect_hands(search: Search, taken_mm: list[Float32], asks_geometry: bool = True) -> list[PoseEstimate]:
     """Newly detected hands, most confident first, excluding those already tracked.
 
     Candidates from the palm graph (`run_palm_detector`) come first; geometry, which takes longer, is used only if they do not
     clearly show enough hands and the caller can wait.
     """
-    with clock.stage("locate"):
-        places = [] if palms is None else _detected_centers(palms, engines.min_score, settings)
-    candidates = refine_candidates(frame, _keep_apart(places, taken_mm), palms, engines, settings, clock)
+    palms, settings = search.detections, search.settings
+    with search.clock.stage("locate"):
+        places = [] if palms is None else _detected_centers(palms, search.engines.min_score, settings)
+    candidates = refine_candidates(search, _keep_apart(places, taken_mm))
     found = _select(candidates, taken_mm, palms, settings)
     are_sure = all(hand_presence_logit(one, palms) >= SURE_LOGIT for one in found)
     if (are_sure and len(found) + len(taken_mm) >= settings.max_hands) or not asks_geometry:
         return found
-    with clock.stage("locate"):
-        ends = propose_centers(frame, settings)
-    candidates += refine_candidates(frame, _keep_apart(ends, taken_mm), palms, engines, settings, clock)
+    with search.clock.stage("locate"):
+        ends = propose_centers(search.frame, settings)
+    candidates += refine_candidates(search, _keep_apart(ends, taken_mm))
     return _select(candidates, taken_mm, palms, settings)
 
 
@@ -69,37 +74,30 @@ def run_palm_detector(frame: DepthFrame, engines: Engines, settings: DetectorSet
     """Runs the palm graph on a frame; None if the bundle has no such graph."""
     if engines.palm is None:
         return None
-    view = encode_depth(settings.xp, frame)
-    return DetectionMap(engines.palm.infer(view.depth_small), view.intrinsics)
+    shown = encode_depth(settings.xp, frame)
+    return DetectionMap(engines.palm.infer(shown.depth_small), shown.intrinsics)
 
 
-def refine_candidates(
-    frame: DepthFrame,
-    centers: list[Float32],
-    palms: DetectionMap | None,
-    engines: Engines,
-    settings: DetectorSettings,
-    clock: StageTimer,
-) -> list[PoseEstimate]:
+def refine_candidates(search: Search, centers: list[Float32]) -> list[PoseEstimate]:
     """Pose estimates of the best candidates, each a distinct hand, re-centered like tracked hands.
 
     Each candidate is judged by a second estimate, centered on the result of the first, since the end of a body lies half a
     hand from the hand's center.
     """
-    is_mirrored = (
-        settings.handedness is Handedness.LEFT
-    )  # the network expects right hands; one of unknown handedness is mirrored later
-    views = [HandRoi(center, settings.cube_mm, is_mirrored) for center in centers]
-    first = [seen for seen in estimate_poses(frame, views, engines.hand, settings, clock) if not seen.is_empty]
-    judged = re_estimate(frame, [with_handedness(seen, settings) for seen in first], engines.hand, settings, clock)
+    frame, engine, settings, clock = search.frame, search.engines.hand, search.settings, search.clock
+    # The network expects right hands; one of unknown handedness is mirrored later.
+    is_mirrored = settings.handedness is Handedness.LEFT
+    rois = [HandRoi(center, settings.cube_mm, is_mirrored) for center in centers]
+    first = [seen for seen in estimate_poses(frame, rois, engine, settings, clock) if not seen.is_empty]
+    judged = re_estimate(frame, [with_handedness(seen, settings) for seen in first], engine, settings, clock)
     best: list[PoseEstimate] = []
-    for seen in sorted(judged, key=lambda one: -hand_presence_logit(one, palms)):
+    for seen in sorted(judged, key=lambda one: -hand_presence_logit(one, search.detections)):
         if len(best) < settings.max_hands + SPARE_CANDIDATES and is_apart(
             seen.center_mm, [one.center_mm for one in best], DUPLICATE_CANDIDATE_MM
         ):
             best.append(seen)
     for _ in range(REFINEMENT_PASSES):
-        best = re_estimate(frame, [with_handedness(seen, settings) for seen in best], engines.hand, settings, clock)
+        best = re_estimate(frame, [with_handedness(seen, settings) for seen in best], engine, settings, clock)
     return best
 
 

@@ -46,7 +46,7 @@ class PoseEstimate:
 
     xyz_camera_mm: Float32
     expected_error_mm: Float32
-    view: HandRoi
+    roi: HandRoi
     confidence: float
     right_logit: float
     is_empty: bool
@@ -58,54 +58,54 @@ class PoseEstimate:
 
     def with_handedness(self, is_left: bool) -> "PoseEstimate":
         """The same estimate, to be repeated with this handedness."""
-        return replace(self, view=self.view._replace(is_mirrored=is_left))
+        return replace(self, roi=self.roi._replace(is_mirrored=is_left))
 
 
 def estimate_poses(
-    frame: DepthFrame, views: Sequence[HandRoi], engine: Engine, settings: EstimatorSettings, clock: StageTimer
+    frame: DepthFrame, rois: Sequence[HandRoi], engine: Engine, settings: EstimatorSettings, clock: StageTimer
 ) -> list[PoseEstimate]:
     """Estimates the pose in each view, with as few engine calls as the batch allows.
 
     Raises EngineFailed if the engine fails or returns values that are not finite.
     """
-    if not views:
+    if not rois:
         return []
     if isinstance(engine, CroppingEngine):
-        return _estimate_on_device(frame, views, engine, settings, clock)
+        return _estimate_on_device(frame, rois, engine, settings, clock)
     with clock.stage("crop"):
-        crops = [crop_hand(settings.xp, frame, *view) for view in views]
+        crops = [crop_hand(settings.xp, frame, *roi) for roi in rois]
     with clock.stage("infer"):
         answers = infer_crops(crops, engine, settings.xp)
     with clock.stage("decode"):
         return [
-            _decoded(settings.xp, crop.view, answer, bool((crop.depth >= 1).all()), settings.confidence)
+            _decoded(settings.xp, crop.roi, answer, bool((crop.depth >= 1).all()), settings.confidence)
             for crop, answer in zip(crops, answers, strict=True)
         ]
 
 
 def re_estimate(
-    frame: DepthFrame, looks: Sequence[PoseEstimate], engine: Engine, settings: EstimatorSettings, clock: StageTimer
+    frame: DepthFrame, estimates: Sequence[PoseEstimate], engine: Engine, settings: EstimatorSettings, clock: StageTimer
 ) -> list[PoseEstimate]:
     """Repeats each estimate in the cube centered on the hand it found."""
     return estimate_poses(
-        frame, [seen.view._replace(center_mm=seen.center_mm) for seen in looks], engine, settings, clock
+        frame, [seen.roi._replace(center_mm=seen.center_mm) for seen in estimates], engine, settings, clock
     )
 
 
 def refine_off_center(
-    frame: DepthFrame, looks: list[PoseEstimate], engine: Engine, settings: EstimatorSettings, clock: StageTimer
+    frame: DepthFrame, estimates: list[PoseEstimate], engine: Engine, settings: EstimatorSettings, clock: StageTimer
 ) -> list[PoseEstimate]:
     """The estimates, repeated wherever the hand was far from the center of its cube."""
     again = [
         index
-        for index, seen in enumerate(looks)
-        if not seen.is_empty and float(np.linalg.norm(seen.center_mm - seen.view.center_mm)) > REFINE_BEYOND_MM
+        for index, seen in enumerate(estimates)
+        if not seen.is_empty and float(np.linalg.norm(seen.center_mm - seen.roi.center_mm)) > REFINE_BEYOND_MM
     ]
     if not again:
-        return looks
-    second = re_estimate(frame, [looks[index] for index in again], engine, settings, clock)
+        return estimates
+    second = re_estimate(frame, [estimates[index] for index in again], engine, settings, clock)
     better = dict(zip(again, second, strict=True))
-    return [better.get(index, seen) for index, seen in enumerate(looks)]
+    return [better.get(index, seen) for index, seen in enumerate(estimates)]
 
 
 def infer_crops(crops: Sequence[HandCrop], engine: Engine, xp: ArrayModule) -> list[NormalizedJoints]:
@@ -121,17 +121,17 @@ def infer_crops(crops: Sequence[HandCrop], engine: Engine, xp: ArrayModule) -> l
 
 
 def _estimate_on_device(
-    frame: DepthFrame, views: Sequence[HandRoi], engine: CroppingEngine, settings: EstimatorSettings, clock: StageTimer
+    frame: DepthFrame, rois: Sequence[HandRoi], engine: CroppingEngine, settings: EstimatorSettings, clock: StageTimer
 ) -> list[PoseEstimate]:
-    looks: list[PoseEstimate] = []
-    for first in range(0, len(views), engine.batch):
-        part = views[first : first + engine.batch]
+    estimates: list[PoseEstimate] = []
+    for first in range(0, len(rois), engine.batch):
+        part = rois[first : first + engine.batch]
         with clock.stage("infer"):
             output, filled = engine.infer_rois(frame, part)
         with clock.stage("decode"):
-            for view, answer, cells in zip(part, _answers(output, len(part)), filled, strict=False):
-                looks.append(_decoded(np, view, answer, cells == 0, settings.confidence))
-    return looks
+            for roi, answer, cells in zip(part, _answers(output, len(part)), filled, strict=False):
+                estimates.append(_decoded(np, roi, answer, cells == 0, settings.confidence))
+    return estimates
 
 
 def _answers(output: EngineOutput, count: int) -> list[NormalizedJoints]:
@@ -162,11 +162,11 @@ def split_batch(output: EngineOutput, count: int) -> list[NormalizedJoints]:
 
 
 def _decoded(
-    xp: ArrayModule, view: HandRoi, answer: NormalizedJoints, is_empty: bool, table: ConfidenceTable
+    xp: ArrayModule, roi: HandRoi, answer: NormalizedJoints, is_empty: bool, table: ConfidenceTable
 ) -> PoseEstimate:
-    signals = read_signals(xp, answer, view.cube_mm)
+    signals = read_signals(xp, answer, roi.cube_mm)
     confidence = 0.0 if is_empty else hand_probability(signals, table)
-    right_logit = -answer.right_logit if view.is_mirrored else answer.right_logit
+    right_logit = -answer.right_logit if roi.is_mirrored else answer.right_logit
     return PoseEstimate(
-        decode_joints(xp, answer, view), expected_errors_mm(signals, table), view, confidence, right_logit, is_empty
+        decode_joints(xp, answer, roi), expected_errors_mm(signals, table), roi, confidence, right_logit, is_empty
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handmap.engines.engine import Engines
-from handmap.tracking.detector import detect_hands, passes_presence_gate, run_palm_detector
+from handmap.tracking.detector import Search, detect_hands, passes_presence_gate, run_palm_detector
 from handmap.tracking.hand_presence import KEEP_LOGIT, SURE_LOGIT, hand_presence_logit
 from handmap.tracking.palm_detector import DetectionMap
 from handmap.tracking.pose_estimate import PoseEstimate, StageTimer, estimate_poses, refine_off_center
@@ -77,13 +77,13 @@ def update_tracks(
     frame: DepthFrame, tracks: Tracks, engines: Engines, settings: TrackerSettings, clock: StageTimer
 ) -> tuple[list[HandPose], Tracks]:
     """Raw poses of the hands in this frame, and the tracks for the next call; an empty list means no hand."""
-    views = [_predicted_roi(track, frame, settings) for track in tracks.active]
-    looks = refine_off_center(
-        frame, estimate_poses(frame, views, engines.hand, settings, clock), engines.hand, settings, clock
+    rois = [_predicted_roi(track, frame, settings) for track in tracks.active]
+    estimates = refine_off_center(
+        frame, estimate_poses(frame, rois, engines.hand, settings, clock), engines.hand, settings, clock
     )
     pairs = [
         TrackedEstimate(track, seen)
-        for track, seen in zip(tracks.active, looks, strict=True)
+        for track, seen in zip(tracks.active, estimates, strict=True)
         if passes_presence_gate(seen, settings)
     ]
     kept = [_continued(one, frame) for one in _without_duplicates(pairs, frame)]
@@ -101,7 +101,8 @@ def update_tracks(
     if len(kept) < settings.max_hands:
         taken = [one.track.center_mm for one in kept]
         asks_geometry = palms is None or tracks.missing % GEOMETRIC_SEARCH_INTERVAL_FRAMES == 0
-        for seen in detect_hands(frame, taken, palms, engines, settings, clock, asks_geometry):
+        search = Search(frame, palms, engines, settings, clock)
+        for seen in detect_hands(search, taken, asks_geometry):
             back = _reidentified(seen, occluded, frame)
             if back is None:
                 kept.append(TrackedEstimate(start_track(next_id, seen.center_mm, frame.capture_ns), seen))
@@ -206,7 +207,7 @@ def _pose(one: TrackedEstimate, is_tracked: bool, frame: DepthFrame, settings: T
     return HandPose(
         xyz_camera_mm=seen.xyz_camera_mm,
         expected_error_mm=seen.expected_error_mm,
-        view=seen.view,
+        roi=seen.roi,
         track_id=track.track_id,
         handedness=_handedness(track, settings),
         # Handedness fixed by the configuration is not observed.

@@ -77,7 +77,7 @@ class HandCrop:
     """
 
     depth: Array
-    view: HandRoi
+    roi: HandRoi
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class HandPose:
 
     xyz_camera_mm: Float32
     expected_error_mm: Float32
-    view: HandRoi
+    roi: HandRoi
     track_id: int
     handedness: Handedness
     handedness_confidence: float

@@ -57,10 +57,10 @@ class FaultyCroppingEngine(FaultyEngine):
         super().__init__(inner, schedule)
         self._crops = inner.infer_rois
 
-    def infer_rois(self, frame: DepthFrame, views: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
+    def infer_rois(self, frame: DepthFrame, rois: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
         """See `handmap.engines.engine.CroppingEngine`."""
         self._raise_if_due()
-        output, filled = self._crops(frame, views)
+        output, filled = self._crops(frame, rois)
         return self._spoiled(output), filled
 
 

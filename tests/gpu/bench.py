@@ -85,11 +85,11 @@ def ways(cupy: ModuleType, stream: Any) -> dict[str, Callable[[], object]]:
         graph = stream.end_capture()
 
     def run(crop: FusedCrop) -> None:
-        crop.set_views(scene.views)
+        crop.set_rois(scene.rois)
         crop.enqueue(stream)
 
     def run_graph() -> None:
-        recorded.set_views(scene.views)
+        recorded.set_rois(scene.rois)
         graph.launch(stream)
 
     def upload_and_run() -> None:
@@ -98,11 +98,11 @@ def ways(cupy: ModuleType, stream: Any) -> dict[str, Callable[[], object]]:
 
     def plain_cupy() -> None:
         with stream:
-            for place, view in enumerate(scene.views):
-                out[place, 0] = crop_hand(cupy, device_frame, *view).depth
+            for place, roi in enumerate(scene.rois):
+                out[place, 0] = crop_hand(cupy, device_frame, *roi).depth
 
     def numpy_and_upload() -> None:
-        crops = [crop_hand(np, scene.frame, *view) for view in scene.views]
+        crops = [crop_hand(np, scene.frame, *roi) for roi in scene.rois]
         out.set(np.stack([crop.depth for crop in crops])[:, None], stream=stream)
 
     return {

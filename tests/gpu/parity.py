@@ -19,7 +19,7 @@ Crops = Callable[[Scene], Float32]
 
 def numpy_crops(scene: Scene) -> Float32:
     """The reference: (views, 128, 128)."""
-    return np.stack([crop_hand(np, scene.frame, *view).depth for view in scene.views])
+    return np.stack([crop_hand(np, scene.frame, *roi).depth for roi in scene.rois])
 
 
 def cupy_crops(cupy: ModuleType) -> Crops:
@@ -27,7 +27,7 @@ def cupy_crops(cupy: ModuleType) -> Crops:
 
     def crops(scene: Scene) -> Float32:
         frame = on_gpu(cupy, scene.frame)
-        made = [crop_hand(cupy, frame, *view).depth for view in scene.views]
+        made = [crop_hand(cupy, frame, *roi).depth for roi in scene.rois]
         host: Float32 = cupy.stack(made).get()
         return host
 
@@ -40,16 +40,16 @@ def fused_crops(stream: object) -> Crops:
 
     def crops(scene: Scene) -> Float32:
         fused.set_frame(scene.frame)
-        return run_fused(fused, scene.views, stream)
+        return run_fused(fused, scene.rois, stream)
 
     return crops
 
 
-def run_fused(fused: FusedCrop, views: Sequence[HandRoi], stream: object) -> Float32:
+def run_fused(fused: FusedCrop, rois: Sequence[HandRoi], stream: object) -> Float32:
     """The crops of these views of the frame that was set."""
-    fused.set_views(views)
+    fused.set_rois(rois)
     fused.enqueue(stream)
-    host: Float32 = fused.out.get(stream=stream)[: len(views), 0]
+    host: Float32 = fused.out.get(stream=stream)[: len(rois), 0]
     return host
 
 

@@ -40,14 +40,14 @@ def move_hands(crops: Sequence[gpu.FusedCrop]) -> Iterator[Float32]:
     """Shows every crop two hands in one place after another, one of them mirrored; gives what the reference crops there."""
     scene = two_hands()
     for shift_mm in (0.0, 7.5, -30.0):
-        views = tuple(
-            HandRoi(view.center_mm + np.float32(shift_mm), view.cube_mm, bool(place))
-            for place, view in enumerate(scene.views)
+        rois = tuple(
+            HandRoi(roi.center_mm + np.float32(shift_mm), roi.cube_mm, bool(place))
+            for place, roi in enumerate(scene.rois)
         )
         for crop in crops:
             crop.set_frame(scene.frame)
-            crop.set_views(views)
-        yield numpy_crops(Scene(scene.frame, views))
+            crop.set_rois(rois)
+        yield numpy_crops(Scene(scene.frame, rois))
 
 
 def replay_growth_bytes(engine: DeviceEngine, crop: gpu.FusedCrop, replays: int) -> tuple[int, int]:
@@ -57,7 +57,7 @@ def replay_growth_bytes(engine: DeviceEngine, crop: gpu.FusedCrop, replays: int)
     """
     scene = two_hands()
     crop.set_frame(scene.frame)
-    crop.set_views(scene.views)
+    crop.set_rois(scene.rois)
     wanted = engine.replay().joints
     for _ in range(WARM_UP):
         engine.replay()

@@ -101,10 +101,10 @@ def test_a_view_less_is_background_again(engine: DeviceEngine) -> None:
     crop = use_fused_crop(engine, is_eager=False)
     scene = two_hands()
     crop.set_frame(scene.frame)
-    crop.set_views(scene.views)
+    crop.set_rois(scene.rois)
     engine.replay()
 
-    crop.set_views(scene.views[:1])
+    crop.set_rois(scene.rois[:1])
 
     assert (engine.replay().joints[1] == 2).all()
     assert (engine.input_buffer.get()[1] == 1).all()
@@ -144,10 +144,10 @@ def test_frames_and_views_go_in_and_joints_come_out() -> None:
     assert isinstance(engine, CroppingEngine)
     for distance_mm in (300.0, 420.0):
         scene = two_hands(distance_mm)
-        for views in (scene.views, scene.views[:1], scene.views[::-1]):
-            output, filled = engine.infer_rois(scene.frame, views)
+        for rois in (scene.rois, scene.rois[:1], scene.rois[::-1]):
+            output, filled = engine.infer_rois(scene.frame, rois)
 
-            depth = numpy_crops(Scene(scene.frame, views))
-            assert (output.joints[: len(views)] != depth[:, :21, :3] * 2).mean() <= ALLOWED
-            assert filled.tolist() == [*(depth < 1).sum(axis=(1, 2)), *[0] * (BATCH - len(views))]
+            depth = numpy_crops(Scene(scene.frame, rois))
+            assert (output.joints[: len(rois)] != depth[:, :21, :3] * 2).mean() <= ALLOWED
+            assert filled.tolist() == [*(depth < 1).sum(axis=(1, 2)), *[0] * (BATCH - len(rois))]
     engine.close()

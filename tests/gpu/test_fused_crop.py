@@ -43,9 +43,9 @@ def test_places_without_a_view_hold_background_again(stream: Any) -> None:
     fused = FusedCrop(4)
     fused.set_frame(scene.frame)
 
-    run_fused(fused, [*scene.views, *scene.views], stream)
+    run_fused(fused, [*scene.rois, *scene.rois], stream)
     first = fused.filled.get().tolist()
-    run_fused(fused, scene.views[:1], stream)
+    run_fused(fused, scene.rois[:1], stream)
 
     wanted = (numpy_crops(scene) < 1).sum(axis=(1, 2)).tolist()
     assert first == [*wanted, *wanted]
@@ -61,7 +61,7 @@ def test_a_frame_on_the_gpu_is_read_where_it_lies_also_in_wider_rows(cupy: Modul
     cupy.cuda.Device().synchronize()
 
     fused.set_frame(DepthFrame(wide[:, :640], 1.0, scene.frame.intrinsics, 0, 0))
-    out = run_fused(fused, scene.views, stream)
+    out = run_fused(fused, scene.rois, stream)
 
     assert np.mean(out != numpy_crops(scene)) <= ALLOWED
 
@@ -73,7 +73,7 @@ def test_the_crop_is_written_into_the_engine_buffer(cupy: ModuleType, stream: An
     fused = FusedCrop(2, buffer)
     fused.set_frame(scene.frame)
 
-    run_fused(fused, scene.views, stream)
+    run_fused(fused, scene.rois, stream)
 
     assert np.mean(buffer.get()[:, 0] != numpy_crops(scene)) <= ALLOWED
 
@@ -88,7 +88,7 @@ def test_a_recorded_crop_sees_the_frames_and_views_that_came_later(stream: Any) 
     wrong = pixels = 0
     for scene in scenes(60, seed=5):
         fused.set_frame(scene.frame)
-        fused.set_views(scene.views)
+        fused.set_rois(scene.rois)
         graph.launch(stream)
         out = fused.out.get(stream=stream)[:, 0]
         wanted = numpy_crops(scene)
@@ -102,7 +102,7 @@ def test_a_hundred_thousand_launches_leak_nothing(cupy: ModuleType, stream: Any,
     scene = two_hands()
     fused = FusedCrop(2)
     fused.set_frame(scene.frame)
-    fused.set_views(scene.views)
+    fused.set_rois(scene.rois)
     graph = record(fused, stream)
     launch: Callable[[Any], Any] = graph.launch if is_recorded else fused.enqueue
 
@@ -127,10 +127,10 @@ def test_invalid_crop_inputs_are_rejected(cupy: ModuleType) -> None:
     fused = FusedCrop(1)
 
     with pytest.raises(ValueError, match="wanted a frame first"):
-        fused.set_views(scene.views[:1])
+        fused.set_rois(scene.rois[:1])
     fused.set_frame(scene.frame)
     with pytest.raises(ValueError, match="2 views for 1 places"):
-        fused.set_views(scene.views)
+        fused.set_rois(scene.rois)
     with pytest.raises(ValueError, match=r"found float64 \(1, 1, 128, 128\)"):
         FusedCrop(1, cupy.ones((1, 1, 128, 128)))
     turned = on_gpu(cupy, scene.frame).depth.T.copy().T

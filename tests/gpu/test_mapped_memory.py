@@ -60,7 +60,7 @@ def test_a_crop_from_mapped_memory_is_the_reference_s(cupy: ModuleType) -> None:
     fused = FusedCrop(2)
 
     fused.set_frame(DepthFrame(buffer.on_gpu, 1.0, scene.frame.intrinsics, 0, 0))
-    out = run_fused(fused, scene.views, open_stream())
+    out = run_fused(fused, scene.rois, open_stream())
 
     assert np.mean(out != numpy_crops(scene)) <= ALLOWED
 

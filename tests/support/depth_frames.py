@@ -25,7 +25,7 @@ class Scene:
     """A frame and the cubes to crop from it."""
 
     frame: DepthFrame
-    views: tuple[HandRoi, ...]
+    rois: tuple[HandRoi, ...]
 
 
 def scenes(count: int, seed: int) -> Iterator[Scene]:
@@ -55,7 +55,7 @@ def two_hands(distance_mm: float = 300.0) -> Scene:
     intrinsics = LENSES[1]
     v, u = _pixels(intrinsics)
     depth = np.full((intrinsics.height_px, intrinsics.width_px), 900, np.uint16)
-    views = []
+    rois = []
     for x in (-75.0, 75.0):
         off_x, off_y = (
             (u - intrinsics.cx_px) * distance_mm / intrinsics.fx_px - x,
@@ -63,8 +63,8 @@ def two_hands(distance_mm: float = 300.0) -> Scene:
         )
         inside = 1 - (off_x / 60) ** 2 - (off_y / 105) ** 2
         depth[inside > 0] = (distance_mm + 15 - 30 * np.sqrt(inside[inside > 0])).astype(np.uint16)
-        views.append(HandRoi(np.array([x, 0, distance_mm], np.float32), 250.0, False))
-    return Scene(DepthFrame(depth, 1.0, intrinsics, 0, 0), tuple(views))
+        rois.append(HandRoi(np.array([x, 0, distance_mm], np.float32), 250.0, False))
+    return Scene(DepthFrame(depth, 1.0, intrinsics, 0, 0), tuple(rois))
 
 
 def _on_edges(rng: np.random.Generator, number: int) -> Scene:

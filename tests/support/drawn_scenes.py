@@ -105,11 +105,11 @@ class PalmsAt:
         pass
 
 
-class ViewsEngine(CentroidEngine):
+class CroppingCentroidEngine(CentroidEngine):
     """Crops by itself, as an engine on a GPU does."""
 
-    def infer_rois(self, frame: DepthFrame, views: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
+    def infer_rois(self, frame: DepthFrame, rois: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
         depth = np.ones((self.batch, 1, 128, 128), np.float32)
-        for place, view in enumerate(views):
-            depth[place, 0] = crop_hand(np, frame, *view).depth
+        for place, roi in enumerate(rois):
+            depth[place, 0] = crop_hand(np, frame, *roi).depth
         return self.infer(depth), (depth < 1).sum(axis=(1, 2, 3)).astype(np.int32)

@@ -37,15 +37,15 @@ class HostKernel:
         assert self._library.hand_bytes() == HAND.itemsize
 
     def crop(
-        self, frame: DepthFrame, views: Sequence[HandRoi], seed: int, threads: int = THREADS
+        self, frame: DepthFrame, rois: Sequence[HandRoi], seed: int, threads: int = THREADS
     ) -> tuple[Float32, NDArray[np.int32]]:
         """What one launch writes: crops (len(views), 128, 128), and how many of their pixels are not background."""
         pitch_px = frame.depth.strides[0] // frame.depth.itemsize
-        hands = hand_parameters(frame, frame.depth.ctypes.data, pitch_px, views)
-        out = np.full((len(views), CROP_PX, CROP_PX), np.nan, np.float32)
-        filled = np.full(len(views), -1, np.int32)
+        hands = hand_parameters(frame, frame.depth.ctypes.data, pitch_px, rois)
+        out = np.full((len(rois), CROP_PX, CROP_PX), np.nan, np.float32)
+        filled = np.full(len(rois), -1, np.int32)
         addresses = [ctypes.c_void_p(array.ctypes.data) for array in (hands, out, filled)]
-        failed = self._library.launch(addresses[0], len(views), threads, ctypes.c_uint(seed), *addresses[1:])
+        failed = self._library.launch(addresses[0], len(rois), threads, ctypes.c_uint(seed), *addresses[1:])
         assert not failed, "some threads wait at a barrier that others never reach"
         return out, filled
 

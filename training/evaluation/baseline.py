@@ -57,12 +57,12 @@ def baseline_pose(
     """
     if track.center_mm is None:
         return None
-    view = HandRoi(track.center_mm.astype(np.float32), cube_mm, is_mirrored)
-    (seen,) = estimate_poses(frame, [view], engine, settings, clock)
+    roi = HandRoi(track.center_mm.astype(np.float32), cube_mm, is_mirrored)
+    (seen,) = estimate_poses(frame, [roi], engine, settings, clock)
     return HandPose(
         xyz_camera_mm=seen.xyz_camera_mm,
         expected_error_mm=seen.expected_error_mm,
-        view=view,
+        roi=roi,
         track_id=track.track_id,
         handedness=Handedness.LEFT,
         handedness_confidence=0.0,

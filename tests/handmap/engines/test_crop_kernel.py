@@ -36,11 +36,11 @@ def changed_kernel(folder: Path, old: str, new: str) -> HostKernel:
     return HostKernel(folder / SOURCE, folder)
 
 
-def crops_of(frame: DepthFrame, views: Sequence[HandRoi]) -> Float32:
-    return np.stack([crop_hand(np, frame, *view).depth for view in views])
+def crops_of(frame: DepthFrame, rois: Sequence[HandRoi]) -> Float32:
+    return np.stack([crop_hand(np, frame, *roi).depth for roi in rois])
 
 
-def views_of(frame: DepthFrame, number: int) -> list[HandRoi]:
+def rois_of(frame: DepthFrame, number: int) -> list[HandRoi]:
     """Cubes around possible hands, the first off-center as in tracking."""
     centers = [proposal.center_mm for proposal in propose_regions(np, frame, (150.0, 1500.0), 4)]
     off = np.random.default_rng(number).uniform(-60, 60, 3).astype(np.float32)
@@ -49,9 +49,9 @@ def views_of(frame: DepthFrame, number: int) -> list[HandRoi]:
 
 def assert_same(kernel: HostKernel, scene: Scene, seed: int, threads: int) -> int:
     """Compares every pixel; returns how many are not background."""
-    out, filled = kernel.crop(scene.frame, scene.views, seed, threads)
+    out, filled = kernel.crop(scene.frame, scene.rois, seed, threads)
 
-    wanted = crops_of(scene.frame, scene.views)
+    wanted = crops_of(scene.frame, scene.rois)
     np.testing.assert_array_equal(out, wanted)
     assert filled.tolist() == (wanted < 1).sum(axis=(1, 2)).tolist()
     return int(filled.sum())
@@ -70,16 +70,16 @@ def test_every_pixel_of_random_scenes_matches_the_reference(kernel: HostKernel, 
 @needs_compiler
 def test_every_pixel_of_real_frames_matches_the_reference(kernel: HostKernel) -> None:
     for number, (_, frame) in enumerate(real_frames()):
-        assert assert_same(kernel, Scene(frame, tuple(views_of(frame, number))), number, 1024) > 0
+        assert assert_same(kernel, Scene(frame, tuple(rois_of(frame, number))), number, 1024) > 0
 
 
 @needs_compiler
 def test_every_pixel_of_the_demo_recording_matches_the_reference(kernel: HostKernel) -> None:
     compared = 0
     for number, frame in enumerate(open_recording(DEMO)):
-        views = views_of(frame, number) if number % 6 == 0 else []
-        if views:
-            compared += assert_same(kernel, Scene(frame, tuple(views)), number, 256) > 0
+        rois = rois_of(frame, number) if number % 6 == 0 else []
+        if rois:
+            compared += assert_same(kernel, Scene(frame, tuple(rois)), number, 256) > 0
 
     assert compared >= 20
 
@@ -91,20 +91,20 @@ def test_a_frame_with_a_wider_row_pitch_gives_the_same_crops(kernel: HostKernel)
     wide[:, :640] = scene.frame.depth
     frame = DepthFrame(wide[:, :640], 1.0, scene.frame.intrinsics, 0, 0)
 
-    out, _ = kernel.crop(frame, scene.views, 0)
+    out, _ = kernel.crop(frame, scene.rois, 0)
 
-    np.testing.assert_array_equal(out, crops_of(scene.frame, scene.views))
+    np.testing.assert_array_equal(out, crops_of(scene.frame, scene.rois))
 
 
 @needs_compiler
 def test_a_batch_slot_without_a_hand_holds_background(kernel: HostKernel) -> None:
     scene = two_hands()
 
-    out, filled = kernel.crop(scene.frame, [NOWHERE, scene.views[0], NOWHERE], 0)
+    out, filled = kernel.crop(scene.frame, [NOWHERE, scene.rois[0], NOWHERE], 0)
 
     assert (out[[0, 2]] == 1).all()
     assert filled[[0, 2]].tolist() == [0, 0]
-    np.testing.assert_array_equal(out[1], crops_of(scene.frame, scene.views)[0])
+    np.testing.assert_array_equal(out[1], crops_of(scene.frame, scene.rois)[0])
 
 
 CELL = "zbuffer[static_cast<int>(row) * SIZE + static_cast<int>(column)]"
@@ -125,8 +125,8 @@ def test_an_injected_kernel_bug_is_detected(tmp_path: Path, fault: str) -> None:
 
     wrong_pixels = 0
     for seed, scene in enumerate(scenes(40, seed=0)):
-        out, _ = broken.crop(scene.frame, scene.views, seed)
-        wrong_pixels += int((out != crops_of(scene.frame, scene.views)).sum())
+        out, _ = broken.crop(scene.frame, scene.rois, seed)
+        wrong_pixels += int((out != crops_of(scene.frame, scene.rois)).sum())
 
     assert wrong_pixels > 0
 

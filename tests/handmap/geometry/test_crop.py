@@ -86,10 +86,10 @@ def test_a_mirrored_crop_is_the_crop_flipped_about_its_center() -> None:
 @pytest.mark.parametrize("is_mirrored", [False, True])
 def test_points_come_back_to_within_a_hundredth_of_a_millimeter(is_mirrored: bool) -> None:
     rng = np.random.default_rng(7)
-    view = HandRoi(np.array([31, -52, 433], np.float32), 250.0, is_mirrored)
-    points = (rng.uniform(-130, 130, (200, 3)) + view.center_mm).astype(np.float32)
+    roi = HandRoi(np.array([31, -52, 433], np.float32), 250.0, is_mirrored)
+    points = (rng.uniform(-130, 130, (200, 3)) + roi.center_mm).astype(np.float32)
 
-    back = denormalize_points(np, normalize_points(np, points, view), view)
+    back = denormalize_points(np, normalize_points(np, points, roi), roi)
 
     np.testing.assert_allclose(back, points, atol=0.01)
 

@@ -7,9 +7,9 @@ from handmap.types.values import HandRoi, NormalizedJoints
 
 
 def test_joints_come_out_in_the_camera_frame() -> None:
-    view = HandRoi(np.array([10, 20, 400], np.float32), 250.0, False)
+    roi = HandRoi(np.array([10, 20, 400], np.float32), 250.0, False)
     joints = NormalizedJoints(np.array([[0.0, 0.5, -1.0]], np.float32), None)
 
-    xyz_mm = decode_joints(np, joints, view)
+    xyz_mm = decode_joints(np, joints, roi)
 
     np.testing.assert_allclose(xyz_mm, [[10, 82.5, 275]], atol=1e-4)

@@ -11,7 +11,7 @@ from handmap.tracking.pose_estimate import estimate_poses, infer_crops, re_estim
 from handmap.tracking.track import cube_center
 from handmap.types.arrays import Array, Float32
 from handmap.types.values import HandCrop, HandRoi
-from tests.support.drawn_scenes import CUBE_MM, CentroidEngine, NoClock, ViewsEngine, scene, settings
+from tests.support.drawn_scenes import CUBE_MM, CentroidEngine, CroppingCentroidEngine, NoClock, scene, settings
 
 HAND = (40.0, -30.0, 500.0, 50.0)
 
@@ -28,10 +28,10 @@ def test_an_estimate_lies_in_the_camera_frame_and_knows_its_cube() -> None:
     (found,) = estimate([roi(20)])
 
     np.testing.assert_allclose(cube_center(found.xyz_camera_mm), HAND[:3], atol=5)
-    assert found.view.center_mm[0] == 20 and not found.is_empty and found.confidence > 0.5
+    assert found.roi.center_mm[0] == 20 and not found.is_empty and found.confidence > 0.5
 
 
-@pytest.mark.parametrize("engine", [CentroidEngine(), ViewsEngine()])
+@pytest.mark.parametrize("engine", [CentroidEngine(), CroppingCentroidEngine()])
 def test_an_empty_cube_shows_no_hand_for_certain(engine: CentroidEngine) -> None:
     (found,) = estimate([roi(-300)], engine)
 
@@ -51,7 +51,7 @@ def test_cubes_share_calls_as_the_batch_allows_and_keep_their_order(batch: int, 
 
     found = estimate(rois, engine)
 
-    assert engine.calls == calls and [one.view for one in found] == rois
+    assert engine.calls == calls and [one.roi for one in found] == rois
 
 
 class Answering(CentroidEngine):
@@ -96,7 +96,7 @@ def test_an_estimate_off_the_center_of_its_cube_is_made_again(off_mm: float, is_
     assert engine.calls == 2 + is_refined
     assert (both[0] is not first[0]) == is_refined and both[1] is first[1]
     if is_refined:
-        np.testing.assert_allclose(both[0].view.center_mm, first[0].center_mm)
+        np.testing.assert_allclose(both[0].roi.center_mm, first[0].center_mm)
 
 
 def test_an_empty_cube_is_not_looked_into_again() -> None:
@@ -111,7 +111,7 @@ def test_a_second_estimate_is_centered_on_the_first() -> None:
 
     (second,) = re_estimate(scene(HAND), first, CentroidEngine(), settings(), NoClock())
 
-    np.testing.assert_allclose(second.view.center_mm, cube_center(first[0].xyz_camera_mm))
+    np.testing.assert_allclose(second.roi.center_mm, cube_center(first[0].xyz_camera_mm))
 
 
 def test_a_batch_is_filled_up_with_empty_cubes() -> None:

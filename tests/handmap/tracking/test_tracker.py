@@ -12,7 +12,15 @@ from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Array, Float32
 from handmap.types.errors import EngineFailed
 from handmap.types.values import DepthFrame, Handedness, HandPose
-from tests.support.drawn_scenes import DOUBTFUL, CentroidEngine, NoClock, PalmsAt, ViewsEngine, scene, settings
+from tests.support.drawn_scenes import (
+    DOUBTFUL,
+    CentroidEngine,
+    CroppingCentroidEngine,
+    NoClock,
+    PalmsAt,
+    scene,
+    settings,
+)
 
 
 def step(
@@ -223,7 +231,7 @@ def test_a_cropping_engine_gives_the_same_hands(batch: int) -> None:
     frames = [scene((-120, 5 * n, 450, 50), (120, 0, 600, 50), number=n, capture_ns=n * 33_000_000) for n in range(4)]
 
     ours = follow_scenes(CentroidEngine(batch), settings(max_hands=2), frames)
-    theirs = follow_scenes(ViewsEngine(batch), settings(max_hands=2), frames)
+    theirs = follow_scenes(CroppingCentroidEngine(batch), settings(max_hands=2), frames)
 
     for one, other in zip(ours, theirs, strict=True):
         assert [pose.track_id for pose in one] == [pose.track_id for pose in other]

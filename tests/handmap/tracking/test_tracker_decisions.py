@@ -8,6 +8,7 @@ import pytest
 
 from handmap.engines.engine import Engines
 from handmap.tracking import detector, tracker
+from handmap.tracking.detector import Search
 from handmap.tracking.hand_presence import hand_presence_logit, logit
 from handmap.tracking.palm_detector import DetectionMap
 from handmap.tracking.pose_estimate import PoseEstimate
@@ -275,7 +276,7 @@ def test_candidates_at_one_place_are_one_and_spare_ones_are_kept_until_the_last_
     frame = scene(*((x, 0, 500 + abs(x), 45) for x in (-260, -130, 0, 130, 260)))
     centers = [at(x, 0, 500 + abs(x)) for x in (-260, -130, 0, 130, 260)] + [at(8)]
 
-    best = detector.refine_candidates(frame, centers, None, Engines(engine), settings(), NoClock())
+    best = detector.refine_candidates(Search(frame, None, Engines(engine), settings(), NoClock()), centers)
 
     assert len(best) == 3  # the one hand that is looked for, and two to spare
     assert engine.shown == 6 + 6 + 2 * 3  # all once, all again about what was seen, the best twice more
@@ -326,19 +327,18 @@ def test_a_sure_detection_saves_the_search_by_geometry() -> None:
 def test_the_stated_hand_decides_how_a_place_is_first_looked_at() -> None:
     for handedness, is_mirrored in ((Handedness.LEFT, True), (Handedness.RIGHT, False), (Handedness.UNKNOWN, False)):
         best = detector.refine_candidates(
-            scene((0, 0, 500, 50)), [at(0)], None, Engines(CentroidEngine()), settings(handedness=handedness), NoClock()
+            Search(scene((0, 0, 500, 50)), None, Engines(CentroidEngine()), settings(handedness=handedness), NoClock()),
+            [at(0)],
         )
-        assert best[0].view.is_mirrored == is_mirrored
+        assert best[0].roi.is_mirrored == is_mirrored
 
 
 def test_an_unknown_hand_is_mirrored_as_its_logit_says() -> None:
     unknown = settings(handedness=Handedness.UNKNOWN)
 
     for right_logit, is_mirrored in ((-0.1, True), (0.0, False), (2.0, False)):
-        assert (
-            detector.with_handedness(seen_at(at(0), right_logit=right_logit), unknown).view.is_mirrored == is_mirrored
-        )
-    assert not detector.with_handedness(seen_at(at(0), right_logit=-5), settings()).view.is_mirrored
+        assert detector.with_handedness(seen_at(at(0), right_logit=right_logit), unknown).roi.is_mirrored == is_mirrored
+    assert not detector.with_handedness(seen_at(at(0), right_logit=-5), settings()).roi.is_mirrored
 
 
 @pytest.mark.parametrize(("apart_mm", "count"), [(20, 1), (60, 2)])
@@ -354,6 +354,8 @@ def test_candidates_within_25_mm_are_one_place(apart_mm: float, count: int) -> N
 
     places = [at(0), at(apart_mm)]
 
-    best = detector.refine_candidates(scene((0, 0, 500, 60)), places, None, Engines(Fixed()), settings(), NoClock())
+    best = detector.refine_candidates(
+        Search(scene((0, 0, 500, 60)), None, Engines(Fixed()), settings(), NoClock()), places
+    )
 
     assert len(best) == count

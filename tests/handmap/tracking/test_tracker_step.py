@@ -76,4 +76,4 @@ def test_new_intrinsics_drop_all_tracks_and_never_reuse_an_id() -> None:
 def test_a_pose_carries_the_cube_of_its_crop() -> None:
     pose = last_of(moving(2), UNSMOOTHED)
 
-    assert np.linalg.norm(np.asarray(pose.view.center_mm) - (STEP_MM, 0, 500)) < 25
+    assert np.linalg.norm(np.asarray(pose.roi.center_mm) - (STEP_MM, 0, 500)) < 25

@@ -11,10 +11,10 @@ from handmap.types.values import DepthFrame, HandRoi
 from runtime.faults.camera import FaultyCamera
 from runtime.faults.fault_injection import faulty_engines
 from runtime.faults.fault_schedule import Fault, FaultKind, FaultSchedule
-from tests.support.drawn_scenes import CentroidEngine, ViewsEngine, scene
+from tests.support.drawn_scenes import CentroidEngine, CroppingCentroidEngine, scene
 
 FRAME = scene((0, 0, 500, 50))
-VIEWS = (HandRoi(np.array([0, 0, 500], np.float32), 250.0, False),)
+ROIS = (HandRoi(np.array([0, 0, 500], np.float32), 250.0, False),)
 
 
 class OneFrame:
@@ -34,23 +34,23 @@ def always(kind: FaultKind) -> FaultSchedule:
 
 
 def test_a_faulty_cropping_engine_still_crops() -> None:
-    healthy = faulty_engines(Engines(ViewsEngine()), FaultSchedule()).hand
+    healthy = faulty_engines(Engines(CroppingCentroidEngine()), FaultSchedule()).hand
 
     assert isinstance(healthy, CroppingEngine)
     assert not isinstance(faulty_engines(Engines(CentroidEngine()), FaultSchedule()).hand, CroppingEngine)
-    output, filled = healthy.infer_rois(FRAME, VIEWS)
+    output, filled = healthy.infer_rois(FRAME, ROIS)
     assert np.isfinite(output.joints).all() and filled[0] > 0
 
 
 def test_its_faults_apply_to_the_cropping_call_too() -> None:
     raising, spoiling = (
-        faulty_engines(Engines(ViewsEngine()), always(kind)).hand for kind in ("engine_raises", "engine_nan")
+        faulty_engines(Engines(CroppingCentroidEngine()), always(kind)).hand for kind in ("engine_raises", "engine_nan")
     )
 
     assert isinstance(raising, CroppingEngine) and isinstance(spoiling, CroppingEngine)
     with pytest.raises(EngineFailed, match="faulty engine"):
-        raising.infer_rois(FRAME, VIEWS)
-    assert np.isnan(spoiling.infer_rois(FRAME, VIEWS)[0].joints).all()
+        raising.infer_rois(FRAME, ROIS)
+    assert np.isnan(spoiling.infer_rois(FRAME, ROIS)[0].joints).all()
 
 
 def test_a_faulty_frame_has_no_intact_copy_on_the_gpu() -> None:
