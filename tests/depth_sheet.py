@@ -11,7 +11,7 @@ from handmap.types.joints import BONES
 from handmap.types.values import DepthFrame, HandPose
 
 COLUMNS = 5
-DEEPEST_MM = 1200.0  # what lies farther is drawn as nothing
+DEEPEST_MM = 1200.0  # depth beyond this is drawn as unmeasured
 AROUND_PX = (170, 130)  # columns and rows drawn to each side of a place
 
 

@@ -83,7 +83,7 @@ def show(frame: DepthFrame, engines: Engines, settings: TrackerSettings) -> Show
 
 
 def _grown(mask: Mask, pixels: int) -> Mask:
-    """The mask (H, W) with all that is up to so many steps along rows and columns away from it."""
+    """The mask (H, W), dilated by this many steps along rows and columns."""
     for _ in range(pixels):
         wide = np.pad(mask, 1)
         mask = wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]

@@ -101,7 +101,7 @@ def imported_modules(path: Path) -> set[str]:
 
 
 def room_of(module: str) -> str:
-    """The room that a module of a part lies in, or nothing."""
+    """The room of a module, or nothing."""
     part, *rest = module.split(".")
     return rest[0] if rest and rest[0] in ROOMS.get(part, ()) else ""
 

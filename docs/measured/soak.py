@@ -114,7 +114,7 @@ def scrape(port: int) -> None:
 
 
 def resident_mb(pid: int) -> float:
-    """Memory of a process that lies in RAM."""
+    """Resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 

@@ -19,7 +19,7 @@ RIDGE = 1e-3
 
 
 class KnownLooks(NamedTuple):
-    """Signals of N looks, log_spread, landed and peak each (N, J) and side (N,), and the error (N, J) in mm, NaN where there is no hand."""
+    """Signals of N looks, log_spread, landed and peak each (N, J) and side (N,), and the error (N, J) in mm, NaN without a hand."""
 
     log_spread: Float32
     landed: Float32
@@ -29,7 +29,7 @@ class KnownLooks(NamedTuple):
 
 
 def gather_looks(signals: list[Signals], error_mm: list[Float32]) -> KnownLooks:
-    """The estimates with their errors, each (J,) in mm, NaN where there is no hand."""
+    """The estimates with their errors, each (J,) in mm, NaN without a hand."""
     side = np.array([one.right_logit for one in signals], np.float32)
     log_spread, landed, peak = (np.stack([one[at] for one in signals]) for at in range(3))
     return KnownLooks(log_spread, landed, peak, side, np.stack(error_mm).astype(np.float32))

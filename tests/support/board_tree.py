@@ -121,7 +121,7 @@ def write_board(root: Path, bundle: Path) -> Tree:
 
 
 def _write_installed(tree: Tree, bundle: Path) -> None:
-    """What lies on the disk of an image too."""
+    """What is on the disk of an image too."""
     tree.file("etc/nv_tegra_release", "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64")
     tree.file("etc/passwd", f"root:x:0:0:root:/root:/bin/sh\nhandmap:x:{UID}:990::/var/lib/handmap:/usr/sbin/nologin\n")
     tree.file(

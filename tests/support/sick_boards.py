@@ -23,7 +23,7 @@ MODULES = "lib/modules/5.15.148-tegra/modules.dep"
 CPU_RATE = "sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq"
 GPU_RATE = "sys/class/devfreq/17000000.gpu/max_freq"
 NO_USER = "root:x:0:0:root:/root:/bin/sh\n"
-NEEDS_ROOT = {"rights.bundle"}  # whoever may not read a file of his own cannot look whether it is whole
+NEEDS_ROOT = {"rights.bundle"}  # a user who cannot read a file cannot check it either
 
 
 def put(name: str, content: str) -> Break:

@@ -84,7 +84,7 @@ class Staged:
 
 
 def stage_hand(kind: HandKind, draw_shape: DrawShape, random: np.random.Generator) -> Staged:
-    """What stands before the camera, nothing drawn yet."""
+    """The scene in front of the camera, before anything is drawn."""
     asset = load_hand_asset()
     shape = draw_shape(asset, random)
     if kind.poses:

@@ -76,7 +76,7 @@ def baseline_pose(
 
 
 def locate_nearest(frame: DepthFrame) -> Float64 | None:
-    """The center (3,) mm of the nearest thing, its wrist cut off; None where nothing lies within RANGE_MM."""
+    """The center (3,) in mm of the nearest object, cut at the wrist; None if nothing is within RANGE_MM."""
     z_mm = np.where(frame.depth > 0, frame.depth * np.float32(frame.depth_unit_mm), np.float32(CLAMP_MM[0]))
     filtered = _bilateral(np.clip(z_mm, *CLAMP_MM).astype(np.float32))
     measured = filtered[filtered > MEASURED_MM]

@@ -51,7 +51,7 @@ def draw_variation(random: np.random.Generator) -> ShapeVariation:
 
 
 def draw_outer_variation(random: np.random.Generator) -> ShapeVariation:
-    """Scales of which at least one lies between the training range and the outer one: fingers, palm length or palm width."""
+    """Scales, at least one of them between the training range and the outer range: fingers, palm length or palm width."""
     inner = draw_variation(random)
     length, breadth = _beyond(LENGTH, OUTER_LENGTH, random), _beyond(BREADTH, OUTER_BREADTH, random)
     which = int(random.integers(3))

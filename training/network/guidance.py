@@ -23,7 +23,7 @@ NEAREST = 0.01 / 125.0
 
 
 class HandCells(NamedTuple):
-    """A batch of hands on the map's grid: is_hand (N, 32, 32), and depth (N, 32, 32) in [-1, 1], +1 where there is no hand."""
+    """A batch of hands on the map's grid: is_hand (N, 32, 32), and depth (N, 32, 32) in [-1, 1], +1 off the hand."""
 
     is_hand: Bool
     depth: Float32

@@ -78,7 +78,7 @@ def augment_on_device(
 
 
 def _gather(canvas: Tensor, rows: Tensor, warps: DeviceWarps, half_mm: float) -> tuple[Tensor, Tensor]:
-    """What lies under every pixel of the crops (N, 128, 128) int16, and whether the canvas reaches there."""
+    """The canvas values under every pixel of the crops (N, 128, 128) int16, and whether the canvas reaches there."""
     axis = ((2 * torch.arange(CROP_PX, device=canvas.device, dtype=torch.float32) + 1) / CROP_PX - 1) * half_mm
     x, y = axis + warps.center_mm[:, :1], axis + warps.center_mm[:, 1:2]  # (N, 128)
     # Back through scale and rotation to the canvas; the nearest pixel, since depths must not mix across edges.

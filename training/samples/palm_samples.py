@@ -22,7 +22,7 @@ MAX_HANDS = 2
 
 
 class PalmSamples(NamedTuple):
-    """N samples: pictures (N, 96, 128) float16; hands (N, 2, 3) as column, row in cells of the picture and size, NaN where there is none."""
+    """N samples: pictures (N, 96, 128) float16; hands (N, 2, 3) as column, row in cells of the picture and size, NaN if there is none."""
 
     pictures: NDArray[np.float16]
     hands: Float32

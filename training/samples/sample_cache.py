@@ -66,7 +66,7 @@ def open_cache(config: CacheConfig) -> Path:
 
 
 def shard_path(folder: Path, shard: int) -> Path:
-    """Where a shard lies once it is whole."""
+    """The path of a finished shard."""
     return folder / f"shard-{shard:06d}"
 
 

@@ -17,7 +17,7 @@ from .render import draw_mesh
 from .scene import skin_of
 from .solids import ball, box
 
-CUBE_MM = 250.0  # no joint of an arm's hand lies in this
+CUBE_MM = 250.0  # a cube without any joint of the arm's hand
 ARM_WEIGHT = 0.5  # of the forearm's bone in a vertex that belongs to the arm
 SLEEVED_SHARE = 0.5
 HAND_MM = 110.0  # about a hand's half length, with room
@@ -32,7 +32,7 @@ def arm_triangles() -> IntArray:
 
 
 def draw_forearm(z_mm: Float32, center: Float64, intrinsics: Float64, random: np.random.Generator) -> None:
-    """The arm of a hand that lies outside the cube: its skin, about a point well up the forearm."""
+    """The skin of an arm around a point well up the forearm; its hand is outside the cube."""
     shape, hand, rotation = _draw_arm(random)
     arm = rotation @ (hand.rotations[FOREARM] @ shape.anchors_mm[ELBOW])
     joints = hand.joints_mm @ rotation.T
@@ -89,7 +89,7 @@ def draw_stump(z_mm: Float32, center: Float64, intrinsics: Float64, random: np.r
 
 
 def _empty_box(z_mm: Float32, middle: Float64, half_mm: float, intrinsics: Float64) -> None:
-    """Takes the depth of what lies inside a cube with sides along the camera's axes."""
+    """Keeps the depth inside a cube with sides along the camera's axes."""
     rows, columns = np.indices(z_mm.shape)
     x_mm = (columns - intrinsics[2]) / intrinsics[0] * z_mm - middle[0]
     y_mm = (rows - intrinsics[3]) / intrinsics[1] * z_mm - middle[1]

@@ -107,7 +107,7 @@ def _is_free(asset: HandAsset, shape: HandShape, start: Float64, end: Float64) -
 
 
 def _scene(asset: HandAsset, motion: Motion, turn: float, length_s: float) -> Scene:
-    """What stands before the camera at a share of the motion; every swing closes a whole number of times."""
+    """The scene at a fraction of the motion; every swing completes a whole number of periods."""
     cycles = np.maximum(np.rint(SWINGS_PER_10_S * length_s / 10), 1)
     x, y, z, pitch, yaw, roll = MIDDLE + SWING * np.sin(motion.phases + 2 * math.pi * cycles * turn)
     hand = pose_hand(asset, motion.shape.anchors_mm, angles_at(motion, turn))

@@ -161,7 +161,7 @@ SHARES = np.array([share for _, share in SCENES])
 
 
 def _ball(z_mm: Float32, center: Float64, radii: Float64, intrinsics: Float64) -> None:
-    """Draws an ellipsoid that lies wholly before the camera; one that does not is left out."""
+    """Draws an ellipsoid if all of it is in front of the camera."""
     if center[2] - radii[2] > 120:
         draw_ellipsoid(z_mm, np.zeros(z_mm.shape, np.bool_), np.asarray(center, np.float64), radii, intrinsics)
 

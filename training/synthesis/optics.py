@@ -56,7 +56,7 @@ def pass_optics(z_mm: Float32, is_hand: Bool, focal_px: float, optics: Optics, s
 
 @compiled
 def _fatten(z_mm: Float32, is_hand: Bool, reach_px: int) -> tuple[Float32, Bool]:
-    """Near surfaces grown along rows over what lies behind them, as a matcher's window does; empty pixels are filled."""
+    """Near surfaces grown along rows over what lies behind them, like the window of a stereo matcher; empty pixels are filled."""
     height, width = z_mm.shape
     fat, mask = z_mm.copy(), is_hand.copy()
     for row in range(height):

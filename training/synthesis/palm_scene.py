@@ -30,7 +30,7 @@ TOGETHER_SHARE = 0.5  # of second hands: near the first
 UNIT_MM = 1.0
 RANGE_MM = (200.0, 1000.0)  # where hands are put
 BEADS = 8
-SEEN_FLESH_MM = 35.0  # a joint whose first surface is no farther before it than this is seen
+SEEN_FLESH_MM = 35.0  # a joint is visible if the first surface is at most this far in front of it
 PARTS = ("shoulder", "upper_arm", "elbow", "head", "knee", "foot")  # of people, that come as close as a hand
 THINGS = (draw_limb, draw_bodies, draw_head, draw_hidden_hand, draw_stump, draw_held, draw_chair, draw_table)
 

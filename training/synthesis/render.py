@@ -141,7 +141,7 @@ def _extent(
 
 @compiled
 def draw_plane(z_mm: Float32, is_hand: Bool, normal: Float64, distance_mm: float, intrinsics: Float64) -> None:
-    """Draws the plane of points p with normal . p = distance_mm where it lies behind everything drawn so far."""
+    """Draws the plane of points p with normal . p = distance_mm behind everything drawn so far."""
     height, width = z_mm.shape
     for row in range(height):
         y = (row - intrinsics[3]) / intrinsics[1]

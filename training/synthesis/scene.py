@@ -71,7 +71,7 @@ def center_of(joints_mm: Float64) -> Float64:
 def draw_scene(
     asset: HandAsset, shape: HandShape, hand: PosedHand, placement: Placement, random: np.random.Generator
 ) -> Scene:
-    """A random camera before this hand, which lies wholly inside the image but for the placement's border_share."""
+    """A random camera in front of this hand, all of which is in the image except in a border_share of placements."""
     intrinsics = draw_lens(random)
     inside = CUT_HAND if random.uniform() < placement.border_share else WHOLE_HAND
     turn = _draw_view(placement, random)

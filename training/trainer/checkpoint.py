@@ -1,6 +1,6 @@
 """Checkpoints of a training run: written atomically, and rejected if they belong to another run.
 
-A file holds tensors and plain values only and is read with `weights_only`. There is no random state in it: samples and
+A file holds only tensors and plain values, and is read with `weights_only`. There is no random state in it: samples and
 dropout are functions of the seed and the step, which makes a resumed run exact.
 """
 
@@ -96,7 +96,7 @@ def _decode(content: dict[str, Any]) -> Checkpoint:
 def read_weights(path: Path) -> dict[str, Any]:
     """The averaged weights of a checkpoint, the weights of a trained program (.pt2), or those of a plain file of weights, as a state dict.
 
-    Raises ModelError where there are none.
+    Raises ModelError if there are none.
     """
     if path.suffix != ".pt2":
         content = _load(path)

@@ -35,7 +35,7 @@ class Place(NamedTuple):
 def join_processes(batch_samples: int, wanted: DeviceKind) -> Iterator[Place]:
     """Our place, from the variables that `torchrun` sets; without them, the whole of every batch on the first device.
 
-    Raises ConfigError where the batch cannot be shared evenly, or there is no such device.
+    Raises ConfigError if the batch cannot be divided evenly, or if there is no such device.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     rank, local = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))

@@ -33,11 +33,11 @@ from .validate import make_validation_set, predict
 
 VALIDATION_SHARD = 0
 SURE_HANDEDNESS_LOGIT = 1.0
-SIDE_WEIGHT = 0.2  # how the palm lies leads, the side follows
+SIDE_WEIGHT = 0.2  # the palm's orientation leads, handedness follows
 
 
 class HandednessBatch(NamedTuple):
-    """depth (N, 1, 128, 128); is_hand and is_right (N, 1), 1 or 0; how the palm lies, zeros where there is no hand."""
+    """depth (N, 1, 128, 128); is_hand and is_right (N, 1), 1 or 0; the palm's orientation, zeros without a hand."""
 
     depth: Tensor
     is_hand: Tensor
@@ -149,7 +149,7 @@ def write_joined(path: Path, config: HandednessTrainConfig) -> None:
         "commit": commit_of_sources(),
     }
     joined = HandMapWithHandedness(trunk, branch)
-    # A side that is sure speaks for a hand: the odds are fitted again.
+    # Certain handedness is evidence of a hand: the presence odds are fitted again.
     confidence = fit_confidence(predict(joined, make_validation_set(config)), output_names(joined))
     facts = msgspec.structs.replace(facts, confidence=confidence, provenance={**facts.provenance, "side": told})
     save_program(path, export_network(joined), facts)
@@ -222,6 +222,6 @@ def _pick_validation(
 
 
 def _identity(config: HandednessTrainConfig) -> dict[str, object]:
-    # The features that the branch learned on: another trunk is another run, wherever it lies.
+    # The features that the branch learned on: another trunk means another run, whatever its path.
     trunk = hashlib.sha256(config.trunk.read_bytes()).hexdigest()
     return settings_besides(config, RESUME_MUTABLE_KEYS) | {"trunk_sha256": trunk}

@@ -47,7 +47,7 @@ class PalmScore(NamedTuple):
 
 
 def score_palms(network: PalmNetwork, samples: PalmSamples) -> PalmScore:
-    """The score on all samples; hands of which too little is seen count neither way."""
+    """The score on all samples; hands with too few visible joints are ignored."""
     hands = found = right = false = 0
     distances: list[float] = []
     for first in range(0, len(samples.pictures), BATCH):

@@ -31,7 +31,7 @@ class PalmTargets(NamedTuple):
 
 
 def make_targets(hands: Float32, is_right: Bool, seen_joints: NDArray[np.int8]) -> PalmTargets:
-    """Targets of hands (N, 2, 3); a hand of which too little is seen counts neither way."""
+    """Targets of hands (N, 2, 3); a hand with too few visible joints is ignored."""
     row, column = np.mgrid[:MAP_ROWS, :MAP_COLUMNS]
     at = (hands[..., :2] - (STRIDE - 1) / 2) / STRIDE  # (N, 2) column, row in cells of the answer
     away = np.hypot(

@@ -1,4 +1,4 @@
-"""Training batches from a pool of rendered hands that lies on the training device: drawn by others, warped and mapped there.
+"""Training batches from a pool of rendered hands on the training device: rendered by other processes, warped and mapped there.
 
 A hand can be picked several times before newer ones replace it, with a new warp each time, so training never waits for
 rendering. The contents of the pool depend on rendering speed, so unlike the cache stream, runs are not reproducible.

@@ -24,7 +24,7 @@ BATCHES_AHEAD = 3
 
 
 class TrainingBatch(NamedTuple):
-    """depth (N, 1, 128, 128); joints (N, 21, 3) in half cube sides, NaN where there is no hand; maps (N, K, 32, 32), or None for the baseline."""
+    """depth (N, 1, 128, 128); joints (N, 21, 3) in half cube sides, NaN without a hand; maps (N, K, 32, 32), or None for the baseline."""
 
     depth: Float32
     joints: Float32
@@ -44,7 +44,7 @@ def rounds_of(config: TrainConfig) -> int:
 
 
 def make_batch(rendered: RenderedHands, indices: NDArray[np.int64], epoch: int, config: TrainConfig) -> TrainingBatch:
-    """Samples warped under (seed, epoch, index) with the maps of the configured kind, all 0 where there is no hand."""
+    """Samples warped under (seed, epoch, index) with the maps of the configured kind, all 0 without a hand."""
     samples = augment(rendered, draw_warps(config.augment, (config.seed, epoch), indices), config.cube_mm)
     kind = config.network.guidance
     maps = None
