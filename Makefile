@@ -55,7 +55,7 @@ soak: .venv/ready
 # How many small changes of the tracker and the daemon the tests notice; hours. Score and survivors into docs/measured.
 MUTANTS ?= 300
 mutants: .venv/ready
-	.venv/bin/python -m tests.mutants --sample $(MUTANTS) --seed 1 --out docs/measured/mutants.json
+	.venv/bin/python -m tests.mutants --sample $(MUTANTS) --seed 1 --jobs 2 --out docs/measured/mutants.json
 
 # On a machine with an NVIDIA card, in a Python that has CuPy: prints what it skips and why, and the crop's microseconds.
 GPU_PYTHON ?= .venv/bin/python

@@ -13,7 +13,7 @@ from .network import HandMap
 
 
 class PalmFrame(NamedTuple):
-    """The orientation of a hand, as unit vectors (N, 3): out of the palm, from the little finger's knuckle to the index's, from wrist to middle knuckle."""
+    """The orientation of a hand as unit vectors (N, 3): out of the palm, from the little to the index knuckle, from wrist to middle knuckle."""
 
     normal: Tensor
     across: Tensor
