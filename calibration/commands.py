@@ -23,7 +23,7 @@ def calibrate() -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the calibration set.")
 @click.option("--frames", type=click.IntRange(1), default=512, show_default=True, help="Number of crops in the set.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
+@click.option("--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True)
 @click.option("--force", is_flag=True, help="Write the set even if it fails the checks; the report mentions this.")
 def select(
     bundle_path: Path, recordings: tuple[str, ...], datasets: tuple[str, ...], held_out: tuple[str, ...], out: Path,
@@ -154,7 +154,7 @@ def sensitivity(
 @BUNDLE
 @click.option("--data", required=True, help="Data set, recording, or calibration set (its held-out crops).")
 @click.option("--frames", type=click.IntRange(1), default=2000, show_default=True, help="Maximum number of frames.")
-@click.option("--hand", type=click.Choice(["right", "left"]), default="right", show_default=True)
+@click.option("--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context

@@ -1,5 +1,6 @@
 """The command itself: its help, and its error if a verb needs a library that is not installed."""
 
+import inspect
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from handmap.__main__ import cli
+from handmap.system.renamed import RENAMED_OPTIONS
 from tests.support.processes import ROOT
 
 
@@ -61,12 +63,29 @@ def test_help_shows_every_verb_in_one_whole_line_of_80_columns() -> None:
         assert [line for line in lines if line.endswith("...") or len(line) > 80] == [], name
 
 
+def test_every_command_takes_its_own_parameters_and_no_retired_option() -> None:
+    assert isinstance(cli, click.Group)
+    for group in groups_in(cli).values():
+        context = click.Context(group)
+        for command in filter(None, (group.get_command(context, verb) for verb in group.list_commands(context))):
+            if isinstance(command, click.Group):
+                continue
+            offered = {parameter.name for parameter in command.params}
+            options = {option for parameter in command.params for option in parameter.opts}
+            assert command.callback is not None
+            taken = set(inspect.signature(command.callback).parameters) - {"context"}
+
+            assert offered == taken, command.name
+            assert options.isdisjoint(RENAMED_OPTIONS), command.name
+
+
 @pytest.mark.parametrize(
     ("arguments", "old", "new"),
     [
         (["train-side", "--config", "c.yaml"], "train-side", "train-handedness"),
         (["calibrate", "quantise", "--bundle", "b"], "calibrate quantise", "calibrate quantize"),
-        (["calibrate", "quantize", "--most-mm=1"], "--most-mm", "--max-mm"),
+        (["calibrate", "sensitivity", "--most-mm=1"], "--most-mm", "--max-mm"),
+        (["calibrate", "select", "--hand", "left"], "--hand", "--handedness"),
     ],
 )
 def test_a_renamed_verb_or_option_is_refused_with_its_new_name(arguments: list[str], old: str, new: str) -> None:
