@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handmap.engines.engine import Engines
-from handmap.metrics.pose_error import found_errors_mm, joint_errors_mm, present
+from handmap.metrics.pose_error import found_errors_mm, joint_errors_mm, mpjpe_mm, present
 from handmap.metrics.reliability import auroc, reliability
 from handmap.recording.datasets import KindFrame, LabeledFrame
 from handmap.system.timing import StageClock
@@ -98,7 +98,7 @@ def _score_hand(shown: KindFrame, poses: list[HandPose], engines: Engines, setti
 
 def _apart_mm(pair: tuple[HandPose, LabeledFrame]) -> float:
     pose, truth = pair
-    return float(joint_errors_mm(pose.xyz_camera_mm, truth.xyz_camera_mm).mean())
+    return mpjpe_mm(pose.xyz_camera_mm, truth.xyz_camera_mm)
 
 
 def _look_at(truth: LabeledFrame, engines: Engines, settings: TrackerSettings) -> tuple[Float64, float]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handmap.metrics.pose_error import joint_errors_mm
+from handmap.metrics.pose_error import mpjpe_mm
 from handmap.tracking.track import cube_center
 from handmap.types.arrays import Float32
 from handmap.types.values import Handedness, HandPose
@@ -57,7 +57,7 @@ class TrackedFrame:
 def match_hands(frame: TrackedFrame) -> dict[int, HandPose]:
     """The pose of each true hand, by its id: greedy by mean joint distance, cube centers within MATCH_MM."""
     ways = sorted(
-        (float(joint_errors_mm(pose.xyz_camera_mm, hand.xyz_camera_mm).mean()), at, hand.hand_id)
+        (mpjpe_mm(pose.xyz_camera_mm, hand.xyz_camera_mm), at, hand.hand_id)
         for at, pose in enumerate(frame.poses)
         for hand in frame.truth
         if _apart_mm(pose.xyz_camera_mm, hand.xyz_camera_mm) <= MATCH_MM

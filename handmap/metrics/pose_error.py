@@ -39,7 +39,7 @@ class FrameErrors:
 def measure_pose_errors(
     dataset: Dataset, engines: Engines, settings: TrackerSettings, max_frames: int | None = None, presentations: int = 1
 ) -> FrameErrors:
-    """Errors on the first `max_count` frames: each on its own, detected in the frame and re-centered, with nothing taken from the label."""
+    """Errors on the first `max_frames` frames: each on its own, detected in the frame and re-centered, with nothing taken from the label."""
     clock = StageClock()
     errors, oracle, expected, visible, found = [], [], [], [], []
     total = min(len(dataset), max_frames or len(dataset))
@@ -83,11 +83,16 @@ def joint_errors_mm(xyz_mm: Float32, truth_mm: Float32) -> Float64:
     return distances
 
 
+def mpjpe_mm(xyz_mm: Float32, truth_mm: Float32) -> float:
+    """Mean per joint position error of one pose: the mean of `joint_errors_mm`, without any alignment."""
+    return float(joint_errors_mm(xyz_mm, truth_mm).mean())
+
+
 def pose_error_summary(errors: FrameErrors, joint_names: tuple[str, ...]) -> dict[str, object]:
     """The figures of `handmap evaluate --json`.
 
-    `within_*` is the share of frames whose worst joint is that close; the percentile is over all joints of all frames; figures on
-    expected errors cover the joints of the hands that were found.
+    `mean_mm` is the MPJPE; `within_*` is the share of frames whose worst joint is that close; the percentile is over all joints
+    of all frames; figures on expected errors cover the joints of the hands that were found.
     """
     error = errors.error_mm
     worst = error.max(axis=1)

@@ -113,7 +113,7 @@ def decode_detections(palms: Float32, intrinsics: Intrinsics, min_score: float, 
 
 
 def non_maximum_suppression(score: Float32, min_score: float) -> list[tuple[int, int]]:
-    """Rows and columns of the cells (H, W) that no neighbor surpasses and that reach the threshold, the highest score first."""
+    """NMS: rows and columns of the cells (H, W) that no neighbor surpasses and that reach the threshold, the highest score first."""
     peaks = np.argwhere((score >= _neighborhoods(score).max(axis=-1)) & (score >= min_score))
     return sorted(((int(row), int(column)) for row, column in peaks), key=lambda at: -float(score[at]))
 

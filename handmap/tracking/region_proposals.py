@@ -8,6 +8,7 @@ the nearest object within 48 cm.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -96,25 +97,39 @@ def pool(xp: ArrayModule, frame: DepthFrame, range_mm: tuple[float, float]) -> G
     return Grid(np.stack([x, y, z], axis=-1).astype(np.float32), is_filled, pitch.astype(np.float32))
 
 
-def remove_dominant_plane(grid: Grid) -> Grid:
-    """The grid without its largest plane, a wall or table, if there is one; this detaches whatever is in front of it.
+class _Plane(NamedTuple):
+    """The points p with normal . p = offset_mm, and the area of the cells near it."""
 
-    RANSAC (Fischler and Bolles 1981): of planes through random triples of cells, the one with the largest inlier area wins.
-    The random seed is fixed.
-    """
+    normal: Float32
+    offset_mm: np.float32
+    inlier_area_mm2: float
+
+
+def remove_dominant_plane(grid: Grid) -> Grid:
+    """The grid without its largest plane, a wall or table, if there is one; this detaches whatever is in front of it."""
     points, areas = grid.xyz_mm[grid.is_filled], grid.pitch_mm[grid.is_filled] ** 2
     if areas.sum() < PLANE_AREA_MM2:
         return grid
+    plane = _ransac_plane(points, areas)
+    if plane.inlier_area_mm2 < PLANE_AREA_MM2:
+        return grid
+    is_plane = np.abs(grid.xyz_mm @ plane.normal - plane.offset_mm) < RANSAC_INLIER_MM
+    return Grid(grid.xyz_mm, grid.is_filled & ~is_plane, grid.pitch_mm)
+
+
+def _ransac_plane(points: Float32, areas: Float32) -> _Plane:
+    """The dominant plane of points (N, 3) in mm that stand for these areas (N,) in mm^2.
+
+    RANSAC (Fischler and Bolles 1981): of planes through random triples of points, the one with the largest inlier area wins.
+    The random seed is fixed.
+    """
     corners = points[np.random.default_rng(0).integers(0, len(points), (RANSAC_ITERATIONS, 3))]  # (K, 3, xyz)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
     offsets = (normals * corners[:, 0]).sum(axis=1)
     near_areas = (np.abs(points @ normals.T - offsets) < RANSAC_INLIER_MM).T @ areas  # (K,)
     best = int(np.argmax(near_areas))
-    if near_areas[best] < PLANE_AREA_MM2:
-        return grid
-    is_plane = np.abs(grid.xyz_mm @ normals[best] - offsets[best]) < RANSAC_INLIER_MM
-    return Grid(grid.xyz_mm, grid.is_filled & ~is_plane, grid.pitch_mm)
+    return _Plane(normals[best], offsets[best], float(near_areas[best]))
 
 
 def _roots(grid: Grid) -> Bool:
