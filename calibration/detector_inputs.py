@@ -15,7 +15,7 @@ from .frame_source import Sample
 
 @dataclass(frozen=True)
 class DetectorInputs:
-    """depth_small (N, 1, 96, 128); lens (N, 4), its intrinsics fx, fy, cx, cy in cells; center_mm (N, 3) of the labeled hand's
+    """depth_small (N, 1, 96, 128); intrinsics (N, 4), fx, fy, cx, cy in cells; center_mm (N, 3) of the labeled hand's
     cube in the camera frame, NaN if unknown. All float32."""
 
     depth_small: Float32

@@ -11,13 +11,13 @@ import numpy as np
 from handmap.bundle.manifest import Gate
 from handmap.types.arrays import Bool, Float64
 
-# Limits of the error above FP32's, mm; `found` is a fraction of all frames.
-LABELLED_LIMITS: Final = {"mean": 0.5, "p95": 1.5, "found": 0.01}
-# Limits of the distance from the FP32 joints on the same crop, mm.
-UNLABELLED_LIMITS: Final = {"mean": 2.0, "p95": 4.0}
+# INT8 gate with labels: limits of the error above FP32's, mm; `found` is a fraction of all frames.
+LABELED_LIMITS: Final = {"mean": 0.5, "p95": 1.5, "found": 0.01}
+# INT8 gate without labels: limits of the distance from the FP32 joints on the same crop, mm.
+UNLABELED_LIMITS: Final = {"mean": 2.0, "p95": 4.0}
 # Palm graph: fractions of all frames, and of FP32's detections. The hand network refines positions, so they have no limit.
-LABELLED_PALM_LIMITS: Final = {"found": 0.01}
-UNLABELLED_PALM_LIMITS: Final = {"found": 0.03, "extra": 0.05}
+LABELED_PALM_LIMITS: Final = {"found": 0.01}
+UNLABELED_PALM_LIMITS: Final = {"found": 0.03, "extra": 0.05}
 LOST_MM: Final = 90.0  # maximum distance of a detection from the hand that it matches
 
 
@@ -26,8 +26,8 @@ def judge_labeled(errors_mm: tuple[Float64, Float64], is_found: tuple[Bool, Bool
     int8_mm, fp32_mm = errors_mm
     drop = (int(is_found[1].sum()) - int(is_found[0].sum())) / max(len(is_found[0]), 1)
     mean_mm, p95_mm = differences(int8_mm, fp32_mm)
-    passed = is_within(mean_mm, p95_mm, LABELLED_LIMITS) and drop <= LABELLED_LIMITS["found"]
-    return Gate(passed, "labels", mean_mm, p95_mm, dict(LABELLED_LIMITS), dataset, len(int8_mm), drop)
+    passed = is_within(mean_mm, p95_mm, LABELED_LIMITS) and drop <= LABELED_LIMITS["found"]
+    return Gate(passed, "labels", mean_mm, p95_mm, dict(LABELED_LIMITS), dataset, len(int8_mm), drop)
 
 
 def differences(int8_mm: Float64, fp32_mm: Float64) -> tuple[float, float]:
@@ -40,8 +40,8 @@ def differences(int8_mm: Float64, fp32_mm: Float64) -> tuple[float, float]:
 def judge_unlabeled(away_mm: Float64, dataset: str) -> Gate:
     """The gate from the distances (N, J) in mm between INT8 and FP32 joints."""
     mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
-    passed = is_within(mean_mm, p95_mm, UNLABELLED_LIMITS)
-    return Gate(passed, "distance to FP32", mean_mm, p95_mm, dict(UNLABELLED_LIMITS), dataset, len(away_mm))
+    passed = is_within(mean_mm, p95_mm, UNLABELED_LIMITS)
+    return Gate(passed, "distance to FP32", mean_mm, p95_mm, dict(UNLABELED_LIMITS), dataset, len(away_mm))
 
 
 def judge_labeled_palms(away_mm: Float64, is_found: tuple[Bool, Bool], extra: float, dataset: str) -> Gate:
@@ -52,17 +52,17 @@ def judge_labeled_palms(away_mm: Float64, is_found: tuple[Bool, Bool], extra: fl
     """
     int8, fp32 = (int(found.sum()) for found in is_found)
     drop = (fp32 - int8) / max(len(is_found[0]), 1)
-    passed = fp32 > 0 and drop <= LABELLED_PALM_LIMITS["found"]
+    passed = fp32 > 0 and drop <= LABELED_PALM_LIMITS["found"]
     mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
-    limits = dict(LABELLED_PALM_LIMITS)
+    limits = dict(LABELED_PALM_LIMITS)
     return Gate(passed, "labels", mean_mm, p95_mm, limits, dataset, len(is_found[0]), drop, extra)
 
 
 def judge_unlabeled_palms(away_mm: Float64, lost: float, extra: float, dataset: str, frames: int) -> Gate:
     """The palm gate from the fractions of FP32's detections that INT8 lost or added; away_mm (K,) as with labels."""
-    passed = lost <= UNLABELLED_PALM_LIMITS["found"] and extra <= UNLABELLED_PALM_LIMITS["extra"]
+    passed = lost <= UNLABELED_PALM_LIMITS["found"] and extra <= UNLABELED_PALM_LIMITS["extra"]
     mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
-    return Gate(passed, "reports of FP32", mean_mm, p95_mm, dict(UNLABELLED_PALM_LIMITS), dataset, frames, lost, extra)
+    return Gate(passed, "reports of FP32", mean_mm, p95_mm, dict(UNLABELED_PALM_LIMITS), dataset, frames, lost, extra)
 
 
 def is_within(mean_mm: float, p95_mm: float, limits: dict[str, float], margin: float = 1.0) -> bool:

@@ -23,7 +23,7 @@ from handmap.types.errors import ConfigError
 
 from .calibration_set import CalibrationSet, Crops, read_set
 from .fit import QuantizedWeight, fit_layers
-from .gate import LABELLED_LIMITS, UNLABELLED_LIMITS, is_within
+from .gate import LABELED_LIMITS, UNLABELED_LIMITS, is_within
 from .layers import Layer, int8_share, list_layers
 from .qdq import quantize_graph
 from .quantize import FloatPrecision, find_thresholds, load_float_graph, refuse_other_cube, samples_of
@@ -149,8 +149,8 @@ def meets_limits(cost: Distance, max_mm: float, margin: float) -> bool:
     if cost.mean_mm > margin * max_mm:
         return False
     if cost.truth_mean_mm is not None and cost.truth_p95_mm is not None:
-        return is_within(cost.truth_mean_mm, cost.truth_p95_mm, LABELLED_LIMITS, margin)
-    return is_within(cost.mean_mm, cost.p95_mm, UNLABELLED_LIMITS, margin)
+        return is_within(cost.truth_mean_mm, cost.truth_p95_mm, LABELED_LIMITS, margin)
+    return is_within(cost.mean_mm, cost.p95_mm, UNLABELED_LIMITS, margin)
 
 
 def _search(order: list[str], macs: dict[str, int], holds: Callable[[frozenset[str]], bool]) -> frozenset[str]:
