@@ -28,7 +28,7 @@ class ModelMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PalmMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="graph", tag="palm"):
-    """Facts of a palm network: the score threshold for reporting a hand."""
+    """Facts of a palm detector: its score threshold."""
 
     min_score: float = msgspec.field(name="least_score")
     provenance: dict[str, Any] = msgspec.field(name="made_from", default_factory=dict)

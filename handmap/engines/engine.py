@@ -81,7 +81,7 @@ class PalmEngine(Protocol):
 
 @dataclass(frozen=True)
 class Engines:
-    """The engines of one bundle; min_score is the palm graph's score threshold for a hand."""
+    """The engines of one bundle; min_score is the palm detector's score threshold."""
 
     hand: Engine
     palm: PalmEngine | None = None

@@ -9,9 +9,9 @@ from typing import Final
 from handmap.tracking.palm_detector import DetectionMap
 from handmap.tracking.pose_estimate import PoseEstimate
 
-# Threshold to start a track unless a hand is assumed present: 3 of the 600 negatives in `synthetic:tune` reach it.
+# The detector's threshold, to start a track unless a hand is assumed present: 3 of the 600 negatives in `synthetic:tune` reach it.
 START_LOGIT: Final = 0.5
-# Thresholds on a track's mean: to keep the track, and to consider it certain.
+# Thresholds on a track's mean: below the first the track ends; from the second on it is certain.
 KEEP_LOGIT: Final = 0.0
 SURE_LOGIT: Final = 3.0
 BIAS: Final = -1.05

@@ -92,7 +92,10 @@ def update_track(track: Track, center_mm: Float32, capture_ns: int) -> Track:
 
 
 def update_handedness_and_size(track: Track, right_logit: float, xyz_camera_mm: Float32) -> Track:
-    """The track after an estimate with these log odds of a right hand and these joints (J, 3), mm."""
+    """The track after an estimate with these log odds of a right hand and these joints (J, 3), mm.
+
+    Handedness is a vote of all frames so far: a sum of log odds in which older frames count less.
+    """
     newest = min(max(right_logit, -MAX_FRAME_LOGIT), MAX_FRAME_LOGIT)
     belief = min(max(HANDEDNESS_DECAY * track.right_logit + newest, -MAX_HANDEDNESS_LOGIT), MAX_HANDEDNESS_LOGIT)
     share = 1 / min(track.frames, SIZE_FRAMES)

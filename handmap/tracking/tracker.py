@@ -76,7 +76,11 @@ def track_hands(
 def update_tracks(
     frame: DepthFrame, tracks: Tracks, engines: Engines, settings: TrackerSettings, clock: StageTimer
 ) -> tuple[list[HandPose], Tracks]:
-    """Raw poses of the hands in this frame, and the tracks for the next call; an empty list means no hand."""
+    """Raw poses of the hands in this frame, and the tracks for the next call; an empty list means no hand.
+
+    A track is lost when its cube shows no hand or its evidence falls below KEEP_LOGIT; it ends if the detector does not find
+    the hand again within MAX_GAP_S, or within OCCLUSION_TIMEOUT_S near another hand.
+    """
     rois = [_predicted_roi(track, frame, settings) for track in tracks.active]
     estimates = refine_off_center(
         frame, estimate_poses(frame, rois, engines.hand, settings, clock), engines.hand, settings, clock
