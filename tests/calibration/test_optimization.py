@@ -59,7 +59,7 @@ def test_a_step_that_is_not_an_initializer_is_ignored(graphs: dict[FloatPrecisio
 
 
 def test_a_truncated_file_is_rejected(graphs: dict[FloatPrecision, Path]) -> None:
-    with pytest.raises(ModelError, match="no ONNX graph, or cut short"):
+    with pytest.raises(ModelError, match="not an ONNX graph, or truncated"):
         has_float_steps(graphs["fp32"].read_bytes()[:-100])
 
 
