@@ -53,6 +53,7 @@ def test_a_value_is_the_share_of_32_cells_that_100_mm_span_and_at_most_two(z_mm:
     view = encode_depth(np, frame_of(np.full((480, 640), z_mm, np.uint16)))
 
     np.testing.assert_allclose(view.depth_small, value, rtol=1e-5)
+    assert view.depth_small.dtype == np.float32
 
 
 def test_depth_units_count() -> None:
@@ -159,3 +160,9 @@ def test_scores_stay_finite_however_sure_the_network_is() -> None:
 
     assert [one.score for one in found] == [1.0, 1.0]
     assert DetectionMap(answer((5, 5, -5000.0)), SMALL).score_at(place(15, 25)) < 1e-4
+
+
+def test_fine_depth_units_reach_as_far_as_sixteen_bits_do() -> None:
+    view = encode_depth(np, frame_of(np.full((480, 640), 60_000, np.uint16), 0.01))
+
+    np.testing.assert_allclose(view.depth_small, 95 * 100 / 32 / 600, rtol=1e-4)

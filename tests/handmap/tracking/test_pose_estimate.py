@@ -126,3 +126,18 @@ def test_a_batch_is_filled_up_with_empty_cubes() -> None:
 
     assert len(infer_crops([crop], Watching(3), np)) == 1
     assert (seen[0][0] == 0).all() and (seen[0][1:] == 1).all()
+
+
+class Certain(CentroidEngine):
+    """Sees a hand everywhere."""
+
+    def infer(self, depth: Array) -> EngineOutput:
+        output = super().infer(depth)
+        assert output.guidance is not None
+        return replace(output, guidance=np.ones_like(output.guidance))
+
+
+def test_an_empty_cube_shows_no_hand_however_certain_the_network_is() -> None:
+    empty, shown = estimate([roi(-300), roi(40, -30)], Certain())
+
+    assert empty.confidence == 0.0 and shown.confidence == 1.0

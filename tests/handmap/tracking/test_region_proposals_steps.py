@@ -293,3 +293,9 @@ def before_a_wall(frame: DepthFrame, z_mm: int) -> DepthFrame:
 def _of(center_mm: Float32, balls: tuple[tuple[float, float, float, float], ...]) -> int:
     """Which ball a place is on."""
     return int(np.argmin([np.linalg.norm(center_mm - ball[:3]) for ball in balls]))
+
+
+def test_a_range_beyond_sixteen_bits_of_a_fine_unit_is_no_limit() -> None:
+    grid = pool(np, frame_of(np.full((480, 640), 60_000, np.uint16), 0.01), RANGE_MM)
+
+    assert grid.is_filled.all() and grid.xyz_mm[0, 0, 2] == pytest.approx(600)

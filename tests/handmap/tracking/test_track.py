@@ -169,3 +169,9 @@ def test_the_cube_follows_the_size_of_the_hand_within_its_limits(factor: float, 
 
     assert scaled_cube_mm(track, 250.0, (220.0, 280.0)) == pytest.approx(cube_mm)
     assert scaled_cube_mm(replace(track, frames=59), 250.0, (220.0, 280.0)) == 250.0
+
+
+def test_a_velocity_that_is_forgotten_is_zero_in_single_precision() -> None:
+    track = update_track(start_track(1, CENTER, 0), CENTER, 10**9)
+
+    assert track.velocity_mm_s.tolist() == [0, 0, 0] and track.velocity_mm_s.dtype == np.float32

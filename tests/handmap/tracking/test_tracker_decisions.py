@@ -359,3 +359,33 @@ def test_candidates_within_25_mm_are_one_place(apart_mm: float, count: int) -> N
     )
 
     assert len(best) == count
+
+
+def test_a_hand_that_comes_back_is_no_longer_occluded_and_the_others_still_are() -> None:
+    lost = (track_at(1, at(0)), track_at(2, at(-220)))
+
+    poses, tracks = update_tracks(
+        scene((0, 0, 500, 50), capture_ns=100 * MS),
+        Tracks((), 3, lost),
+        Engines(CentroidEngine()),
+        settings(),
+        NoClock(),
+    )
+
+    assert [pose.track_id for pose in poses] == [1]
+    assert [track.track_id for track in tracks.occluded] == [2]
+
+
+@pytest.mark.parametrize(
+    ("expected", "right_logit", "is_mirrored"),
+    [
+        (Handedness.LEFT, 5.0, True), (Handedness.RIGHT, -5.0, False),
+        (Handedness.UNKNOWN, -0.1, True), (Handedness.UNKNOWN, 0.1, False),
+    ],
+)  # fmt: skip
+def test_the_roi_of_a_left_hand_is_mirrored(expected: Handedness, right_logit: float, is_mirrored: bool) -> None:
+    track = replace(track_at(1, at(0)), right_logit=right_logit)
+
+    found = tracker._predicted_roi(track, frame_at(0), settings(handedness=expected))
+
+    assert found.is_mirrored == is_mirrored and found.cube_mm == CUBE_MM

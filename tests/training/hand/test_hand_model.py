@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from handmap.tracking.track import PALM_MM, palm_length_mm
 from handmap.types.arrays import Float64
 from handmap.types.joints import FINGERTIPS, HAND21, KNUCKLES, PARENTS, WRIST
 from training.hand.build_hand_asset import ASSET, _npz_bytes
@@ -161,3 +162,9 @@ def test_asset_bytes_carry_no_time() -> None:
     assert stamps == {(1980, 1, 1, 0, 0, 0)}
     with np.load(ASSET) as arrays:
         assert _npz_bytes(dict(arrays)) == ASSET.read_bytes()
+
+
+def test_the_tracker_knows_the_palm_of_the_mean_hand() -> None:
+    joints = shape_hand(load_hand_asset(), MEAN).anchors_mm[: len(HAND21)]
+
+    assert palm_length_mm(joints.astype(np.float32)) == pytest.approx(PALM_MM, rel=0.05)
