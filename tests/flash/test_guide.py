@@ -50,7 +50,7 @@ def test_every_command_does_what_the_guide_says(board: Container) -> None:
     assert said["handmap --version"].startswith("handmap, version")
     assert said["systemctl is-active handmap"].strip() == "active"
     assert "TRACKING" in said["handmap listen --count 3"]
-    assert "is whole" in said["handmap run --config /etc/handmap/config.yaml --validate"]
+    assert "is intact" in said["handmap run --config /etc/handmap/config.yaml --validate"]
     assert "FAILED" in said["handmap doctor"] or "WARNING" in said["handmap doctor"]
     assert "state=TRACKING" in said["journalctl -b -u handmap"]
     assert board.run("sh", "-c", "command -v handmap").returncode != 0

@@ -57,7 +57,7 @@ def test_upgrades_and_downgrades_keep_the_users_files(clean: Path, packages: tup
     first, second = packages
     install(clean, first)
     assert offline(clean, "handmap", "--version").strip() == "handmap, version 0.1.0"
-    assert "is whole" in offline(clean, "handmap", "run", "--config", "/etc/handmap/config.yaml", "--validate")
+    assert "is intact" in offline(clean, "handmap", "run", "--config", "/etc/handmap/config.yaml", "--validate")
     assert {"handmap", "video", "render", "plugdev"} <= set(offline(clean, "id", "-Gn", "handmap").split())
     assert is_enabled(clean)
     verify: list[str | Path] = [
@@ -86,7 +86,7 @@ def test_upgrades_and_downgrades_keep_the_users_files(clean: Path, packages: tup
         assert (clean / KEPT[1:]).read_text() == "built here"
         assert not is_enabled(clean), "a unit that was disabled was enabled again"
         assert not list((clean / "usr/lib/handmap").glob("venv.*"))
-        assert "is whole" in offline(clean, "handmap", "run", "--config", "/etc/handmap/config.yaml", "--validate")
+        assert "is intact" in offline(clean, "handmap", "run", "--config", "/etc/handmap/config.yaml", "--validate")
 
 
 def test_remove_keeps_the_users_files_and_purge_leaves_nothing(clean: Path, packages: tuple[Path, Path]) -> None:
