@@ -56,21 +56,21 @@ class Found:
 
 
 def find_candidates(
-    footage: FrameSource, source: int, engines: Engines, settings: TrackerSettings, stride: int
+    frame_source: FrameSource, source: int, engines: Engines, settings: TrackerSettings, stride: int
 ) -> Found:
     """At most one candidate from every `stride`-th frame: the crop that the tracker gives the network, at the model's size."""
     candidates: list[Candidate] = []
     digest, empty = hashlib.sha256(), 0
     clock, state = StageClock(), TrackerState()
-    with track_progress(f"select {footage.name}", len(footage), "frames") as advance:
-        for index, shot in enumerate(footage):
-            frame_digest = frame_sha256(shot.frame)
+    with track_progress(f"select {frame_source.name}", len(frame_source), "frames") as advance:
+        for index, sample in enumerate(frame_source):
+            frame_digest = frame_sha256(sample.frame)
             digest.update(frame_digest.encode())
             if index % stride:
                 continue
-            state = state if footage.is_moving else TrackerState()
-            poses, state = track_hands(shot.frame, state, engines, settings, clock)
-            found = _candidate(shot, poses[0], source, frame_digest, settings) if poses else None
+            state = state if frame_source.is_moving else TrackerState()
+            poses, state = track_hands(sample.frame, state, engines, settings, clock)
+            found = _candidate(sample, poses[0], source, frame_digest, settings) if poses else None
             empty += found is None
             candidates.extend([found] if found is not None else [])
             advance(index + 1, f"{len(candidates)} hands")
@@ -83,19 +83,19 @@ def frame_sha256(frame: DepthFrame) -> str:
 
 
 def _candidate(
-    shot: Sample, pose: HandPose, source: int, frame_digest: str, settings: TrackerSettings
+    sample: Sample, pose: HandPose, source: int, frame_digest: str, settings: TrackerSettings
 ) -> Candidate | None:
     is_mirrored = settings.handedness is Handedness.LEFT
-    crop = crop_hand(settings.xp, shot.frame, pose.roi.center_mm, settings.cube_mm, is_mirrored)
+    crop = crop_hand(settings.xp, sample.frame, pose.roi.center_mm, settings.cube_mm, is_mirrored)
     truth = np.full((JOINT_COUNT, 3), np.nan, np.float32)
-    if shot.truth_mm is not None:
-        if float(np.linalg.norm(cube_center(shot.truth_mm) - pose.roi.center_mm)) > WRONG_BODY_MM:
+    if sample.truth_mm is not None:
+        if float(np.linalg.norm(cube_center(sample.truth_mm) - pose.roi.center_mm)) > WRONG_BODY_MM:
             return None
-        truth = normalize_points(np, shot.truth_mm, crop.roi).astype(np.float32)
-    bins = dict(_bins(shot.frame, pose, settings.cube_mm))
+        truth = normalize_points(np, sample.truth_mm, crop.roi).astype(np.float32)
+    bins = dict(_bins(sample.frame, pose, settings.cube_mm))
     distance_mm = round(float(pose.roi.center_mm[2]), 1)
-    number = shot.frame.frame_number
-    return Candidate(crop.depth, truth, detector_input_of(shot), source, number, frame_digest, distance_mm, bins)
+    number = sample.frame.frame_number
+    return Candidate(crop.depth, truth, detector_input_of(sample), source, number, frame_digest, distance_mm, bins)
 
 
 def _bins(frame: DepthFrame, pose: HandPose, cube_mm: float) -> Iterator[tuple[str, int]]:

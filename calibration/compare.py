@@ -90,47 +90,47 @@ def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterato
         yield engines
 
 
-def compare_source(footage: FrameSource, bodies: EngineSet, calibrated_on: frozenset[str]) -> Comparison:
+def compare_source(frame_source: FrameSource, engine_set: EngineSet, calibrated_on: frozenset[str]) -> Comparison:
     """The comparison on all frames.
 
     Raises DatasetError if a frame was used for calibration, or if no hand is found.
     """
     kept: list[tuple[Sample, Float32]] = []
     pictures: list[DetectorInputs] = []
-    clock, states = StageClock(), dict.fromkeys(bodies.engines, TrackerState())
-    judged: dict[str, list[tuple[Float64, Float64, bool]]] = {name: [] for name in bodies.engines}
-    total = len(footage)
-    with track_progress(f"compare on {footage.name}", total, "frames") as advance:
-        for done, shot in enumerate(footage, start=1):
-            if frame_sha256(shot.frame) in calibrated_on:
+    clock, states = StageClock(), dict.fromkeys(engine_set.engines, TrackerState())
+    judged: dict[str, list[tuple[Float64, Float64, bool]]] = {name: [] for name in engine_set.engines}
+    total = len(frame_source)
+    with track_progress(f"compare on {frame_source.name}", total, "frames") as advance:
+        for done, sample in enumerate(frame_source, start=1):
+            if frame_sha256(sample.frame) in calibrated_on:
                 raise DatasetError(
-                    f"data {footage.name!r}: frame {shot.frame.frame_number} is in the calibration set, so it cannot be used for the comparison; "
+                    f"data {frame_source.name!r}: frame {sample.frame.frame_number} is in the calibration set, so it cannot be compared; "
                     "name other data"
                 )
-            pictures.append(detector_input_of(shot))
-            for name, engines in bodies.engines.items():
-                state = states[name] if footage.is_moving else TrackerState()
-                poses, states[name] = track_hands(shot.frame, state, engines, bodies.settings, clock)
+            pictures.append(detector_input_of(sample))
+            for name, engines in engine_set.engines.items():
+                state = states[name] if frame_source.is_moving else TrackerState()
+                poses, states[name] = track_hands(sample.frame, state, engines, engine_set.settings, clock)
                 if name == "fp32" and poses:
-                    kept.append((shot, poses[0].roi.center_mm))
-                if shot.truth_mm is not None:
-                    judged[name].append(_judged(poses[0] if poses else None, shot.truth_mm))
+                    kept.append((sample, poses[0].roi.center_mm))
+                if sample.truth_mm is not None:
+                    judged[name].append(_judged(poses[0] if poses else None, sample.truth_mm))
             advance(done, f"{len(kept)} hands")
     if not kept:
         raise DatasetError(
-            f"data {footage.name!r}: no hand was found in {total} frames; use data with hands within range"
+            f"data {frame_source.name!r}: no hand was found in {total} frames; use data with hands within range"
         )
-    comparison = _on_same_crops(footage.name, kept, join_inputs(pictures), bodies)
-    if footage.has_truth:
+    comparison = _on_same_crops(frame_source.name, kept, join_inputs(pictures), engine_set)
+    if frame_source.has_truth:
         for name, frames in judged.items():
             error, expected, found = zip(*frames, strict=True)
             comparison.found_error_mm[name], comparison.expected_error_mm[name] = np.array(error), np.array(expected)
             comparison.is_found[name] = np.array(found, dtype=bool)
-    comparison.rest_jitter_mm = measure_rest_jitter([(shot.frame, center) for shot, center in kept], bodies)
+    comparison.rest_jitter_mm = measure_rest_jitter([(sample.frame, center) for sample, center in kept], engine_set)
     return comparison
 
 
-def compare_held_out(chosen: CalibrationSet, bodies: EngineSet) -> Comparison:
+def compare_held_out(chosen: CalibrationSet, engine_set: EngineSet) -> Comparison:
     """The comparison on a set's held-out crops; only by distance from FP32.
 
     Raises DatasetError if there are none.
@@ -140,21 +140,23 @@ def compare_held_out(chosen: CalibrationSet, bodies: EngineSet) -> Comparison:
         raise DatasetError(
             f"calibration set {str(chosen.path)!r}: it has no held-out recording; use labeled data, or select with --held-out"
         )
-    half_mm = bodies.settings.cube_mm / 2
-    xyz = {name: _infer(engines.hand, depth) * half_mm for name, engines in bodies.engines.items()}
+    half_mm = engine_set.settings.cube_mm / 2
+    xyz = {name: _infer(engines.hand, depth) * half_mm for name, engines in engine_set.engines.items()}
     unknown = np.full(len(depth), np.nan)
     name, pictures = f"{chosen.path.name}, held out", chosen.held_out_pictures
     return Comparison(name, depth, xyz, truth * half_mm, unknown, list(range(len(depth))), pictures)
 
 
-def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], bodies: EngineSet) -> dict[str, float]:
+def measure_rest_jitter(seen: list[tuple[DepthFrame, Float32]], engine_set: EngineSet) -> dict[str, float]:
     """Standard deviation in mm of the joints of a hand at rest: the same frames with one raw unit of depth noise."""
     random = np.random.default_rng(0)
     shown = [seen[index] for index in np.linspace(0, len(seen) - 1, min(len(seen), REST_FRAMES)).astype(int)]
-    depth = np.stack([_noisy_crop(frame, center, bodies, random) for frame, center in shown for _ in range(REST_DRAWS)])
-    half_mm = bodies.settings.cube_mm / 2
+    depth = np.stack(
+        [_noisy_crop(frame, center, engine_set, random) for frame, center in shown for _ in range(REST_DRAWS)]
+    )
+    half_mm = engine_set.settings.cube_mm / 2
     jitter = {}
-    for name, engines in bodies.engines.items():
+    for name, engines in engine_set.engines.items():
         xyz_mm = _infer(engines.hand, depth[:, None]).reshape(len(shown), REST_DRAWS, -1, 3) * half_mm
         jitter[name] = float(np.sqrt((xyz_mm.std(axis=1) ** 2).sum(axis=-1).mean()))
     return jitter
@@ -167,30 +169,30 @@ def _judged(pose: HandPose | None, truth_mm: Float32) -> tuple[Float64, Float64,
     return error_mm, expected_mm, is_found
 
 
-def _noisy_crop(frame: DepthFrame, center_mm: Float32, bodies: EngineSet, random: np.random.Generator) -> Float32:
+def _noisy_crop(frame: DepthFrame, center_mm: Float32, engine_set: EngineSet, random: np.random.Generator) -> Float32:
     noise = random.integers(-1, 2, frame.depth.shape)
     depth = np.where(frame.depth > 1, frame.depth + noise, frame.depth).astype(np.uint16)
     noisy = DepthFrame(depth, frame.depth_unit_mm, frame.intrinsics, frame.frame_number, frame.capture_ns)
-    crop: Float32 = crop_hand(np, noisy, center_mm, bodies.settings.cube_mm, _is_mirrored(bodies)).depth
+    crop: Float32 = crop_hand(np, noisy, center_mm, engine_set.settings.cube_mm, _is_mirrored(engine_set)).depth
     return crop
 
 
 def _on_same_crops(
-    name: str, kept: list[tuple[Sample, Float32]], pictures: DetectorInputs, bodies: EngineSet
+    name: str, kept: list[tuple[Sample, Float32]], pictures: DetectorInputs, engine_set: EngineSet
 ) -> Comparison:
-    cube_mm = bodies.settings.cube_mm
-    crops = [crop_hand(np, shot.frame, center, cube_mm, _is_mirrored(bodies)) for shot, center in kept]
+    cube_mm = engine_set.settings.cube_mm
+    crops = [crop_hand(np, sample.frame, center, cube_mm, _is_mirrored(engine_set)) for sample, center in kept]
     depth = np.stack([crop.depth for crop in crops])[:, None]
-    xyz = {precision: _infer(engines.hand, depth) * (cube_mm / 2) for precision, engines in bodies.engines.items()}
+    xyz = {precision: _infer(engines.hand, depth) * (cube_mm / 2) for precision, engines in engine_set.engines.items()}
     joints = next(iter(xyz.values())).shape[1]
     truth = [
         np.full((joints, 3), np.nan, np.float32)
-        if shot.truth_mm is None
-        else normalize_points(np, shot.truth_mm, crop.roi)
-        for (shot, _), crop in zip(kept, crops, strict=True)
+        if sample.truth_mm is None
+        else normalize_points(np, sample.truth_mm, crop.roi)
+        for (sample, _), crop in zip(kept, crops, strict=True)
     ]
     distance_mm = np.array([float(center[2]) for _, center in kept])
-    frames = [shot.frame.frame_number for shot, _ in kept]
+    frames = [sample.frame.frame_number for sample, _ in kept]
     return Comparison(name, depth, xyz, np.stack(truth) * np.float32(cube_mm / 2), distance_mm, frames, pictures)
 
 
@@ -199,5 +201,5 @@ def _infer(engine: Engine, depth: Float32) -> Float32:
     return np.concatenate([engine.infer(depth[index : index + 1]).joints for index in range(len(depth))])
 
 
-def _is_mirrored(bodies: EngineSet) -> bool:
-    return bodies.settings.handedness is Handedness.LEFT
+def _is_mirrored(engine_set: EngineSet) -> bool:
+    return engine_set.settings.handedness is Handedness.LEFT

@@ -35,13 +35,13 @@ class DetectorInputs:
         return Intrinsics(INPUT_COLUMNS, INPUT_ROWS, *self.intrinsics[index].tolist())
 
 
-def detector_input_of(shot: Sample) -> DetectorInputs:
+def detector_input_of(sample: Sample) -> DetectorInputs:
     """The detector input of one frame."""
-    view = encode_depth(np, shot.frame)
+    view = encode_depth(np, sample.frame)
     intrinsics = np.array(
         [[view.intrinsics.fx_px, view.intrinsics.fy_px, view.intrinsics.cx_px, view.intrinsics.cy_px]], np.float32
     )
-    center_mm = np.full(3, np.nan, np.float32) if shot.truth_mm is None else cube_center(shot.truth_mm)
+    center_mm = np.full(3, np.nan, np.float32) if sample.truth_mm is None else cube_center(sample.truth_mm)
     return DetectorInputs(view.depth_small[None, None], intrinsics, center_mm[None])
 
 

@@ -115,11 +115,11 @@ def _compare(
         for name, engines in opened.items():
             if name != PLAIN:
                 check_golden(engines.hand, read_golden(bundle), bundle)
-        bodies = EngineSet(opened, settings)
+        engine_set = EngineSet(opened, settings)
         if is_set(Path(data)):
-            return compare_held_out(read_set(Path(data)), bodies)
+            return compare_held_out(read_set(Path(data)), engine_set)
         seen = frozenset(record.frame_sha256) if record is not None else frozenset()
-        return compare_source(FirstSamples(open_source(data), max_frames), bodies, seen)
+        return compare_source(FirstSamples(open_source(data), max_frames), engine_set, seen)
 
 
 def _check_oracle(bundle: Bundle, comparison: Comparison) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 
 from handmap.bundle.manifest import Bundle, read_bundle
-from handmap.engines.factory import EngineConfig, open_engines
+from handmap.engines.factory import open_engines
 from handmap.tracking.smooth import UNSMOOTHED
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.arrays import Float32
@@ -36,7 +36,7 @@ class SelectRequest:
     """What to select from and how many; if held_out is empty, the seed picks the recordings to hold out."""
 
     bundle: Path
-    footage: tuple[str, ...]
+    frame_sources: tuple[str, ...]
     held_out: tuple[str, ...]
     frames: int
     seed: int
@@ -62,8 +62,8 @@ def select_set(request: SelectRequest, out: Path) -> SetManifest:
         raise ConfigError(
             f"bundle {str(bundle.path)!r}: selection needs hand21 joints, found others; map them to hand21 first"
         )
-    footage, is_held_out = _open_all(request)
-    found = _find_all(bundle, footage, request)
+    frame_sources, is_held_out = _open_all(request)
+    found = _find_all(bundle, frame_sources, request)
     random = np.random.default_rng(request.seed)
     calibrating = [
         one for source, held in zip(found, is_held_out, strict=True) if not held for one in source.candidates
@@ -83,7 +83,7 @@ def select_set(request: SelectRequest, out: Path) -> SetManifest:
         selected_by=bundle.hand.precisions["fp32"].sha256,
         sources=tuple(
             SourceEntry(one.name, each.sha256, len(one), len(each.candidates), held)
-            for one, each, held in zip(footage, found, is_held_out, strict=True)
+            for one, each, held in zip(frame_sources, found, is_held_out, strict=True)
         ),
         coverage=coverage(spread.chosen),
         dropped={"no hand": sum(each.empty for each in found), **spread.dropped},
@@ -162,29 +162,26 @@ def _least_filled_first(kept: list[Candidate], wanted: int) -> list[Candidate]:
 
 def _open_all(request: SelectRequest) -> tuple[list[FrameSource], list[bool]]:
     """All sources, and those held out: the named ones, else one in five recordings."""
-    footage = [open_source(name) for name in (*request.footage, *request.held_out)]
-    if not request.footage:
+    frame_sources = [open_source(name) for name in (*request.frame_sources, *request.held_out)]
+    if not request.frame_sources:
         raise ConfigError("calibration set: no source was given; name recordings or data sets to select from")
     if request.held_out:
-        return footage, [index >= len(request.footage) for index in range(len(footage))]
-    recordings = [index for index, one in enumerate(footage) if one.is_moving]
+        return frame_sources, [index >= len(request.frame_sources) for index in range(len(frame_sources))]
+    recordings = [index for index, one in enumerate(frame_sources) if one.is_moving]
     count = max(len(recordings) // HELD_OUT_SHARE, 1) if len(recordings) >= 3 else 0
     held = set(np.random.default_rng(request.seed).permutation(recordings)[:count].tolist())
-    return footage, [index in held for index in range(len(footage))]
+    return frame_sources, [index in held for index in range(len(frame_sources))]
 
 
-def _find_all(bundle: Bundle, footage: list[FrameSource], request: SelectRequest) -> list[Found]:
-    total = sum(len(one) for one in footage)
+def _find_all(bundle: Bundle, frame_sources: list[FrameSource], request: SelectRequest) -> list[Found]:
+    total = sum(len(one) for one in frame_sources)
     stride = max(total // (CANDIDATES_A_FRAME * request.frames), 1)
-    engines = open_engines(bundle, EngineConfig(), batch=1)
     settings = tracker_settings(bundle, TrackingConfig(handedness=request.hand), UNSMOOTHED)
-    try:
+    with open_engines(bundle) as engines:
         return [
             find_candidates(one, source, engines, settings, stride if one.is_moving else 1)
-            for source, one in enumerate(footage)
+            for source, one in enumerate(frame_sources)
         ]
-    finally:
-        engines.close()
 
 
 def _item(one: Candidate) -> Item:

@@ -163,11 +163,9 @@ def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as
     chosen = recording or bundle.parent / "demo_recording"
     if not chosen.exists():
         raise ConfigError(f"bench: no recording at {str(chosen)!r}; pass one with --recording")
-    engines = open_engines(found, EngineConfig(precision=precision, threads=threads), batch=1)  # type: ignore[arg-type]  # click checked it
-    try:
+    config = EngineConfig(precision=precision, threads=threads)  # type: ignore[arg-type]  # click checked it
+    with open_engines(found, config) as engines:
         report = measure(found, engines, threads, chosen, TrackingConfig())
-    finally:
-        engines.close()
     click.echo(json.dumps(report.as_json()) if as_json else _as_text(report))
 
 

@@ -54,7 +54,7 @@ class Pipeline:
         self._capture: Capture | None = None
         self._engines: Engines | None = None
         self._awaited: CacheWatch | None = None  # set while the fallback engines run
-        self._source = source
+        self._source: CameraSource | None = source
         self._faults = faults
 
     def open(self, publisher: Publisher) -> Opened:
@@ -63,7 +63,9 @@ class Pipeline:
         Raises EngineFailed, RestartRequired, or Fatal if only a person can help.
         """
         self._bundle = self._bundle or self._read_bundle(publisher)
-        self._capture = self._capture or self._start_capture()
+        if self._source is None:
+            self._source, self._faults = source_and_faults(self._settings.camera)
+        self._capture = self._capture or self._start_capture(self._source)
         self._engines = self._engines or self._open_engines(self._bundle)
         self.opened = Opened(self._bundle, self._capture, self._engines, self._tracker_settings(self._bundle))
         if not gc.get_freeze_count():
@@ -84,11 +86,10 @@ class Pipeline:
 
     def reconfigure(self, has_other_engines: bool) -> None:
         """Closes what a new configuration opens differently; `open` reopens it with the current settings."""
-        self._bundle = None
+        self._bundle = self._source = None
         self.close_camera()
         if has_other_engines:
             self.close_engines()
-        self._source, self._faults = source_and_faults(self._settings.camera)
 
     def close_camera(self) -> None:
         """Ends the capture thread, which closes the camera."""
@@ -126,14 +127,13 @@ class Pipeline:
         self._monitor.facts.bundle, self._monitor.facts.precision = bundle.id.hex(), precision
         return bundle
 
-    def _start_capture(self) -> Capture:
+    def _start_capture(self, source: CameraSource) -> Capture:
         counts = self._status.counts
         if counts.hung > MAX_HUNG:
             raise RestartRequired(
                 f"camera: {counts.hung} calls did not return, wanted at most {MAX_HUNG}; restart the daemon, "
                 "and unplug the camera if that does not help"
             )
-        source = self._source
         capture = Capture(LateCamera(source.open, self._on_open), counts, source.is_real_time, source.pace)
         capture.start()
         return capture

@@ -68,7 +68,7 @@ def changed_sections(old: Settings, new: Settings) -> set[str]:
 def reopening(old: Settings, new: Settings) -> Reopen | None:
     """What the change from old to new needs reopened, or None if all of it can be applied while running."""
     changed = changed_sections(old, new)
-    # max_hands sets the engines' batch; another `hand` restarts tracking; a schedule of faults wraps the engines.
+    # max_hands sets the engines' batch; another handedness restarts tracking; a schedule of faults wraps the engines.
     of_engines = (old.tracking.max_hands, old.tracking.handedness) != (new.tracking.max_hands, new.tracking.handedness)
     of_engines = of_engines or isinstance(old.camera, FaultyConfig) or isinstance(new.camera, FaultyConfig)
     if of_engines or changed - LIVE - {"camera"}:

@@ -103,24 +103,22 @@ def nyu_joints_mm() -> Float32:
 def poses_of(frames: list[DepthFrame], bundle_path: Path = BUNDLE) -> list[HandPose | None]:
     """The pose in each frame, each followed alone."""
     bundle = read_bundle(bundle_path)
-    engines = open_engines(bundle, EngineConfig(threads=2), batch=1)
     settings = tracker_settings(bundle, TrackingConfig())
-    answers = [track_hands(frame, TrackerState(), engines, settings, StageClock())[0] for frame in frames]
-    engines.close()
+    with open_engines(bundle, EngineConfig(threads=2)) as engines:
+        answers = [track_hands(frame, TrackerState(), engines, settings, StageClock())[0] for frame in frames]
     return [poses[0] if poses else None for poses in answers]
 
 
 def shown_without_hand(bundle_path: Path, config: TrackingConfig) -> dict[tuple[str, str], tuple[DepthFrame, Shown]]:
     """By way of emptying and name: each real frame without its hand, and what is published of it."""
     bundle = read_bundle(bundle_path)
-    engines = open_engines(bundle, EngineConfig(), batch=config.max_hands)
     settings = tracker_settings(bundle, config)
     shown = {}
-    for way, without_hand in EMPTYING.items():
-        for name, frame in real_frames():
-            empty = without_hand(frame, HAND_CENTERS_MM[name])
-            shown[way, name] = empty, show(empty, engines, settings)
-    engines.close()
+    with open_engines(bundle, batch=config.max_hands) as engines:
+        for way, without_hand in EMPTYING.items():
+            for name, frame in real_frames():
+                empty = without_hand(frame, HAND_CENTERS_MM[name])
+                shown[way, name] = empty, show(empty, engines, settings)
     return shown
 
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from handmap.bundle.manifest import read_bundle
 from handmap.engines.engine import Engines
-from handmap.engines.factory import EngineConfig, open_engines
+from handmap.engines.factory import open_engines
 from handmap.metrics.matching import TrackedFrame, match_hands
 from handmap.recording.datasets import LabeledFrame
 from handmap.recording.reader import open_recording
@@ -181,15 +181,13 @@ def main(bundle_path: Path, picture: Path) -> None:
     bundle = read_bundle(bundle_path)
     one = tracker_settings(bundle, TrackingConfig(handedness="right"), UNSMOOTHED)
     two = tracker_settings(bundle, TrackingConfig(handedness="any", max_hands=2), UNSMOOTHED)
-    engines, both = open_engines(bundle, EngineConfig(), batch=1), open_engines(bundle, EngineConfig(), batch=2)
-    told = {
-        str(speed): [story for seed in range(HANDS) for story in follow_one(swing(speed, seed), engines, one)]
-        for speed in SPEEDS_MM_S
-    }
-    told["demo"] = follow_one(open_recording(DEMO).labeled(), engines, one)
-    told["two-hands"] = follow_two_hands(both, two)
-    engines.close()
-    both.close()
+    with open_engines(bundle) as engines, open_engines(bundle, batch=2) as both:
+        told = {
+            str(speed): [story for seed in range(HANDS) for story in follow_one(swing(speed, seed), engines, one)]
+            for speed in SPEEDS_MM_S
+        }
+        told["demo"] = follow_one(open_recording(DEMO).labeled(), engines, one)
+        told["two-hands"] = follow_two_hands(both, two)
     rows = [
         row_of(told, SmoothingConfig(True, cutoff, beta, derivative))
         for derivative in DERIVATIVE_CUTOFFS_HZ

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from handmap.bundle.manifest import read_bundle
-from handmap.engines.factory import EngineConfig, open_engines
+from handmap.engines.factory import open_engines
 from handmap.recording.reader import open_recording
 from handmap.system.timing import StageClock
 from handmap.tracking.tracker import TrackerState, track_hands
@@ -48,12 +48,12 @@ SWING = math.radians(40)  # the view in 3D swings so far to either side, once in
 def tracked_frames() -> Iterator[tuple[DepthFrame, list[HandPose]]]:
     """The frames of the recording with the poses that the daemon would publish of them."""
     bundle = read_bundle(BUNDLE)
-    engines = open_engines(bundle, EngineConfig(), batch=2)
     settings = tracker_settings(bundle, TrackingConfig(handedness="any", max_hands=2))
     state, clock = TrackerState(), StageClock()
-    for frame in open_recording(RECORDING):
-        poses, state = track_hands(frame, state, engines, settings, clock)
-        yield frame, poses
+    with open_engines(bundle, batch=2) as engines:
+        for frame in open_recording(RECORDING):
+            poses, state = track_hands(frame, state, engines, settings, clock)
+            yield frame, poses
 
 
 def color_depth(frame: DepthFrame) -> Uint8:

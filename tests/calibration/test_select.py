@@ -88,13 +88,13 @@ def test_whole_recordings_are_held_out(set_path: Path) -> None:
 
 def test_a_recording_can_be_held_out_by_name(request_all: SelectRequest, tmp_path: Path) -> None:
     chosen = dataclasses.replace(
-        request_all, footage=request_all.footage[:2], held_out=request_all.footage[3:], frames=16
+        request_all, frame_sources=request_all.frame_sources[:2], held_out=request_all.frame_sources[3:], frames=16
     )
 
     manifest = select_set(chosen, tmp_path / "set")
 
     assert [(source.name, source.is_held_out) for source in manifest.sources] == [
-        (chosen.footage[0], False), (chosen.footage[1], False), (chosen.held_out[0], True),
+        (chosen.frame_sources[0], False), (chosen.frame_sources[1], False), (chosen.held_out[0], True),
     ]  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def test_a_modified_set_is_rejected_naming_the_file(set_path: Path, tmp_path: Pa
 
 def test_a_request_without_sources_is_rejected(request_all: SelectRequest, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no source"):
-        select_set(dataclasses.replace(request_all, footage=()), tmp_path / "set")
+        select_set(dataclasses.replace(request_all, frame_sources=()), tmp_path / "set")
 
 
 def test_a_recording_by_the_camera_vendors_tool_gives_the_same_crops(

@@ -208,6 +208,28 @@ def test_wrong_engines_are_rolled_back_to_the_old_ones(tmp_path: Path, bundle: B
     assert running.longest_gap_s() <= LONGEST_GAP_S
 
 
+def test_a_camera_that_can_never_be_opened_is_rolled_back_to_the_old_one(
+    tmp_path: Path, bundle: Bundle, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That its library is missing shows only when it is opened: a configuration can be checked on another machine."""
+    absent = "raise ModuleNotFoundError('not here', name='pyrealsense2')\n"
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "pyrealsense2.py").write_text(absent)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"))
+    port = free_port()
+    config = tmp_path / "c.yaml"
+    with listening() as sink:
+        config.write_text(settings_text(bundle.path, replay(recording), port_of(sink), port))
+        with started("run", "--config", config) as process:
+            running = Running(config, process, port, [sink])
+            running.until(is_tracking)
+            running.reload(settings_text(bundle.path, "{kind: realsense}", port_of(sink), port))
+            now = wait_for(port, lambda now: now.reload.refused == 1)
+            running.until(is_tracking)
+
+    assert "pyrealsense2" in now.reload.refusal
+
+
 def sha256_of(file: Path) -> str:
     import hashlib
 

@@ -44,18 +44,14 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
             f"data set {data!r}: its {len(dataset.joint_names)} joints {dataset.joint_names} differ from the bundle's; "
             "use a set with the same joints"
         )
-    engines = open_engines(
-        bundle, EngineConfig(precision=cast(PrecisionName, config.precision), threads=config.threads), batch=1
-    )
-    try:
+    engine_config = EngineConfig(precision=cast(PrecisionName, config.precision), threads=config.threads)
+    with open_engines(bundle, engine_config) as engines:
         if isinstance(dataset, KindDataset):
             return _evaluate_kinds(dataset, bundle, engines, config)
         defaults = config.defaults or "found"
         settings = tracker_settings(bundle, TrackingConfig(assume_hand_present=defaults == "found"))
         errors = measure_pose_errors(dataset, engines, settings, config.max_frames, PRESENTATIONS[defaults])
         return {**pose_error_summary(errors, bundle.hand.joint_names), "defaults": defaults}
-    finally:
-        engines.close()
 
 
 def _evaluate_kinds(

@@ -49,11 +49,9 @@ def evaluate_sequence(
     if sequence not in SEQUENCES:
         raise ConfigError(f"evaluate: found no sequence {sequence!r}; use one of {', '.join(SEQUENCES)}")
     bundle = read_bundle(bundle_path)
-    engines = open_engines(bundle, EngineConfig(precision=cast(PrecisionName, precision), threads=threads), MAX_HANDS)
-    try:
+    config = EngineConfig(precision=cast(PrecisionName, precision), threads=threads)
+    with open_engines(bundle, config, MAX_HANDS) as engines:
         ours, baseline = _run_scenes(bundle, engines, is_quick)
-    finally:
-        engines.close()
     whole = track_summary(sum_counts(ours.values()))
     return {
         **whole,
