@@ -4,6 +4,7 @@ Also the reference implementation for a receiver of your own.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from .receive import Received, Receiver, StreamCounts
 
 WAIT_S = 0.2
 SILENCE_S = 1.5  # a running daemon sends a heartbeat every second
+MAX_STREAMS = 8  # remembered at a time; anybody can make up stream ids
 
 Write = Callable[[str], None]
 
@@ -47,7 +49,7 @@ class TextLines:
     def __init__(self, write: Write) -> None:
         self._write = write
         self._state: DaemonState | None = None
-        self._streams: list[int] = []
+        self._streams: deque[int] = deque(maxlen=MAX_STREAMS)
         self._has_two_senders = False
 
     def __call__(self, received: Received) -> None:
@@ -76,8 +78,8 @@ class TextLines:
 
 def format_packet(hand: PacketHand) -> str:
     """One hand in about fifty characters: handedness, track, wrist in mm, expected error, confidence."""
-    x, y, z = hand.xyz_m[WRIST] * 1000
-    error_mm = float(hand.expected_error_m.mean()) * 1000
+    x, y, z = hand.xyz_m[WRIST].astype(float) * 1000
+    error_mm = float(hand.expected_error_m.mean(dtype=float)) * 1000
     mark = "" if hand.flags & HandFlags.VALID else " NOT VALID"
     return (
         f"{hand.handedness.name.lower()} #{hand.track_id} wrist ({x:+5.0f} {y:+5.0f} {z:5.0f}) mm "

@@ -3,14 +3,17 @@
 import ipaddress
 import socket
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Final
 
 from handmap.protocol.fields import MAX_PACKET_BYTES, ClockId, MessageType
 from handmap.protocol.packet import Packet, decode
 from handmap.types.errors import ConfigError, PacketError
 
-U32 = 1 << 32
-HALF = 1 << 31
+from .stream_order import StreamOrder, judge
+
+MAX_STREAMS: Final = 4  # remembered at a time; anybody can make up stream ids
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class StreamCounts:
 
     received: int = 0
     lost: int = 0
-    late: int = 0  # arrived after a newer packet and were skipped
+    late: int = 0  # out of order, and skipped
     restarts: int = 0
     refused: int = 0
     refusal: str = ""  # why the last one was refused
@@ -59,8 +62,7 @@ class Receiver:
         self._socket = out
         self.port = port
         self.counts = StreamCounts()
-        self._stream_id: int | None = None
-        self._sequence = 0
+        self._streams: OrderedDict[int, StreamOrder] = OrderedDict()  # the one heard last is at the end
 
     def wait(self, timeout_s: float) -> Received | None:
         """The next packet, or None on timeout; datagrams that are not valid packets are counted."""
@@ -88,18 +90,23 @@ class Receiver:
             self.counts.refused += 1
             self.counts.refusal = str(error)
             return None
-        is_restart = self._stream_id is not None and packet.stream_id != self._stream_id
+        order = self._streams.get(packet.stream_id)
+        is_restart = order is None and bool(self._streams)
         lost = 0
-        if self._stream_id == packet.stream_id:
-            step = (packet.sequence - self._sequence) % U32
-            if step == 0 or step >= HALF:
+        if order is not None:
+            verdict = judge(order, packet.sequence, now_ns)
+            self._streams[packet.stream_id] = verdict.order
+            self.counts.lost = max(self.counts.lost + verdict.lost, 0)
+            if not verdict.is_accepted:
                 self.counts.late += 1
-                self.counts.lost = max(self.counts.lost - (step != 0), 0)  # it was counted as lost when overtaken
                 return None
-            lost = step - 1
-        self._stream_id, self._sequence = packet.stream_id, packet.sequence
+            lost = verdict.lost
+        else:
+            self._streams[packet.stream_id] = StreamOrder(packet.sequence, now_ns)
+        self._streams.move_to_end(packet.stream_id)
+        while len(self._streams) > MAX_STREAMS:
+            self._streams.popitem(last=False)
         self.counts.received += 1
-        self.counts.lost += lost
         self.counts.restarts += is_restart
         return Received(packet, now_ns, is_restart, lost, is_loopback(host))
 

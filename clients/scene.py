@@ -30,7 +30,7 @@ class DrawnHand:
 
 def drawn_hand(hand: PacketHand) -> DrawnHand:
     """The shape of a hand, green where the error is expected to be small, red where it is large."""
-    share = np.clip((hand.expected_error_m * 1000 - SURE_MM) / (UNSURE_MM - SURE_MM), 0, 1)[:, None]
+    share = np.clip((hand.expected_error_m.astype(float) * 1000 - SURE_MM) / (UNSURE_MM - SURE_MM), 0, 1)[:, None]
     colors = (SURE_RGB * (1 - share) + UNSURE_RGB * share).astype(np.uint8)
     return DrawnHand(hand.xyz_m, colors, hand.xyz_m[np.array(BONES)])
 
@@ -81,6 +81,6 @@ def _latency_line(frame: Received) -> str:
 
 
 def _hand_line(hand: PacketHand) -> str:
-    error_mm = float(hand.expected_error_m.mean()) * 1000
+    error_mm = float(hand.expected_error_m.mean(dtype=float)) * 1000
     mark = "" if hand.flags & HandFlags.VALID else " (not valid)"
     return f"{hand.handedness.name.lower()} hand #{hand.track_id}: confidence {hand.confidence:.2f}, +-{error_mm:.0f} mm{mark}"

@@ -127,7 +127,7 @@ def decode(data: bytes) -> Packet:
     Raises PacketError for anything that is not a whole, intact packet of a version that can be read.
     """
     header = _decode_header(data)
-    starts = range(header.header_bytes, header.header_bytes + header.hand_count * header.hand_bytes, header.hand_bytes)
+    starts = [header.header_bytes + index * header.hand_bytes for index in range(header.hand_count)]
     return Packet(
         message_type=_named(MessageType, header.message_type, "message type"),
         state=_named(DaemonState, header.state, "state"),
@@ -167,6 +167,10 @@ def _decode_header(data: bytes) -> HeaderLayout:
         raise PacketError(
             f"packet: {len(data)} bytes are too short, the smallest packet has {HEADER_BYTES + CRC_BYTES}"
         )
+    if len(data) > MAX_PACKET_BYTES:
+        raise PacketError(
+            f"packet: more than {MAX_PACKET_BYTES} bytes, which no packet has; something else is sending to this port"
+        )
     header = HeaderLayout._make(HEADER.unpack_from(data))
     if header.magic != MAGIC:
         raise PacketError(
@@ -187,10 +191,9 @@ def _decode_header(data: bytes) -> HeaderLayout:
             f"packet {header.sequence}: incompatible flags {unknown:#04x} are unknown to version {MAJOR}.{MINOR}; "
             "update the receiver"
         )
-    if header.header_bytes < HEADER_BYTES or (header.hand_count and header.hand_bytes < HAND_BYTES):
+    if header.header_bytes < HEADER_BYTES or header.hand_bytes < HAND_BYTES:
         raise PacketError(
-            f"packet {header.sequence}: states a header of {header.header_bytes} and hands of {header.hand_bytes} "
-            "bytes, "
+            f"packet {header.sequence}: states a header of {header.header_bytes} and hands of {header.hand_bytes} bytes, "
             f"version {MAJOR}.{MINOR} has at least {HEADER_BYTES} and {HAND_BYTES}"
         )
     stated_bytes = header.header_bytes + header.hand_count * header.hand_bytes + CRC_BYTES

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from clients.receive import Receiver, is_loopback, open_receiver
+from clients.receive import MAX_STREAMS, Receiver, is_loopback, open_receiver
+from clients.stream_order import MAX_LOST_PER_S, RESYNC_NS, RESYNC_PACKETS, StreamOrder, judge
 from handmap.protocol.fields import DaemonState, MessageType
 from handmap.protocol.packet import Packet, encode
 from handmap.types.errors import ConfigError
@@ -85,6 +86,73 @@ def test_latency_is_measured_on_the_same_machine(receiver: Receiver) -> None:
     assert received is not None and received.sender_ms == 3.0
     assert received.latency_ms is not None and 5.0 <= received.latency_ms < 500
     assert dataclasses.replace(received, is_same_machine=False).latency_ms is None
+
+
+def test_a_forged_sequence_does_not_silence_the_stream(receiver: Receiver) -> None:
+    send(receiver, *numbered(10, 11, 11 + 2**31 - 1, 12, 11 - 2**31, 13, 11 + 2**31, 14))
+
+    assert sequences(receiver) == [10, 11, 12, 13, 14]
+    assert (receiver.counts.lost, receiver.counts.late, receiver.counts.restarts) == (0, 3, 0)
+
+
+def test_after_a_forged_sequence_within_bounds_the_stream_is_taken_up_again(receiver: Receiver) -> None:
+    send(receiver, *numbered(10, 10 + MAX_LOST_PER_S, *range(11, 40)))
+
+    found = sequences(receiver)
+
+    assert found == [10, 10 + MAX_LOST_PER_S, *range(11 + RESYNC_PACKETS - 1, 40)]
+
+
+def test_a_second_without_a_packet_is_enough_to_take_up_any_sequence() -> None:
+    order = StreamOrder(sequence=5000, received_ns=0)
+
+    early = judge(order, 2500, RESYNC_NS)
+    late = judge(order, 2500, RESYNC_NS + 1)
+
+    assert (early.is_accepted, late.is_accepted) == (False, True)
+    assert (late.lost, late.order.sequence) == (0, 2500)
+
+
+def test_a_long_outage_is_counted_as_loss() -> None:
+    minute = judge(StreamOrder(sequence=100, received_ns=0), 100 + 60 * 91, 60 * 10**9)
+
+    assert minute.is_accepted and minute.lost == 60 * 91 - 1
+
+
+def test_packets_that_are_late_among_others_never_take_the_stream_back() -> None:
+    order = StreamOrder(sequence=1000, received_ns=0)
+
+    for number in range(3 * RESYNC_PACKETS):
+        order = judge(order, 1001 + number, number).order
+        late = judge(order, 900 + number, number)
+        order = late.order
+        assert not late.is_accepted and late.lost == -1
+
+
+def test_a_packet_repeated_many_times_never_takes_the_stream_back() -> None:
+    order = StreamOrder(sequence=1000, received_ns=0)
+
+    for _ in range(3 * RESYNC_PACKETS):
+        verdict = judge(order, 900, 0)
+        order = verdict.order
+        assert not verdict.is_accepted
+
+
+def test_forged_stream_ids_are_forgotten(receiver: Receiver) -> None:
+    for stream_id in range(2, 2002):
+        for data in numbered(7, stream_id=stream_id):
+            receiver._receive(data, "127.0.0.1")
+
+    assert receiver.counts.received == 2000
+    assert len(receiver._streams) == MAX_STREAMS
+
+
+def test_two_streams_at_once_each_keep_their_order(receiver: Receiver) -> None:
+    one, other = numbered(5, 7, 6, 8), numbered(100, 101, 102, 103, stream_id=2)
+    send(receiver, *(data for both in zip(one, other, strict=True) for data in both))
+
+    assert sequences(receiver) == [5, 100, 7, 101, 102, 8, 103]
+    assert (receiver.counts.restarts, receiver.counts.lost, receiver.counts.late) == (1, 0, 1)
 
 
 @pytest.mark.parametrize(

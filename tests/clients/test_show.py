@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from clients.demo import watch
-from clients.listen import TextLines, as_json, print_packets, reception_summary
+from clients.listen import MAX_STREAMS, TextLines, as_json, print_packets, reception_summary
 from clients.receive import Received, StreamCounts, open_receiver
 from clients.scene import SURE_RGB, UNSURE_RGB, Readout, drawn_hand
 from clients.view import HandViewer, octahedron_sphere
@@ -108,6 +108,29 @@ def test_two_daemons_on_one_port_are_distinguished_from_restarts() -> None:
         "-- restarted as stream 00000002",
         "-- two daemons send to this port: 00000002 and 00000001; stop one",
     ]
+
+
+def test_forged_stream_ids_cost_no_more_the_more_there_are() -> None:
+    show = TextLines(lambda line: None)
+    received = make_received()
+
+    for stream_id in range(5_000):
+        show(dataclasses.replace(received, packet=dataclasses.replace(received.packet, stream_id=stream_id)))
+
+    assert list(show._streams) == list(range(5_000 - MAX_STREAMS, 5_000))
+
+
+def test_numbers_at_the_edge_of_float32_are_shown() -> None:
+    far = dataclasses.replace(make_hand(3e38), xyz_m=np.full((21, 3), -3e38, np.float32))
+    lines: list[str] = []
+    readout = Readout()
+
+    TextLines(lines.append)(make_received(far))
+    readout.saw(make_received(far))
+
+    assert "right #3" in lines[-1] and "right hand #3" in readout.markdown(StreamCounts(), 4_000_000)
+    assert (drawn_hand(far).colors == UNSURE_RGB.astype(np.uint8)).all()
+    json.dumps(as_json(make_received(far)), allow_nan=False)
 
 
 def test_connection_without_a_request_is_not_logged(

@@ -1,0 +1,48 @@
+"""The order of packets within a stream: what was lost, what to ignore, and when to start over; rule 3 of docs/protocol.md."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+U32: Final = 1 << 32
+MAX_LOST_PER_S: Final = 1000  # several times the packets that a daemon sends in a second
+RESYNC_PACKETS: Final = 10
+RESYNC_NS: Final = 10**9
+
+
+@dataclass(frozen=True)
+class StreamOrder:
+    """Where a stream has got to: its newest packet and when it came, and the run of packets ignored since."""
+
+    sequence: int
+    received_ns: int
+    ignored: int = 0
+    ignored_sequence: int = 0  # of the last one in that run
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do with a packet; lost counts packets missing before it, and is -1 for one that was missing and comes late."""
+
+    is_accepted: bool
+    lost: int
+    order: StreamOrder
+
+
+def judge(order: StreamOrder, sequence: int, now_ns: int) -> Verdict:
+    """Whether the packet with this number is the next to use, at now_ns on the clock of `order.received_ns`."""
+    step = (sequence - order.sequence) % U32
+    waited_ns = now_ns - order.received_ns
+    if step == 0:
+        return Verdict(False, 0, order)
+    if step <= _longest_jump(waited_ns):
+        return Verdict(True, step - 1, StreamOrder(sequence, now_ns))
+    is_next = order.ignored > 0 and 0 < (sequence - order.ignored_sequence) % U32 <= MAX_LOST_PER_S
+    ignored = order.ignored + 1 if is_next else 1
+    if waited_ns > RESYNC_NS or ignored >= RESYNC_PACKETS:
+        return Verdict(True, 0, StreamOrder(sequence, now_ns))
+    is_late = U32 - step <= _longest_jump(waited_ns)
+    return Verdict(False, -is_late, replace(order, ignored=ignored, ignored_sequence=sequence))
+
+
+def _longest_jump(waited_ns: int) -> int:
+    return MAX_LOST_PER_S + MAX_LOST_PER_S * waited_ns // 10**9
