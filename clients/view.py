@@ -1,20 +1,25 @@
 """`handmap view`: shows the received hands in a browser. The only module that imports viser."""
 
+import http
 import io
 import logging
 import socket
 import time
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from typing import Any
 
 import numpy as np
 import viser
+import websockets.asyncio.server
 
 from handmap.protocol.fields import MAX_HANDS, MessageType
 from handmap.types.errors import ConfigError
 
 from .receive import Receiver
 from .scene import DrawnHand, Readout, drawn_hand
+from .web_origin import is_own_origin
 
 WAIT_S = 0.1
 TEXT_EVERY_S = 0.2
@@ -30,8 +35,12 @@ class HandViewer:
         _refuse_foreign(host)
         # It logs an error for every connection closed before a request, which browsers and port scanners cause.
         logging.getLogger("websockets").setLevel(logging.CRITICAL)
-        with redirect_stdout(io.StringIO()):  # viser prints a banner with addresses of its own
+        # viser prints a banner with addresses of its own
+        with redirect_stdout(io.StringIO()), _own_origins_only():
             self._server = viser.ViserServer(host=host, port=port, label="HandMap", verbose=False)
+        # The tunnel would make the page public; the request is answered in silence, whoever makes it.
+        self._server.request_share_url = lambda verbose=True: None  # type: ignore[method-assign]  # viser has no option for it
+        self._server.gui.configure_theme(show_share_button=False)
         self._server.scene.set_up_direction("-y")  # the camera's y points down
         self._server.initial_camera.position = (0.28, -0.22, 0.0)
         self._server.initial_camera.look_at = (0.0, 0.03, 0.32)
@@ -72,6 +81,29 @@ class HandViewer:
     def _draw(self, shapes: list[DrawnHand]) -> None:
         for index, hand in enumerate(self._hands):
             hand.show(shapes[index] if index < len(shapes) else None)
+
+
+@contextmanager
+def _own_origins_only() -> Iterator[None]:
+    """Servers that are started in this block refuse WebSockets that a page of another site opens; viser has no option for it."""
+    serve = websockets.asyncio.server.serve
+
+    def guarded(*arguments: Any, process_request: Callable[..., Any], **options: Any) -> Any:
+        return serve(*arguments, process_request=partial(_refuse_other_origin, process_request), **options)
+
+    websockets.asyncio.server.serve = guarded  # type: ignore[assignment,misc]  # a drop-in for the time of the block
+    try:
+        yield
+    finally:
+        websockets.asyncio.server.serve = serve  # type: ignore[misc]
+
+
+def _refuse_other_origin(process_request: Callable[..., Any], connection: Any, request: Any) -> Any:
+    origins, hosts = (request.headers.get_all(name) for name in ("Origin", "Host"))
+    local_host = str(connection.local_address[0])
+    if len(origins) > 1 or not is_own_origin(next(iter(origins), None), next(iter(hosts), None), local_host):
+        return connection.respond(http.HTTPStatus.FORBIDDEN, "HandMap: a page of another site may not connect\n")
+    return process_request(connection, request)
 
 
 def _refuse_foreign(host: str) -> None:

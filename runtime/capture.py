@@ -19,6 +19,7 @@ LATE_S: Final = 0.1  # a frame older than this is skipped if a newer one follows
 NEWER_S: Final = 0.02
 CATCH_UP_S: Final = 0.3
 STALE_S: Final = 0.5  # a frame older than this says nothing about the present
+OUTDATED_S: Final = 1.0  # nor does one that took this long from capture to publication
 FUTURE_S: Final = 0.05  # nor does one this far in the future; clocks are mapped to within milliseconds
 
 
@@ -96,7 +97,7 @@ class Capture:
             if frame is None and self._failure is not None:
                 self._raise_failure()
             if frame is not None:
-                frame = self._not_late(frame)
+                frame = self._not_outdated(self._not_late(frame))
         if frame is not None:
             self._pace.taken()
         elif not self._camera.has_ended and time.monotonic() - self._called_s > self._hung_s:
@@ -104,6 +105,12 @@ class Capture:
                 f"camera: a call has not returned within {self._hung_s:.1f} s; its thread is abandoned and the camera reopened"
             )
         return frame
+
+    def is_outdated(self, frame: DepthFrame) -> bool:
+        """Whether a frame that was handed out has become too old to publish; counted."""
+        is_outdated = self._is_real_time and _age_s(frame) > OUTDATED_S
+        self._counts.outdated += is_outdated
+        return is_outdated
 
     def published(self) -> None:
         """Reports that the last frame handed out was published, or never will be."""
@@ -127,6 +134,14 @@ class Capture:
                 break
             frame, self._newest = self._newest, None
             self._counts.skipped += 1
+        return frame
+
+    def _not_outdated(self, frame: DepthFrame) -> DepthFrame | None:
+        """The frame, unless it has become stale since it was kept, as when the whole process was stopped for a while."""
+        if self._is_real_time and _age_s(frame) > STALE_S:
+            self._counts.outdated += 1
+            self._refused_s = time.monotonic()
+            return None
         return frame
 
     def _has_news(self) -> bool:

@@ -35,7 +35,7 @@ def run(config: Path, validate: bool) -> None:
     Runs until the recording ends or SIGTERM arrives; SIGHUP reloads the configuration.
     """
     from .daemon import Daemon
-    from .logs import start_logging
+    from .logs import finish_logging, start_logging
     from .reload import check_settings
     from .settings import read_settings
 
@@ -47,9 +47,12 @@ def run(config: Path, validate: bool) -> None:
         )
         return
     start_logging(settings.log)
-    daemon = Daemon(settings, _stop_on_signals(), config)
-    signal.signal(signal.SIGHUP, lambda *_: daemon.request_reload())
-    daemon.run()
+    try:
+        daemon = Daemon(settings, _stop_on_signals(), config)
+        signal.signal(signal.SIGHUP, lambda *_: daemon.request_reload())
+        daemon.run()
+    finally:
+        finish_logging()
 
 
 @click.command()

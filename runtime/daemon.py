@@ -137,6 +137,9 @@ class Daemon:
         status, clock = self._status, self._clock
         with clock.stage("total"):
             poses, self._tracker = track_hands(frame, self._tracker, opened.engines, opened.tracker, clock)
+            if opened.capture.is_outdated(frame):
+                status.enter(DaemonState.DEGRADED, "frames are too old once they are processed")
+                return
             status.saw(frame, len(poses))
             with clock.stage("publish"):
                 publish_ns = publisher.publish(frame, poses, status)

@@ -1,5 +1,9 @@
-"""The heartbeat thread: sends the state every second, whatever the main loop does, and feeds the watchdog if that advanced."""
+"""The heartbeat thread: sends the state every second, whatever the main loop does, and feeds the watchdog if that advanced.
 
+If the loop stands still for longer, the state that it sends is DEGRADED.
+"""
+
+import logging
 import threading
 from types import TracebackType
 from typing import Final
@@ -9,7 +13,10 @@ from handmap.system.notify import Notifier
 from .publish import Publisher
 from .state import DaemonStatus
 
+LOG = logging.getLogger("handmap.heartbeat")
+
 PERIOD_S: Final = 1.0
+STALLED_BEATS: Final = 2  # beats in a row without progress; one can happen when the whole process was stopped
 JOIN_S: Final = 0.3
 
 
@@ -37,11 +44,19 @@ class Heartbeat:
         self._thread.join(JOIN_S)
 
     def _beat(self) -> None:
-        fed_at = -1
+        fed_at, still = -1, 0
         while True:
+            progress = self._status.progress
+            still = still + 1 if progress == fed_at else 0
+            self._note(still >= STALLED_BEATS)
             self._publisher.heartbeat(self._status)
-            if self._status.progress != fed_at:
-                fed_at = self._status.progress
+            if not still:
+                fed_at = progress
                 self._notifier.send("WATCHDOG=1")
             if self._stop.wait(self._period_s):
                 return
+
+    def _note(self, is_stalled: bool) -> None:
+        if is_stalled is not self._status.is_stalled:
+            self._status.is_stalled = is_stalled
+            LOG.warning("main_loop=%s", "stalled" if is_stalled else "running")

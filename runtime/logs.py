@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, Final
 
+from .log_writer import LogWriter
 from .settings import LogConfig
 
 PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -102,12 +103,28 @@ def facts_of(record: logging.LogRecord) -> dict[str, Any]:
 def start_logging(config: LogConfig) -> None:
     """Sends the log to standard error: with the time on a terminal, with priorities under systemd, or as JSON.
 
-    Can be called again with another configuration.
+    Can be called again with another configuration. Python's warnings join the log, so that they cannot block either.
     """
     is_journal = "JOURNAL_STREAM" in os.environ
     style = "%(name)s %(message)s" if is_journal else "%(asctime)s %(levelname)s %(name)s %(message)s"
     formatter = JsonFormatter() if config.format == "json" else logging.Formatter(style)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _writer()
+    if handler is None:
+        handler = LogWriter(sys.stderr.fileno())
+        handler.addFilter(RateLimit())
+        logging.basicConfig(handlers=[handler], force=True)
+        logging.captureWarnings(True)
     handler.setFormatter(JournalFormatter(formatter) if is_journal else formatter)
-    handler.addFilter(RateLimit())
-    logging.basicConfig(level=config.level.upper(), handlers=[handler], force=True)
+    logging.getLogger().setLevel(config.level.upper())
+
+
+def finish_logging() -> None:
+    """Waits a moment for the last lines to be written; from then on the process can end whether or not anybody reads its log."""
+    handler = _writer()
+    if handler is not None:
+        handler.silence_if_stuck()
+
+
+def _writer() -> LogWriter | None:
+    """The handler that `start_logging` has installed."""
+    return next((found for found in logging.getLogger().handlers if isinstance(found, LogWriter)), None)

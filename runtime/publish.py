@@ -19,13 +19,17 @@ from .state import DaemonStatus
 
 LOG = logging.getLogger("handmap.publish")
 
-LOOK_UP_AGAIN_S: Final = 1.0
+LOOK_UP_AGAIN_S: Final = 1.0  # while a name does not resolve
+LOOK_UP_EVERY_S: Final = 5.0  # once it does: its address can change, as of a laptop that moves to another network
 
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
 class Target:
-    """A receiver, and the state of sending to it. A host name is looked up in its own thread until it resolves."""
+    """A receiver, and the state of sending to it. A host name is looked up in its own thread, again and again.
+
+    While a name that once resolved no longer does, packets go to its last address.
+    """
 
     def __init__(self, config: TargetConfig) -> None:
         self.name = f"{config.host}:{config.port}"
@@ -36,6 +40,7 @@ class Target:
         self._config = config
         self._route: tuple[socket.socket, Address] | None = None  # one assignment, so that no lock is needed
         self._problem = "its host name has not been looked up yet"
+        self._sockets: dict[int, socket.socket] = {}  # by address family; a change of address within one keeps it
         self._closed = threading.Event()
         _refuse_no_name(self.name, config.host)
         if not self._find_route(socket.AI_NUMERICHOST):
@@ -66,26 +71,35 @@ class Target:
     def close(self) -> None:
         """Closes the socket; a lookup in progress ends by itself."""
         self._closed.set()
-        if self._route is not None:
-            self._route[0].close()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        for out in tuple(self._sockets.values()):
+            out.close()
 
     def _look_up(self) -> None:
-        while not self._closed.is_set() and not self._find_route(0):
-            self._closed.wait(LOOK_UP_AGAIN_S)
-        if self._closed.is_set() and self._route is not None:
-            self._route[0].close()
+        while not self._closed.is_set():
+            self._find_route(0)
+            self._closed.wait(LOOK_UP_AGAIN_S if self._route is None else LOOK_UP_EVERY_S)
+        self._close_sockets()  # one may have been opened while the others were being closed
 
     def _find_route(self, flags: int) -> bool:
         try:
             found = socket.getaddrinfo(self._config.host, self._config.port, type=socket.SOCK_DGRAM, flags=flags)
+            if self._route is not None and self._route[1] in [answer[4] for answer in found]:
+                self._problem = ""
+                return True  # also if the order of several addresses has changed
             family, address = found[0][0], found[0][4]
-            out = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            out = self._sockets.get(family) or socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         except OSError as error:  # socket.gaierror included
             if not flags and self._problem != (problem := f"its host name cannot be looked up ({error.strerror})"):
                 self._problem = problem
                 LOG.warning("target=%s error=%r", self.name, f"{problem}; correct publish.targets if this persists")
             return False
         out.setblocking(False)
+        if self._route is not None:
+            LOG.info("target=%s address=%s was=%s", self.name, address[0], self._route[1][0])
+        self._sockets[family], self._problem = out, ""
         self._route = (out, address)  # type: ignore[assignment]  # AF_INET and AF_INET6 give these two shapes
         return True
 
@@ -126,7 +140,7 @@ class Publisher:
     def heartbeat(self, status: DaemonStatus) -> int:
         """Sends the state alone, and returns the publish time."""
         packet = Packet(
-            MessageType.HEARTBEAT, status.state, self._stream_id, 0, status.frame_number, status.capture_ns, 0,
+            MessageType.HEARTBEAT, status.reported[0], self._stream_id, 0, status.frame_number, status.capture_ns, 0,
             bundle_id=self._bundle_id, precision=self._precision,
         )  # fmt: skip
         return self._send(packet)

@@ -63,8 +63,8 @@ class ReloadFacts(msgspec.Struct, frozen=True):
 class Snapshot(msgspec.Struct, frozen=True):
     """Everything that `handmap status --json` prints.
 
-    Counts are totals since the start; rate, hands and stages cover the last window of stats_interval_s, and are 0 or empty
-    before the first window or when no frames arrive.
+    Counts are totals since the start. The rate is that of the newest frames; stages cover the last window of stats_interval_s,
+    or the first one so far. Both are 0 or empty when no frames arrive.
     """
 
     version: str
@@ -113,26 +113,27 @@ def take_snapshot(sources: Sources) -> Snapshot:
     """The current facts. Any thread can call this; nothing waits for it."""
     status, facts, reload = sources.status, sources.thermal.facts, sources.reload
     counts = status.counts
-    window = sources.stats.latest()
+    stages = sources.stats.stages()
     infer = sources.clock.histograms().get(INFER)
+    state, reason = status.reported
     return Snapshot(
         version=__version__,
         pid=os.getpid(),
         config=str(sources.config or ""),
         uptime_s=round(time.monotonic() - sources.started_s, 1),
-        state=status.state.name,
-        reason=status.reason,
+        state=state.name,
+        reason=reason,
         bundle=sources.bundle,
         precision=sources.precision,
         camera=sources.camera,
-        rate_hz=round(window.rate_hz, 1),
+        rate_hz=round(sources.stats.rate_hz(), 1),
         hands=status.hands,
         published=sources.stats.published,
         dropped=counts.dropped,
         skipped=counts.skipped,
         throttled=counts.throttled,
         late=counts.late,
-        refused=counts.stale + counts.repeated,
+        refused=counts.stale + counts.repeated + counts.outdated,
         inferences=0 if infer is None else sum(infer.counts),
         restarts={
             "camera": max(counts.camera_openings - 1, 0),
@@ -141,7 +142,7 @@ def take_snapshot(sources: Sources) -> Snapshot:
         },
         stages={
             name: StageTimes(round(stage.p50_ms, 3), round(stage.p99_ms, 3), round(stage.max_ms, 3))
-            for name, stage in window.stages.items()
+            for name, stage in stages.items()
         },
         targets=tuple(
             TargetFacts(target.name, target.packets, target.sent_bytes, target.errors, target.is_failing)

@@ -2,12 +2,17 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Final
 
 from handmap.protocol.fields import DaemonState
 from handmap.system.notify import Notifier
 from handmap.types.values import DepthFrame
 
 LOG = logging.getLogger("handmap.state")
+
+WARNED: Final = (DaemonState.NO_CAMERA, DaemonState.DEGRADED)  # a person should look
+WORKING: Final = (DaemonState.NO_HAND, DaemonState.TRACKING)
+STALLED: Final = "the main loop stands still"
 
 
 @dataclass
@@ -17,6 +22,7 @@ class Counts:
     dropped: int = 0  # frames overtaken by a newer one before their turn
     skipped: int = 0  # late frames skipped for one that followed at once
     stale: int = 0  # frames refused because their capture time is too far from now or before the last one
+    outdated: int = 0  # frames discarded because they had become too old by their turn, or while they were processed
     repeated: int = 0  # frames refused because they repeat the last capture time
     throttled: int = 0  # frames skipped because the device is warm
     late: int = 0  # frames published with an age above the budget
@@ -26,7 +32,10 @@ class Counts:
 
 
 class DaemonStatus:
-    """Written by the main loop, read by the heartbeat thread; every field is one assignment, so no lock is needed."""
+    """Written by the main loop, read by the heartbeat thread; every field is one assignment, so no lock is needed.
+
+    Only is_stalled is written by the heartbeat thread.
+    """
 
     def __init__(self, notifier: Notifier) -> None:
         self._notifier = notifier
@@ -39,13 +48,22 @@ class DaemonStatus:
         self.reason = ""  # why it is in this state
         self.limited_by = ""  # why the rate is lowered; every frame is then DEGRADED
         self.fallback_reason = ""  # why the engines are not those configured; every frame is then DEGRADED
+        self.is_stalled = False  # the main loop has stopped advancing
         self.counts = Counts()
+
+    @property
+    def reported(self) -> tuple[DaemonState, str]:
+        """State and reason for others to see: a main loop that stands still does no work, whatever it said last."""
+        if self.is_stalled and self.state in WORKING:
+            return DaemonState.DEGRADED, STALLED
+        return self.state, self.reason
 
     def enter(self, state: DaemonState, reason: str = "") -> None:
         """Changes the state; the first one after STARTING reports readiness to systemd."""
         if state is self.state:
             return
-        LOG.info("state=%s was=%s%s", state.name, self.state.name, f" reason={reason!r}" if reason else "")
+        level = logging.WARNING if state in WARNED else logging.INFO
+        LOG.log(level, "state=%s was=%s%s", state.name, self.state.name, f" reason={reason!r}" if reason else "")
         self.state, self.reason = state, reason
         notes = [f"STATUS={state.name}{': ' + reason if reason else ''}"]
         if state is DaemonState.STOPPING:

@@ -1,12 +1,14 @@
 """`handmap status`: queries the daemon running on this machine."""
 
 import http.client
+import socket
 from pathlib import Path
 
 import msgspec
 
 from handmap.types.errors import ConfigError, NoAnswer
 
+from .endpoint import status_address
 from .settings import TelemetryConfig, read_settings
 from .snapshot import Snapshot
 
@@ -46,6 +48,7 @@ def ask_daemon(port: int) -> Snapshot:
     Raises NoAnswer if there is none.
     """
     connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_S)
+    connection.sock = _own_path(port)  # without one, the port says who is there
     try:
         connection.request("GET", "/status.json")
         answer = connection.getresponse()
@@ -65,6 +68,18 @@ def ask_daemon(port: int) -> Snapshot:
         ) from error
     finally:
         connection.close()
+
+
+def _own_path(port: int) -> socket.socket | None:
+    """A connection to the daemon's own socket for this purpose, or None if there is none."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(WAIT_S)
+    try:
+        client.connect(status_address(port))
+    except OSError:
+        client.close()
+        return None
+    return client
 
 
 def format_status(now: Snapshot) -> str:

@@ -1,7 +1,9 @@
 """Serves metrics for Prometheus at /metrics and the same facts as JSON at /status.json, on the loopback address only.
 
-One thread answers all clients: at most 16 connections at a time, 2 s each, so that none can pile up threads or memory.
-Frames never wait for it: it reads what the main loop counts anyway, at most four times per second.
+One thread answers all clients: at most 16 connections at a time, 2 s each, so that none can pile up threads or memory; when
+all places are taken, the newest client gets that of the oldest. `handmap status` has a socket and places of its own, so
+whatever happens on the port does not keep it waiting. Frames never wait for either: it reads what the main loop counts anyway,
+at most four times per second.
 """
 
 import asyncio
@@ -10,12 +12,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Final
 
 import msgspec
 
+from .endpoint import status_address
 from .prometheus_metrics import METRICS_TYPE, metrics_page
 from .snapshot import Sources, take_snapshot
 
@@ -40,7 +43,6 @@ class Telemetry:
             b"/status.json": ("application/json", lambda: msgspec.json.encode(take_snapshot(self._sources))),
         }
         self._kept: dict[bytes, tuple[float, bytes]] = {}
-        self._clients: set[asyncio.Task[None]] = set()
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._change: asyncio.Event | None = None
@@ -76,47 +78,59 @@ class Telemetry:
         while not self._is_stopping:
             self._change.clear()
             port = self._port
-            listener = self._listen(port, is_said=port == said_of)
-            said_of = port if listener is None else None
+            listeners = self._listen(port, is_said=port == said_of)
+            said_of = None if listeners else port
             try:
-                wait_s = BIND_AGAIN_S if port is not None and listener is None else None
+                wait_s = BIND_AGAIN_S if port is not None and not listeners else None
                 await asyncio.wait_for(self._change.wait(), wait_s)
             except asyncio.TimeoutError:
                 continue
             finally:
-                if listener is not None:
+                for listener in listeners:
                     self._loop.remove_reader(listener)
                     listener.close()
 
-    def _listen(self, port: int | None, is_said: bool) -> socket.socket | None:
+    def _listen(self, port: int | None, is_said: bool) -> list[socket.socket]:
+        """The sockets of the metrics and of `handmap status`; both or none."""
         if port is None or self._loop is None:
-            return None
+            return []
         try:
-            listener = socket.create_server((HOST, port))
+            with ExitStack() as opened:
+                listeners = [opened.enter_context(socket.create_server((HOST, port)))]
+                listeners.append(opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)))
+                listeners[1].bind(status_address(port))
+                listeners[1].listen()
+                opened.pop_all()
         except OSError as error:
             if not is_said:
                 LOG.warning(
                     "telemetry=off port=%d error=%r hint=%r", port, error.strerror or str(error),
                     "another program or daemon has the port; set telemetry.port to a free one, the daemon runs on without",
                 )  # fmt: skip
-            return None
-        listener.setblocking(False)
-        self._loop.add_reader(listener, self._accept, listener)
+            return []
+        for listener in listeners:
+            listener.setblocking(False)
+            self._loop.add_reader(listener, self._accept, listener, {})
         LOG.info("telemetry=http://%s:%d/metrics", HOST, port)
-        return listener
+        return listeners
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket, clients: "dict[asyncio.Task[None], None]") -> None:
+        """Serves the next client; clients are those of this listener, the oldest first."""
         try:
             client, _ = listener.accept()
         except OSError:  # the client is gone already
             return
-        if self._loop is None or len(self._clients) >= MAX_CONNECTIONS:
+        if self._loop is None:
             client.close()
             return
+        if len(clients) >= MAX_CONNECTIONS:
+            oldest = next(iter(clients))
+            del clients[oldest]
+            oldest.cancel()
         client.setblocking(False)
         task = self._loop.create_task(self._meet(client))
-        self._clients.add(task)
-        task.add_done_callback(self._clients.discard)
+        clients[task] = None
+        task.add_done_callback(lambda done: clients.pop(done, None))
         task.add_done_callback(lambda _: client.close())  # also if the task is canceled before it starts
 
     async def _meet(self, client: socket.socket) -> None:

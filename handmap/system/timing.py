@@ -81,8 +81,9 @@ class StageClock:
         return self._total_ns.get(name, 0)
 
     def summarize(self) -> Mapping[str, StageSummary]:
-        """Percentiles of every stage with samples, in order of first appearance."""
-        return {name: _summarize(ring) for name, ring in self._rings.items() if ring}
+        """Percentiles of every stage with samples, in order of first appearance; safe from another thread."""
+        samples = {name: tuple(ring) for name, ring in self._rings.copy().items()}
+        return {name: _summarize(durations_ns) for name, durations_ns in samples.items() if durations_ns}
 
     def histograms(self) -> Mapping[str, StageHistogram]:
         """Every stage's histogram since the start; safe from another thread, with or without a sample that is just being recorded."""
@@ -96,6 +97,6 @@ class StageClock:
             ring.clear()
 
 
-def _summarize(ring: deque[int]) -> StageSummary:
-    p50_ns, p99_ns, max_ns = np.percentile(np.fromiter(ring, np.int64, len(ring)), (50, 99, 100))
-    return StageSummary(len(ring), float(p50_ns) / 1e6, float(p99_ns) / 1e6, float(max_ns) / 1e6)
+def _summarize(durations_ns: tuple[int, ...]) -> StageSummary:
+    p50_ns, p99_ns, max_ns = np.percentile(np.array(durations_ns, np.int64), (50, 99, 100))
+    return StageSummary(len(durations_ns), float(p50_ns) / 1e6, float(p99_ns) / 1e6, float(max_ns) / 1e6)

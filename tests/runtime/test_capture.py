@@ -11,7 +11,7 @@ from handmap.recording.cameras import Camera
 from handmap.types.errors import CameraLost
 from handmap.types.values import DepthFrame
 from runtime.cameras.late import LateCamera
-from runtime.capture import Capture
+from runtime.capture import STALE_S, Capture
 from runtime.state import Counts
 from tests.support.tiny_bundle import CAMERA, blob_frame
 
@@ -198,6 +198,48 @@ def test_late_frames_are_skipped_for_those_that_follow_at_once() -> None:
 
     assert taken is not None and taken.frame_number >= 6  # the first that is younger than 0.1 s, or nearly so
     assert counts.skipped + counts.dropped >= 6
+
+
+def test_a_frame_that_became_stale_while_it_waited_is_not_given_out() -> None:
+    camera, counts = ListCamera([aged(0, 0.1)]), Counts()
+
+    with Capture(camera, counts, is_real_time=True) as capture:
+        camera.done.wait(2)
+        time.sleep(STALE_S)
+        taken = capture.wait_newest(0.1)
+        is_refusing = capture.is_refusing
+
+    assert taken is None and is_refusing
+    assert (counts.outdated, counts.stale) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_real_time", "expected"), [(0.9, True, False), (1.1, True, True), (9, False, False)]
+)
+def test_a_frame_can_become_too_old_to_publish(age_s: float, is_real_time: bool, expected: bool) -> None:
+    counts = Counts()
+
+    assert Capture(ListCamera([]), counts, is_real_time).is_outdated(aged(0, age_s)) is expected
+    assert counts.outdated == expected
+
+
+class SteadyCamera(ListCamera):
+    """A frame every 20 ms."""
+
+    def wait_frame(self, timeout_s: float) -> DepthFrame | None:
+        time.sleep(0.02)
+        return aged(0, 0)
+
+
+def test_frames_are_given_out_as_they_come_and_not_when_the_wait_is_over() -> None:
+    with Capture(SteadyCamera([]), is_real_time=True) as capture:
+        assert capture.wait_newest(5) is not None
+        start_s = time.monotonic()
+        for _ in range(25):
+            assert capture.wait_newest(1) is not None
+        waited_s = time.monotonic() - start_s
+
+    assert waited_s < 5  # half a second; a wait to its end for each would take 25 s
 
 
 def test_a_frame_with_another_shape_is_a_camera_failure() -> None:

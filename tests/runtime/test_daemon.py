@@ -142,6 +142,24 @@ def test_daemon_is_ready_in_two_seconds_and_exits_within_one(tmp_path: Path, bun
     assert stop_s <= 1.0
 
 
+def test_after_a_stop_of_the_process_no_old_frame_is_published(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+    with listening() as sink:
+        config = write_config(tmp_path / "c.yaml", bundle.path, recording, port_of(sink))
+        with started("run", "--config", config) as process:
+            while not receive(sink).hands:
+                pass
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(3)
+            drain(sink)
+            process.send_signal(signal.SIGCONT)
+            sink.settimeout(10)
+            packets = [receive(sink) for _ in range(30)]
+
+    frames = joints_only(packets)
+    assert frames
+    assert max(packet.publish_ns - packet.capture_ns for packet in frames) < 1.2e9
+
+
 def test_daemon_imports_neither_torch_nor_numba_and_stays_below_300_mb(
     tmp_path: Path, bundle: Bundle, recording: Path
 ) -> None:

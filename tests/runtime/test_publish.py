@@ -117,6 +117,43 @@ def test_an_unresolved_name_blocks_no_one_and_joins_later(
     assert caplog.text.count("sending=failing") == 1 and caplog.text.count("cannot be looked up") == 1
 
 
+def test_a_name_that_changes_its_address_is_followed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    look_up = socket.getaddrinfo
+    answers: list[str] = ["127.0.0.2"]
+
+    def name_server(host: str, *arguments: Any, **options: Any) -> Any:
+        if host != "laptop.invalid":
+            return look_up(host, *arguments, **options)
+        if options.get("flags") or not answers:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [found for answer in answers for found in look_up(answer, *arguments, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", name_server)
+    monkeypatch.setattr(publish, "LOOK_UP_AGAIN_S", 0.02)
+    monkeypatch.setattr(publish, "LOOK_UP_EVERY_S", 0.02)
+    with listening() as there:
+        publisher = open_publisher(PublishConfig((TargetConfig("laptop.invalid", port_of(there)),)))
+        (target,) = publisher.targets
+        wait_for(lambda: target._route is not None)
+        answers[:] = ["127.0.0.1"]
+        wait_for(lambda: "address=127.0.0.1 was=127.0.0.2" in caplog.text)
+        publisher.heartbeat(status())
+        assert receive(there).sequence == 0
+
+        answers.insert(0, "127.0.0.3")  # several addresses: the one in use is still among them
+        time.sleep(0.2)
+        answers.clear()  # the name server is away: the last address is kept
+        wait_for(lambda: "cannot be looked up" in caplog.text)
+        publisher.heartbeat(status())
+        assert receive(there).sequence == 1
+        publisher.close()
+
+    assert caplog.text.count(" was=") == 1 and publisher.errors == 0
+
+
 def test_two_streams_have_different_ids() -> None:
     with listening() as sink:
         for _ in range(2):
