@@ -1,13 +1,17 @@
 """Files and folders that are whole or absent: written under a temporary name, fsynced, renamed."""
 
 import ctypes
+import errno
+import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+# Of a file or folder being filled. Nobody else's hidden files are called that, so those without an owner can be removed.
+_SUFFIX = ".handmap.tmp"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -15,8 +19,8 @@ _RENAME_EXCHANGE = 2
 def write_file(path: Path, content: bytes) -> None:
     """Writes content to path atomically; a concurrent reader sees either the old file or the complete new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    _sweep(path.parent)
+    temporary, descriptor = _locked(lambda prefix: _new_file(prefix, path.parent), path)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -34,10 +38,12 @@ def write_file(path: Path, content: bytes) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path` to fill; a clean exit renames it atomically to `path`, otherwise it is removed.
 
-    An existing folder is swapped out in one system call and then removed.
+    An existing folder is swapped out in one system call and then removed. What a killed process left beside `path` is removed
+    too: it holds a lock on its folder for as long as it lives.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    _sweep(path.parent)
+    temporary, lock = _locked(lambda prefix: _new_folder(prefix, path.parent), path)
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -51,6 +57,48 @@ def new_folder(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked(create: Callable[[str], tuple[Path, int]], path: Path) -> tuple[Path, int]:
+    """A new temporary for `path` and its descriptor, locked for as long as that is open.
+
+    Another process may sweep it away before it is locked; then there is another one.
+    """
+    while path.parent.is_dir():
+        with suppress(FileNotFoundError):
+            temporary, descriptor = create(f".{path.name}.")
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if temporary.exists():
+                return temporary, descriptor
+            os.close(descriptor)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+
+
+def _new_file(prefix: str, parent: Path) -> tuple[Path, int]:
+    descriptor, name = tempfile.mkstemp(_SUFFIX, prefix, parent)
+    return Path(name), descriptor
+
+
+def _new_folder(prefix: str, parent: Path) -> tuple[Path, int]:
+    folder = Path(tempfile.mkdtemp(_SUFFIX, prefix, parent))
+    return folder, os.open(folder, os.O_RDONLY)
+
+
+def _sweep(parent: Path) -> None:
+    """Removes what processes that have been killed left here; one that lives holds the lock."""
+    for left in parent.glob(f".*{_SUFFIX}"):
+        with suppress(OSError):
+            lock = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink()
+            finally:
+                os.close(lock)
 
 
 def sync_folder(path: Path) -> None:
