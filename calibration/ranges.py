@@ -54,7 +54,7 @@ def collect_histograms(model: ModelProto, tensors: list[str], samples: Float32) 
         done = 0
         for values in passes():
             for name in tensors:
-                largest[name] = max(largest[name], float(np.abs(values[name]).max()))
+                largest[name] = float(np.maximum(largest[name], np.abs(values[name]).max()))  # keeps NaN
             done += len(values[names[0]])
             advance(done, "largest")
         for name, value in largest.items():

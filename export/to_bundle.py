@@ -73,7 +73,7 @@ def export_bundle(
     raw_mm = _worst_mm(reference, _joints(raw, crops), half_cube_mm)
     joints = _joints(simplified, crops)
     simplified_mm = _worst_mm(reference, joints, half_cube_mm)
-    if not max(raw_mm, simplified_mm) <= PARITY_MM:
+    if not (raw_mm <= PARITY_MM and simplified_mm <= PARITY_MM):  # NaN is refused, whichever it is
         raise ModelError(
             f"program {str(checkpoint)!r}: on {len(crops)} crops its ONNX graph is {raw_mm:.4f} mm off and the simplified one "
             f"{simplified_mm:.4f} mm, wanted at most {PARITY_MM} mm; compare the graphs layer by layer"

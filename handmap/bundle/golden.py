@@ -39,4 +39,10 @@ def read_golden(bundle: Bundle) -> Golden:
             f"bundle {str(bundle.path)!r}: {GOLDEN} has arrays of shapes {golden.depth.shape} and {golden.joints.shape}, "
             f"wanted samples of {wanted[0][1:]} and {wanted[1][1:]}; export it again"
         )
+    for name, values in (("depth", golden.depth), ("joints", golden.joints)):
+        if values.dtype != np.float32 or not np.isfinite(values).all():
+            raise BundleError(
+                f"bundle {str(bundle.path)!r}: {GOLDEN} has {name} of type {values.dtype}, wanted finite float32 numbers; "
+                "export it again"
+            )
     return golden

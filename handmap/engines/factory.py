@@ -122,15 +122,15 @@ def _shown(tensors: Tensors) -> str:
 
 
 def golden_distance_mm(engine: Engine, golden: Golden, cube_mm: float) -> float:
-    """Largest distance in mm of any joint of the golden samples between this engine and the bundle's record."""
-    worst = 0.0
+    """Largest distance in mm of any joint of the golden samples between this engine and the bundle's record; NaN if any is."""
+    worst_mm = []
     for first in range(0, len(golden.depth), engine.batch):
         depth = golden.depth[first : first + engine.batch]
         filled = np.concatenate([depth, np.ones((engine.batch - len(depth), *depth.shape[1:]), np.float32)])
         joints = engine.infer(filled).joints[: len(depth)]
         away_mm = np.linalg.norm(joints - golden.joints[first : first + len(depth)], axis=-1) * (cube_mm / 2)
-        worst = max(worst, float(away_mm.max()))
-    return worst
+        worst_mm.append(away_mm.max())
+    return float(np.max(worst_mm))  # unlike max(), it does not pass over NaN
 
 
 TOLERANCE_MM = {"fp32": 0.05, "fp16": 2.0, "int8": 12.0}
@@ -143,6 +143,11 @@ def check_golden(engine: Engine, golden: Golden, bundle: Bundle) -> float:
     """
     found_mm = golden_distance_mm(engine, golden, bundle.hand.cube_mm)
     limit_mm = TOLERANCE_MM[engine.precision]
+    if not np.isfinite(found_mm):
+        raise BundleError(
+            f"bundle {str(bundle.path)!r}: the {engine.precision} engine gives joints that are not finite on the golden samples; "
+            "export or build it again"
+        )
     if not found_mm <= limit_mm:
         raise BundleError(
             f"bundle {str(bundle.path)!r}: the {engine.precision} engine is {found_mm:.3f} mm from the golden samples, "
