@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from handmap.files.atomic import new_folder
+from handmap.files.atomic import new_folder, refuse_foreign
 from handmap.types.arrays import Float32
 from handmap.types.errors import DatasetError
 
@@ -99,10 +99,21 @@ class CalibrationSamples:
     pictures: DetectorInputs
 
 
+def refuse_foreign_set(out: Path) -> None:
+    """Raises ConfigError if `out` is there and is neither empty nor a calibration set with nothing else in it."""
+    refuse_foreign(out, own_names)
+
+
+def own_names(path: Path) -> frozenset[str]:
+    """The names in the folder that belong to a set, also to one that was damaged; none if it has no set.json."""
+    names = {MANIFEST, CROPS, HELD_OUT, PICTURES, HELD_OUT_PICTURES, SHEET}
+    return frozenset(names) if (path / MANIFEST).is_file() else frozenset()
+
+
 def write_set(
     path: Path, manifest: SetManifest, chosen: CalibrationSamples, held_out: CalibrationSamples, sheet: bytes
 ) -> None:
-    """Writes the folder, replacing an existing one, and fills in the manifest's hashes."""
+    """Writes the folder, replacing a set, and fills in the manifest's hashes."""
     files = {
         CROPS: _encode(chosen.crops),
         PICTURES: _encode(chosen.pictures),
@@ -112,7 +123,7 @@ def write_set(
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     whole = msgspec.structs.replace(manifest, files=hashes)
-    with new_folder(path) as folder:
+    with new_folder(path, own_names) as folder:
         for name, content in files.items():
             (folder / name).write_bytes(content)
         text = msgspec.json.format(msgspec.json.encode(whole, order="sorted"), indent=1) + b"\n"

@@ -9,7 +9,14 @@ import onnx
 from onnx import ModelProto
 
 from handmap.bundle.manifest import Bundle, read_bundle
-from handmap.bundle.writer import describe_file, read_files, with_precisions, with_records, write_bundle
+from handmap.bundle.writer import (
+    describe_file,
+    read_files,
+    refuse_foreign_bundle,
+    with_precisions,
+    with_records,
+    write_bundle,
+)
 from handmap.tracking.palm_detector import MAX_SPAN
 from handmap.types.arrays import Float32
 from handmap.types.errors import ConfigError
@@ -61,6 +68,7 @@ def quantize_bundle(bundle_path: Path, set_path: Path, recipe: Recipe, mixed: Pa
 
     Raises ConfigError if the sensitivity file is unfinished or does not match, or if a requested INT8 palm graph cannot be made.
     """
+    refuse_foreign_bundle(out)
     bundle, chosen = read_bundle(bundle_path), read_set(set_path)
     refuse_other_cube(bundle, chosen)
     sensitivity = _finished(mixed, work_key(bundle, chosen, recipe.method, recipe.body)) if mixed is not None else None

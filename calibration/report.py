@@ -13,7 +13,7 @@ import onnx
 from handmap.bundle.golden import read_golden
 from handmap.bundle.graph_steps import has_float_steps
 from handmap.bundle.manifest import Accuracy, Bundle, Gate, read_bundle
-from handmap.bundle.writer import read_files, with_precisions, with_records, write_bundle
+from handmap.bundle.writer import read_files, refuse_foreign_bundle, with_precisions, with_records, write_bundle
 from handmap.engines.factory import check_golden
 from handmap.engines.onnx_engine import onnxruntime_version, run_graph
 from handmap.tracking.smooth import UNSMOOTHED
@@ -49,6 +49,7 @@ def report_bundle(bundle_path: Path, data: str, max_frames: int, handedness: str
     `data` is a data set's name, a recording, or a calibration set whose held-out crops are meant.
     Raises DatasetError if the data was used for calibration or shows no hand.
     """
+    refuse_foreign_bundle(out)
     bundle = read_bundle(bundle_path)
     record = read_record(bundle) if RECORD in bundle.manifest.records else None
     comparison = _compare(bundle, record, data, max_frames, handedness)

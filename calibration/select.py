@@ -15,7 +15,16 @@ from handmap.types.arrays import Float32
 from handmap.types.errors import ConfigError, DatasetError
 from handmap.types.joints import HAND21
 
-from .calibration_set import FORMAT, CalibrationSamples, Crops, Item, SetManifest, SourceEntry, write_set
+from .calibration_set import (
+    FORMAT,
+    CalibrationSamples,
+    Crops,
+    Item,
+    SetManifest,
+    SourceEntry,
+    refuse_foreign_set,
+    write_set,
+)
 from .candidates import Candidate, Found, find_candidates
 from .contact_sheet import draw_contact_sheet
 from .detector_inputs import join_inputs
@@ -57,6 +66,7 @@ def select_set(request: SelectRequest, out: Path) -> SetManifest:
 
     Raises DatasetError for an unsuitable set, unless forced; the manifest then lists the problems.
     """
+    refuse_foreign_set(out)
     bundle = read_bundle(request.bundle)
     if bundle.hand.joint_names != HAND21:
         raise ConfigError(

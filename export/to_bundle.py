@@ -14,7 +14,7 @@ from handmap import __version__
 from handmap.bundle.graph_lint import refuse
 from handmap.bundle.manifest import FORMAT, GOLDEN, Graph, Graphs, Manifest, Provenance
 from handmap.bundle.tensors import Tensor, Tensors
-from handmap.bundle.writer import describe_file, write_bundle
+from handmap.bundle.writer import describe_file, refuse_foreign_bundle, write_bundle
 from handmap.engines.onnx_engine import onnxruntime_version, run_graph
 from handmap.types.arrays import Float32
 from handmap.types.errors import ModelError
@@ -59,6 +59,7 @@ def export_bundle(
     `checkpoint` is a trained program or, with the suffix .onnx, a graph exported elsewhere.
     Raises ModelError if the program violates the contract or the graphs disagree by more than PARITY_MM.
     """
+    refuse_foreign_bundle(out)
     trained: ExportSource = (
         load_graph(checkpoint, facts_path) if checkpoint.suffix == ".onnx" else load_program(checkpoint, facts_path)
     )

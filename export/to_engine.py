@@ -30,7 +30,7 @@ from handmap.engines.cache import (
 )
 from handmap.engines.cuda_driver import DeviceFacts, read_device_facts
 from handmap.engines.factory import check_golden, refuse_ungated
-from handmap.files.atomic import new_folder
+from handmap.files.atomic import all_names, new_folder
 from handmap.system.jetpack import read_l4t_release
 from handmap.system.notify import Notifier, open_notifier
 from handmap.system.progress import track_progress
@@ -182,7 +182,7 @@ def _store(job: _Job, plan: EnginePlan, build_s: float) -> str:
     try:
         if plan.timing:
             write_timing(timing_file(job.wanted.cache_dir, job.wanted.key.platform), plan.timing)
-        with new_folder(job.wanted.folder) as folder:
+        with new_folder(job.wanted.folder, all_names) as folder:
             (folder / ENGINE_FILE).write_bytes(plan.engine)
             golden_mm, golden_note = job.replay(job.request, job.bundle, job.backend, folder / ENGINE_FILE)
             layers_note = _write_layers(job, plan, folder / LAYERS_FILE)

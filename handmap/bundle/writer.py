@@ -2,17 +2,36 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from handmap.bundle.manifest import GOLDEN, MANIFEST, Bundle, GraphFile, Manifest, encode_manifest
-from handmap.files.atomic import new_folder
+from handmap.bundle.manifest import GOLDEN, MANIFEST, PRECISIONS, Bundle, GraphFile, Manifest, encode_manifest
+from handmap.files.atomic import new_folder, refuse_foreign
+
+
+def refuse_foreign_bundle(out: Path) -> None:
+    """Raises ConfigError if `out` is there and is neither empty nor a bundle with nothing else in it."""
+    refuse_foreign(out, own_names)
+
+
+def own_names(path: Path) -> frozenset[str]:
+    """The names in the folder that belong to a bundle, also to one that was damaged; none if it has no manifest."""
+    manifest = path / MANIFEST
+    if not manifest.is_file():
+        return frozenset()
+    graphs = [f"{graph}.{precision}.onnx" for graph in ("hand", "palm") for precision in PRECISIONS]
+    with suppress(msgspec.DecodeError, OSError, UnicodeDecodeError):
+        stated = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
+        graphs = [entry.file for graph in stated.graphs.named().values() for entry in graph.precisions.values()]
+        graphs += stated.records
+    return frozenset({MANIFEST, GOLDEN, *graphs})
 
 
 def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
-    """Writes the folder `out`, replacing an existing one; `files` holds everything but the manifest, by name."""
-    with new_folder(out) as folder:
+    """Writes the folder `out`, replacing a bundle; `files` holds everything but the manifest, by name."""
+    with new_folder(out, own_names) as folder:
         for name, content in files.items():
             (folder / name).write_bytes(content)
         (folder / MANIFEST).write_bytes(encode_manifest(manifest))

@@ -6,14 +6,30 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
+
+from handmap.types.errors import ConfigError
 
 # Of a file or folder being filled. Nobody else's hidden files are called that, so those without an owner can be removed.
 _SUFFIX = ".handmap.tmp"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+
+
+OwnNames: TypeAlias = Callable[[Path], Set[str]]
+
+
+def no_names(path: Path) -> frozenset[str]:
+    """The names in a folder of no kind of ours: only an empty one may be replaced."""
+    return frozenset()
+
+
+def all_names(path: Path) -> frozenset[str]:
+    """The names in a folder that is ours by its place, whatever it holds."""
+    return frozenset(os.listdir(path))
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -34,13 +50,37 @@ def write_file(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def refuse_foreign(path: Path, own_names: OwnNames) -> None:
+    """Raises ConfigError if `path` is there and replacing it would delete anything that is not our own.
+
+    Call it before long work, too. own_names gives the names of a folder's files that belong to its kind.
+    """
+    if not os.path.lexists(path):
+        return
+    if not path.is_dir() or path.is_symlink():
+        raise ConfigError(f"output {str(path)!r}: something other than a folder is there; choose another --out")
+    try:
+        foreign = sorted({found.name for found in path.iterdir()} - own_names(path))
+    except OSError as error:
+        raise ConfigError(
+            f"output {str(path)!r}: the folder there cannot be read ({error.strerror}); choose another --out"
+        ) from error
+    if foreign:
+        shown = ", ".join(map(repr, foreign[:3])) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+        raise ConfigError(
+            f"output {str(path)!r}: the folder there holds {shown}, which replacing it would delete; choose another --out, "
+            "or move these files away first"
+        )
+
+
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, own_names: OwnNames = no_names) -> Iterator[Path]:
     """A temporary folder beside `path` to fill; a clean exit renames it atomically to `path`, otherwise it is removed.
 
-    An existing folder is swapped out in one system call and then removed. What a killed process left beside `path` is removed
-    too: it holds a lock on its folder for as long as it lives.
+    An existing folder is swapped out in one system call and then removed, if `refuse_foreign` allows it. What a killed process
+    left beside `path` is removed too: it holds a lock on its folder for as long as it lives.
     """
+    refuse_foreign(path, own_names)
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
     temporary, lock = _locked(lambda prefix: _new_folder(prefix, path.parent), path)
@@ -50,6 +90,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             _sync(file)
         sync_folder(temporary)
+        refuse_foreign(path, own_names)
         if path.exists():
             _exchange(temporary, path)
         else:

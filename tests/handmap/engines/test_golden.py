@@ -71,7 +71,7 @@ def test_golden_samples_that_are_not_finite_float32_are_refused(
         arrays[name].flat[-1] = np.nan
     else:
         arrays[name] = arrays[name].astype(np.int32 if how == "integers" else np.float64)
-    np.savez_compressed(tmp_path / GOLDEN, **arrays)
+    np.savez(tmp_path / GOLDEN, depth=arrays["depth"], joints=arrays["joints"])
 
     with pytest.raises(BundleError, match=f"has {name} of type"):
         read_golden(dataclasses.replace(bundle, path=tmp_path))

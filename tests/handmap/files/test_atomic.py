@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from handmap.files.atomic import new_folder, write_file
+from handmap.files.atomic import all_names, new_folder, write_file
+from handmap.types.errors import ConfigError
 from tests.support.processes import ROOT
 
 
@@ -31,7 +32,7 @@ def test_a_folder_that_failed_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_replaces_the_old_one_with_nothing_left_of_it(tmp_path: Path) -> None:
     for name in ("first", "second"):
-        with new_folder(tmp_path / "bundle") as folder:
+        with new_folder(tmp_path / "bundle", all_names) as folder:
             (folder / name).write_text(name)
 
     assert os.listdir(tmp_path) == ["bundle"]
@@ -42,7 +43,7 @@ def test_the_old_folder_stays_when_its_replacement_fails(tmp_path: Path) -> None
     with new_folder(tmp_path / "bundle") as folder:
         (folder / "first").write_text("first")
 
-    with pytest.raises(RuntimeError), new_folder(tmp_path / "bundle") as folder:
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "bundle", all_names) as folder:
         raise RuntimeError
 
     assert os.listdir(tmp_path / "bundle") == ["first"]
@@ -95,3 +96,37 @@ def test_a_file_half_written_by_a_killed_process_is_swept(tmp_path: Path) -> Non
     write_file(tmp_path / "b", b"whole")
 
     assert os.listdir(tmp_path) == ["b"]
+
+
+def test_somebodys_folder_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    for name in ("a.pt", "b.pt", "c.pt", "d.pt"):
+        (tmp_path / "work" / name).write_text("weeks")
+
+    sentence = r"holds 'a\.pt', 'b\.pt', 'c\.pt' and 1 more, .* choose another --out"
+    with pytest.raises(ConfigError, match=sentence), new_folder(tmp_path / "work"):
+        raise AssertionError("it is refused before the work")
+
+    assert len(os.listdir(tmp_path / "work")) == 4 and os.listdir(tmp_path) == ["work"]
+
+
+def test_what_somebody_puts_there_meanwhile_is_never_replaced(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'notes'"), new_folder(tmp_path / "out"):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "notes").write_text("mine")
+
+    assert (tmp_path / "out" / "notes").read_text() == "mine" and os.listdir(tmp_path) == ["out"]
+
+
+def test_an_empty_folder_may_be_replaced_and_a_file_or_link_may_not(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+
+    with new_folder(tmp_path / "empty") as folder:
+        (folder / "new").write_text("x")
+    for name in ("file", "link"):
+        with pytest.raises(ConfigError, match="other than a folder"), new_folder(tmp_path / name, all_names):
+            raise AssertionError("it is refused before the work")
+
+    assert os.listdir(tmp_path / "empty") == ["new"] and (tmp_path / "file").read_text() == "mine"
