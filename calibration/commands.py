@@ -5,6 +5,8 @@ from typing import Literal, cast
 
 import click
 
+from handmap.recording.stated import read_stated, recording_options
+
 BUNDLE = click.option("--bundle", "bundle_path", type=click.Path(path_type=Path), required=True, help="Bundle to read.")
 
 
@@ -25,9 +27,11 @@ def calibrate() -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True)
 @click.option("--force", is_flag=True, help="Write the set even if it fails the checks; the report mentions this.")
+@recording_options
 def select(
     bundle_path: Path, recordings: tuple[str, ...], datasets: tuple[str, ...], held_out: tuple[str, ...], out: Path,
-    frames: int, seed: int, handedness: str, force: bool,
+    frames: int, seed: int, handedness: str, force: bool, topic: str | None, depth_unit_mm: float | None,
+    intrinsics: str | None,
 ) -> None:  # fmt: skip
     """Select calibration crops from recordings.
 
@@ -36,7 +40,9 @@ def select(
     from .select import SelectRequest, select_set
 
     side = cast(Literal["right", "left"], handedness)
-    manifest = select_set(SelectRequest(bundle_path, recordings + datasets, held_out, frames, seed, side, force), out)
+    stated = read_stated(topic, depth_unit_mm, intrinsics)
+    footage = recordings + datasets
+    manifest = select_set(SelectRequest(bundle_path, footage, held_out, frames, seed, side, force, stated), out)
     click.echo(f"wrote {out}: {len(manifest.items)} crops from {len(manifest.sources)} sources")
     for quality, bins in manifest.coverage.items():
         click.echo(f"{quality:<14} {len(bins):3d} bins, {min(bins.values())} to {max(bins.values())} crops each")
@@ -157,10 +163,12 @@ def sensitivity(
 @click.option("--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@recording_options
 @click.pass_context
 def report(
-    context: click.Context, bundle_path: Path, data: str, frames: int, handedness: str, out: Path, as_json: bool
-) -> None:
+    context: click.Context, bundle_path: Path, data: str, frames: int, handedness: str, out: Path, as_json: bool,
+    topic: str | None, depth_unit_mm: float | None, intrinsics: str | None,
+) -> None:  # fmt: skip
     """Compare FP32, FP16 and INT8 and apply the gates.
 
     Exit code 1 if an INT8 graph fails its gate.
@@ -170,7 +178,8 @@ def report(
     from .gate import explain, explain_fp32, explain_palms
     from .report import report_bundle
 
-    outcome = report_bundle(bundle_path, data, frames, handedness, out)
+    stated = read_stated(topic, depth_unit_mm, intrinsics)
+    outcome = report_bundle(bundle_path, data, frames, handedness, out, stated)
     if as_json:
         click.echo(json.dumps(outcome.figures))
     else:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from handmap.recording.datasets import LabeledFrame, open_dataset
+from handmap.recording.depth_range import why_no_hand
 from handmap.recording.reader import Recording, open_recording
+from handmap.recording.stated import NOTHING_STATED, RecordingAt, Stated
 from handmap.types.arrays import Float32
 from handmap.types.errors import RecordingError
 from handmap.types.values import DepthFrame
@@ -34,14 +36,15 @@ class FrameSource(Protocol):
     def __iter__(self) -> Iterator[Sample]: ...
 
 
-def open_source(name: str) -> FrameSource:
-    """The recording at path `name` if there is one, else the data set of that name.
+def open_source(name: str, stated: Stated = NOTHING_STATED) -> FrameSource:
+    """The recording at path `name` if there is one, else the data set of that name: `kind:which`, the kind no path.
 
     Raises RecordingError or DatasetError.
     """
-    if ":" in name and not Path(name).exists():
+    kind, colon, _ = name.partition(":")
+    if colon and "/" not in kind and not Path(name).exists():
         return DatasetSource(name)
-    return RecordingSource(name)
+    return RecordingSource(name, stated)
 
 
 class RecordingSource:
@@ -49,9 +52,9 @@ class RecordingSource:
 
     is_moving = True
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, stated: Stated) -> None:
         self.name = name
-        self._recording = open_recording(Path(name))
+        self._recording = open_recording(RecordingAt(Path(name), stated))
         self.has_truth = _has_labels(self._recording)
 
     def __len__(self) -> int:
@@ -61,6 +64,10 @@ class RecordingSource:
         if self.has_truth:
             return (Sample(found.frame, found.xyz_camera_mm) for found in self._recording.labeled())
         return (Sample(frame, None) for frame in self._recording)
+
+    def why_no_hand(self) -> str | None:
+        """What speaks against there being a hand in it, as a clause."""
+        return why_no_hand(self._recording)
 
 
 class DatasetSource:

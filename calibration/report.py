@@ -16,6 +16,7 @@ from handmap.bundle.manifest import Accuracy, Bundle, Gate, read_bundle
 from handmap.bundle.writer import read_files, refuse_foreign_bundle, with_precisions, with_records, write_bundle
 from handmap.engines.factory import check_golden
 from handmap.engines.onnx_engine import onnxruntime_version, run_graph
+from handmap.recording.stated import NOTHING_STATED, Stated
 from handmap.tracking.smooth import UNSMOOTHED
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 
@@ -43,7 +44,9 @@ class ReportOutcome:
     figures: Mapping[str, Any]
 
 
-def report_bundle(bundle_path: Path, data: str, max_frames: int, handedness: str, out: Path) -> ReportOutcome:
+def report_bundle(
+    bundle_path: Path, data: str, max_frames: int, handedness: str, out: Path, stated: Stated = NOTHING_STATED
+) -> ReportOutcome:
     """Writes the bundle `out`: that at bundle_path with accuracies, the gate's verdict, report.html and report.json.
 
     `data` is a data set's name, a recording, or a calibration set whose held-out crops are meant.
@@ -52,7 +55,7 @@ def report_bundle(bundle_path: Path, data: str, max_frames: int, handedness: str
     refuse_foreign_bundle(out)
     bundle = read_bundle(bundle_path)
     record = read_record(bundle) if RECORD in bundle.manifest.records else None
-    comparison = _compare(bundle, record, data, max_frames, handedness)
+    comparison = _compare(bundle, record, data, max_frames, handedness, stated)
     palms = compare_palms(bundle, comparison.dataset, comparison.pictures)
     figures = make_figures(bundle, record, comparison, palms)
     gate = judge_gate(comparison, "int8") if "int8" in comparison.xyz_mm else None
@@ -107,7 +110,7 @@ def make_figures(
 
 
 def _compare(
-    bundle: Bundle, record: CalibrationRecord | None, data: str, max_frames: int, handedness: str
+    bundle: Bundle, record: CalibrationRecord | None, data: str, max_frames: int, handedness: str, stated: Stated
 ) -> Comparison:
     settings = tracker_settings(
         bundle, msgspec.convert({"handedness": handedness, "assume_hand_present": True}, TrackingConfig), UNSMOOTHED
@@ -120,7 +123,7 @@ def _compare(
         if is_set(Path(data)):
             return compare_held_out(read_set(Path(data)), engine_set)
         seen = frozenset(record.frame_sha256) if record is not None else frozenset()
-        return compare_source(FirstSamples(open_source(data), max_frames), engine_set, seen)
+        return compare_source(FirstSamples(open_source(data, stated), max_frames), engine_set, seen)
 
 
 def _check_oracle(bundle: Bundle, comparison: Comparison) -> dict[str, Any]:

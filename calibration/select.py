@@ -9,6 +9,7 @@ import numpy as np
 
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.factory import open_engines
+from handmap.recording.stated import NOTHING_STATED, Stated
 from handmap.tracking.smooth import UNSMOOTHED
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.arrays import Float32
@@ -28,7 +29,7 @@ from .calibration_set import (
 from .candidates import Candidate, Found, find_candidates
 from .contact_sheet import draw_contact_sheet
 from .detector_inputs import join_inputs
-from .frame_source import FrameSource, open_source
+from .frame_source import FrameSource, RecordingSource, open_source
 
 MIN_FRAMES: Final = 500
 CANDIDATES_A_FRAME: Final = 6
@@ -51,6 +52,7 @@ class SelectRequest:
     seed: int
     hand: Literal["right", "left"]
     is_forced: bool
+    stated: Stated = NOTHING_STATED  # about every recording
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def select_set(request: SelectRequest, out: Path) -> SetManifest:
         one for source, held in zip(found, is_held_out, strict=True) if not held for one in source.candidates
     ]
     held = [one for source, held in zip(found, is_held_out, strict=True) if held for one in source.candidates]
+    if not calibrating:
+        raise _no_hand_found(out, footage)
     spread = spread_out(calibrating, request.frames, bundle.hand.cube_mm, random)
     held_spread = spread_out(held, max(request.frames // 4, 1), bundle.hand.cube_mm, random)
     forced = complaints(spread.chosen)
@@ -170,9 +174,15 @@ def _least_filled_first(kept: list[Candidate], wanted: int) -> list[Candidate]:
     return [kept[index] for index in order]
 
 
+def _no_hand_found(out: Path, footage: list[FrameSource]) -> DatasetError:
+    reasons = [(one.name, why) for one in footage if isinstance(one, RecordingSource) and (why := one.why_no_hand())]
+    told = "; ".join(f"in {name!r} {why}" for name, why in reasons) or "name recordings that show hands"
+    return DatasetError(f"calibration set {str(out)!r}: no hand was found in {len(footage)} sources; {told}")
+
+
 def _open_all(request: SelectRequest) -> tuple[list[FrameSource], list[bool]]:
     """All sources, and those held out: the named ones, else one in five recordings."""
-    frame_sources = [open_source(name) for name in (*request.frame_sources, *request.held_out)]
+    frame_sources = [open_source(name, request.stated) for name in (*request.frame_sources, *request.held_out)]
     if not request.frame_sources:
         raise ConfigError("calibration set: no source was given; name recordings or data sets to select from")
     if request.held_out:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from handmap.recording.stated import RecordingAt, read_stated, recording_options
 from handmap.types.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,16 +42,19 @@ if TYPE_CHECKING:
     show_default=True,
     help="Precisions to write; for int8 use `handmap calibrate`.",
 )
+@recording_options
 def export(
-    checkpoint: Path, out: Path, samples: Path, palm: Path | None, model_facts: Path | None, precisions: str
-) -> None:
+    checkpoint: Path, out: Path, samples: Path, palm: Path | None, model_facts: Path | None, precisions: str,
+    topic: str | None, depth_unit_mm: float | None, intrinsics: str | None,
+) -> None:  # fmt: skip
     """Export a trained model to a bundle.
 
     The bundle is written only if its graphs compute the same joints as the trained model.
     """
     from .to_bundle import export_bundle
 
-    report = export_bundle(checkpoint, out, samples, model_facts, has_half="fp16" in precisions, palm_checkpoint=palm)
+    at = RecordingAt(samples, read_stated(topic, depth_unit_mm, intrinsics))
+    report = export_bundle(checkpoint, out, at, model_facts, has_half="fp16" in precisions, palm_checkpoint=palm)
     click.echo(f"wrote {out}: opset {report.opset}, {report.nodes} nodes, {report.bytes / 1e6:.1f} MB")
     click.echo(
         f"parity on {report.crops} crops, worst joint: {report.torch_to_onnx_mm:.5f} mm between torch and ONNX, "

@@ -15,6 +15,7 @@ from handmap.bundle.tensors import Tensor, Tensors
 from handmap.bundle.writer import describe_file
 from handmap.engines.onnx_engine import PALM_INPUT, PALM_OUTPUT, run_batches
 from handmap.recording.reader import open_recording
+from handmap.recording.stated import RecordingName
 from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, MAP_COLUMNS, MAP_ROWS, encode_depth
 from handmap.types.arrays import Float32
 from handmap.types.errors import ModelError, RecordingError
@@ -39,7 +40,7 @@ class PalmExport:
     fp32_to_fp16: float | None
 
 
-def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
+def export_palm(checkpoint: Path, samples: RecordingName, has_half: bool) -> PalmExport:
     """The palm graph of a trained program.
 
     Raises ModelError if the program violates the contract or the graphs disagree.
@@ -81,7 +82,7 @@ def export_palm(checkpoint: Path, samples: Path, has_half: bool) -> PalmExport:
     return PalmExport(graph, {_file(name): content for name, content in contents.items()}, apart, half_apart)
 
 
-def pictures_of_recording(samples: Path) -> Float32:
+def pictures_of_recording(samples: RecordingName) -> Float32:
     """Detector inputs (N, 1, 96, 128) from frames spread over a recording."""
     recording = open_recording(samples)
     stride = max(-(-len(recording) // MAX_PICTURES), 1)

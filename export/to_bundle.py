@@ -16,6 +16,7 @@ from handmap.bundle.manifest import FORMAT, GOLDEN, Graph, Graphs, Manifest, Pro
 from handmap.bundle.tensors import Tensor, Tensors
 from handmap.bundle.writer import describe_file, refuse_foreign_bundle, write_bundle
 from handmap.engines.onnx_engine import onnxruntime_version, run_graph
+from handmap.recording.stated import RecordingName
 from handmap.types.arrays import Float32
 from handmap.types.errors import ModelError
 
@@ -49,7 +50,7 @@ class ExportReport:
 def export_bundle(
     checkpoint: Path,
     out: Path,
-    samples: Path,
+    samples: RecordingName,
     facts_path: Path | None,
     has_half: bool = True,
     palm_checkpoint: Path | None = None,

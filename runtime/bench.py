@@ -10,6 +10,8 @@ from typing import Any
 from handmap.bundle.manifest import Bundle
 from handmap.engines.engine import Engines
 from handmap.protocol.fields import Precision
+from handmap.recording.depth_range import why_no_hand
+from handmap.recording.stated import RecordingAt
 from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock, StageSummary
 from handmap.tracking.tracker import TrackerState, track_hands
@@ -41,13 +43,14 @@ class BenchReport:
     load_average: tuple[float, float, float]
     precision: str
     threads: int
+    note: str | None  # why there may be no hand
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a JSON encoder."""
         return asdict(self)
 
 
-def run_bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, tracking: TrackingConfig) -> BenchReport:
+def run_bench(bundle: Bundle, engines: Engines, threads: int, at: RecordingAt, tracking: TrackingConfig) -> BenchReport:
     """Runs every frame of the recording through the daemon's path and publishes to a socket of this process."""
     clock = StageClock(CAPACITY)
     load_average = os.getloadavg()
@@ -56,7 +59,8 @@ def run_bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, t
         publisher = open_publisher(PublishConfig((TargetConfig("127.0.0.1", sink.getsockname()[1]),)))
         publisher.identify(bundle.id, Precision[engines.hand.precision.upper()])
         try:
-            source = ReplayConfig(recording, pace="flat_out", loop=False).source()
+            replay = _replay_of(at)
+            source = replay.source()
             with Capture(source.open(), pace=source.pace) as capture:
                 frames, hands, elapsed_s = _run(capture, bundle, engines, tracking, publisher, clock)
                 dropped = capture.dropped
@@ -64,15 +68,22 @@ def run_bench(bundle: Bundle, engines: Engines, threads: int, recording: Path, t
             publisher.close()
     if not frames:
         raise RecordingError(
-            f"bench: recording {str(recording)!r} has no frame left after {WARM_UP_FRAMES} frames of warm-up; use a longer one"
+            f"bench: recording {str(at)!r} has no frame left after {WARM_UP_FRAMES} frames of warm-up; use a longer one"
         )
     stages = dict(clock.summarize())
     end_to_end = stages.pop("end_to_end", StageSummary(0, 0.0, 0.0, 0.0))
     rss_mb = _peak_rss_mb()
     fps = frames / elapsed_s if elapsed_s > 0 else 0.0
+    note = None if hands else why_no_hand(replay.open_recording())
     return BenchReport(
-        stages, end_to_end, fps, frames, hands, dropped, rss_mb, load_average, engines.hand.precision, threads
+        stages, end_to_end, fps, frames, hands, dropped, rss_mb, load_average, engines.hand.precision, threads, note
     )
+
+
+def _replay_of(at: RecordingAt) -> ReplayConfig:
+    """The recording as a camera, as fast as its frames are processed."""
+    stated = at.stated
+    return ReplayConfig(at.path, "flat_out", False, stated.topic, stated.depth_unit_mm, stated.intrinsics)
 
 
 def _peak_rss_mb() -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handmap.recording.stated import RecordingAt, read_stated, recording_options
 from handmap.types.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -153,8 +154,12 @@ def check(bundle: Path, as_json: bool) -> None:
 )
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
+@recording_options
 @JSON
-def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as_json: bool) -> None:
+def bench(
+    bundle: Path, recording: Path | None, precision: str, threads: int, as_json: bool, topic: str | None,
+    depth_unit_mm: float | None, intrinsics: str | None,
+) -> None:  # fmt: skip
     """Time every stage of the daemon over a recording."""
     from handmap.bundle.manifest import read_bundle
     from handmap.engines.factory import EngineConfig, open_engines
@@ -167,9 +172,12 @@ def bench(bundle: Path, recording: Path | None, precision: str, threads: int, as
     if not chosen.exists():
         raise ConfigError(f"bench: no recording at {str(chosen)!r}; pass one with --recording")
     config = EngineConfig(precision=precision, threads=threads)  # type: ignore[arg-type]  # click checked it
+    at = RecordingAt(chosen, read_stated(topic, depth_unit_mm, intrinsics))
     with open_engines(found, config) as engines:
-        report = measure(found, engines, threads, chosen, TrackingConfig())
+        report = measure(found, engines, threads, at, TrackingConfig())
     click.echo(json.dumps(report.as_json()) if as_json else _as_text(report))
+    if report.note:
+        click.echo(f"note: {report.note}", err=True)
 
 
 def _as_text(report: "BenchReport") -> str:

@@ -10,6 +10,7 @@ from handmap.types.values import DepthFrame
 from .retry import StopFlag
 
 WAIT_S = 0.2
+MAX_GAP_NS = 5 * 10**9
 
 
 def record_frames(camera: Camera, pace: Pace, out: Path, seconds: float | None, stop: StopFlag) -> int:
@@ -22,11 +23,13 @@ def record_frames(camera: Camera, pace: Pace, out: Path, seconds: float | None, 
     first = _next_frame(camera, pace, stop)
     if first is None:
         return 0
-    count = 0
+    count, elapsed_ns, before_ns = 0, 0, first.capture_ns
     with RecordingWriter(out, first.intrinsics, first.depth_unit_mm, epoch_offset_ns) as writer:
         frame: DepthFrame | None = first
         while frame is not None:
-            if seconds is not None and frame.capture_ns - first.capture_ns >= seconds * 1e9:
+            gap_ns, before_ns = frame.capture_ns - before_ns, frame.capture_ns
+            elapsed_ns += gap_ns if 0 <= gap_ns <= MAX_GAP_NS else 0  # not the steps of its clock
+            if seconds is not None and elapsed_ns >= seconds * 1e9:
                 break
             writer.write(frame)
             count += 1

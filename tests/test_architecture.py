@@ -21,7 +21,9 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "onnx": {"handmap/bundle/graph_lint.py", "handmap/bundle/graph_view.py", "export", "calibration"},
     "onnxsim": {"export"},
     "onnxconverter_common": {"export/fp16.py"},
-    "rosbags": {"handmap/recording/bag_topics.py", "handmap/recording/reader.py", "handmap/recording/writer.py"},
+    "rosbags": {
+        f"handmap/recording/{name}.py" for name in ("bag_files", "checked_writer", "mcap_file", "ros1_file", "writer")
+    },
     "PIL": {"handmap/files/images.py"},
     "rich": {"handmap/system/progress.py"},
     "pyrealsense2": {"runtime/cameras/realsense.py"},

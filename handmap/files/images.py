@@ -26,8 +26,8 @@ def decode_depth_png(content: bytes, name: str) -> Uint16:
     with _open(content, name) as image:
         if image.mode not in ("I;16", "I;16B", "I"):
             raise RecordingError(
-                f"depth image {name!r}: found pixels of kind {image.mode!r}, wanted 16-bit grayscale; "
-                "for the NYU color coding set encoding: nyu"
+                f"depth image {name!r}: found {_kind(image)}, wanted 16-bit grayscale; save the depth itself, not a picture "
+                "of it (only the colors of the NYU data set are depth: for those set encoding: nyu)"
             )
         return _values(image, name).astype(np.uint16)
 
@@ -61,6 +61,15 @@ def encode_png(pixels: Uint8) -> bytes:
 def write_depth_png(path: Path, depth: Uint16) -> None:
     """Writes (height, width) uint16 depth as a 16-bit grayscale PNG."""
     Image.fromarray(depth).save(path, format="PNG")
+
+
+def _kind(image: Image.Image) -> str:
+    """What an image is, in words."""
+    kinds = {
+        "RGB": "a color image", "RGBA": "a color image", "P": "a color image", "L": "an 8-bit grayscale image",
+        "LA": "a grayscale image with transparency", "1": "a black and white image",
+    }  # fmt: skip
+    return kinds.get(image.mode, f"pixels of kind {image.mode!r}")
 
 
 def _read_bytes(path: Path) -> bytes:

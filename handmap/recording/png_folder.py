@@ -1,4 +1,4 @@
-"""A folder of depth PNGs as a recording: sorted by name, one camera, intrinsics given or in `intrinsics.yaml` beside them."""
+"""A folder of depth PNGs as a recording: one camera, in natural order, intrinsics given or in `intrinsics.yaml` beside them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,18 +8,17 @@ import msgspec
 import numpy as np
 
 from handmap.files.images import read_color_png, read_depth_png
+from handmap.recording.choices import stated_lens
 from handmap.recording.datasets import LabeledFrame
+from handmap.recording.png_names import find_pngs
+from handmap.recording.stated import NOTHING_STATED, Center, Coefficient, Focal, IntrinsicsConfig, Stated, Unit
 from handmap.system.config import read_config
 from handmap.types.arrays import Uint16
+from handmap.types.distortion import undistortion
 from handmap.types.errors import ConfigError, RecordingError
-from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame, TimestampSource
 
 INTRINSICS_FILE: Final = "intrinsics.yaml"
-# Bounds far beyond any camera's keep out infinity and NaN, which YAML can express.
-Focal = Annotated[float, msgspec.Meta(gt=0, le=100_000)]
-Center = Annotated[float, msgspec.Meta(ge=-100_000, le=100_000)]
-Unit = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 Rate = Annotated[float, msgspec.Meta(ge=0.001, le=10_000)]
 
 
@@ -33,31 +32,35 @@ class PngFolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     depth_unit_mm: Unit = 1.0  # one step of the raw values
     fps: Rate = 30.0  # frame rate
     encoding: Literal["depth16", "nyu"] = "depth16"  # depth16: 16-bit grayscale; nyu: mm = 256 * green + blue
+    pattern: str | None = None  # names of the depth images, such as "depth_1_*.png"; null: all PNGs
+    distortion_model: str = "plumb_bob"  # plumb_bob, rational_polynomial or equidistant, as ROS names them
+    distortion: tuple[Coefficient, ...] = ()  # coefficients in OpenCV's order; none: the images are rectified
 
 
 class PngFolder:
     """The frames of a folder, read one by one; iterate as often as you like."""
 
-    def __init__(self, path: Path, config: PngFolderConfig | None) -> None:
+    def __init__(self, path: Path, config: PngFolderConfig | None, stated: Stated = NOTHING_STATED) -> None:
         self.path = path
-        self._files = sorted(path.glob("*.png"))
-        if not self._files:
+        if stated.topic is not None:
             raise RecordingError(
-                f"recording {str(path)!r}: no metadata.yaml of a bag and no *.png in it; use a recording or a "
-                "folder of depth PNGs"
+                f"recording {str(path)!r}: found a folder of PNGs, which has no topic {stated.topic!r}; leave out --topic"
             )
-        self._config = config or _read_beside(path)
+        self._config = _with(config or _read_beside(path, stated), stated)
+        self.files = find_pngs(path, self._config.pattern)
         self.fps = self._config.fps
         self.depth_unit_mm = self._config.depth_unit_mm
-        height_px, width_px = self._read(self._files[0]).shape
-        c = self._config
-        self.intrinsics = Intrinsics(width_px, height_px, c.fx_px, c.fy_px, c.cx_px, c.cy_px)
+        height_px, width_px = self._read(self.files[0]).shape
+        self.lens = stated_lens(_intrinsics_of(self._config), (width_px, height_px))
+        self.intrinsics = self.lens.intrinsics
+        bent = self.lens.distortion
+        self._undistortion = None if bent is None else undistortion(self.intrinsics, bent)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.files)
 
     def __iter__(self) -> Iterator[DepthFrame]:
-        for number, file in enumerate(self._files):
+        for number, file in enumerate(self.files):
             depth = self._read(file)
             wanted = (self.intrinsics.height_px, self.intrinsics.width_px)
             if depth.shape != wanted:
@@ -65,6 +68,8 @@ class PngFolder:
                     f"depth image {str(file)!r}: found size {depth.shape}, the first one of the folder has {wanted}; "
                     "keep to one size per folder"
                 )
+            if self._undistortion is not None:
+                depth = self._undistortion.apply(depth)
             capture_ns = round(number * 1e9 / self.fps)
             yield DepthFrame(depth, self.depth_unit_mm, self.intrinsics, number, capture_ns, TimestampSource.RECORDING)
 
@@ -87,11 +92,27 @@ class PngFolder:
         return color[..., 1] * np.uint16(256) + color[..., 2]
 
 
-def _read_beside(path: Path) -> PngFolderConfig:
-    beside = path / INTRINSICS_FILE
-    if not beside.exists():
-        raise ConfigError(
-            f"recording {str(path)!r}: no {INTRINSICS_FILE} beside the PNGs and none given; write one with fx_px, "
-            "fy_px, cx_px, cy_px and depth_unit_mm"
-        )
-    return read_config(beside, PngFolderConfig)
+def _intrinsics_of(config: PngFolderConfig) -> IntrinsicsConfig:
+    shared = {name: getattr(config, name) for name in IntrinsicsConfig.__struct_fields__}
+    return IntrinsicsConfig(**shared)
+
+
+def _with(config: PngFolderConfig, stated: Stated) -> PngFolderConfig:
+    """The configuration with what is stated in its place."""
+    given = {} if stated.intrinsics is None else msgspec.structs.asdict(stated.intrinsics)
+    given |= {} if stated.depth_unit_mm is None else {"depth_unit_mm": stated.depth_unit_mm}
+    return msgspec.structs.replace(config, **given)
+
+
+def _read_beside(path: Path, stated: Stated) -> PngFolderConfig:
+    """What is written beside the PNGs; for the depth images in a folder of a sequence, also what is beside that."""
+    for beside in (path / INTRINSICS_FILE, path.absolute().parent / INTRINSICS_FILE):
+        if beside.exists():
+            return read_config(beside, PngFolderConfig)
+    if stated.intrinsics is not None:
+        return PngFolderConfig(**msgspec.structs.asdict(stated.intrinsics))
+    find_pngs(path, "*")  # a folder without PNGs is no recording, whatever is beside it
+    raise ConfigError(
+        f"recording {str(path)!r}: no {INTRINSICS_FILE} beside the PNGs and none given; write one with fx_px, "
+        "fy_px, cx_px, cy_px and depth_unit_mm, or state --intrinsics FX,FY,CX,CY"
+    )

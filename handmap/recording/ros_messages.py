@@ -1,13 +1,13 @@
-"""Converts between ROS messages and this project's values: depth images, camera info, joint labels; reader.py reads bags."""
+"""Converts between ROS messages and this project's values: camera info, joint labels; depth_images.py has the images."""
 
-import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from handmap.files.images import decode_depth_png
 from handmap.types.arrays import Bool, Float32, Uint8, Uint16
+from handmap.types.distortion import Distortion
 from handmap.types.errors import RecordingError
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.joints import JOINT_COUNT
@@ -26,64 +26,58 @@ UNIT_TOPIC: Final = "/handmap/depth_unit_mm"
 JOINTS_TOPIC: Final = "/handmap/joints"
 FRAME_ID: Final = "camera_depth_optical_frame"
 
-# Unit for third-party 32FC1 bags (meters) that name none: a quarter of a millimeter spans 16.4 m in 16 bits and is
-# finer than any sensor.
-FOREIGN_FLOAT_UNIT_MM: Final = 0.25
+SDK_UNIT_SUFFIXES: Final = ("option/Depth Units/value", "option/Depth_Units/value")  # librealsense, meters per unit
+
 # A joint in a bag: meters as RViz and Foxglove expect, then whether the camera sees it, and the handedness.
 _JOINT: Final = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("visible", "u1"), ("handedness", "u1")])
 JOINT_STEP_BYTES: Final = _JOINT.itemsize
 # sensor_msgs/PointField: name, offset, datatype (7 float32, 2 uint8).
 JOINT_FIELDS: Final = (("x", 0, 7), ("y", 4, 7), ("z", 8, 7), ("visible", 12, 2), ("handedness", 13, 2))
-# image_transport puts an enum and two float32 quantization parameters before the picture.
-_COMPRESSED_DEPTH_HEADER_BYTES: Final = 12
 
 
-def is_depth_message(message: Any, msgtype: str, topic: str) -> bool:
-    """Whether an image message carries depth: by its encoding, and by its topic if infrared images share that encoding."""
-    if msgtype == COMPRESSED_IMAGE:
-        return "compressedDepth" in message.format
-    return message.encoding in ("16UC1", "32FC1") or (message.encoding == "mono16" and "depth" in topic.lower())
+@dataclass(frozen=True)
+class Lens:
+    """What a depth image was taken through: its intrinsics, and its distortion if it is not rectified."""
 
-
-def depth_from_message(message: Any, msgtype: str, unit_mm: float, topic: str) -> Uint16:
-    """The (height, width) uint16 depth in units of unit_mm of an image message.
-
-    Raises RecordingError for an unsupported encoding or layout.
-    """
-    if msgtype == COMPRESSED_IMAGE:
-        return _decompress(message, topic)
-    shape = (message.height, message.width)
-    item = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}.get(message.encoding)
-    if item is None:
-        raise RecordingError(
-            f"topic {topic!r}: found an image with encoding {message.encoding!r}, wanted 16UC1, mono16 or 32FC1; "
-            "use a depth topic"
-        )
-    order = ">" if message.is_bigendian else "<"
-    row_bytes = message.width * np.dtype(item).itemsize
-    if message.step < row_bytes or len(message.data) != message.step * message.height:
-        raise RecordingError(
-            f"topic {topic!r}: an image of {shape} has {len(message.data)} bytes in steps of {message.step}; it was "
-            "recorded wrongly"
-        )
-    rows = np.asarray(message.data).reshape(message.height, message.step)[:, :row_bytes]
-    values = np.ascontiguousarray(rows).view(np.dtype(order + item))
-    if item == "f4":
-        return _to_units(values, unit_mm)
-    return values.astype(np.uint16)
+    intrinsics: Intrinsics
+    distortion: Distortion | None = None
 
 
 def meters_from_depth(depth: Uint16, unit_mm: float) -> Float32:
-    """Depth as float32 meters; `depth_from_message` restores it without loss."""
+    """Depth as float32 meters; `DepthDecoder` restores it without loss."""
     return (depth * (unit_mm / 1000)).astype(np.float32)
 
 
-def intrinsics_from_message(message: Any) -> Intrinsics:
-    """The pinhole intrinsics of a CameraInfo message; distortion is ignored, as cameras rectify their depth streams."""
-    matrix = message.k if hasattr(message, "k") else message.K  # upper case in ROS 1
-    return Intrinsics(
-        int(message.width), int(message.height), float(matrix[0]), float(matrix[4]), float(matrix[2]), float(matrix[5])
-    )
+def has_matrix(message: Any) -> bool:
+    """Whether a CameraInfo message states focal lengths; a driver without a calibration leaves the matrix zero."""
+    if message is None:
+        return False
+    k = _matrix(message, "k")
+    return bool(np.isfinite(k).all() and k[0] > 0 and k[4] > 0)
+
+
+def lens_from_message(message: Any, size: tuple[int, int], is_rectified: bool) -> Lens | None:
+    """The lens of an image of `size` (width, height) from its CameraInfo message; None if that is of another size.
+
+    ROS states the matrix for the whole sensor: binning and the region of interest are applied unless the size is the
+    image's already. A rectified image has the projection matrix and no distortion.
+    Raises ValueError for a distortion model that is not known.
+    """
+    p = _matrix(message, "p")
+    use_p = is_rectified and len(p) == 12 and p[0] > 0 and p[5] > 0
+    fx, fy, cx, cy = (p[0], p[5], p[2], p[6]) if use_p else (_matrix(message, "k")[place] for place in (0, 4, 2, 5))
+    stated = (int(message.width), int(message.height))
+    if stated not in (size, (0, 0)):
+        bins = max(int(message.binning_x), 1), max(int(message.binning_y), 1)
+        roi = message.roi
+        whole = (int(roi.width) or stated[0], int(roi.height) or stated[1])
+        if (whole[0] // bins[0], whole[1] // bins[1]) != size:
+            return None
+        fx, fy = fx / bins[0], fy / bins[1]
+        cx, cy = (cx - roi.x_offset + 0.5) / bins[0] - 0.5, (cy - roi.y_offset + 0.5) / bins[1] - 0.5
+    coefficients = () if is_rectified else tuple(float(one) for one in _matrix(message, "d"))
+    distortion = Distortion(message.distortion_model, coefficients) if any(coefficients) else None
+    return Lens(Intrinsics(*size, float(fx), float(fy), float(cx), float(cy)), distortion)
 
 
 def pack_joints(xyz_camera_mm: Float32, is_visible: Bool, handedness: Handedness) -> Uint8:
@@ -112,26 +106,7 @@ def unpack_joints(data: Sequence[int] | Uint8, topic: str) -> tuple[Float32, Boo
     return xyz_camera_mm.astype(np.float32), points["visible"].astype(bool), Handedness(int(points["handedness"][0]))
 
 
-def _decompress(message: Any, topic: str) -> Uint16:
-    """compressedDepth of image_transport: 12 bytes, then a PNG; only 16UC1, which is lossless, is supported."""
-    content = np.asarray(message.data, np.uint8).tobytes()
-    kind = message.format.split(";")[0].strip()
-    if kind not in ("16UC1", "mono16"):
-        raise RecordingError(
-            f"topic {topic!r}: found compressed depth of kind {message.format!r}, wanted 16UC1; record the raw depth "
-            "topic instead"
-        )
-    (method,) = struct.unpack_from("<i", content) if len(content) > _COMPRESSED_DEPTH_HEADER_BYTES else (0,)
-    start = 0 if content[:4] == b"\x89PNG" else _COMPRESSED_DEPTH_HEADER_BYTES
-    if content[start : start + 4] != b"\x89PNG":
-        raise RecordingError(
-            f"topic {topic!r}: compressed depth of method {method} is not PNG; set png as the transport's format and "
-            "record again"
-        )
-    return decode_depth_png(content[start:], topic)
-
-
-def _to_units(meters: Float32, unit_mm: float) -> Uint16:
-    """Depth in meters as whole units; NaN, infinity and values beyond 16 bits become 0, which means not measured."""
-    units = np.rint(np.nan_to_num(meters.astype(np.float64), nan=0, posinf=0, neginf=0) * (1000 / unit_mm))
-    return np.where((units > 0) & (units <= 65535), units, 0).astype(np.uint16)
+def _matrix(message: Any, name: str) -> Any:
+    return (
+        getattr(message, name, None) if hasattr(message, name) else getattr(message, name.upper())
+    )  # ROS 1: upper case

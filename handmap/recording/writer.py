@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.typesys import Stores, get_typestore
 
 from handmap.files.atomic import new_folder
+from handmap.recording.checked_writer import CheckedWriter
 from handmap.recording.datasets import LabeledFrame
 from handmap.recording.ros_messages import (
     CAMERA_INFO,
@@ -63,7 +64,7 @@ class RecordingWriter:
         try:
             self._folder = self._stack.enter_context(new_folder(self._path))
             # A folder of the final name inside the temporary one: the bag's metadata carries the name of its file.
-            self._writer = Writer(self._folder / self._path.name, version=8, storage_plugin=StoragePlugin.MCAP)
+            self._writer = CheckedWriter(self._folder / self._path.name, version=8, storage_plugin=StoragePlugin.MCAP)
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
         except OSError as error:

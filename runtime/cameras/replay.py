@@ -11,11 +11,11 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from handmap.recording.cameras import CameraSource
+from handmap.recording.clock import is_step
 from handmap.recording.png_folder import PngFolderConfig
 from handmap.recording.reader import Recording, open_recording
+from handmap.recording.stated import IntrinsicsConfig, Unit
 from handmap.types.values import DepthFrame, TimestampSource
-
-LONGEST_GAP_NS: Final = 5 * 10**9  # a longer gap means that the recording was paused or the clock was set
 
 
 class ReplayPace(Protocol):
@@ -146,11 +146,20 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
     pace: Literal["recorded", "flat_out", "lockstep"] = "recorded"
     loop: bool = True  # start over at the end; false: exit with code 0
     topic: str | None = None  # the depth topic to use if a bag has several
+    depth_unit_mm: Unit | None = None  # one step of the raw values; null: as the recording says
+    intrinsics: IntrinsicsConfig | None = None  # of the depth camera; null: as the recording says
     png_folder: PngFolderConfig | None = None  # for PNGs without intrinsics.yaml
 
     def check(self) -> None:
         """Raises RecordingError if the recording cannot be read."""
-        open_recording(self.path, self.topic, self.png_folder)
+        self.open_recording()
+
+    def open_recording(self) -> Recording:
+        """The recording, with what is stated about it.
+
+        Raises RecordingError if it cannot be read.
+        """
+        return open_recording(self.path, self.topic, self.png_folder, self.depth_unit_mm, self.intrinsics)
 
     def source(self) -> CameraSource:
         """See `CameraConfig`; the source carries the pace that drives the recording."""
@@ -163,17 +172,17 @@ def open_replay(config: ReplayConfig, pace: ReplayPace) -> ReplayCamera:
 
     Raises RecordingError if the recording cannot be read.
     """
-    return ReplayCamera(open_recording(config.path, config.topic, config.png_folder), pace, config.loop)
+    return ReplayCamera(config.open_recording(), pace, config.loop)
 
 
 def shifted(recording: Recording, is_looped: bool, start_ns: int) -> Generator[DepthFrame, None, None]:
     """The frames, renumbered and with times from start_ns on; once, or looped without a gap."""
-    nominal_ns = round(1e9 / recording.fps)
+    period_ns = round(1e9 / recording.fps)
     now_ns, recorded_ns = start_ns, 0
     for number, frame in enumerate(recording.endless() if is_looped else recording):
         if number:
             gap_ns = frame.capture_ns - recorded_ns
-            is_known = frame.frame_number > 0 and 0 <= gap_ns <= LONGEST_GAP_NS
-            now_ns += gap_ns if is_known else nominal_ns
+            is_known = frame.frame_number > 0 and not is_step(gap_ns, period_ns)
+            now_ns += gap_ns if is_known else period_ns
         recorded_ns = frame.capture_ns
         yield replace(frame, frame_number=number, capture_ns=now_ns, timestamp_source=TimestampSource.RECORDING)

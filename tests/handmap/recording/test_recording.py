@@ -216,11 +216,6 @@ def zero_the_middle(path: Path) -> Path:
     return path
 
 
-def drop_metadata(path: Path) -> Path:
-    (path / "metadata.yaml").unlink()
-    return path
-
-
 def only_bag_cut(path: Path) -> Path:
     return cut_in_half(path) / f"{path.name}.mcap"
 
@@ -237,7 +232,7 @@ def empty_folder(path: Path) -> Path:
     return other
 
 
-@pytest.mark.parametrize("harm", [cut_in_half, zero_the_middle, drop_metadata, only_bag_cut, foreign, empty_folder])
+@pytest.mark.parametrize("harm", [cut_in_half, zero_the_middle, only_bag_cut, foreign, empty_folder])
 def test_broken_recording_is_refused_in_one_sentence(tmp_path: Path, harm: Callable[[Path], Path]) -> None:
     path = harm(write_frames(tmp_path / "r", 200))
 

@@ -1,0 +1,49 @@
+"""rosbags' writer of ROS 2 bags in MCAP, with the checksums that it leaves out: of each chunk, and of the index."""
+
+import os
+import struct
+import zlib
+from typing import BinaryIO, Final
+
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2.storage_mcap import McapWriter
+
+_CHUNK_CRC_AT: Final = 9 + 24  # after opcode and length: start time, end time, size
+_FOOTER_BYTES: Final = 9 + 20 + 8
+_FOOTER_CRC_AT: Final = 9 + 16
+
+
+class CheckedMcapWriter(McapWriter):
+    """Writes an MCAP file in which any flipped bit is found."""
+
+    def close_chunk(self) -> None:
+        """Writes the chunk, then its checksum into it."""
+        crc = zlib.crc32(self.chunk.bio.getbuffer())
+        start = self.bio.tell()
+        super().close_chunk()
+        _write_crc(self.bio, start + _CHUNK_CRC_AT, crc)
+
+    def close(self, version: int, metadata: str) -> None:
+        """Writes index and footer, then the checksum over both."""
+        super().close(version, metadata)
+        with self.path.open("r+b") as file:
+            footer_at = file.seek(-_FOOTER_BYTES, os.SEEK_END)
+            footer = file.read()
+            (summary_at,) = struct.unpack_from("<Q", footer, 9)
+            file.seek(summary_at)
+            crc = zlib.crc32(file.read(footer_at + _FOOTER_CRC_AT - summary_at))
+            _write_crc(file, footer_at + _FOOTER_CRC_AT, crc)
+
+
+class CheckedWriter(Writer):
+    """Writes a ROS 2 bag whose MCAP file carries checksums."""
+
+    STORAGE_PLUGINS = {  # noqa: RUF012  as in the base class
+        StoragePlugin.MCAP: CheckedMcapWriter
+    }
+
+
+def _write_crc(file: BinaryIO, place: int, crc: int) -> None:
+    file.seek(place)
+    file.write(struct.pack("<I", crc))
+    file.seek(0, os.SEEK_END)

@@ -1,0 +1,52 @@
+"""Reads one SQLite file of a ROS 2 bag, of any version of rosbag2."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from handmap.recording.bag_file import Message, Topic, recorded_order
+
+MAGIC: Final = b"SQLite format 3\0"
+
+
+class SqliteFile:
+    """An open .db3 file; never changed, not even by a journal beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self._base = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?immutable=1", uri=True, check_same_thread=False
+        )
+        try:
+            rows = self._base.execute("SELECT id, name, type, serialization_format FROM topics ORDER BY id").fetchall()
+            counts = dict(self._base.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id"))
+            self._topics = {
+                number: Topic(str(name), str(msgtype), str(encoding), counts.get(number, 0))
+                for number, name, msgtype, encoding in rows
+            }
+        except BaseException:
+            self._base.close()
+            raise
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """See `BagFile`."""
+        return tuple(self._topics.values())
+
+    def messages(self, topics: frozenset[str]) -> Iterator[Message]:
+        """See `BagFile`."""
+        wanted = [number for number, one in self._topics.items() if one.name in topics]
+        marks = ",".join("?" * len(wanted))
+        rows = self._base.execute(
+            f"SELECT id, topic_id, timestamp FROM messages WHERE topic_id IN ({marks}) ORDER BY id", wanted
+        ).fetchall()
+        for place in recorded_order([log_ns for _, _, log_ns in rows]):
+            number, topic_id, log_ns = rows[place]
+            (data,) = self._base.execute("SELECT data FROM messages WHERE id = ?", (number,)).fetchone()
+            topic = self._topics[topic_id]
+            yield Message(topic.name, topic.msgtype, topic.encoding, log_ns, bytes(data))
+
+    def close(self) -> None:
+        """See `BagFile`."""
+        self._base.close()
