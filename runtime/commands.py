@@ -1,4 +1,4 @@
-"""The verbs `run`, `status`, `doctor`, `record`, `check` and `bench`; each imports heavy modules only when it runs."""
+"""The verbs `run`, `status`, `doctor`, `record`, `inspect`, `check` and `bench`; each imports heavy modules only when it runs."""
 
 import json
 import signal
@@ -178,6 +178,34 @@ def bench(
     click.echo(json.dumps(report.as_json()) if as_json else _as_text(report))
     if report.note:
         click.echo(f"note: {report.note}", err=True)
+
+
+@click.command()
+@click.argument("recording", type=click.Path(path_type=Path))
+@recording_options
+@click.option("--sheet", type=click.Path(path_type=Path), help="PNG to write with frames from the whole recording.")
+@JSON
+def inspect(
+    recording: Path, topic: str | None, depth_unit_mm: float | None, intrinsics: str | None, sheet: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Show what is in a recording, what of it is read, and why.
+
+    Exits with code 1 if its depth cannot be read as it is.
+    """
+    from handmap.files.atomic import write_file
+    from handmap.files.images import encode_png
+    from handmap.recording.inspection import inspect_recording
+
+    from .inspect_text import format_inspection
+
+    at = RecordingAt(recording, read_stated(topic, depth_unit_mm, intrinsics))
+    report, pixels = inspect_recording(at)
+    if sheet is not None and pixels is not None:
+        write_file(sheet, encode_png(pixels))
+    click.echo(json.dumps(report) if as_json else format_inspection(report))
+    if report["fault"] is not None:
+        raise SystemExit(1)
 
 
 def _as_text(report: "BenchReport") -> str:

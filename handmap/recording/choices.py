@@ -107,6 +107,8 @@ def _choose_depth(survey: Survey, path: Path, stated: Stated, why: dict[str, str
             f"recording {str(path)!r}: found no depth on {stated.topic!r}: {fault}; use one of: {_told(reasons)}"
         )
     depths = [name for name, reason in reasons.items() if reason is None]
+    certain = [name for name in depths if encoding_of(survey.first[name]) != "mono16"]
+    depths = certain or depths  # mono16 beside another encoding of depth is infrared, whatever its name
     raw = {name for name in depths if survey.type_of(name) == IMAGE}
     alone = [name for name in depths if name in raw or name.rpartition("/")[0] not in raw]
     by_base = {

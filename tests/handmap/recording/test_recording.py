@@ -335,7 +335,9 @@ def test_two_depth_topics_require_a_choice(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="aligned_depth_to_color/image_raw, /camera/depth/image_rect_raw"):
         open_recording(path)
     assert open_recording(path, topic="/camera/aligned_depth_to_color/image_raw").intrinsics.fx_px == 900
-    with pytest.raises(RecordingError, match="no topic with depth images, wanted depth on '/other'"):
+    with pytest.raises(
+        RecordingError, match="no depth on '/other': there is no such image topic; use one of: /camera/aligned"
+    ):
         open_recording(path, topic="/other")
 
 
