@@ -1,5 +1,6 @@
 """The replay camera: a recording or a folder of PNGs that stands in for a live camera, at one of three paces."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -10,12 +11,17 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from handmap.recording.bag import Bag
 from handmap.recording.cameras import CameraSource
 from handmap.recording.clock import is_step
+from handmap.recording.depth_range import describe_range
 from handmap.recording.png_folder import PngFolderConfig
 from handmap.recording.reader import Recording, open_recording
 from handmap.recording.stated import IntrinsicsConfig, Unit
+from handmap.types.errors import RecordingError
 from handmap.types.values import DepthFrame, TimestampSource
+
+LOG: Final = logging.getLogger("handmap.replay")
 
 
 class ReplayPace(Protocol):
@@ -107,6 +113,7 @@ class ReplayCamera:
         pace.start()
         self.name = f"replay of {str(recording.path)!r}"
         self._frames = shifted(recording, is_looped, time.monotonic_ns())
+        self._shape = (recording.intrinsics.height_px, recording.intrinsics.width_px)
         self._pace = pace
         self._next: DepthFrame | None = None
         self._has_ended = False
@@ -124,6 +131,11 @@ class ReplayCamera:
         if self._next is None or not self._pace.wait(self._next.capture_ns, timeout_s):
             return None
         frame, self._next = self._next, None
+        if frame.depth.shape != self._shape:
+            raise RecordingError(
+                f"{self.name}: frame {frame.frame_number} has shape {frame.depth.shape} after frames of {self._shape}, wanted "
+                "one size to the end, as of a camera; record each resolution for itself"
+            )
         return frame
 
     def close(self) -> None:
@@ -172,7 +184,14 @@ def open_replay(config: ReplayConfig, pace: ReplayPace) -> ReplayCamera:
 
     Raises RecordingError if the recording cannot be read.
     """
-    return ReplayCamera(config.open_recording(), pace, config.loop)
+    recording = config.open_recording()
+    if isinstance(recording, Bag) and not recording.plan.has_stamps:
+        LOG.warning("recording %r is read by %s", str(recording.path), recording.plan.why["clock"])
+    first = next(iter(recording), None)
+    note = None if first is None else describe_range([first.depth], recording.depth_unit_mm)
+    if note is not None:
+        LOG.warning("recording %r: in its first frame %s", str(recording.path), note)
+    return ReplayCamera(recording, pace, config.loop)
 
 
 def shifted(recording: Recording, is_looped: bool, start_ns: int) -> Generator[DepthFrame, None, None]:

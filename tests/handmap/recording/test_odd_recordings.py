@@ -206,7 +206,7 @@ def test_changed_size_is_a_new_lens(tmp_path: Path) -> None:
 
 LENSES = {
     "k1": InfoFacts(d=(-0.35, 0.12, 0.0, 0.0, 0.0)),
-    "rational": InfoFacts(d=(0.5, -2.0, 0.001, -0.001, 1.2, 0.4, -1.8, 1.1), model="rational_polynomial"),
+    "rational": InfoFacts(d=(-0.3, 0.1, 0.002, -0.002, 0.0, 0.1, 0.05, 0.0), model="rational_polynomial"),
     "fisheye": InfoFacts(d=(0.1, -0.02, 0.0, 0.0), model="equidistant"),
 }
 
