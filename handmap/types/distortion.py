@@ -50,7 +50,7 @@ def distort(xy: NDArray[np.float64], distortion: Distortion) -> NDArray[np.float
     bent_x = x * scale + 2 * p1 * x * y + p2 * (squared + 2 * x * x) + s1 * squared + s2 * squared**2
     bent_y = y * scale + p1 * (squared + 2 * y * y) + 2 * p2 * x * y + s3 * squared + s4 * squared**2
     radii = np.linspace(0, float(np.sqrt(squared.max())), _RADII)
-    is_rising = np.asarray(np.diff(radii * radial(radii**2)) > 0)
+    is_rising: NDArray[np.bool_] = np.diff(radii * radial(radii**2)) > 0
     reach = np.inf if is_rising.all() else radii[int(np.argmin(is_rising))]
     return np.where((squared > reach**2)[..., None], np.nan, np.stack([bent_x, bent_y], axis=-1))
 
@@ -76,7 +76,7 @@ def undistortion(intrinsics: Intrinsics, distortion: Distortion) -> Undistortion
     rows, columns = np.mgrid[: intrinsics.height_px, : intrinsics.width_px].astype(np.float64)
     center, focal = (intrinsics.cx_px, intrinsics.cy_px), (intrinsics.fx_px, intrinsics.fy_px)
     bent = distort((np.stack([columns, rows], axis=-1) - center) / focal, distortion) * focal + center
-    is_known = np.isfinite(bent).all(axis=-1)
+    is_known: NDArray[np.bool_] = np.asarray(np.isfinite(bent).all(axis=-1))
     nearest = np.rint(np.where(is_known[..., None], bent, -1)).clip(-1, 2**31)
     column, row = nearest[..., 0], nearest[..., 1]
     is_seen = is_known & (column >= 0) & (column < intrinsics.width_px) & (row >= 0) & (row < intrinsics.height_px)
@@ -94,7 +94,7 @@ def _fisheye(xy: NDArray[np.float64], coefficients: tuple[float, ...]) -> NDArra
         return np.asarray(theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4)))))
 
     angles = np.linspace(0, float(angle.max()), _RADII)
-    is_rising = np.asarray(np.diff(bend(angles)) > 0)
+    is_rising: NDArray[np.bool_] = np.diff(bend(angles)) > 0
     reach = np.inf if is_rising.all() else angles[int(np.argmin(is_rising))]
     scale = np.where(angle > reach, np.nan, bend(angle) / np.maximum(radius, 1e-12))
     return xy * np.where(radius < 1e-12, 1.0, scale)[..., None]

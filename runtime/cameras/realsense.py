@@ -22,7 +22,7 @@ from .realsense_device import (
     choose_device,
     choose_profile,
     describe,
-    intrinsics_of,
+    lens_of,
     refuse_slow_link,
     serial_of,
     set_options,
@@ -153,7 +153,7 @@ class RealSenseCamera:
         self._recovery = recovery
         self._wants_gpu_frames = config.gpu_frames
         self._playback = device.as_playback() if config.playback is not None else None
-        self._lens = intrinsics_of(rs, profile)
+        self._intrinsics, self._undistortion = lens_of(profile)
         self._unit_mm = unit_mm_of(rs, sensor)
         self._clock = CameraClock()
         self._queue = rs.frame_queue(1)  # the newest frame; it overwrites one that was not fetched
@@ -199,13 +199,14 @@ class RealSenseCamera:
     def _depth_frame(self, frame: Any, arrival_ns: int) -> DepthFrame:
         capture_ns, source = self._capture_time(frame, arrival_ns)
         depth = copy_depth(frame)
-        wanted = (self._lens.height_px, self._lens.width_px)
+        wanted = (self._intrinsics.height_px, self._intrinsics.width_px)
         if depth.shape != wanted:
             raise CameraLost(
                 f"camera: a depth frame has shape {depth.shape}, wanted {wanted} as configured; it is being reopened"
             )
-        on_gpu = wrap_camera_frame(frame) if self._wants_gpu_frames else None
-        return DepthFrame(depth, self._unit_mm, self._lens, frame.get_frame_number(), capture_ns, source, on_gpu)
+        on_gpu = wrap_camera_frame(frame) if self._wants_gpu_frames and self._undistortion is None else None
+        depth = depth if self._undistortion is None else self._undistortion.apply(depth)
+        return DepthFrame(depth, self._unit_mm, self._intrinsics, frame.get_frame_number(), capture_ns, source, on_gpu)
 
     def _capture_time(self, frame: Any, arrival_ns: int) -> tuple[int, TimestampSource]:
         """By the camera's clock if the frame carries it; the SDK's own arrival time is no better than ours."""

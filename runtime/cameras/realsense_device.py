@@ -6,6 +6,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from handmap.types.distortion import Distortion, Undistortion, undistortion
 from handmap.types.errors import CameraLost, ConfigError
 from handmap.types.intrinsics import Intrinsics
 
@@ -74,18 +75,21 @@ def choose_profile(rs: Any, sensor: Any, wanted: tuple[int, int, int], is_playba
     return offered[wanted]
 
 
-def intrinsics_of(rs: Any, profile: Any) -> Intrinsics:
-    """The pinhole intrinsics of a stream.
+def lens_of(profile: Any) -> tuple[Intrinsics, Undistortion | None]:
+    """The pinhole intrinsics of a stream, and how its images are freed of distortion; D400 and D500 give rectified ones.
 
-    Raises ConfigError for a distorted image; the depth images of the D400 and D500 families are rectified.
+    Raises ConfigError for a distortion that has no model of OpenCV's.
     """
     found = profile.as_video_stream_profile().get_intrinsics()
-    if any(found.coeffs):
+    intrinsics = Intrinsics(found.width, found.height, found.fx, found.fy, found.ppx, found.ppy)
+    if not any(found.coeffs):
+        return intrinsics, None
+    try:
+        return intrinsics, undistortion(intrinsics, Distortion(found.model.name, tuple(found.coeffs)))
+    except ValueError as error:
         raise ConfigError(
-            f"camera: its depth image is distorted ({found.model}, coefficients {list(found.coeffs)}), wanted a rectified one; "
-            "use a camera of the D400 or D500 family"
-        )
-    return Intrinsics(found.width, found.height, found.fx, found.fy, found.ppx, found.ppy)
+            f"camera: its depth image is distorted ({error}); use a camera of the D400 or D500 family, which rectify theirs"
+        ) from error
 
 
 def unit_mm_of(rs: Any, sensor: Any) -> float:

@@ -20,9 +20,9 @@ from handmap.system.timing import StageClock
 from handmap.tracking.palm_detector import encode_depth
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
-from handmap.types.errors import ConfigError, DatasetError
+from handmap.types.errors import ConfigError, DatasetError, RecordingError
 from handmap.types.values import DepthFrame
-from tests.calibration.conftest import FRAMES, write_disc, write_set_without_pictures
+from tests.calibration.conftest import FRAMES, INTRINSICS, write_disc, write_set_without_pictures
 from tests.support.realsense import write_sdk_recording
 
 
@@ -113,6 +113,21 @@ def test_a_small_set_is_rejected_unless_forced(request_all: SelectRequest, set_p
 
     assert not (tmp_path / "set").exists()
     assert read_set(set_path).manifest.forced == ("64 useful frames, wanted at least 500",)
+
+
+def test_recording_without_a_hand_is_named_even_if_forced(bundle_path: Path, tmp_path: Path) -> None:
+    wall = DepthFrame(np.full((INTRINSICS.height_px, INTRINSICS.width_px), 5000, np.uint16), 1.0, INTRINSICS, 0, 0)
+    with RecordingWriter(tmp_path / "wall", INTRINSICS, 1.0) as writer:
+        writer.write(wall)
+    request = SelectRequest(bundle_path, (str(tmp_path / "wall"),), (), 512, 0, "right", True)
+
+    with pytest.raises(DatasetError, match=r"no hand was found.*depth is from 5000 to 5000 mm.*--depth-unit-mm"):
+        select_set(request, tmp_path / "set")
+
+
+def test_path_with_a_colon_is_a_path() -> None:
+    with pytest.raises(RecordingError, match="nothing is there"):
+        open_source("/data/2026-01-01T10:00/bag")
 
 
 def test_noise_is_rejected(bundle_path: Path, tmp_path: Path) -> None:

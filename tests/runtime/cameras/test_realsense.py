@@ -3,16 +3,19 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from handmap.bundle.manifest import Bundle
+from handmap.types.distortion import Distortion, undistortion
 from handmap.types.errors import CameraLost, ConfigError, RecordingError
 from handmap.types.values import DepthFrame, TimestampSource
 from runtime.cameras import realsense
 from runtime.cameras.realsense import RealSenseConfig, RealSenseSource
+from runtime.cameras.realsense_device import lens_of
 from runtime.daemon import Daemon
 from runtime.retry import RestartRequired, StopFlag
 from runtime.settings import read_settings
@@ -293,3 +296,18 @@ def test_options_of_a_file_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"line 2: .*with playback, leave out .*laser_power"):
         read_settings(tmp_path / "c.yaml")
+
+
+def test_distortion_of_a_live_camera_is_undone_as_in_a_recording(rs: Any) -> None:
+    optics = rs.intrinsics()
+    optics.width, optics.height, optics.fx, optics.fy, optics.ppx, optics.ppy = 64, 48, 60.0, 60.0, 31.5, 23.5
+    optics.model, optics.coeffs = rs.distortion.brown_conrady, [-0.35, 0.12, 0.0, 0.0, 0.0]
+    profile = SimpleNamespace(as_video_stream_profile=lambda: SimpleNamespace(get_intrinsics=lambda: optics))
+
+    intrinsics, found = lens_of(profile)
+
+    wanted = undistortion(intrinsics, Distortion("plumb_bob", (-0.35, 0.12, 0.0, 0.0, 0.0)))
+    assert found is not None and np.abs(found.source - wanted.source).max() == 0
+    optics.model = rs.distortion.ftheta
+    with pytest.raises(ConfigError, match="ftheta"):
+        lens_of(profile)
