@@ -41,8 +41,8 @@ def select(
 
     side = cast(Literal["right", "left"], handedness)
     stated = read_stated(topic, depth_unit_mm, intrinsics)
-    footage = recordings + datasets
-    manifest = select_set(SelectRequest(bundle_path, footage, held_out, frames, seed, side, force, stated), out)
+    frame_sources = recordings + datasets
+    manifest = select_set(SelectRequest(bundle_path, frame_sources, held_out, frames, seed, side, force, stated), out)
     click.echo(f"wrote {out}: {len(manifest.items)} crops from {len(manifest.sources)} sources")
     for quality, bins in manifest.coverage.items():
         click.echo(f"{quality:<14} {len(bins):3d} bins, {min(bins.values())} to {max(bins.values())} crops each")

@@ -82,7 +82,7 @@ def select_set(request: SelectRequest, out: Path) -> SetManifest:
     ]
     held = [one for source, held in zip(found, is_held_out, strict=True) if held for one in source.candidates]
     if not calibrating:
-        raise _no_hand_found(out, footage)
+        raise _no_hand_found(out, frame_sources)
     spread = spread_out(calibrating, request.frames, bundle.hand.cube_mm, random)
     held_spread = spread_out(held, max(request.frames // 4, 1), bundle.hand.cube_mm, random)
     forced = complaints(spread.chosen)
@@ -174,10 +174,12 @@ def _least_filled_first(kept: list[Candidate], wanted: int) -> list[Candidate]:
     return [kept[index] for index in order]
 
 
-def _no_hand_found(out: Path, footage: list[FrameSource]) -> DatasetError:
-    reasons = [(one.name, why) for one in footage if isinstance(one, RecordingSource) and (why := one.why_no_hand())]
+def _no_hand_found(out: Path, frame_sources: list[FrameSource]) -> DatasetError:
+    reasons = [
+        (one.name, why) for one in frame_sources if isinstance(one, RecordingSource) and (why := one.why_no_hand())
+    ]
     told = "; ".join(f"in {name!r} {why}" for name, why in reasons) or "name recordings that show hands"
-    return DatasetError(f"calibration set {str(out)!r}: no hand was found in {len(footage)} sources; {told}")
+    return DatasetError(f"calibration set {str(out)!r}: no hand was found in {len(frame_sources)} sources; {told}")
 
 
 def _open_all(request: SelectRequest) -> tuple[list[FrameSource], list[bool]]:
