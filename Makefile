@@ -5,7 +5,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0+cpu
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup test lint lint-3.10 docs bench soak mutants kernels test-gpu test-system test-image clean
+.PHONY: demo setup test lint lint-3.10 docs bench soak mutants kill-test kernels test-gpu test-system test-image clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -56,6 +56,10 @@ soak: .venv/ready
 MUTANTS ?= 300
 mutants: .venv/ready
 	.venv/bin/python -m tests.mutants --sample $(MUTANTS) --seed 1 --jobs 2 --out docs/measured/mutants.json
+
+# Kills export, calibrate, record, train and run at a hundred moments each; an hour.
+kill-test: .venv/ready
+	.venv/bin/python -m tests.kills
 
 # On a machine with an NVIDIA card, in a Python that has CuPy: prints what it skips and why, and the crop's microseconds.
 GPU_PYTHON ?= .venv/bin/python

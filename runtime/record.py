@@ -16,7 +16,7 @@ MAX_GAP_NS = 5 * 10**9
 def record_frames(camera: Camera, pace: Pace, out: Path, seconds: float | None, stop: StopFlag) -> int:
     """Writes frames for `seconds` of camera time, or until the stream ends or stop is set; returns how many.
 
-    The recording is whole or absent. Raises RecordingError if it cannot be written.
+    What was written stays, whatever ends it. Raises RecordingError if it cannot be written.
     """
     # ROS stamps count from the epoch; the clocks' difference is taken once, so that setting the clock does not distort them.
     epoch_offset_ns = time.time_ns() - time.monotonic_ns()
@@ -24,7 +24,7 @@ def record_frames(camera: Camera, pace: Pace, out: Path, seconds: float | None, 
     if first is None:
         return 0
     count, elapsed_ns, before_ns = 0, 0, first.capture_ns
-    with RecordingWriter(out, first.intrinsics, first.depth_unit_mm, epoch_offset_ns) as writer:
+    with RecordingWriter(out, first.intrinsics, first.depth_unit_mm, epoch_offset_ns, in_place=True) as writer:
         frame: DepthFrame | None = first
         while frame is not None:
             gap_ns, before_ns = frame.capture_ns - before_ns, frame.capture_ns

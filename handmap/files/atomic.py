@@ -87,9 +87,7 @@ def new_folder(path: Path, own_names: OwnNames = no_names) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
-        for file in temporary.rglob("*"):
-            _sync(file)
-        sync_folder(temporary)
+        sync_tree(temporary)
         refuse_foreign(path, own_names)
         if path.exists():
             _exchange(temporary, path)
@@ -140,6 +138,13 @@ def _sweep(parent: Path) -> None:
                     left.unlink()
             finally:
                 os.close(lock)
+
+
+def sync_tree(path: Path) -> None:
+    """Makes a folder durable, with all that is in it."""
+    for file in path.rglob("*"):
+        _sync(file)
+    sync_folder(path)
 
 
 def sync_folder(path: Path) -> None:

@@ -22,13 +22,18 @@ from handmap.types.values import DepthFrame, TimestampSource
 class Bag:
     """A ROS 1 or ROS 2 bag; opened once for its facts, and again by each iteration.
 
-    survey and plan say what is in it and how it is read.
+    survey and plan say what is in it and how it is read; cut, what a killed recorder cost it, else "".
     """
 
     def __init__(self, path: Path, stated: Stated) -> None:
         self.path = path
         with _opened(path) as files:
             self.survey: Survey = survey_bag(files)
+            self.cut = "; ".join(files.cut)
+            if self.cut and not self.survey.topics:
+                raise RecordingError(
+                    f"recording {str(path)!r}: {self.cut}, and nothing precedes them; remove it and record again"
+                )
             self.plan: Plan = make_plan(self.survey, path, stated)
         self._length = sum(one.count for one in self.survey.topics if one.name == self.plan.topic)
         self._has_joints = any(one.name == JOINTS_TOPIC for one in self.survey.topics)

@@ -38,6 +38,7 @@ class BagFiles:
 
     def __init__(self, path: Path) -> None:
         self._stack = ExitStack()
+        self.cut: list[str] = []  # names of files without an end, with what that means
         try:
             self._files = [self._open(file) for file in bag_files(path)]
         except BaseException:
@@ -79,6 +80,8 @@ class BagFiles:
             if head.startswith(magic):
                 opened = kind(path)
                 self._stack.callback(opened.close)
+                if isinstance(opened, mcap_file.McapFile) and opened.is_cut:
+                    self._accept_cut(path, opened.lost_bytes)
                 return opened
         if head.startswith(_LFS_MAGIC):
             raise RecordingError(
@@ -88,6 +91,12 @@ class BagFiles:
             f"recording {str(path)!r} is {'empty' if not head else 'not a recording'}: wanted a ROS bag (.mcap, .db3, "
             ".bag) or a folder of depth PNGs; copy or record it again"
         )
+
+    def _accept_cut(self, path: Path, lost_bytes: int) -> None:
+        """A killed recorder leaves no metadata.yaml either: with one, the file was whole once."""
+        if (path.parent / METADATA).exists():
+            raise mcap_file.McapError("the end of the file is missing")
+        self.cut.append(f"{path.name!r} has no end, so its recorder was killed; {lost_bytes} bytes at its end are lost")
 
     def _unpacked(self, path: Path) -> Path:
         """The content of a file that was compressed as a whole, in a temporary folder."""

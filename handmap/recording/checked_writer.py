@@ -1,27 +1,36 @@
-"""rosbags' writer of ROS 2 bags in MCAP, with the checksums that it leaves out: of each chunk, and of the index."""
+"""rosbags' writer of ROS 2 bags in MCAP, with the checksums that it leaves out, and chunks that a killed process leaves."""
 
 import os
 import struct
 import zlib
 from typing import BinaryIO, Final
 
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapWriter
 
 _CHUNK_CRC_AT: Final = 9 + 24  # after opcode and length: start time, end time, size
 _FOOTER_BYTES: Final = 9 + 20 + 8
 _FOOTER_CRC_AT: Final = 9 + 16
+MAX_CHUNK_NS: Final = 500_000_000  # the most that SIGKILL can cost
 
 
 class CheckedMcapWriter(McapWriter):
-    """Writes an MCAP file in which any flipped bit is found."""
+    """Writes an MCAP file in which any flipped bit is found; it can be read up to the last second while it grows."""
+
+    def write(self, connection: Connection, timestamp: int, data: bytes | memoryview) -> None:
+        """Adds a message; closes the chunk when it is large or old."""
+        super().write(connection, timestamp, data)
+        if self.chunk.message_end_time - self.chunk.message_start_time >= MAX_CHUNK_NS:
+            self.close_chunk()
 
     def close_chunk(self) -> None:
-        """Writes the chunk, then its checksum into it."""
+        """Writes the chunk, its checksum in it, and hands both to the kernel."""
         crc = zlib.crc32(self.chunk.bio.getbuffer())
         start = self.bio.tell()
         super().close_chunk()
         _write_crc(self.bio, start + _CHUNK_CRC_AT, crc)
+        self.bio.flush()
 
     def close(self, version: int, metadata: str) -> None:
         """Writes index and footer, then the checksum over both."""

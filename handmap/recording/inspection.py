@@ -91,7 +91,8 @@ def _facts(recording: Recording) -> dict[str, Any]:
         facts |= _lens(recording.lens)
     shown = _samples(recording)
     facts["depth_histogram"] = _histogram(shown, recording.depth_unit_mm)
-    facts["note"] = describe_range(shown, recording.depth_unit_mm)
+    cut = recording.cut if isinstance(recording, Bag) else ""
+    facts["note"] = "; ".join(filter(None, (cut, describe_range(shown, recording.depth_unit_mm)))) or None
     return facts
 
 

@@ -43,7 +43,10 @@ class _Channel:
 
 
 class McapFile:
-    """An open MCAP file. Without an index, as recorders in a hurry leave it, it is read through once to count."""
+    """An open MCAP file. Without an index, as recorders in a hurry leave it, it is read through once to count.
+
+    Without an end, as a killed recorder leaves it, it is read up to the first record that is not whole; `lost_bytes` follow.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
@@ -51,11 +54,12 @@ class McapFile:
         self._channels: dict[int, _Channel] = {}
         self._counts: dict[int, int] = {}
         self._chunks: list[int] = []
+        self.is_cut = False
+        self.lost_bytes = 0
         try:
             self._end = self._read_summary()
             if not self._counts:
-                for channel, _, _ in self._records():
-                    self._counts[channel] = self._counts.get(channel, 0) + 1
+                self._count()
         except BaseException:
             self._file.close()
             raise
@@ -84,7 +88,8 @@ class McapFile:
         self._file.seek(max(size - _FOOTER_BYTES, 0))
         footer = self._file.read()
         if len(footer) != _FOOTER_BYTES or footer[-8:] != MAGIC or footer[:9] != struct.pack("<BQ", _FOOTER, 20):
-            raise McapError("the end of the file is missing")
+            self.is_cut = True
+            return size
         start, _, crc = struct.unpack("<QQI", footer[9:29])
         if not start:
             return size - _FOOTER_BYTES
@@ -113,27 +118,47 @@ class McapFile:
             (length,) = struct.unpack_from("<I", content, 42)
             self._counts.update(struct.iter_unpack("<HQ", content[46 : 46 + length]))
 
-    def _records(self, topics: frozenset[str] | None = None) -> Iterator[tuple[int, int, bytes]]:
-        """Channel, log time and data of the messages of these topics, or of all."""
-        if self._chunks:
-            for start in sorted(self._chunks):
-                opcode, content = _read_record(self._file, start)
-                if opcode != _CHUNK:
-                    raise McapError("its index leads nowhere")
-                yield from self._of_chunk(content, topics)
-            return
+    def _count(self) -> None:
+        """Counts the messages of each channel, and finds where a file that was cut can no longer be read."""
         place = len(MAGIC)
-        while place < self._end:
+        try:
+            for place, opcode, content in self._parts():
+                for channel, _, _ in list(self._of_part(opcode, content, None)):
+                    self._counts[channel] = self._counts.get(channel, 0) + 1
+                place += 9 + len(content)
+        except Exception:
+            if not self.is_cut:
+                raise
+            self.lost_bytes, self._end = self._end - place, place
+
+    def _records(self, topics: frozenset[str]) -> Iterator[tuple[int, int, bytes]]:
+        """Channel, log time and data of the messages of these topics."""
+        for _, opcode, content in self._parts():
+            yield from self._of_part(opcode, content, topics)
+
+    def _parts(self) -> Iterator[tuple[int, int, bytes]]:
+        """Place, opcode and content of the records that messages are in: by the index, else one after another."""
+        for start in sorted(self._chunks):
+            opcode, content = _read_record(self._file, start)
+            if opcode != _CHUNK:
+                raise McapError("its index leads nowhere")
+            yield start, opcode, content
+        place = len(MAGIC)
+        while not self._chunks and place < self._end:
             opcode, content = _read_record(self._file, place)
-            place += 9 + len(content)
-            if opcode == _CHUNK:
-                yield from self._of_chunk(content, topics)
-            elif opcode == _MESSAGE:
-                yield from self._of_records([(opcode, content)], topics)
-            elif opcode == _DATA_END:
+            if opcode == _DATA_END:
                 return
-            else:
-                self._learn(opcode, content)
+            yield place, opcode, content
+            place += 9 + len(content)
+
+    def _of_part(self, opcode: int, content: bytes, topics: frozenset[str] | None) -> Iterator[tuple[int, int, bytes]]:
+        """The messages of one record; of the other records, what is learned is kept."""
+        if opcode == _CHUNK:
+            yield from self._of_chunk(content, topics)
+        elif opcode == _MESSAGE:
+            yield from self._of_records([(opcode, content)], topics)
+        else:
+            self._learn(opcode, content)
 
     def _of_chunk(self, content: bytes, topics: frozenset[str] | None) -> Iterator[tuple[int, int, bytes]]:
         size, crc = struct.unpack_from("<QI", content, 16)
@@ -171,6 +196,8 @@ def _read_record(file: BinaryIO, place: int) -> tuple[int, bytes]:
     if len(head) < 9:
         raise McapError("it ends within a record")
     opcode, size = struct.unpack("<BQ", head)
+    if not opcode:
+        raise McapError("a record of it is empty")
     if size > MAX_RECORD_BYTES:
         raise McapError(f"a record is said to hold {size} bytes")
     content = file.read(size)

@@ -1,10 +1,11 @@
-"""Writes a recording: a ROS 2 bag (MCAP, zstd) that any ROS 2 tool opens; whole or absent. reader.py reads it back.
+"""Writes a recording: a ROS 2 bag (MCAP, zstd) that any ROS 2 tool opens. reader.py reads it back.
 
 Lossless: 16UC1 if a unit is 1 mm, else 32FC1 meters with the unit on a topic of our own. Labels are a point cloud, so
 any ROS 2 tool can show them.
 """
 
 import os
+import shutil
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.typesys import Stores, get_typestore
 
-from handmap.files.atomic import new_folder
+from handmap.files.atomic import new_folder, sync_tree
 from handmap.recording.checked_writer import CheckedWriter
 from handmap.recording.datasets import LabeledFrame
 from handmap.recording.ros_messages import (
@@ -42,15 +43,28 @@ from handmap.types.values import DepthFrame
 class RecordingWriter:
     """Writes one recording: complete under its name if the `with` block succeeds, absent otherwise.
 
+    If it is written in place, it is there from the first frame on, and what was written stays, whatever ends it: an error, a
+    full disk, or SIGKILL, which costs at most the last second. A recording without a frame leaves nothing.
     Frame times become ROS stamps after adding epoch_offset_ns (0 keeps synthetic recordings byte-identical).
     Raises RecordingError if the path is taken or the disk is full.
     """
 
-    def __init__(self, path: Path, intrinsics: Intrinsics, depth_unit_mm: float, epoch_offset_ns: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        intrinsics: Intrinsics,
+        depth_unit_mm: float,
+        epoch_offset_ns: int = 0,
+        *,
+        in_place: bool = False,
+    ) -> None:
         self._path = path
         self._intrinsics = intrinsics
         self._unit_mm = depth_unit_mm
         self._epoch_offset_ns = epoch_offset_ns
+        self._in_place = in_place
+        self._frames = 0
+        self._has_failed = False  # after a failed write, nothing may be put behind the half that it left
         self._store = get_typestore(Stores.ROS2_HUMBLE)
         self._stack = ExitStack()
         self._connections: dict[str, Connection] = {}
@@ -62,9 +76,11 @@ class RecordingWriter:
                 "name"
             )
         try:
-            self._folder = self._stack.enter_context(new_folder(self._path))
             # A folder of the final name inside the temporary one: the bag's metadata carries the name of its file.
-            self._writer = CheckedWriter(self._folder / self._path.name, version=8, storage_plugin=StoragePlugin.MCAP)
+            self._bag = (
+                self._path if self._in_place else self._stack.enter_context(new_folder(self._path)) / self._path.name
+            )
+            self._writer = CheckedWriter(self._bag, version=8, storage_plugin=StoragePlugin.MCAP)
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
         except OSError as error:
@@ -102,6 +118,7 @@ class RecordingWriter:
             step=step,
             data=pixels,
         )
+        self._frames += 1
 
     def write_labeled(self, labeled: LabeledFrame) -> None:
         """Adds a frame with its joints."""
@@ -118,27 +135,36 @@ class RecordingWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            try:
-                self._finish()
-            except OSError as failure:
-                self._abandon(failure)
-                raise self._failed(failure) from failure
-        else:
+        if kind is not None:
             self._abandon(error)
+            return
+        try:
+            self._finish()
+        except OSError as failure:
+            sentence = self._failed(failure)
+            self._abandon(failure)
+            raise sentence from failure
 
     def _finish(self) -> None:
-        """Closes the bag, moves it out of its inner folder, syncs it and gives it its final name."""
+        """Closes the bag and syncs it; unless it is in place, it leaves its inner folder and takes its final name."""
         self._writer.close()
-        for file in (self._folder / self._path.name).iterdir():
-            file.rename(self._folder / file.name)
-        (self._folder / self._path.name).rmdir()
+        if self._in_place:
+            sync_tree(self._bag)
+            return
+        for file in self._bag.iterdir():
+            file.rename(self._bag.parent / file.name)
+        self._bag.rmdir()
         self._stack.close()
 
     def _abandon(self, error: BaseException | None) -> None:
-        """Removes what was written; on a full disk the last flush fails again, which is ignored."""
+        """Removes what was written, or closes it in place; on a full disk the last flush fails again, which is ignored."""
+        if self._in_place and self._frames and not self._has_failed:
+            with suppress(OSError):
+                self._finish()
         with suppress(OSError):
             self._writer.abort()
+        if self._in_place and not self._frames:
+            shutil.rmtree(self._bag, ignore_errors=True)
         with suppress(OSError):
             self._stack.__exit__(type(error) if error else None, error, None)
 
@@ -169,7 +195,13 @@ class RecordingWriter:
         }  # fmt: skip
 
     def _failed(self, error: OSError) -> RecordingError:
+        self._has_failed = True
+        left = (
+            f"its first {self._frames} frames can be read"
+            if self._in_place and self._frames
+            else "nothing was left behind"
+        )
         return RecordingError(
             f"recording {str(self._path)!r} cannot be written ({error.strerror or error}); free up space or choose "
-            "another place; nothing was left behind"
+            f"another place; {left}"
         )

@@ -50,24 +50,6 @@ def test_interrupted_recording_is_whole(
     assert 5 < len(list(open_recording(tmp_path / "out"))) < 60
 
 
-def test_what_a_killed_record_left_is_swept_by_the_next(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
-    endless = write_config(tmp_path / "c.yaml", bundle.path, recording, 9)
-    short = write_config(tmp_path / "s.yaml", bundle.path, recording, 9, "flat_out", False)
-    folder = tmp_path / "recordings"
-    with started("record", "--config", endless, "--out", folder / "first") as process:
-        deadline_s = time.monotonic() + 20
-        while not list(folder.rglob("*.mcap")) and time.monotonic() < deadline_s:
-            time.sleep(0.02)
-        process.kill()
-        process.wait()
-    left = [path.name for path in folder.iterdir()]
-
-    done = handmap("record", "--config", short, "--out", folder / "second")
-
-    assert len(left) == 1 and left[0].startswith(".first.")
-    assert done.returncode == 0 and [path.name for path in folder.iterdir()] == ["second"]
-
-
 def test_existing_recording_is_not_overwritten(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, "flat_out", False)
     (tmp_path / "out").mkdir()

@@ -6,11 +6,9 @@ import hashlib
 import itertools
 import os
 import shutil
-import signal
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -49,9 +47,9 @@ def make_label(number: int) -> LabeledFrame:
     return LabeledFrame(make_frame(number), xyz_mm, rng.random(21) < 0.5, Handedness.LEFT)
 
 
-def write_frames(path: Path, count: int = 5, unit_mm: float = 1.0) -> Path:
+def write_frames(path: Path, count: int = 5, unit_mm: float = 1.0, in_place: bool = False) -> Path:
     """A recording of `count` frames."""
-    with RecordingWriter(path, CAMERA, unit_mm) as writer:
+    with RecordingWriter(path, CAMERA, unit_mm, in_place=in_place) as writer:
         for number in range(count):
             writer.write(make_frame(number, unit_mm))
     return path
@@ -150,12 +148,13 @@ def test_failure_inside_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_place", [False, True])
+def test_full_disk_is_one_sentence_and_leaves_frames_only_in_place(tmp_path: Path, in_place: bool) -> None:
     # A file size limit fails write(2) in a real process just as a full disk does.
     program = (
         "import resource, signal, sys; from pathlib import Path; from tests.handmap.recording.test_recording import *\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
-        "try: write_frames(Path(sys.argv[1]), 400)\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (200000, 200000))\n"
+        f"try: write_frames(Path(sys.argv[1]), 400, in_place={in_place})\n"
         "except RecordingError as error: print(error)\n"
     )
 
@@ -165,26 +164,93 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "cannot be written (File too large); free up space" in done.stdout
+    if not in_place:
+        assert "nothing was left behind" in done.stdout
+        assert list(tmp_path.iterdir()) == []
+        return
+    told = int(done.stdout.partition("its first ")[2].split()[0])
+    assert 0 < len(list(open_recording(tmp_path / "r"))) <= told
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_killed_writer_leaves_a_recording_only_in_place(tmp_path: Path, in_place: bool) -> None:
+    path = tmp_path / "r"
+    written = killed_after(path, frames=200, in_place=in_place)
+
+    if not in_place:
+        assert all(found.name.startswith(".") for found in tmp_path.iterdir())
+        return
+    recording = open_recording(path)
+    frames = list(recording)
+    assert len(frames) == len(recording)
+    assert written - 30 <= len(frames) <= written  # thirty a second
+    assert all((frame.depth == make_frame(number).depth).all() for number, frame in enumerate(frames))
+    assert "recorder was killed" in recording.cut  # type: ignore[attr-defined]
+    with pytest.raises(RecordingError, match="never overwritten"):
+        write_frames(path)
+
+
+def killed_after(path: Path, frames: int, in_place: bool) -> int:
+    """Writes at least so many frames in a process and kills it; returns how many it began to write."""
+    program = (
+        "import sys; from pathlib import Path; from tests.handmap.recording.test_recording import *\n"
+        f"with RecordingWriter(Path(sys.argv[1]), CAMERA, 1.0, in_place={in_place}) as writer:\n"
+        "    for number in itertools.count(1): writer.write(make_frame(number - 1)); print(number, flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-B", "-c", program, str(path)], cwd=ROOT, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        while int(process.stdout.readline()) < frames:
+            pass
+        process.kill()
+        rest = process.stdout.read().split()
+    return int(rest[-1]) + 1 if rest else frames + 1
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_failure_in_place_keeps_what_was_written(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), RecordingWriter(tmp_path / "r", CAMERA, 1.0, in_place=True) as writer:
+        writer.write(make_frame(0))
+        raise error
+
+    recording = open_recording(tmp_path / "r")
+    assert len(list(recording)) == 1
+    assert recording.cut == ""  # type: ignore[attr-defined]
+
+
+def test_failure_in_place_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), RecordingWriter(tmp_path / "r", CAMERA, 1.0, in_place=True):
+        raise KeyError
+
     assert list(tmp_path.iterdir()) == []
 
 
-def test_killed_writer_leaves_nothing_that_looks_like_a_recording(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from tests.handmap.recording.test_recording import *\n"
-        "with RecordingWriter(Path(sys.argv[1]), CAMERA, 1.0) as writer:\n"
-        "    for number in range(10**6): writer.write(make_frame(number))\n"
-    )
-    process = subprocess.Popen([sys.executable, "-B", "-c", program, str(tmp_path / "r")], cwd=ROOT)
-    deadline = time.monotonic() + 20
-    while not list(tmp_path.rglob("*.mcap")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+@pytest.mark.parametrize("kept_share", [0.02, 0.3, 0.6, 0.95])
+def test_recording_without_metadata_is_read_up_to_where_it_was_cut(tmp_path: Path, kept_share: float) -> None:
+    path = write_frames(tmp_path / "r", 400)
+    (path / "metadata.yaml").unlink()
+    bag = path / "r.mcap"
+    os.truncate(bag, int(bag.stat().st_size * kept_share))
 
-    time.sleep(0.2)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    if kept_share < 0.1:
+        with pytest.raises(RecordingError, match=r"recorder was killed.*nothing precedes"):
+            open_recording(path)
+        return
+    frames = list(open_recording(path))
+    assert 0.5 * kept_share * 400 < len(frames) < 400
+    assert all((frame.depth == make_frame(number).depth).all() for number, frame in enumerate(frames))
 
-    assert not (tmp_path / "r").exists()
-    assert all(found.name.startswith(".") for found in tmp_path.iterdir())
+
+def test_zeros_at_the_end_as_a_power_cut_leaves_them_are_not_read(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "r", 400)
+    (path / "metadata.yaml").unlink()
+    with (path / "r.mcap").open("r+b") as bag:
+        size = bag.seek(0, os.SEEK_END)
+        bag.seek(size // 2)
+        bag.write(bytes(size - size // 2))
+
+    assert 100 < len(list(open_recording(path))) < 300
 
 
 def test_existing_recording_is_never_overwritten(tmp_path: Path) -> None:
