@@ -32,7 +32,7 @@ class Bag:
             self.cut = "; ".join(files.cut)
             if self.cut and not self.survey.topics:
                 raise RecordingError(
-                    f"recording {str(path)!r}: {self.cut}, and nothing precedes them; remove it and record again"
+                    f"recording {str(path)!r}: {self.cut} before it wrote a frame; remove it and record again"
                 )
             self.plan: Plan = make_plan(self.survey, path, stated)
         self._length = sum(one.count for one in self.survey.topics if one.name == self.plan.topic)

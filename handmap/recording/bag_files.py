@@ -96,7 +96,8 @@ class BagFiles:
         """A killed recorder leaves no metadata.yaml either: with one, the file was whole once."""
         if (path.parent / METADATA).exists():
             raise mcap_file.McapError("the end of the file is missing")
-        self.cut.append(f"{path.name!r} has no end, so its recorder was killed; {lost_bytes} bytes at its end are lost")
+        lost = f", and the last {lost_bytes} bytes cannot be read" if lost_bytes else ""
+        self.cut.append(f"{path.name!r} has no end, so its recorder was killed{lost}")
 
     def _unpacked(self, path: Path) -> Path:
         """The content of a file that was compressed as a whole, in a temporary folder."""

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from handmap.recording.clock import median_period_ns
-from handmap.recording.depth_images import FLOAT_UNIT_MM, METER_MM, DepthScale, encoding_of, is_float, why_no_depth
+from handmap.recording.depth_images import (
+    FLOAT_UNIT_MM,
+    METER_MM,
+    DepthScale,
+    beyond_range,
+    encoding_of,
+    is_float,
+    why_no_depth,
+)
 from handmap.recording.ros_messages import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
@@ -57,6 +65,7 @@ def make_plan(survey: Survey, path: Path, stated: Stated) -> Plan:
     else:
         info_topic, lens = _choose_lens(survey, path, topic, why)
     scale = _choose_scale(survey, topic, stated, why)
+    _refuse_beyond_range(survey, path, topic, scale)
     has_stamps, period_ns = _choose_clock(survey, topic, why)
     return Plan(topic, survey.type_of(topic), info_topic, lens, is_rectified, scale, has_stamps, period_ns, why)
 
@@ -208,6 +217,16 @@ def _choose_scale(survey: Survey, topic: str, stated: Stated, why: dict[str, str
         return DepthScale(METER_MM if is_float(image) else unit_mm, unit_mm)
     why["unit"] = f"{encoding} is in {'meters' if is_float(image) else 'millimeters'} by ROS's convention (REP 118)"
     return DepthScale(METER_MM, FLOAT_UNIT_MM) if is_float(image) else DepthScale(1.0, 1.0)
+
+
+def _refuse_beyond_range(survey: Survey, path: Path, topic: str, scale: DepthScale) -> None:
+    value = beyond_range(survey.first[topic], survey.type_of(topic), scale, topic)
+    if value is not None:
+        raise RecordingError(
+            f"recording {str(path)!r}: depth on {topic!r} is around {value:g}, which is {value * scale.raw_mm / METER_MM:g} m at "
+            f"{scale.raw_mm:g} mm a step, wanted what a depth camera measures; state the unit with --depth-unit-mm, such as 1 "
+            "for millimeters (in a configuration: camera.depth_unit_mm)"
+        )
 
 
 def _choose_clock(survey: Survey, topic: str, why: dict[str, str]) -> tuple[bool, int]:

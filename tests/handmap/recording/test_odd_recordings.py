@@ -157,8 +157,10 @@ def test_unit_can_be_stated(tmp_path: Path, scale: int, stated: Any) -> None:
 
 def test_floats_in_millimeters_are_read_with_the_stated_unit(tmp_path: Path) -> None:
     entries = frames(make=lambda time_ns, depth: bags.image(time_ns, depth.astype("<f4"), "32FC1"))
+    path = write_bag(tmp_path / "bag", entries)
 
-    check_frames(write_bag(tmp_path / "bag", entries), depth_unit_mm=1.0)
+    refused(path, r"is around \d+, which is \d+ m at 1000 mm a step.*--depth-unit-mm, such as 1 ")
+    check_frames(path, depth_unit_mm=1.0)
 
 
 def test_zero_matrix_waits_for_a_valid_one_or_is_named(tmp_path: Path) -> None:
