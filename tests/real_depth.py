@@ -1,14 +1,15 @@
 """Real depth frames for checks: three lie in the repository, HANDMAP_REAL_DEPTH names a folder of further ones.
 
 `python -m tests.real_depth OUT.png` draws what the tracker makes of each, `python -m tests.real_depth OUT.png --without-hand`
-what it publishes of each once its hand is taken out, and counts it.
+what it publishes of each once its hand is taken out, and counts it; `python -m tests.real_depth --noise` prints how many hands
+are found again in noise and with holes (tests/noisy_depth.py says how much of them).
 """
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from handmap.types.intrinsics import Intrinsics, unproject
 from handmap.types.values import DepthFrame, HandPose
 from tests.depth_sheet import Panel, draw_sheet
 from tests.emptied_depth import Shown, emptied, replaced_by_behind, show
+from tests.noisy_depth import DISTURBANCES, FRAMES, Disturbed, Found
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = ROOT / "tests" / "data" / "real_depth"
@@ -155,6 +157,35 @@ def count_without_hand(path: Path | None, bundle_path: Path) -> None:
         draw_sheet(path, panels)
 
 
+def noise_table(bundle_path: Path, seeds: Sequence[int] = range(3)) -> dict[tuple[str, int], list[Found]]:
+    """By kind of disturbance and seed: what is found of the SR305 frames' hands."""
+    bundle = read_bundle(bundle_path)
+    settings = tracker_settings(bundle, TrackingConfig())
+    frames = [(name, frame) for name, frame in real_frames() if name.startswith("sr305")]
+    with open_engines(bundle) as engines:
+        search = Disturbed(engines, settings)
+        return {
+            (kind, seed): [
+                found
+                for name, frame in frames
+                if (found := search.find_again(frame, HAND_CENTERS_MM[name], disturb, seed)) is not None
+            ]
+            for kind, disturb in DISTURBANCES.items()
+            for seed in seeds
+        }
+
+
+def print_noise(bundle_path: Path) -> None:
+    """Prints a line for each kind of disturbance and seed."""
+    for (kind, seed), ones in noise_table(bundle_path).items():
+        again, kept = sum(one.is_found for one in ones), sum(one.kept for one in ones) / (len(ones) * FRAMES)
+        away_mm = np.median([one.joints_mm for one in ones])
+        sys.stdout.write(
+            f"{kind}, seed {seed}: {again} of {len(ones)} found again, kept over {FRAMES} frames {kept:.1%}, joints {away_mm:.1f} mm "
+            "off in the median\n"
+        )
+
+
 def _said(shown: Shown) -> str:
     """The hands of each presentation, and of the first that has one how sure and where, mm."""
     counts = ", ".join(str(len(poses)) for poses in shown.poses)
@@ -168,9 +199,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path, nargs="?", metavar="OUT.png", help="sheet to draw")
     parser.add_argument("bundle", type=Path, nargs="?", default=None, metavar="BUNDLE", help="bundle to run")
     parser.add_argument("--bundle", type=Path, default=BUNDLE, dest="named_bundle", help="the same")
+    parser.add_argument("--noise", action="store_true", help="disturb the frames, count the hands that are found again")
     parser.add_argument("--without-hand", action="store_true", help="take the hands out, count what is published")
     arguments = parser.parse_args()
-    if arguments.out is None and not arguments.without_hand:
+    if arguments.out is None and not arguments.without_hand and not arguments.noise:
         parser.error("the sheet to draw is missing; name it: python -m tests.real_depth OUT.png")
     if not FOLDERS[-1].is_dir():
         parser.error(f"no folder {FURTHER!r}; name one of real depth frames in HANDMAP_REAL_DEPTH, or none")
@@ -179,7 +211,9 @@ def _arguments() -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace) -> None:
     bundle = arguments.bundle or arguments.named_bundle
-    if arguments.without_hand:
+    if arguments.noise:
+        print_noise(bundle)
+    elif arguments.without_hand:
         count_without_hand(arguments.out, bundle)
     else:
         draw(arguments.out, bundle)

@@ -30,8 +30,13 @@ HAND: Final = np.dtype(
         ("pitch", np.int32),
         ("rows", np.int32),
         ("columns", np.int32),
+        ("top", np.int32),
+        ("left", np.int32),
+        ("height", np.int32),
+        ("width", np.int32),
         ("near", np.uint32),
         ("far", np.uint32),
+        ("speck", np.uint32),
         ("unit_mm", np.float32),
         ("u_offset", np.float32),
         ("v_offset", np.float32),
@@ -102,7 +107,9 @@ def hand_parameters(frame: DepthFrame, depth_address: int, pitch_px: int, rois: 
         hand["window"] = depth_address + (how.top * pitch_px + how.left) * frame.depth.dtype.itemsize
         hand["pitch"] = pitch_px
         hand["rows"], hand["columns"] = how.bottom - how.top, how.right - how.left
-        hand["near"], hand["far"] = how.near, how.far
+        hand["top"], hand["left"] = how.top, how.left
+        hand["height"], hand["width"] = frame.depth.shape
+        hand["near"], hand["far"], hand["speck"] = how.near, how.far, how.speck
         hand["unit_mm"] = how.unit_mm
         hand["u_offset"], hand["v_offset"] = how.u_offset, how.v_offset
         hand["inverse_fx"], hand["inverse_fy"] = how.inverse_fx, how.inverse_fy

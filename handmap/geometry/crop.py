@@ -1,8 +1,8 @@
 """From a depth frame to a hand's crop, an orthographic image of the cube around the hand, and back.
 
 The cube is axis-aligned in the camera frame. Points inside it are projected along z; the nearest one by raw integer depth
-wins, so neither order nor ties matter, and gaps one pixel wide are filled. The original HandMap (Wu et al., ECCV 2018) lets
-the last point win and leaves the holes.
+wins, so neither order nor ties matter. A pixel that is alone in front of all its neighbors is left out (despeckle.py), and gaps
+one pixel wide are filled. The original HandMap (Wu et al., ECCV 2018) lets the last point win and leaves the holes.
 """
 
 import math
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handmap.geometry.despeckle import BORDER, SPECK_MM, prominence
 from handmap.types.arrays import Array, ArrayModule
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import CROP_PX, DepthFrame, HandCrop, HandRoi
@@ -26,6 +27,7 @@ class CropProjection:
 
     near: int  # smallest and largest raw depth inside
     far: int
+    speck: int  # raw steps by which a speck is nearer than its neighbors
     top: int  # rows [top, bottom) and columns [left, right) of the image
     bottom: int
     left: int
@@ -65,7 +67,10 @@ def orthographic_raw(xp: ArrayModule, frame: DepthFrame, center_mm: Array, cube_
     if how.is_empty:
         return zbuffer.reshape(size_px, size_px)
     window = frame.depth[how.top : how.bottom, how.left : how.right]
-    inside = xp.flatnonzero((window >= how.near) & (window <= how.far))
+    # Below `near`, the difference of unsigned numbers is large.
+    is_inside = window - xp.uint16(how.near) <= xp.uint16(how.far - how.near)
+    is_inside &= prominence(xp, _with_margin(xp, frame.depth, how)) <= xp.uint16(how.speck)
+    inside = xp.flatnonzero(is_inside)
     raw = window.reshape(-1)[inside]
     inside, width = inside.astype(xp.int32), np.int32(how.right - how.left)
     v = inside // width
@@ -82,6 +87,17 @@ def orthographic_raw(xp: ArrayModule, frame: DepthFrame, center_mm: Array, cube_
     return fill_holes(xp, zbuffer.reshape(size_px, size_px))
 
 
+def _with_margin(xp: ArrayModule, depth: Array, how: CropProjection) -> Array:
+    """The window with the pixels around it, BORDER where the image ends."""
+    height, width = depth.shape
+    wide = xp.full((how.bottom - how.top + 2, how.right - how.left + 2), BORDER, dtype=xp.uint16)
+    top, left = max(how.top - 1, 0), max(how.left - 1, 0)
+    part = depth[top : min(how.bottom + 1, height), left : min(how.right + 1, width)]
+    row, column = top - how.top + 1, left - how.left + 1
+    wide[row : row + part.shape[0], column : column + part.shape[1]] = part
+    return wide
+
+
 def crop_projection(frame: DepthFrame, center_mm: Array, cube_mm: float, size_px: int) -> CropProjection:
     """How the cube with full side cube_mm about center_mm (3,) is projected onto size_px x size_px cells."""
     intrinsics = frame.intrinsics
@@ -90,6 +106,7 @@ def crop_projection(frame: DepthFrame, center_mm: Array, cube_mm: float, size_px
     return CropProjection(
         near=near,
         far=far,
+        speck=min(round(SPECK_MM / frame.depth_unit_mm), 65535),
         top=top,
         bottom=bottom,
         left=left,

@@ -1,4 +1,6 @@
-"""Removes specks: single pixels nearer than their surroundings, stray returns that min-pooling would take for a surface."""
+"""Finds specks: single pixels nearer than their surroundings, stray returns that a nearest-wins rule would take for a surface."""
+
+from typing import Final
 
 from handmap.types.arrays import Array, ArrayModule
 
@@ -15,3 +17,20 @@ def without_specks(xp: ArrayModule, depth: Array) -> Array:
     both = rows.copy()
     both[1:-1] = xp.maximum(rows[1:-1], xp.minimum(rows[:-2], rows[2:]))
     return both
+
+
+SPECK_MM: Final = 20.0  # a speck stands out by more than the noise of a surface and the slope of a finger
+BORDER: Final = 1  # raw depth where the image ends: nearer than any that is measured, so nothing stands out there
+
+
+def prominence(xp: ArrayModule, depth: Array) -> Array:
+    """By how many raw steps each pixel (H, W) of depth (H + 2, W + 2), uint16, is nearer than all four neighbors; 0 if it is not.
+
+    A neighbor that is not measured (0) is farther than any. The margin of one pixel is only compared with: it holds the image
+    around, or BORDER where there is none.
+    """
+    far = depth - xp.uint16(1)  # 0 becomes the farthest by unsigned wrap-around
+    middle = far[1:-1, 1:-1]
+    nearest = xp.minimum(far[1:-1, :-2], far[1:-1, 2:])
+    nearest = xp.minimum(nearest, xp.minimum(far[:-2, 1:-1], far[2:, 1:-1]))
+    return xp.maximum(nearest, middle) - middle

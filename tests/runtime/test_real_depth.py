@@ -11,11 +11,14 @@ from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.joints import HAND21
 from handmap.types.values import DepthFrame, HandPose
 from tests.emptied_depth import emptied, in_cube, replaced_by_behind
+from tests.noisy_depth import FRAMES
 from tests.real_depth import (
+    BUNDLE,
     HAND_CENTERS_MM,
     NYU_FRAME,
     NYU_JOINTS,
     finger_tips,
+    noise_table,
     nyu_joints_mm,
     poses_of,
     real_frames,
@@ -83,6 +86,15 @@ def test_joints_of_the_nyu_frame_are_where_they_are_labeled(poses: dict[str, Han
 
     sys.stdout.write(f"NYU frame, {len(errors_mm)} joints in 3D: mean {errors_mm.mean():.1f} mm\n")
     assert float(errors_mm.mean()) <= MAX_NYU_ERROR_MM
+
+
+def test_hands_are_found_again_in_noise_and_with_holes() -> None:
+    for (kind, seed), ones in noise_table(BUNDLE).items():
+        again, kept = sum(one.is_found for one in ones), sum(one.kept for one in ones)
+        sys.stdout.write(f"{kind}, seed {seed}: {again} of {len(ones)}, kept {kept} of {len(ones) * FRAMES}\n")
+        assert len(ones) >= 3
+        assert again >= len(ones) * 11 / 13
+        assert kept >= len(ones) * FRAMES * 0.9
 
 
 @pytest.fixture

@@ -14,13 +14,30 @@ struct Hand {
     const unsigned short* window;  // first pixel of the part of the image that the cube can project to
     int pitch;                     // from a row of the image to the next, in pixels
     int rows, columns;             // of the window
+    int top, left, height, width;  // where the window lies in the image, and the image's size
     unsigned int near, far;        // smallest and largest raw depth inside the cube; 0, "not measured", never is
+    unsigned int speck;            // a pixel nearer than its four neighbors by more than this is left out
     float unit_mm;
     float u_offset, v_offset, inverse_fx, inverse_fy;
     float center_x, center_y, center_z;  // mm
     float cells_per_mm, half_cells, half_cube_mm;
     int is_mirrored;
 };
+
+// Whether a neighbor is farther by more than the limit; "not measured" is, but not the one beyond the image's border.
+__device__ bool is_far(unsigned int neighbor, unsigned int raw, unsigned int speck)
+{
+    return static_cast<unsigned short>(neighbor - 1) > raw - 1 + speck;
+}
+
+__device__ bool is_speck(const Hand& hand, const unsigned short* pixel, int v, int u, unsigned int raw)
+{
+    const int row = hand.top + v, column = hand.left + u;
+    return column > 0 && is_far(pixel[-1], raw, hand.speck) &&
+           column + 1 < hand.width && is_far(pixel[1], raw, hand.speck) &&
+           row > 0 && is_far(pixel[-static_cast<long long>(hand.pitch)], raw, hand.speck) &&
+           row + 1 < hand.height && is_far(pixel[hand.pitch], raw, hand.speck);
+}
 
 // The nearest raw depth of each cell. atomicMin: neither order nor ties matter.
 __device__ void print_points(const Hand& hand, unsigned int* zbuffer)
@@ -40,6 +57,7 @@ __device__ void print_points(const Hand& hand, unsigned int* zbuffer)
             for (int i = 0; i < AHEAD; ++i) {
                 const unsigned int raw = raws[i];
                 if (raw < hand.near || raw > hand.far) continue;
+                if (is_speck(hand, pixels + first + i * WARP, v, first + i * WARP, raw)) continue;
                 const float u = static_cast<float>(first + i * WARP);
                 const float z = __fmul_rn(static_cast<float>(raw), hand.unit_mm);
                 const float x = __fmul_rn(__fmul_rn(__fadd_rn(u, hand.u_offset), hand.inverse_fx), z);

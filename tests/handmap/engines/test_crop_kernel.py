@@ -113,6 +113,11 @@ FAULTS = {
     "no barriers": ("__syncthreads();", ""),
     "the last point wins": (f"atomicMin(&{CELL}, raw);", f"{CELL} = raw;"),
     "fused multiply-add": (COLUMN, "__builtin_fmaf(x - hand.center_x, hand.cells_per_mm, hand.half_cells)"),
+    "specks stay": ("row > 0 && is_far(", "row < 0 && is_far("),
+    "a speck may lie on the border": (
+        "column > 0 && is_far(pixel[-1], raw, hand.speck) &&",
+        "(column == 0 || is_far(pixel[-1], raw, hand.speck)) &&",
+    ),
     "holes stay": ("zbuffer[cell] = before > after ? before : after;", ";"),
 }
 
