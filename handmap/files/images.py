@@ -88,11 +88,18 @@ def _open(content: bytes, name: str) -> Image.Image:
         raise RecordingError(
             f"image {name!r} is larger than any depth camera's ({error}); name a folder of frames"
         ) from error
+    except Exception as error:  # Pillow's plugins can raise anything on damaged bytes
+        raise _damaged(name, error) from error
 
 
 def _values(image: Image.Image, name: str) -> Uint16 | Uint8:
     """The pixels, decoded here: only then does Pillow notice a truncated file."""
     try:
         return np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: what Pillow raises for a broken PNG chunk
-        raise RecordingError(f"image {name!r} is truncated or damaged ({error}); copy or record it again") from error
+    except Exception as error:  # as above
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> RecordingError:
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return RecordingError(f"image {name!r} is truncated or damaged ({reason}); copy or record it again")
