@@ -16,7 +16,7 @@ SHIPPED = [
     (Path(__file__).resolve().parents[2] / "configs" / name).read_text()
     for name in ("laptop_demo.yaml", "realsense.yaml")
 ]
-ODD = (
+ODD: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.integers(-(10**400), 10**400) | st.floats() | st.text(max_size=20)
     | st.just([]) | st.just({}) | st.lists(st.integers(), max_size=3) | st.sampled_from(["0x" + "f" * 500, "1e999", "~", "a: b"])
 )  # fmt: skip

@@ -1,6 +1,5 @@
 """Recordings with flipped bits: nothing but a RecordingError is raised, and what has checksums never reads differently."""
 
-import itertools
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -33,11 +32,11 @@ def write_ours(path: Path) -> Path:
 
 
 def write_theirs(path: Path) -> Path:
-    return write_bag(path, itertools.islice(frames(), 2 * COUNT))
+    return write_bag(path, frames()[: 2 * COUNT])
 
 
 def write_sqlite(path: Path) -> Path:
-    return write_bag(path, itertools.islice(frames(), 2 * COUNT), StoragePlugin.SQLITE3)
+    return write_bag(path, frames()[: 2 * COUNT], StoragePlugin.SQLITE3)
 
 
 def write_pngs(path: Path) -> Path:
