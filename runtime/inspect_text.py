@@ -25,6 +25,6 @@ def format_inspection(report: dict[str, Any]) -> str:
     lines.append(f"unit        {report['depth_unit_mm']:g} mm a step: {why.get('unit', 'as given')}")
     steps = [f"{one['seconds']:+g} s before frame {one['frame']}" for one in report["clock_steps"]]
     lines.append(f"clock steps {'; '.join(steps) or 'none'}")
-    shares = [f"{name} mm {share:.1%}" for name, share in report["depth_histogram"].items() if share]
-    lines.append(f"depth       {', '.join(shares)}")
+    shares = {"not measured" if name == "none" else f"{name} mm": one for name, one in report["depth_histogram"].items()}
+    lines.append(f"pixels      {', '.join(f'{name} {share:.1%}' for name, share in shares.items() if share >= 0.001)}")
     return "\n".join([*lines, *([f"note: {report['note']}"] if report["note"] else [])])
