@@ -1,37 +1,33 @@
-"""Runs programs inside an image: with private mounts, no network, and no services started."""
+"""Runs programs inside an image, confined to it: nothing of this machine is in their reach, and no services are started."""
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from handmap.system.jetpack import RELEASE_FILE
 from handmap.types.errors import ConfigError, DependencyError
 
+from .contents import CONFIG, SHARE
+
 POLICY: Final = "usr/sbin/policy-rc.d"
-# All mounts end with the namespace, however this process ends. An empty /run tells maintainer scripts that systemd is
-# not running; onnxruntime aborts without /sys.
-SCRIPT: Final = """\
-root=$1; shift
-mount -t proc proc "$root/proc"
-mount --rbind -o ro /sys "$root/sys"
-mount --rbind /dev "$root/dev"
-mount -t tmpfs -o mode=755 tmpfs "$root/run"
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-mkdir "$root/tmp/debs"
-printf '#!/bin/sh\\nexit 101\\n' > "$root/tmp/policy-rc.d"
-chmod 755 "$root/tmp/policy-rc.d"
-mount --bind "$root/tmp/policy-rc.d" "$root/usr/sbin/policy-rc.d"
-while [ "$1" != -- ]; do
-    : > "$root/tmp/debs/$1.deb"
-    mount --bind -o ro "$2" "$root/tmp/debs/$1.deb"
-    shift 2
-done
-shift
-cd /
-exec chroot "$root" "$@"
-"""
+CONFINED: Final = Path(__file__).with_name("confined.py")
+# Paths in an image that programs outside of it read, write or mount over.
+TOUCHED: Final = (
+    RELEASE_FILE.relative_to("/"),
+    "var/lib/dpkg/status",
+    CONFIG,
+    SHARE,
+    POLICY,
+    "tmp",
+    "run",
+    "dev",
+    "proc",
+    "sys",
+)
 ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "DEBIAN_FRONTEND": "noninteractive",
@@ -46,27 +42,53 @@ def need_root() -> None:
         raise ConfigError("flash-overlay: only root can run the image's programs; use sudo, or --dry-run")
 
 
+def refuse_links_out(rootfs: Path) -> None:
+    """Raises ConfigError if a link would lead this machine's programs out of the image, where they would change the host.
+
+    To be asked before the image is touched, again after each of its own programs: that may have made such a link.
+    """
+    for name in TOUCHED:
+        if leads_out(rootfs, rootfs / name):
+            raise ConfigError(
+                f"flash-overlay: '{rootfs}/{name}' leads out of the image, to {os.path.realpath(rootfs / name)!r}; replace it with a "
+                "relative link that stays inside"
+            )
+
+
+def leads_out(rootfs: Path, path: Path) -> bool:
+    """Whether links on a path below an image's root lead out of it."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(rootfs))
+
+
 def run_inside(rootfs: Path, *command: str, debs: Mapping[str, Path] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs a program of the image to completion; `debs`, by package name, appear to it as /tmp/debs/NAME.deb.
 
-    Raises ConfigError unless run as root, DependencyError if this machine has no unshare.
+    It sees the image and nothing else: no file, device, process or network of this machine (`flash.confined`). All
+    mounts end with its namespaces, however this process ends.
+    Raises ConfigError unless run as root or if the image has links out of it, DependencyError if this machine has no
+    unshare.
     """
     need_root()
-    namespaces = ("--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child", "--propagation", "private")
+    refuse_links_out(rootfs)
+    namespaces = ("--mount", "--net", "--ipc", "--uts", "--cgroup", "--pid", "--fork", "--kill-child")
     files = [word for name, path in (debs or {}).items() for word in (name, str(path.resolve()))]
+    confined = (sys.executable, "-I", "-B", str(CONFINED), str(rootfs.resolve()), *files, "--", *command)
     with _mount_point(rootfs / POLICY):
         try:
-            return subprocess.run(
-                ["unshare", *namespaces, "sh", "-euc", SCRIPT, "sh", str(rootfs.resolve()), *files, "--", *command],
+            done = subprocess.run(
+                ["unshare", *namespaces, "--propagation", "private", *confined],
                 capture_output=True,
                 text=True,
                 errors="replace",
                 check=False,
                 stdin=subprocess.DEVNULL,  # a maintainer script that asks a question gets EOF instead of waiting
+                start_new_session=True,  # without the terminal, into which it could type
                 env=ENVIRONMENT,
             )
         except FileNotFoundError as error:
             raise DependencyError("flash-overlay: this machine has no unshare; install util-linux") from error
+    refuse_links_out(rootfs)
+    return done
 
 
 @contextmanager

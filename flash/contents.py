@@ -28,7 +28,7 @@ TARGET: Final = "handmap.target"  # its symlink makes the boot start the unit
 FOLDERS: Final = {
     "systemd/system": "usr/lib/systemd/system",
     "systemd/system-preset": "usr/lib/systemd/system-preset",
-    "systemd/journald.conf.d": "usr/lib/systemd/journald.conf.d",
+    "systemd/journald@handmap.conf.d": "usr/lib/systemd/journald@handmap.conf.d",
     "systemd/sysusers.d": "usr/lib/sysusers.d",
     "systemd/tmpfiles.d": "usr/lib/tmpfiles.d",
     "systemd/udev/rules.d": "usr/lib/udev/rules.d",

@@ -14,10 +14,10 @@ import msgspec
 from handmap.files.atomic import write_file
 from handmap.types.errors import ConfigError
 
-from .chroot import need_root, run_inside
+from .chroot import leads_out, need_root, refuse_links_out, run_inside
 from .contents import CONFIG, PACKAGE, PREFIX, SHARE, TARGET, UNIT
 from .packages import installed_packages, package_states, run_tool
-from .preflight import OverlayPlan, OverlayRequest, plan_overlay, refuse_links_out
+from .preflight import OverlayPlan, OverlayRequest, plan_overlay
 from .wheels import sha256_of
 
 MANIFEST: Final = f"{SHARE}/flash-overlay.json"
@@ -225,12 +225,16 @@ def _verify(rootfs: Path, plan: OverlayPlan) -> None:
 
 
 def _hashes(rootfs: Path) -> dict[str, str]:
-    """Hashes of the package's files and of the Python environment, without bytecode."""
+    """Hashes of the package's files and of the Python environment, without bytecode; none of a path that leads out of the image."""
     listed = (rootfs / f"var/lib/dpkg/info/{PACKAGE}.list").read_text().splitlines()
     made = (str(path.relative_to(rootfs)) for path in (rootfs / PREFIX).rglob("*") if path.suffix != ".pyc")
     names = sorted({name.lstrip("/") for name in listed if name != "/."} | set(made))
     paths = {name: rootfs / name for name in names}
-    return {name: _digest(path) for name, path in paths.items() if path.is_file() or path.is_symlink()}
+    return {
+        name: _digest(path)
+        for name, path in paths.items()
+        if (path.is_file() or path.is_symlink()) and not leads_out(rootfs, path.parent)
+    }
 
 
 def _purge(rootfs: Path, names: list[str]) -> subprocess.CompletedProcess[str]:

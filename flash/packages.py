@@ -4,10 +4,19 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from handmap.types.errors import ConfigError, DependencyError
 
 from .wheels import sha256_of
+
+# Debian's policy, 5.6: what these fields may hold. Names become paths and arguments of programs that run as root.
+FORMS: Final = {
+    "Package": r"[a-z0-9][a-z0-9+.-]+",
+    "Version": r"(?:\d+:)?[0-9][A-Za-z0-9.+~-]*",
+    "Architecture": r"[a-z0-9][a-z0-9-]*",
+    "Installed-Size": r"\d{0,15}",
+}
 
 
 @dataclass(frozen=True)
@@ -35,10 +44,16 @@ def read_deb(path: Path) -> DebFile:
             f"flash-overlay: {str(path)!r} is not a .deb ({done.stderr.strip()}); build one with: handmap deb --target ..."
         )
     fields = dict(re.findall(r"^([\w-]+): (.*(?:\n .*)*)", done.stdout, re.MULTILINE))
+    for key, form in FORMS.items():
+        if re.fullmatch(form, fields.get(key, "")) is None:
+            raise ConfigError(
+                f"flash-overlay: {str(path)!r} has {key}: {fields.get(key, '')!r}, which no Debian package can have; "
+                "take the package from its original source"
+            )
     clauses = [fields[key] for key in ("Pre-Depends", "Depends") if key in fields]
     return DebFile(
         path, fields["Package"], fields["Version"], fields["Architecture"], tuple(_split(", ".join(clauses))),
-        tuple(_split(fields.get("Provides", ""))), int(fields.get("Installed-Size", "0")) * 1024, sha256_of(path),
+        tuple(_split(fields.get("Provides", ""))), int(fields.get("Installed-Size") or "0") * 1024, sha256_of(path),
     )  # fmt: skip
 
 

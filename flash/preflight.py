@@ -14,11 +14,10 @@ import msgspec
 
 from handmap.engines.factory import EngineConfig
 from handmap.system.config import read_config
-from handmap.system.jetpack import RELEASE_FILE
 from handmap.types.errors import ConfigError
 
-from .chroot import POLICY
-from .contents import CONFIG, PACKAGE, SHARE
+from .chroot import refuse_links_out
+from .contents import PACKAGE
 from .l4t import Release, read_release
 from .packages import DebFile, image_architecture, installed_packages, read_deb, unmet, with_files
 
@@ -26,19 +25,6 @@ SPARE_BYTES: Final = 64 << 20
 BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
 MOUNTS: Final = Path("/proc/self/mountinfo")
 QEMU: Final = {"arm64": "qemu-aarch64", "amd64": "qemu-x86_64"}
-# Paths in an image that programs outside of it read, write or mount over.
-TOUCHED: Final = (
-    RELEASE_FILE.relative_to("/"),
-    "var/lib/dpkg/status",
-    CONFIG,
-    SHARE,
-    POLICY,
-    "tmp",
-    "run",
-    "dev",
-    "proc",
-    "sys",
-)
 MACHINES: Final = {"aarch64": "arm64", "x86_64": "amd64"}
 
 
@@ -106,17 +92,6 @@ def plan_overlay(request: OverlayRequest) -> OverlayPlan:
             f"flash-overlay: the package cannot be installed in the image {str(rootfs)!r} (r{release.name}): {'; '.join(problems)}"
         )
     return OverlayPlan(release, debs, there)
-
-
-def refuse_links_out(rootfs: Path) -> None:
-    """Raises ConfigError if a link would lead this machine's programs out of the image, where they would change the host."""
-    top = Path(os.path.realpath(rootfs))
-    for name in TOUCHED:
-        place = Path(os.path.realpath(top / name))
-        if not place.is_relative_to(top):
-            raise ConfigError(
-                f"flash-overlay: '{rootfs}/{name}' leads out of the image, to {str(place)!r}; replace it with a relative link that stays inside"
-            )
 
 
 def _extra(folder: Path | None) -> list[DebFile]:

@@ -1,5 +1,6 @@
 """The verbs `run`, `status`, `doctor`, `record`, `inspect`, `check` and `bench`; each imports heavy modules only when it runs."""
 
+import faulthandler
 import json
 import signal
 from pathlib import Path
@@ -21,6 +22,7 @@ CONFIG = click.option(
     required=True,
     help="YAML file; see configs/laptop_demo.yaml.",
 )
+STDERR = 2
 BUNDLE = click.option(
     "--bundle", type=click.Path(path_type=Path), required=True, help="Folder that `handmap export` wrote."
 )
@@ -47,6 +49,8 @@ def run(config: Path, validate: bool) -> None:
             f"configuration {str(config)!r} is valid; bundle {bundle.id.hex()} at {str(bundle.path)!r} is intact"
         )
         return
+    # The watchdog's SIGABRT then writes the stack of every thread to the journal.
+    faulthandler.enable(STDERR)
     start_logging(settings.log)
     try:
         daemon = Daemon(settings, _stop_on_signals(), config)

@@ -13,7 +13,8 @@ import zipfile
 from pathlib import Path
 
 TESTS = re.compile(r"/tests?/")  # of libraries: never run here, and half of the unpacking time
-COMMAND = """#!{python}
+# -I: as root too, nothing is imported from the current folder, PYTHONPATH or the user's own packages.
+COMMAND = """#!{python} -I
 import sys
 
 from handmap.__main__ import main

@@ -24,7 +24,7 @@ def choose_device(rs: Any, devices: Sequence[Any], serial: str | None) -> Any:
     if not found:
         wanted = "" if serial is None else f" (wanted serial {serial!r})"
         raise CameraLost(
-            f"camera: no RealSense camera is connected over USB{wanted}; plug it in and check with: lsusb -d 8086:"
+            f"camera: the SDK finds no RealSense camera{wanted}; plug it in and check with: handmap doctor"
         )
     if serial is not None and serial not in found:
         raise CameraLost(

@@ -1,13 +1,13 @@
-"""Checks of the RealSense camera: USB bus, link, rights and power, kernel driver, SDK and firmware."""
+"""Checks of the RealSense camera: USB bus or GMSL link, speed, rights and power, kernel driver."""
 
-import json
 from pathlib import Path
 from typing import Final
 
 from .account import READ, WRITE
+from .camera_sdk import seen_by_sdk
 from .context import Check, DoctorContext, Finding, failed, ok, warning
 from .machine import NotApplicable
-from .usb import MODELS, RECOVERY, VENDOR, UsbCamera, cameras_of, interfaces_of, number, on_usb
+from .usb import UsbCamera, cameras_of, gmsl_nodes, in_recovery, interfaces_of, number, on_gmsl, on_usb
 
 USB3_MBIT: Final = 5000
 UDEV_FOLDERS: Final = ("/etc/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
@@ -24,24 +24,29 @@ def check_bus(context: DoctorContext) -> Finding:
     """Whether a camera is plugged in, and which one is used."""
     context.need_running()
     config = context.need_camera()
-    recovering = on_usb(context, dict.fromkeys(RECOVERY, "camera in recovery mode"))
+    recovering = in_recovery(context)
     if recovering:
         return failed(
             f"{recovering[0]}: it delivers no frames until its firmware is written",
             "rs-fw-update -r -f Signed_Image_UVC.bin  # from RealSense's firmware page",
         )
-    found = on_usb(context, MODELS)
+    found = [*map(str, on_usb(context)), *(f"camera over GMSL at I2C {address}" for address in on_gmsl(context))]
     if not found:
-        return failed(
-            "no RealSense camera is connected over USB",
-            f"lsusb -d {VENDOR}:  # after plugging it in again, directly into the board",
-        )
+        # Newer than the list of models, or on a network: the SDK knows more ways to a camera than sysfs shows.
+        cameras = seen_by_sdk(context)
+        if isinstance(cameras, str) or not cameras:
+            asked = f"and the SDK cannot be asked: {cameras}" if cameras else "and the SDK finds none either"
+            return failed(
+                f"no RealSense camera is connected over USB or GMSL, {asked}",
+                "lsusb | grep -i -e 8086: -e 38e5:  # after plugging it in again, directly into the board",
+            )
+        found = [f"{camera['name']}, found by the SDK only" for camera in cameras]
     if len(found) > 1 and config.serial is None:
         return failed(
-            f"{len(found)} cameras are plugged in, but camera.serial is not set: {', '.join(map(str, found))}",
+            f"{len(found)} cameras are plugged in, but camera.serial is not set: {', '.join(found)}",
             f"rs-enumerate-devices -s && {context.edit_config()}",
         )
-    return ok(", ".join(map(str, found)))
+    return ok(", ".join(found))
 
 
 def check_speed(context: DoctorContext) -> Finding:
@@ -65,8 +70,17 @@ def check_speed(context: DoctorContext) -> Finding:
 
 
 def check_rights(context: DoctorContext) -> Finding:
-    """Whether the daemon's user can open the camera's USB node."""
+    """Whether the daemon's user can open the nodes of the camera."""
     account = context.account
+    for node in gmsl_nodes(context) if on_gmsl(context) else ():
+        found = context.machine.stat(node)
+        if found is not None and not account.may(READ | WRITE, found):
+            return failed(
+                f"user {account.name!r} cannot open {node}, a node of the camera over GMSL",
+                "sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=video4linux",
+            )
+    if on_gmsl(context) and not on_usb(context):
+        return ok(f"user {account.name!r} can open the camera")
     for camera in cameras_of(context):
         numbers = (number(context, camera.folder / name) for name in ("busnum", "devnum"))
         node = Path("/dev/bus/usb", *(f"{each:03.0f}" for each in numbers))
@@ -84,7 +98,7 @@ def check_rules(context: DoctorContext) -> Finding:
     """Whether our udev rules are installed and active."""
     context.need_camera()
     machine = context.machine
-    if context.unit is None and machine.is_running and not on_usb(context, MODELS):
+    if context.unit is None and machine.is_running and not (on_usb(context) or on_gmsl(context)):
         raise NotApplicable("neither our package nor a camera is present")
     where = _rules(context, OUR_RULES)
     if where is not None and machine.link(where) == "/dev/null":
@@ -171,39 +185,6 @@ def check_timestamps(context: DoctorContext) -> Finding:
     return ok("by the camera's clock: the kernel passes its time on, or the SDK reads it itself")
 
 
-def check_sdk(context: DoctorContext) -> Finding:
-    """Whether the daemon's Python can load the RealSense SDK, and the SDK sees the configured camera."""
-    context.need_running()
-    serial = context.need_camera().serial
-    cameras = _seen_by_sdk(context)
-    if isinstance(cameras, str):
-        return failed(cameras, f"sudo apt install libusb-1.0-0 libudev1 && {context.install_python('pyrealsense2')}")
-    names = ", ".join(camera["name"] for camera in cameras) or "no camera"
-    if serial is not None and serial not in [camera["serial_number"] for camera in cameras]:
-        return failed(
-            f"the SDK sees {names}, wanted serial {serial!r}", f"rs-enumerate-devices -s && {context.edit_config()}"
-        )
-    return ok(f"the SDK loads and sees {names}")
-
-
-def check_firmware(context: DoctorContext) -> Finding:
-    """Whether every camera has the firmware version that the SDK recommends."""
-    context.need_running()
-    context.need_camera()
-    cameras = _seen_by_sdk(context)
-    if isinstance(cameras, str) or not cameras:
-        raise NotApplicable("the SDK sees no camera")
-    for camera in cameras:
-        has, wants = camera["firmware_version"], camera["recommended_firmware_version"]
-        if _numbers(has) < _numbers(wants):
-            image = f"Signed_Image_UVC_{wants.replace('.', '_')}.bin"
-            return warning(
-                f"{camera['name']} has firmware {has}, the SDK recommends {wants}",
-                f"rs-fw-update -s {camera['serial_number']} -f {image}  # from RealSense's firmware page",
-            )
-    return ok(", ".join(camera["firmware_version"] for camera in cameras))
-
-
 def _rules(context: DoctorContext, name: str) -> Path | None:
     """The rules file that udev reads, or the link that masks it."""
     machine, files = context.machine, [Path(folder) / name for folder in UDEV_FOLDERS]
@@ -216,20 +197,6 @@ def _holders(context: DoctorContext, camera: UsbCamera) -> set[str]:
     return {Path(link).name for link in links if link is not None}
 
 
-def _seen_by_sdk(context: DoctorContext) -> list[dict[str, str]] | str:
-    """What `runtime.doctor.sdk` reports, or why it reports nothing."""
-    answer = context.sdk_answer
-    try:
-        cameras: list[dict[str, str]] = json.loads(answer.out)
-    except ValueError:
-        return answer.err.splitlines()[-1] if answer.err else f"the SDK process exited with code {answer.code}"
-    return cameras
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(part) for part in version.split(".") if part.isdigit()]
-
-
 CHECKS: Final = (
     Check("camera.bus", "a camera is plugged in", check_bus),
     Check("camera.speed", "its link is USB 3", check_speed),
@@ -238,6 +205,4 @@ CHECKS: Final = (
     Check("camera.autosuspend", "it is never suspended", check_autosuspend),
     Check("camera.kernel", "the kernel has its driver", check_kernel),
     Check("camera.timestamps", "frames carry the camera's time", check_timestamps),
-    Check("camera.sdk", "the SDK sees it", check_sdk),
-    Check("camera.firmware", "its firmware suits the SDK", check_firmware),
 )

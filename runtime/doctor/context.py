@@ -1,12 +1,11 @@
 """The input and output of a check: a machine with its daemon's configuration, and a finding."""
 
 import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 import msgspec
 
@@ -21,9 +20,8 @@ from ..settings import Settings, read_settings
 from .account import Account, find_account, read_unit, this_account
 from .below_root import below_root
 from .instances import DEFAULT_CONFIG, Units, units_of
-from .machine import LIVE_ROOT, Answer, Machine, NotApplicable
-
-VENV: Final = Path("/usr/lib/handmap/venv")
+from .isolation import daemons_python, isolation
+from .machine import Answer, Machine, NotApplicable
 
 Status: TypeAlias = Literal["failed", "warning", "ok", "not applicable"]
 
@@ -150,17 +148,16 @@ class DoctorContext:
     @property
     def python(self) -> str:
         """The daemon's Python interpreter."""
-        installed = VENV / "bin/python"
-        if self.machine.has(installed):
-            return str(installed)
-        if self.machine.root != LIVE_ROOT:
-            raise NotApplicable(f"there is no {str(installed)!r}")
-        return sys.executable
+        return daemons_python(self.machine)
+
+    def run_python(self, *arguments: str, environment: dict[str, str] | None = None) -> Answer:
+        """Runs the daemon's Python, isolated: nothing in the current folder can stand in for a library, whoever runs the doctor."""
+        return self.machine.run(self.python, *isolation(self.python), *arguments, environment=environment)
 
     @cached_property
     def sdk_answer(self) -> Answer:
         """What `runtime.doctor.sdk` prints when run with the daemon's Python."""
-        return self.machine.run(self.python, "-m", "handmap.runtime.doctor.sdk")
+        return self.run_python("-m", "handmap.runtime.doctor.sdk")
 
     @cached_property
     def l4t(self) -> str:

@@ -8,7 +8,8 @@ from typing import Final
 from handmap.system.jetpack import NO_BOARD
 
 from .account import READ, WRITE, group_names
-from .context import VENV, Check, DoctorContext, Finding, failed, ok, warning
+from .context import Check, DoctorContext, Finding, failed, ok, warning
+from .isolation import VENV
 from .jetpack import installed_tensorrt
 from .machine import NotApplicable
 
@@ -155,7 +156,7 @@ def check_library(context: DoctorContext) -> Finding:
     context.need_running()
     library = "tensorrt" if context.valid_settings.engine.backend == "tensorrt" else "onnxruntime"
     python = context.python
-    answer = context.machine.run(python, "-c", VERSION.format(library))
+    answer = context.run_python("-c", VERSION.format(library))
     if answer.code != 0:
         package = (
             context.install("python3-libnvinfer") if library == "tensorrt" else context.install_python("onnxruntime")
@@ -167,7 +168,7 @@ def check_library(context: DoctorContext) -> Finding:
         if version is not None and not f"{answer.out}.".startswith(f"{wanted}."):
             return failed(
                 f"{python} loads TensorRT {answer.out}, but the system has {wanted}: another copy hides it",
-                f"{python} -c 'import tensorrt; print(tensorrt.__path__)'  # and remove it from there",
+                f"{python} -I -c 'import tensorrt; print(tensorrt.__path__)'  # and remove it from there",
             )
     return ok(f"{python} loads {library} {answer.out}")
 
@@ -185,8 +186,8 @@ def check_engine(context: DoctorContext) -> Finding:
     cache_dir = context.cache_dir
     if context.machine.has(cache_dir):
         next(cache_dir.iterdir(), None)  # an unreadable cache would look like an empty one
-    answer = context.machine.run(
-        context.python, "-m", "handmap", "build-engine", "--config", str(context.config), "--is-needed", "--json",
+    answer = context.run_python(
+        "-m", "handmap", "build-engine", "--config", str(context.config), "--is-needed", "--json",
         environment={"CACHE_DIRECTORY": str(cache_dir.parent)},
     )  # fmt: skip
     try:

@@ -9,12 +9,13 @@ from typing import Final, get_args
 
 from handmap.types.errors import ConfigError, HandmapError
 
-from . import apart, camera, config, gpu, jetpack, service, system
+from . import apart, camera, camera_sdk, config, gpu, jetpack, service, system
 from .context import Check, DoctorContext, Finding, Status, warning
 from .machine import LIVE_ROOT, Machine, NotApplicable
 
 CHECKS: Final = (
-    *config.CHECKS, *jetpack.CHECKS, *gpu.CHECKS, *camera.CHECKS, *service.CHECKS, *apart.CHECKS, *system.CHECKS,
+    *config.CHECKS, *jetpack.CHECKS, *gpu.CHECKS, *camera.CHECKS, *camera_sdk.CHECKS, *service.CHECKS, *apart.CHECKS,
+    *system.CHECKS,
 )  # fmt: skip
 ORDER: Final[tuple[Status, ...]] = get_args(Status)
 SHOWN: Final[dict[Status, str]] = {"failed": "FAILED", "warning": "WARNING", "ok": "ok", "not applicable": "n/a"}

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from .account import ENTER, READ, hidden_by, lets_write, read_unit
-from .context import VENV, Check, DoctorContext, Finding, failed, ok, warning
+from .context import Check, DoctorContext, Finding, failed, ok, warning
 from .instances import ETC, starts_at_boot
+from .isolation import VENV
 from .machine import NotApplicable
 
 SYSTEMD: Final = "/run/systemd/system"
@@ -15,6 +16,8 @@ WRONG_CONFIG: Final = "78"
 MANY_RESTARTS: Final = 3
 OTHERS_WRITE: Final = 0o022
 STATE: Final = "/var/lib/handmap"  # visible to the unit's process
+# The units log to a namespace of their own; what systemd itself says about them is in the machine's journal, hence the +.
+JOURNAL: Final = "--namespace=+handmap"
 
 
 def check_installed(context: DoctorContext) -> Finding:
@@ -45,7 +48,7 @@ def check_state(context: DoctorContext) -> Finding:
     state, text = facts["ActiveState"], facts["StatusText"]
     restart, look = (
         f"sudo systemctl restart {context.units.daemon}",
-        f"journalctl --unit={context.units.daemon} --boot --lines=50",
+        f"journalctl {JOURNAL} --unit={context.units.daemon} --boot --lines=50",
     )
     if facts["ExecMainStatus"] == WRONG_CONFIG and state != "active":
         return failed(
@@ -75,13 +78,13 @@ def check_engine_unit(context: DoctorContext) -> Finding:
     if facts["ActiveState"] == "activating":
         return warning(
             f"{context.units.engine} is building: {facts['StatusText'] or 'no status yet'}",
-            f"journalctl --unit={context.units.engine} --boot --follow",
+            f"journalctl {JOURNAL} --unit={context.units.engine} --boot --follow",
         )
     if facts["Result"] not in ("success", "exec-condition"):
         again = f"sudo systemctl reset-failed {context.units.engine}; sudo systemctl start {context.units.engine}"
         return failed(
             f"{context.units.engine} has failed ({facts['Result']}, exit code {facts['ExecMainStatus']})",
-            f"journalctl --unit={context.units.engine} --boot --lines=50; {again}",
+            f"journalctl {JOURNAL} --unit={context.units.engine} --boot --lines=50; {again}",
         )
     return ok("the last build succeeded, or none was needed")
 
@@ -90,7 +93,7 @@ def check_journal(context: DoctorContext) -> Finding:
     """Whether the units have logged errors since boot."""
     context.need_running()
     context.need_unit()
-    asked = (f"--unit={context.units.daemon}", f"--unit={context.units.engine}", "--boot", "--priority=err")
+    asked = (JOURNAL, f"--unit={context.units.daemon}", f"--unit={context.units.engine}", "--boot", "--priority=err")
     answer = context.machine.run("journalctl", *asked, "--output=cat", "--lines=200", "--no-pager")
     if "insufficient permissions" in answer.err or "not seeing messages" in answer.err:
         raise PermissionError("this user cannot read the journal")

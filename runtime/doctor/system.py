@@ -117,7 +117,7 @@ def check_disk(context: DoctorContext) -> Finding:
     if free_mb < wanted_mb:
         return failed(
             f"{found}, wanted {wanted_mb:.0f} for an engine and the logs",
-            "sudo apt clean && sudo journalctl --vacuum-size=50M",
+            "sudo apt clean && sudo journalctl --vacuum-size=50M; sudo journalctl --namespace=handmap --vacuum-size=50M",
         )
     return ok(found)
 

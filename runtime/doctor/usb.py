@@ -1,19 +1,15 @@
-"""RealSense cameras on the USB bus, as listed in sysfs."""
+"""RealSense cameras of the machine as sysfs lists them: on the USB bus, and on GMSL links."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ..cameras.realsense_models import GMSL_DRIVER, GMSL_NODE, is_recovering, model_of
 from .context import DoctorContext
 from .machine import NotApplicable
 
 USB: Final = Path("/sys/bus/usb/devices")
-VENDOR: Final = "8086"
-# Names from librealsense's d400-private.h; systemd/udev/rules.d/60-handmap.rules has the same list.
-MODELS: Final = {
-    "0ad3": "D415", "0b07": "D435", "0b3a": "D435i", "0b4b": "D430i", "0b5b": "D405", "0b5c": "D455", "1155": "D421", "abcd": "D457",
-}  # fmt: skip
-RECOVERY: Final = ("0ab3", "0adb", "0adc", "0ade", "0b55", "0add")
+VIDEO: Final = Path("/sys/class/video4linux")
 
 
 @dataclass(frozen=True)
@@ -22,29 +18,46 @@ class UsbCamera:
 
     folder: Path
     model: str
-    product: str  # idProduct
+    ids: str  # idVendor:idProduct
 
     def __str__(self) -> str:
-        return f"{self.model} ({VENDOR}:{self.product}) at {self.folder.name}"
+        return f"{self.model} ({self.ids}) at {self.folder.name}"
 
 
-def on_usb(context: DoctorContext, models: dict[str, str]) -> list[UsbCamera]:
-    """The devices with these idProducts; models maps each to its name."""
-    machine, found = context.machine, []
-    for folder in machine.entries(USB):
-        product = machine.text(folder / "idProduct")
-        if product in models and machine.text(folder / "idVendor") == VENDOR:
-            found.append(UsbCamera(folder, models[product], product))
-    return found
+def on_usb(context: DoctorContext) -> list[UsbCamera]:
+    """The cameras on the bus that deliver frames."""
+    found = ((folder, vendor, product, model_of(vendor, product)) for folder, vendor, product in _devices(context))
+    return [UsbCamera(folder, model, f"{vendor}:{product}") for folder, vendor, product, model in found if model]
+
+
+def in_recovery(context: DoctorContext) -> list[UsbCamera]:
+    """The cameras on the bus that deliver no frames until their firmware is written."""
+    return [
+        UsbCamera(folder, "camera in recovery mode", f"{vendor}:{product}")
+        for folder, vendor, product in _devices(context)
+        if is_recovering(vendor, product)
+    ]
+
+
+def on_gmsl(context: DoctorContext) -> list[str]:
+    """The I2C addresses of cameras on GMSL links, such as 9-001a."""
+    return [device.name for device in context.machine.entries(GMSL_DRIVER, "[0-9]*-*")]
+
+
+def gmsl_nodes(context: DoctorContext) -> list[Path]:
+    """The video nodes of cameras on GMSL links."""
+    machine = context.machine
+    folders = machine.entries(VIDEO, "video*")
+    return [Path("/dev") / folder.name for folder in folders if GMSL_NODE in (machine.text(folder / "name") or "")]
 
 
 def cameras_of(context: DoctorContext) -> list[UsbCamera]:
     """Cameras on the bus; raises NotApplicable if there are none, which only one check reports."""
     context.need_running()
     context.need_camera()
-    found = on_usb(context, MODELS)
+    found = on_usb(context)
     if not found:
-        raise NotApplicable("there is no camera on the bus")
+        raise NotApplicable("there is no camera on the USB bus")
     return found
 
 
@@ -59,3 +72,12 @@ def number(context: DoctorContext, file: Path) -> float:
         return float(context.machine.text(file) or 0)
     except ValueError:
         return 0.0
+
+
+def _devices(context: DoctorContext) -> list[tuple[Path, str | None, str | None]]:
+    """The folder, idVendor and idProduct of everything on the bus."""
+    machine = context.machine
+    return [
+        (folder, machine.text(folder / "idVendor"), machine.text(folder / "idProduct"))
+        for folder in machine.entries(USB)
+    ]

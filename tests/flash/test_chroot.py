@@ -1,15 +1,19 @@
-"""Running programs of an image that consists of a busybox: what they see, their output, and cleaning up on the host."""
+"""Running programs of an image: what they see, their output, what they cannot do to this machine, and cleaning up on it."""
 
 import os
+import re
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from flash.chroot import POLICY, run_inside
+from flash.confined import DEVICES, KEPT
+from handmap.types.errors import ConfigError
 
-BUSYBOX = shutil.which("busybox")
+PROGRAMS = ("sh", "cat", "ls", "ln", "mknod", "mount", "umount", "chroot", "mkdir")
 
 
 def may_mount() -> bool:
@@ -17,21 +21,24 @@ def may_mount() -> bool:
     return os.geteuid() == 0 and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-if BUSYBOX is None or shutil.which("unshare") is None or not may_mount():
-    pytest.skip("needs root, unshare, the right to mount, and a static busybox", allow_module_level=True)
-if subprocess.run(["ldd", BUSYBOX], capture_output=True, check=False).returncode == 0:
-    pytest.skip("needs a static busybox", allow_module_level=True)
+if shutil.which("unshare") is None or shutil.which("ldd") is None or not may_mount():
+    pytest.skip("needs root, unshare, ldd, and the right to mount", allow_module_level=True)
 
 
 @pytest.fixture
 def rootfs(tmp_path: Path) -> Path:
+    """A few programs of this machine, with the libraries that they need."""
     root = tmp_path / "root fs"
-    for name in ("bin", "proc", "sys", "dev", "run", "tmp", "usr/sbin"):
+    for name in ("bin", "proc", "sys", "dev", "run", "tmp", "usr/sbin", "etc"):
         (root / name).mkdir(parents=True)
-    assert BUSYBOX is not None
-    shutil.copy(BUSYBOX, root / "bin/busybox")
-    for name in ("sh", "cat", "ls", "printf"):
-        (root / "bin" / name).symlink_to("busybox")
+    for name in PROGRAMS:
+        program = shutil.which(name)
+        assert program is not None
+        shutil.copy(program, root / "bin" / name)
+        needed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+        for library in re.findall(r"(/\S+) \(", needed):
+            (root / library[1:]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, root / library[1:])
     return root
 
 
@@ -82,9 +89,64 @@ def test_an_existing_policy_file_or_link_is_kept(rootfs: Path) -> None:
     assert (rootfs / POLICY).read_text() == "its own"
 
 
-def test_a_dangling_policy_link_is_neither_followed_nor_deleted(rootfs: Path, tmp_path: Path) -> None:
+def test_a_policy_link_out_of_the_image_is_neither_followed_nor_deleted(rootfs: Path, tmp_path: Path) -> None:
     (rootfs / POLICY).symlink_to(tmp_path / "nowhere")
 
-    assert run_inside(rootfs, "cat", f"/{POLICY}").returncode != 0
+    with pytest.raises(ConfigError, match=r"policy-rc\.d' leads out of the image"):
+        run_inside(rootfs, "cat", f"/{POLICY}")
     assert os.readlink(rootfs / POLICY) == str(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_devices_are_the_harmless_ones(rootfs: Path) -> None:
+    listed = run_inside(rootfs, "ls", "/dev").stdout.split()
+
+    assert set(listed) == {*DEVICES, "fd", "stdin", "stdout", "stderr", "shm"}
+    assert run_inside(rootfs, "sh", "-c", "echo x > /dev/null && ls /dev/fd").returncode == 0
+    assert list((rootfs / "dev").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("attempt", "said"),
+    [
+        ("mknod /disk b 8 0", "Operation not permitted"),
+        ("cat /zero", "Permission denied"),
+        ("mount -t tmpfs tmpfs /etc", "permission denied|not permitted|must be superuser"),
+        ("mount -o remount,rw /sys", "permission denied|not permitted|must be superuser|read-only"),
+        ("umount /proc/sys", "not permitted|must be superuser"),
+        ("mkdir /inner; chroot /inner /x", "Operation not permitted"),
+        ("echo escaped > /proc/sys/kernel/hostname", "Read-only file system"),
+        ("echo h > /proc/sysrq-trigger", "Read-only file system|nonexistent|[Pp]ermission denied"),
+        ("echo x > /sys/power/state", "Read-only file system|nonexistent|not exist"),
+        ("ls {host}", "No such file"),
+        ("ls /proc/1/root{host}", "No such file"),
+        ("ls /../..{host}", "No such file"),
+    ],
+)
+def test_no_way_leads_out(rootfs: Path, tmp_path: Path, attempt: str, said: str) -> None:
+    os.mknod(rootfs / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))  # an image can bring its own device nodes
+
+    done = run_inside(rootfs, "sh", "-c", attempt.format(host=tmp_path))
+
+    assert done.returncode != 0
+    assert re.search(said, done.stderr), done.stderr
+
+
+def test_only_what_dpkg_needs_of_roots_rights_is_left(rootfs: Path) -> None:
+    status = run_inside(rootfs, "cat", "/proc/self/status").stdout
+
+    wanted = f"{sum(1 << number for number in KEPT.values()):016x}"
+    assert re.findall(r"Cap(?:Prm|Eff|Bnd):\t(\w+)", status) == [wanted] * 3
+
+
+def test_neither_network_nor_processes_of_this_machine_are_seen(rootfs: Path) -> None:
+    interfaces = run_inside(rootfs, "cat", "/proc/net/dev").stdout.splitlines()[2:]
+    processes = [name for name in run_inside(rootfs, "ls", "/proc").stdout.split() if name.isdigit()]
+
+    assert [line.split(":")[0].strip() for line in interfaces] in ([], ["lo"])
+    assert processes == ["1"]
+
+
+def test_a_link_that_a_program_makes_out_of_the_image_stops_everything(rootfs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"etc/handmap/config.yaml' leads out of the image"):
+        run_inside(rootfs, "ln", "-s", str(tmp_path), "/etc/handmap")

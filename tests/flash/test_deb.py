@@ -153,7 +153,7 @@ def test_the_environment_is_unpacked_without_pip_and_replaced_atomically(unpacke
     assert Path(cached).is_file() and cached.startswith(str(place))
     assert {path.name for path in tmp_path.iterdir()} == {"venv"}
     assert not (place / "left over").exists()
-    assert (place / "bin/handmap").read_text().startswith(f"#!{place}/bin/python3\n")
+    assert (place / "bin/handmap").read_text().startswith(f"#!{place}/bin/python3 -I\n")
 
 
 def test_an_incomplete_environment_is_never_installed(unpacked: Path, tmp_path: Path) -> None:

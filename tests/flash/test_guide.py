@@ -52,5 +52,5 @@ def test_every_command_does_what_the_guide_says(board: Container) -> None:
     assert "TRACKING" in said["handmap listen --count 3"]
     assert "is intact" in said["handmap run --config /etc/handmap/config.yaml --validate"]
     assert "FAILED" in said["handmap doctor"] or "WARNING" in said["handmap doctor"]
-    assert "state=TRACKING" in said["journalctl -b -u handmap"]
+    assert "state=TRACKING" in said["journalctl --namespace=handmap -b -u handmap"]
     assert board.run("sh", "-c", "command -v handmap").returncode != 0

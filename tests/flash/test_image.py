@@ -51,7 +51,7 @@ echo "FACT restarts=$(of_daemon NRestarts)"
 echo "FACT user=$(ps -o user= -p $(of_daemon MainPID))"
 echo "FACT failed=$(systemctl --failed --plain --no-legend list-units)"
 echo "FACT machine=$(uname -m)"
-journalctl -b -o cat --no-pager -u handmap | tail -30
+journalctl --namespace=+handmap -b -o cat --no-pager -u handmap | tail -30
 systemctl stop handmap
 echo "FACT check=$(handmap check --bundle /usr/share/handmap/models/handmap-hand21 --json 2>/dev/null)"
 systemctl poweroff --force

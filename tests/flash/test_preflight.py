@@ -2,8 +2,10 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -283,3 +285,31 @@ def test_an_empty_folder_of_extra_packages_is_rejected(request_of: OverlayReques
 def test_conflicting_options_are_rejected(request_of: OverlayRequest, words: list[str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         CliRunner().invoke(flash_overlay, [str(request_of.tree), *words], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("Package", "../../../tmp/x"),
+        ("Package", "--root=/"),
+        ("Package", "UPPER"),
+        ("Package", "a/b"),
+        ("Version", "1.0/../2"),
+        ("Version", "--help"),
+        ("Architecture", "all ../x"),
+    ],
+)
+def test_a_field_that_could_be_a_path_or_an_option_is_rejected(
+    request_of: OverlayRequest, tmp_path: Path, field: str, value: str
+) -> None:
+    root = tmp_path / "odd"
+    (root / "DEBIAN").mkdir(parents=True)
+    fields = {"Package": "libodd1", "Version": "1.0", "Architecture": "all", "Maintainer": "a <a@b.invalid>"}
+    lines = "".join(f"{key}: {text}\n" for key, text in (fields | {field: value, "Description": "x"}).items())
+    (root / "DEBIAN/control").write_text(lines)
+    extra = tmp_path / "extra debs"
+    extra.mkdir()
+    subprocess.run(["dpkg-deb", "--nocheck", "-b", root, extra / "odd.deb"], check=True, capture_output=True)
+
+    with pytest.raises(ConfigError, match=f"odd.deb' has {field}: {re.escape(repr(value))}"):
+        plan_overlay(replace(request_of, extra_debs=extra))

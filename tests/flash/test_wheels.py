@@ -1,10 +1,14 @@
 """Lock files of wheels: parsed strictly, and every file is checked against its sha256 before use."""
 
 import re
+import subprocess
+import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from flash.data.unpack_wheels import make_environment
 from flash.targets import TARGETS, BoardTarget
 from flash.wheels import fetch_wheels, read_lock
 from handmap.types.errors import ConfigError, DependencyError
@@ -92,3 +96,29 @@ def test_a_duplicate_name_is_rejected(tmp_path: Path) -> None:
 def test_a_missing_lock_names_the_command_that_writes_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="write_locks"):
         read_lock(tmp_path / "x.lock")
+
+
+def test_the_installed_command_imports_nothing_from_the_current_folder_or_the_home(tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    prints = "import sys\n\ndef main():\n    import trap\n\ntry:\n    main()\nexcept ModuleNotFoundError:\n    print('safe')\n"
+    with zipfile.ZipFile(tmp_path / "wheels/handmap-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("handmap/__init__.py", "")
+        wheel.writestr("handmap/__main__.py", f"{prints}\n\ndef main():\n    return 0\n")
+    make_environment(tmp_path / "wheels", tmp_path / "venv")
+    own = Path(sysconfig.get_path("purelib", "posix_user", {"userbase": str(tmp_path / "home/.local")}))
+    for folder in (tmp_path / "here", own):
+        folder.mkdir(parents=True)
+        for name in ("trap", "usercustomize"):
+            (folder / f"{name}.py").write_text("print('trapped', __name__)\n")
+    environment = {"HOME": str(tmp_path / "home"), "PYTHONPATH": ":"}
+
+    done = subprocess.run(
+        [tmp_path / "venv/bin/handmap"],
+        cwd=tmp_path / "here",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr, done.returncode) == ("safe\n", "", 0)

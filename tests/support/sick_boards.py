@@ -101,6 +101,12 @@ FOREIGN = f"  0: 0100007F:24B8 00000000:0000 0A 00000000:00000000 00:00000000 00
 MASKED = linked("etc/udev/rules.d/60-handmap.rules", "/dev/null")
 ONLY_HID = several(gone(f"{CAMERA}:1.0/driver"), linked(f"{CAMERA}:1.3/driver", "../../../../bus/usb/drivers/usbhid"))
 SECOND = several(put(f"{CAMERA[:-1]}2/idVendor", "8086"), put(f"{CAMERA[:-1]}2/idProduct", "0b5c"))
+ON_GMSL = several(
+    put("sys/bus/i2c/drivers/d4xx/9-001a/name", "d4xx"),
+    put("sys/class/video4linux/video0/name", "vi-output, DS5 mux 9-001a"),
+    put("dev/video0", ""),
+    mode("dev/video0", 0o660),
+)
 HOT = several(
     put("sys/class/thermal/cooling_device0/type", "gpu-throttle-alert"),
     put("sys/class/thermal/cooling_device0/cur_state", "1"),
@@ -161,7 +167,11 @@ SICK: list[Case] = [
     ("python.library", "failed", python(tensorrt="echo 10.13.3.9"), "loads TensorRT 10.13.3.9, but the system has 10.3.0", "__path__"),
     ("engine", "failed", python(engine=NO_ENGINE), "there is none for this graph", "systemctl start handmap-engine.service"),
     ("engine", "failed", python(engine="echo 'handmap: GPU: no driver' >&2; exit 78"), "GPU: no driver", "systemctl start"),
-    ("camera.bus", "failed", gone("sys/bus"), "no RealSense camera is connected over USB", "lsusb"),
+    ("camera.bus", "failed", several(gone("sys/bus"), python(sdk=say([]))), "connected over USB or GMSL, and the SDK finds none", "lsusb"),
+    ("camera.bus", "failed", several(gone("sys/bus"), python(sdk="echo no libusb >&2; exit 1")), "the SDK cannot be asked: no libusb", "lsusb"),
+    ("camera.bus", "failed", several(put(f"{CAMERA}/idVendor", "38e5"), put(f"{CAMERA}/idProduct", "0cfe")), "recovery mode", "rs-fw-update -r"),
+    ("camera.bus", "failed", several(SECOND, ON_GMSL), "3 cameras", "rs-enumerate-devices"),
+    ("camera.rights", "failed", several(ON_GMSL, mode("dev/video0", 0)), "cannot open /dev/video0", "video4linux"),
     ("camera.bus", "failed", put(f"{CAMERA}/idProduct", "0adb"), "recovery mode", "rs-fw-update -r"),
     ("camera.bus", "failed", SECOND, "2 cameras", "rs-enumerate-devices"),
     ("camera.speed", "failed", put(f"{CAMERA}/speed", "480\n"), "at 480 Mbit/s, wanted 5000", "lsusb -t"),

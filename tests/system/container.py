@@ -58,7 +58,7 @@ class Container:
 
     def journal(self, unit: str = "handmap*") -> str:
         """The log of a unit since the boot."""
-        return self.run("journalctl", "-b", "-o", "cat", "--no-pager", "-u", unit).stdout
+        return self.run("journalctl", "--namespace=+handmap", "-b", "-o", "cat", "--no-pager", "-u", unit).stdout
 
     def write(self, path: str, text: str) -> None:
         """Writes a world-readable file."""

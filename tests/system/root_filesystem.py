@@ -24,7 +24,7 @@ SYSTEMD: Final = ROOT / "systemd"
 PLACES: Final = {
     "system": "usr/lib/systemd/system",
     "system-preset": "usr/lib/systemd/system-preset",
-    "journald.conf.d": "usr/lib/systemd/journald.conf.d",
+    "journald@handmap.conf.d": "usr/lib/systemd/journald@handmap.conf.d",
     "sysusers.d": "usr/lib/sysusers.d",
     "tmpfiles.d": "usr/lib/tmpfiles.d",
     "udev/rules.d": "usr/lib/udev/rules.d",

@@ -37,7 +37,17 @@ def test_the_user_and_the_folders_come_from_the_packaged_files(fresh_machine: Co
     assert fresh_machine.run("systemctl", "preset", "--dry-run", "handmap.target").returncode == 0
 
 
-def test_the_journal_keeps_to_the_packaged_limits(fresh_machine: Container) -> None:
+def test_the_daemon_has_a_journal_of_its_own_with_limits(fresh_machine: Container) -> None:
+    ours = fresh_machine.run("journalctl", "--namespace=handmap", "-b", "-o", "cat").stdout
+    both = fresh_machine.run("journalctl", "--namespace=+handmap", "-b", "-o", "cat", "-u", "handmap").stdout
+    machines = fresh_machine.run("journalctl", "-b", "-o", "cat", "-u", "handmap").stdout
+
+    assert "state=TRACKING" in ours and "state=TRACKING" not in machines
+    assert "max 200.0M" in ours or "max 50.0M" in ours
+    assert "state=TRACKING" in both and "Started " in both  # what systemd says of the unit stays with the machine
+
+
+def test_the_journal_of_the_machine_keeps_its_own_limits(fresh_machine: Container) -> None:
     shown = fresh_machine.run("systemd-analyze", "cat-config", "systemd/journald.conf").stdout
 
-    assert "SystemMaxUse=200M" in shown
+    assert "handmap" not in shown and "200M" not in shown

@@ -12,11 +12,11 @@ PORTS = {"left": (5661, 9401), "right": (5662, 9402)}
 
 @pytest.fixture(scope="module")
 def two(fresh_machine: Container) -> Iterator[Container]:
-    """The only daemon is masked, as operating.md says, and two are enabled."""
+    """The only daemon is disabled, as operating.md says, and two are enabled."""
     for name, (port, telemetry) in PORTS.items():
         text = f"{CONFIG.replace('5656', str(port))}telemetry: {{port: {telemetry}}}\n"
         fresh_machine.write(f"/etc/handmap/{name}.yaml", text)
-    fresh_machine.systemctl("mask", "--now", "handmap.service")
+    fresh_machine.systemctl("disable", "--now", "handmap.service")
     fresh_machine.systemctl("enable", "--now", "handmap@left", "handmap@right")
     for name in PORTS:
         until(lambda: fresh_machine.show(f"handmap@{name}", "StatusText") == "TRACKING", f"{name} tracks", 60)  # noqa: B023  asked at once

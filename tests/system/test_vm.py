@@ -45,7 +45,7 @@ systemctl stop handmap  # emulated, 30 frames a second take a processor of their
 for unit in UNITS; do
   systemctl start $unit
   fact "result $unit" "$(systemctl show $unit -p Result --value)"
-  echo "SAID $unit $(journalctl -b -o cat -u $unit | grep PROBES | tail -1)"
+  echo "SAID $unit $(journalctl --namespace=+handmap -b -o cat -u $unit | grep PROBES | tail -1)"
 done
 mkdir -p /run/systemd/system/handmap.service.d
 cp /usr/share/handmap/drop-ins/*.conf /run/systemd/system/handmap.service.d

@@ -8,12 +8,23 @@ from pathlib import Path
 import pytest
 
 from handmap.types.errors import EXIT_CONFIG
+from runtime.cameras.realsense_models import (
+    GMSL_NODE,
+    INTEL,
+    MODELS,
+    MODELS_OF_REALSENSE,
+    REALSENSE,
+    RECOVERY,
+    model_of,
+)
+from tests.support.udev_rules import apply_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMD = ROOT / "systemd"
 SERVICES = sorted((SYSTEMD / "system").glob("*.service"))
 UNITS = sorted((SYSTEMD / "system").iterdir())
 DROP_INS = sorted((SYSTEMD / "drop-ins").iterdir())
+RULES = SYSTEMD / "udev/rules.d/60-handmap.rules"
 MAX_EXPOSED = 3.0
 # Directives that came after the systemd 249 of JetPack 6, with the version that brought them: it would ignore them.
 TOO_NEW = {
@@ -143,7 +154,7 @@ def test_an_instance_differs_from_the_only_daemon_only_in_its_name(name: str) ->
 def test_an_instance_starts_at_boot_without_any_other_daemon() -> None:
     instance = settings(SYSTEMD / "system/handmap@.service")
 
-    assert instance["WantedBy"] == ["multi-user.target handmap.target"]
+    assert instance["WantedBy"] == ["multi-user.target handmap.target handmap-camera.target"]
     assert "Also" not in instance
     assert instance["Wants"] == ["handmap-engine@%i.service"]
 
@@ -171,27 +182,79 @@ def test_either_name_enables_everything() -> None:
     """Each installs the other: `enable handmap` and `enable handmap.target` are the same."""
     service, target = settings(SYSTEMD / "system/handmap.service"), settings(SYSTEMD / "system/handmap.target")
 
-    assert (service["WantedBy"], service["Also"]) == (["handmap.target"], ["handmap.target"])
+    assert (service["WantedBy"], service["Also"]) == (["handmap.target handmap-camera.target"], ["handmap.target"])
     assert (target["WantedBy"], target["Also"]) == (["multi-user.target"], ["handmap.service"])
 
 
-def test_device_rules_grant_no_world_access_and_start_the_daemon() -> None:
-    rules = [line for line in (SYSTEMD / "udev/rules.d/60-handmap.rules").read_text().splitlines() if "GROUP=" in line]
-    cameras, recovering = rules
+CAMERA_ON_USB = {"ACTION": "add", "SUBSYSTEM": "usb", "ENV{DEVTYPE}": "usb_device"}
+DEPTH_CAMERAS = [
+    *((INTEL, product) for product in MODELS),
+    *((REALSENSE, product) for product in (*MODELS, *MODELS_OF_REALSENSE, "0fff")),
+]
 
-    for rule in rules:
-        assert re.findall(r'MODE="(\d+)"', rule) == ["0660"]
-        assert re.findall(r'GROUP="(\w+)"', rule) == ["plugdev"]
-    assert 'TAG+="systemd"' in cameras and 'ENV{SYSTEMD_WANTS}+="handmap.service"' in cameras
-    assert 'ATTR{power/control}="on"' in cameras
-    assert "SYSTEMD_WANTS" not in recovering
+
+@pytest.mark.parametrize(("vendor", "product"), DEPTH_CAMERAS, ids=":".join)
+def test_a_camera_is_the_daemons_alone_stays_awake_and_starts_the_enabled_daemons(vendor: str, product: str) -> None:
+    done = apply_rules(RULES, {**CAMERA_ON_USB, "ATTR{idVendor}": vendor, "ATTR{idProduct}": product})
+
+    assert model_of(vendor, product) is not None
+    assert (done.values["GROUP"], done.values["MODE"], done.values["ATTR{power/control}"]) == ("plugdev", "0660", "on")
+    assert done.started == ["handmap-camera.target"]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "product"), [(vendor, product) for vendor, products in RECOVERY.items() for product in products], ids=str
+)
+def test_a_camera_without_firmware_can_be_written_but_starts_nothing(vendor: str, product: str) -> None:
+    done = apply_rules(RULES, {**CAMERA_ON_USB, "ATTR{idVendor}": vendor, "ATTR{idProduct}": product})
+
+    assert model_of(vendor, product) is None
+    assert (done.values["GROUP"], done.values["MODE"], done.started) == ("plugdev", "0660", [])
+
+
+def test_a_camera_on_a_gmsl_link_starts_the_enabled_daemons() -> None:
+    node = {"ACTION": "add", "SUBSYSTEM": "video4linux", "ATTR{name}": f"vi-output, {GMSL_NODE} 9-001a"}
+
+    assert apply_rules(RULES, node).started == ["handmap-camera.target"]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {**CAMERA_ON_USB, "ATTR{idVendor}": INTEL, "ATTR{idProduct}": "0029"},  # a Bluetooth adapter
+        {**CAMERA_ON_USB, "ATTR{idVendor}": "046d", "ATTR{idProduct}": "0b07"},
+        {**CAMERA_ON_USB, "ATTR{idVendor}": REALSENSE, "ATTR{idProduct}": "0b07", "ACTION": "remove"},
+        {**CAMERA_ON_USB, "ATTR{idVendor}": REALSENSE, "ATTR{idProduct}": "0b07", "ENV{DEVTYPE}": "usb_interface"},
+        {"ACTION": "add", "SUBSYSTEM": "video4linux", "ATTR{name}": "HD Webcam"},
+    ],
+    ids=str,
+)
+def test_other_devices_are_left_alone(facts: dict[str, str]) -> None:
+    assert apply_rules(RULES, facts).values == {}
+
+
+def test_plugging_in_a_camera_starts_what_is_enabled_and_nothing_by_name() -> None:
+    """A Wants= in a unit would start a daemon that its administrator has disabled; links are what `enable` makes."""
+    for target in ("handmap.target", "handmap-camera.target"):
+        assert "Wants" not in settings(SYSTEMD / "system" / target)
+    for name in ("handmap.service", "handmap@.service"):
+        assert "handmap-camera.target" in settings(SYSTEMD / "system" / name)["WantedBy"][0].split()
+    assert settings(SYSTEMD / "system/handmap-camera.target")["StopWhenUnneeded"] == ["yes"]
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=name_of)
+def test_the_journal_of_the_machine_is_left_alone(path: Path) -> None:
+    (namespace,) = settings(path)["LogNamespace"]
+
+    assert (SYSTEMD / f"journald@{namespace}.conf.d").is_dir()
+    assert not list(SYSTEMD.glob("journald.conf*"))
 
 
 def test_device_rules_are_well_formed() -> None:
-    text = (SYSTEMD / "udev/rules.d/60-handmap.rules").read_text()
+    text = RULES.read_text()
     expression = r'(?:[A-Z]+(?:\{[\w/]+\})?\s*(?:==|!=|\+=|:=|=)\s*"[^"]*")'
     labels, jumps = re.findall(r'LABEL="(\w+)"', text), re.findall(r'GOTO="(\w+)"', text)
 
     for line in text.splitlines():
         assert not line or line.startswith("#") or re.fullmatch(rf"{expression}(?:, {expression})*", line), line
-    assert set(jumps) == set(labels)
+    assert set(jumps) <= set(labels)
