@@ -225,16 +225,12 @@ def _verify(rootfs: Path, plan: OverlayPlan) -> None:
 
 
 def _hashes(rootfs: Path) -> dict[str, str]:
-    """Hashes of the package's files and of the Python environment, without bytecode; none of a path that leads out of the image."""
+    """Hashes of the package's files in the image and of the Python environment, without bytecode."""
     listed = (rootfs / f"var/lib/dpkg/info/{PACKAGE}.list").read_text().splitlines()
     made = (str(path.relative_to(rootfs)) for path in (rootfs / PREFIX).rglob("*") if path.suffix != ".pyc")
     names = sorted({name.lstrip("/") for name in listed if name != "/."} | set(made))
-    paths = {name: rootfs / name for name in names}
-    return {
-        name: _digest(path)
-        for name, path in paths.items()
-        if (path.is_file() or path.is_symlink()) and not leads_out(rootfs, path.parent)
-    }
+    paths = {name: rootfs / name for name in names if not leads_out(rootfs, (rootfs / name).parent)}
+    return {name: _digest(path) for name, path in paths.items() if path.is_file() or path.is_symlink()}
 
 
 def _purge(rootfs: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
