@@ -12,17 +12,17 @@ HOST_TESTS = tests/handmap tests/runtime tests/clients
 demo: .venv-demo/ready
 	.venv-demo/bin/python -m clients.demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
-.venv-demo/ready: pyproject.toml setup.py
+.venv-demo/ready: pyproject.toml setup.py .ci/install-locked $(wildcard constraints/demo-*.txt)
 	@echo 'installing once into .venv-demo; this may take a minute or two'
 	$(PYTHON) -m venv .venv-demo
-	.venv-demo/bin/pip install --quiet --disable-pip-version-check -e .[host]
+	.ci/install-locked .venv-demo demo host
 	touch $@
 
 # ---- for a developer --------------------------------------------------------------------------------------------------
 
 setup: .venv/ready
 
-.venv/ready: pyproject.toml setup.py .ci/make-venv
+.venv/ready: pyproject.toml setup.py .ci/make-venv .ci/install-locked $(wildcard constraints/develop-*.txt)
 	.ci/make-venv $(PYTHON) $(TORCH)
 	touch $@
 
@@ -42,7 +42,7 @@ lint: .venv/ready
 	touch $@
 
 lint-3.10: .venv-3.10/ready
-	.venv-3.10/bin/mypy handmap runtime clients export/to_engine.py export/engine_plan.py export/engine_progress.py export/engine_store.py $(HOST_TESTS)
+	.venv-3.10/bin/mypy handmap runtime clients export/to_engine.py export/engine_plan.py export/engine_progress.py export/engine_replay.py export/engine_request.py export/engine_store.py $(HOST_TESTS)
 
 test-3.%: .venv-3.%/ready
 	.venv-3.$*/bin/pytest $(HOST_TESTS)

@@ -10,7 +10,7 @@ from handmap.recording.stated import RecordingAt, read_stated, recording_options
 from handmap.types.errors import ConfigError
 
 if TYPE_CHECKING:
-    from .to_engine import BuildRequest, BuildResult
+    from .to_engine import BuildResult
 
 
 @click.command()
@@ -114,10 +114,11 @@ def build_engine(
 
     Does nothing if the engine is already in the cache.
     """
-    from handmap.engines.cache import BuilderOptions, engine_cache_dir
+    from handmap.engines.cache import engine_cache_dir
+    from handmap.engines.engine_keys import BuilderOptions
 
     from . import to_engine
-    from .engine_request import configured_request
+    from .engine_request import BuildRequest, configured_request
 
     request: BuildRequest | None
     if config is not None:
@@ -131,7 +132,7 @@ def build_engine(
     elif bundle is not None:
         options = BuilderOptions() if workspace_mb is None else BuilderOptions(workspace_mb)
         folder = cache_dir or engine_cache_dir()
-        request = to_engine.BuildRequest(bundle, precision or "fp16", batch or 1, folder, options, use_ungated_int8)
+        request = BuildRequest(bundle, precision or "fp16", batch or 1, folder, options, use_ungated_int8)
     else:
         raise ConfigError("build-engine: no bundle was given; name one with --bundle, or a configuration with --config")
     library = to_engine.open_backend(backend)
@@ -166,6 +167,8 @@ def _engine_as_json(result: "BuildResult") -> str:
             "bytes": sidecar.engine_bytes, "precision": sidecar.precision, "batch": sidecar.key.batch,
             "tensorrt": sidecar.key.platform.tensorrt, "gpu": sidecar.key.platform.gpu,
             "golden_mm": sidecar.golden_mm, "golden": sidecar.golden_note, "layers": sidecar.layers_note,
+            "palm_engine": str(result.palm.path) if result.palm else None,
+            "palm_golden": result.palm.sidecar.golden_note if result.palm else None,
         }
     )  # fmt: skip
 
@@ -174,7 +177,8 @@ def _engine_as_text(result: "BuildResult") -> str:
     sidecar = result.engine.sidecar
     done = f"built in {sidecar.build_s:.1f} s" if result.was_built else "already in the cache"
     golden = "" if sidecar.golden_mm is None else f"{sidecar.golden_mm:.3f} mm from the golden samples, "
+    palm = "" if result.palm is None else f"\n{str(result.palm.path)!r}: palm engine; {result.palm.sidecar.golden_note}"
     return (
         f"{str(result.engine.path)!r}: {sidecar.engine_bytes / 1e6:.1f} MB in {sidecar.precision} for batch {sidecar.key.batch}, "
-        f"{done} by {sidecar.key.platform.tensorrt}; {golden}{sidecar.golden_note}"
+        f"{done} by {sidecar.key.platform.tensorrt}; {golden}{sidecar.golden_note}{palm}"
     )

@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from handmap.bundle.tensors import Tensors
-from handmap.engines.cache import BuilderOptions
 from handmap.engines.cuda_driver import DeviceFacts
+from handmap.engines.engine_keys import BuilderOptions
 from handmap.engines.tensorrt_log import TensorrtLog, tensorrt_log
 from handmap.types.errors import BuildError, ModelError
 

@@ -1,15 +1,27 @@
-"""Which engine to build, read from the daemon's configuration."""
+"""Which engines to build: a request, also as the daemon's configuration makes it."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from handmap.engines.cache import BuilderOptions, engine_cache_dir
+from handmap.engines.cache import engine_cache_dir
+from handmap.engines.engine_keys import BuilderOptions
 from handmap.engines.factory import EngineConfig
 from handmap.system.config import read_config
 from handmap.tracking.tracker_settings import TrackingConfig
 
-from .to_engine import BuildRequest
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """Which engine to build, and where to keep it."""
+
+    bundle: Path
+    precision: str
+    batch: int
+    cache_dir: Path
+    options: BuilderOptions = field(default_factory=BuilderOptions)
+    use_ungated_int8: bool = False
 
 
 class _DaemonConfig(msgspec.Struct, frozen=True):

@@ -10,13 +10,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from handmap.engines.cache import ENGINE_FILE, Platform, key_name, list_sidecars
+from handmap.engines.cache import engine_file, list_sidecars
+from handmap.engines.engine_keys import Platform, key_name
 from handmap.files.atomic import write_file
 from handmap.types.errors import BuildError
 
 LOCK_FILE: Final = "build.lock"
 LOCK_POLL_S: Final = 0.2
-KEPT_ENGINES: Final = 8  # per bundle: precisions, batch sizes, and engines from before an update
+KEPT_ENGINES: Final = (
+    16  # per bundle: both graphs in several precisions and batch sizes, and those from before an update
+)
 MIB: Final = 1 << 20
 # Libraries, a CUDA context and copies of the graph during tactic selection. An estimate, not measured on a board.
 BUILDER_MB: Final = 1024
@@ -76,8 +79,12 @@ def sweep_half_written(cache_dir: Path) -> None:
 
 def sweep_old(cache_dir: Path, bundle: str, kept: int = KEPT_ENGINES) -> list[Path]:
     """Deletes all but the newest engines of a bundle, except those in use; returns the deleted folders."""
-    mine = [folder for folder, sidecar in list_sidecars(cache_dir).items() if sidecar.bundle == bundle]
-    gone = [folder for folder in mine[kept:] if not _is_held(folder / ENGINE_FILE)]
+    mine = [
+        folder / engine_file(sidecar.graph)
+        for folder, sidecar in list_sidecars(cache_dir).items()
+        if sidecar.bundle == bundle
+    ]
+    gone = [engine.parent for engine in mine[kept:] if not _is_held(engine)]
     for folder in gone:
         # Renamed first: after a kill in between, only a name remains that nothing opens and the next sweep deletes.
         shutil.rmtree(folder.rename(cache_dir / f".{folder.name}.tmp"), ignore_errors=True)

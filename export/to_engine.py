@@ -1,35 +1,23 @@
-"""From a bundle to a TensorRT engine in this device's cache: built, checked on the golden samples, then stored.
+"""From a bundle to its TensorRT engines, of the hand and the palm graph, in this device's cache: built, checked, then stored.
 
 Runs on a board: needs only tensorrt, numpy and msgspec. The only module of `export` that imports tensorrt or TensorRT-RTX.
 """
 
 import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
-from handmap.bundle.golden import read_golden
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.bundle.tensors import fix_batch
-from handmap.engines.cache import (
-    ENGINE_FILE,
-    SIDECAR_FILE,
-    BuilderOptions,
-    Sidecar,
-    StoredEngine,
-    WantedEngine,
-    describe_platform,
-    engine_key,
-    find_engine,
-    tensorrt_build,
-)
+from handmap.engines.cache import SIDECAR_FILE, Sidecar, StoredEngine, WantedEngine, find_engine, palm_beside
 from handmap.engines.cuda_driver import DeviceFacts, read_device_facts
-from handmap.engines.factory import check_golden, refuse_ungated
+from handmap.engines.engine_keys import describe_platform, engine_key, tensorrt_build
+from handmap.engines.factory import palm_precision, refuse_ungated
 from handmap.files.atomic import all_names, new_folder
 from handmap.system.jetpack import read_l4t_release
 from handmap.system.notify import Notifier, open_notifier
@@ -38,6 +26,8 @@ from handmap.types.errors import BuildError, DependencyError, EngineUnusable
 
 from .engine_plan import Backend, EnginePlan, GraphSource, build_plan, describe_layers
 from .engine_progress import PERCENT, open_monitor, waiting_for_another
+from .engine_replay import Replay, replay_golden, replay_palm
+from .engine_request import BuildRequest
 from .engine_store import check_room, locked, read_timing, sweep_half_written, sweep_old, timing_file, write_timing
 
 LAYERS_FILE: Final = "layers.json"
@@ -46,27 +36,12 @@ NO_DEVICE: Final = DeviceFacts("none", 0, (8, 6))  # the target if there is no d
 
 
 @dataclass(frozen=True)
-class BuildRequest:
-    """Which engine to build, and where to keep it."""
-
-    bundle: Path
-    precision: str
-    batch: int
-    cache_dir: Path
-    options: BuilderOptions = field(default_factory=BuilderOptions)
-    use_ungated_int8: bool = False
-
-
-@dataclass(frozen=True)
 class BuildResult:
-    """The engine in the cache, and whether it had to be built."""
+    """The engines in the cache, and whether one had to be built."""
 
     engine: StoredEngine
     was_built: bool
-
-
-# Returns the error of the engine in a file on the golden samples, in mm, and how it was checked, or why it was not.
-Replay: TypeAlias = Callable[[BuildRequest, Bundle, Backend, Path], tuple[float | None, str]]
+    palm: StoredEngine | None = None
 
 
 @dataclass(frozen=True)
@@ -110,39 +85,21 @@ def version_of(trt: ModuleType) -> tuple[int, int]:
 
 def is_needed(request: BuildRequest, backend: Backend) -> tuple[bool, str]:
     """Whether `build_engine` would build, and the reason in one sentence."""
-    try:
-        stored = find_engine(_want(request, read_bundle(request.bundle), backend))
-    except EngineUnusable as error:
-        return True, str(error)
+    for wanted in _want(request, read_bundle(request.bundle), backend):
+        try:
+            stored = find_engine(wanted)
+        except EngineUnusable as error:
+            return True, str(error)
     return False, f"engine {str(stored.path)!r} is complete and was built for this device"
-
-
-def replay_golden(
-    request: BuildRequest, bundle: Bundle, backend: Backend, engine_file: Path
-) -> tuple[float | None, str]:
-    """A `Replay` on the device, with the engine class that the daemon uses.
-
-    Raises BundleError if the error exceeds the precision's tolerance.
-    """
-    if backend.device is None:
-        return None, "not checked: built without a device"
-    from handmap.engines.tensorrt_engine import open_tensorrt_engine  # loads CuPy, which needs a device
-
-    golden = read_golden(bundle)
-    engine = open_tensorrt_engine(engine_file, request.batch, request.precision, backend.trt)
-    try:
-        return check_golden(engine, golden, bundle), f"{len(golden.depth)} samples"
-    finally:
-        engine.close()
 
 
 def build_engine(
     request: BuildRequest, backend: Backend, notifier: Notifier | None = None, replay: Replay = replay_golden
 ) -> BuildResult:
-    """Builds the engine unless it is already in the cache, and stores it once it has been verified.
+    """Builds those engines of a bundle that are not in the cache yet, and stores each once it has been verified.
 
     Raises ConfigError for an int8 graph without a passed gate, ModelError or BuildError if TensorRT fails, BundleError
-    if the engine misses the golden samples.
+    if an engine does not compute what its graph does.
     """
     notifier = notifier or open_notifier()
     bundle = read_bundle(request.bundle)
@@ -150,22 +107,34 @@ def build_engine(
     if request.precision == "int8" and not request.use_ungated_int8:
         refuse_ungated(bundle)
     with locked(request.cache_dir, waiting_for_another(notifier)):
-        try:
-            return BuildResult(find_engine(wanted), was_built=False)
-        except EngineUnusable:
-            sweep_half_written(request.cache_dir)
-        graph = bundle.graph_path("hand", request.precision)
-        source = GraphSource(f"graph {str(graph)!r}", graph.read_bytes(), fix_batch(bundle.hand.tensors, request.batch))
-        check_room(request.cache_dir, len(source.onnx), request.options.workspace_mb)
-        _build(_Job(request, bundle, wanted, backend, source, replay), notifier)
-        sweep_old(request.cache_dir, str(wanted.bundle))
-        return BuildResult(find_engine(wanted), was_built=True)
+        built = [_ensure(request, bundle, backend, one, notifier, replay) for one in wanted]
+        engines = [find_engine(one) for one in wanted]
+        return BuildResult(engines[0], any(built), engines[1] if len(engines) > 1 else None)
+
+
+def _ensure(
+    request: BuildRequest, bundle: Bundle, backend: Backend, wanted: WantedEngine, notifier: Notifier, replay: Replay
+) -> bool:
+    """Builds an engine unless it is in the cache; whether it did. The caller holds the lock."""
+    try:
+        find_engine(wanted)
+        return False
+    except EngineUnusable:
+        sweep_half_written(request.cache_dir)
+    graph = bundle.graph_path(wanted.graph, wanted.precision)
+    tensors = fix_batch(bundle.manifest.graphs.named()[wanted.graph].tensors, wanted.key.batch)
+    source = GraphSource(f"graph {str(graph)!r}", graph.read_bytes(), tensors)
+    check_room(request.cache_dir, len(source.onnx), request.options.workspace_mb)
+    check = replay if wanted.graph == "hand" else replay_palm
+    _build(_Job(request, bundle, wanted, backend, source, check), notifier)
+    sweep_old(request.cache_dir, str(wanted.bundle))
+    return True
 
 
 def _build(job: _Job, notifier: Notifier) -> None:
     timing = read_timing(timing_file(job.request.cache_dir, job.wanted.key.platform))
     started_s = time.monotonic()
-    with track_progress(f"{job.request.precision} engine", PERCENT, "percent") as advance:
+    with track_progress(f"{job.wanted.precision} {job.wanted.graph} engine", PERCENT, "percent") as advance:
         monitor = open_monitor(job.backend.trt, advance, notifier)
         try:
             plan = build_plan(job.backend, job.source, job.request.options, timing, monitor)
@@ -183,8 +152,8 @@ def _store(job: _Job, plan: EnginePlan, build_s: float) -> str:
         if plan.timing:
             write_timing(timing_file(job.wanted.cache_dir, job.wanted.key.platform), plan.timing)
         with new_folder(job.wanted.folder, all_names) as folder:
-            (folder / ENGINE_FILE).write_bytes(plan.engine)
-            golden_mm, golden_note = job.replay(job.request, job.bundle, job.backend, folder / ENGINE_FILE)
+            (folder / job.wanted.file).write_bytes(plan.engine)
+            golden_mm, golden_note = job.replay(job.request, job.bundle, job.backend, folder / job.wanted.file)
             layers_note = _write_layers(job, plan, folder / LAYERS_FILE)
             sidecar = _describe(job, plan, build_s, golden_mm, (golden_note, layers_note))
             (folder / SIDECAR_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(sidecar), indent=1) + b"\n")
@@ -206,11 +175,11 @@ def _write_layers(job: _Job, plan: EnginePlan, path: Path) -> str:
 
 def _describe(job: _Job, plan: EnginePlan, build_s: float, golden_mm: float | None, notes: tuple[str, str]) -> Sidecar:
     return Sidecar(
-        format=1,
+        format=2,
         key=job.wanted.key,
         bundle=str(job.wanted.bundle),
         bundle_id=job.bundle.id.hex(),
-        precision=job.request.precision,
+        precision=job.wanted.precision,
         engine_sha256=hashlib.sha256(plan.engine).hexdigest(),
         engine_bytes=len(plan.engine),
         tensors=job.source.tensors,
@@ -219,13 +188,18 @@ def _describe(job: _Job, plan: EnginePlan, build_s: float, golden_mm: float | No
         layers_note=notes[1],
         build_s=round(build_s, 3),
         warnings=plan.warnings,
+        graph=job.wanted.graph,
     )
 
 
-def _want(request: BuildRequest, bundle: Bundle, backend: Backend) -> WantedEngine:
+def _want(request: BuildRequest, bundle: Bundle, backend: Backend) -> list[WantedEngine]:
+    """The engines that a request is for: of the hand graph, then of the palm graph if the bundle has one."""
     platform = describe_platform(backend.build, backend.device or NO_DEVICE, read_l4t_release())
     key = engine_key(bundle, request.precision, request.batch, platform, request.options)
-    return WantedEngine(request.cache_dir, request.bundle.resolve(), request.precision, key)
+    hand = WantedEngine(request.cache_dir, request.bundle.resolve(), request.precision, key)
+    if bundle.palm is None:
+        return [hand]
+    return [hand, palm_beside(hand, bundle, palm_precision(bundle, request.precision, request.use_ungated_int8))]
 
 
 def _open_rtx() -> Backend:

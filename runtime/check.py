@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from handmap.bundle.golden import Golden, read_golden
 from handmap.bundle.manifest import Bundle
 from handmap.engines.factory import EngineConfig, check_golden, open_engines
+from handmap.engines.palm_check import check_palm
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ def _check(bundle: Bundle, golden: Golden, precision: str) -> CheckedPrecision:
         return CheckedPrecision(precision, None, "not run: it has not passed the accuracy gate")
     engines = open_engines(bundle, EngineConfig(precision=precision), batch=1)  # type: ignore[arg-type]  # the manifest's names are these
     try:
-        return CheckedPrecision(precision, check_golden(engines.hand, golden, bundle), f"{len(golden.depth)} samples")
+        distance_mm = check_golden(engines.hand, golden, bundle)
+        if engines.palm is not None:
+            check_palm(engines.palm, golden, bundle)
+        return CheckedPrecision(precision, distance_mm, f"{len(golden.depth)} samples")
     finally:
         engines.close()

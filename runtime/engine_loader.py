@@ -14,6 +14,7 @@ from handmap.bundle.manifest import Bundle
 from handmap.engines.cache import engine_cache_dir
 from handmap.engines.engine import Engines
 from handmap.engines.factory import EngineConfig, check_golden, open_engines
+from handmap.engines.palm_check import check_palm
 from handmap.types.errors import DependencyError, EngineFailed, EngineUnusable
 
 LOG = logging.getLogger("handmap.daemon")
@@ -82,7 +83,10 @@ def _entries(folder: Path) -> frozenset[tuple[str, int]]:
 def _open_checked(bundle: Bundle, config: EngineConfig, batch: int) -> Engines:
     engines = open_engines(bundle, config, batch)
     try:
-        distance_mm = check_golden(engines.hand, read_golden(bundle), bundle)
+        golden = read_golden(bundle)
+        distance_mm = check_golden(engines.hand, golden, bundle)
+        if engines.palm is not None:
+            check_palm(engines.palm, golden, bundle)
     except BaseException:
         engines.close()
         raise

@@ -8,57 +8,32 @@ import hashlib
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
-from typing import IO, Annotated, Final, Literal, TypeAlias
+from typing import IO, Final, Literal
 
 import msgspec
 
 from handmap.bundle.manifest import Bundle
 from handmap.bundle.tensors import Tensors
-from handmap.engines.cuda_driver import DeviceFacts
+from handmap.engines.engine_keys import (
+    Cause,
+    EngineKey,
+    GraphName,
+    cause_of,
+    difference_between,
+    engine_key,
+    key_name,
+)
 from handmap.types.errors import EngineUnusable
 
-ENGINE_FILE: Final = "hand.engine"
 SIDECAR_FILE: Final = "sidecar.json"
-
-Cause: TypeAlias = Literal[
-    "absent", "foreign TensorRT", "foreign GPU", "foreign L4T", "other key", "half-written", "unreadable sidecar",
-    "empty", "truncated", "corrupt",
-]  # fmt: skip
-
-
-class BuilderOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The builder's options besides the graph."""
-
-    workspace_mb: Annotated[int, msgspec.Meta(ge=1)] = 512
-    recipe: int = 1  # incremented when `build-engine` changes how it uses the builder
-
-
-class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an engine is tied to: elsewhere TensorRT does not load it, or runs it slower."""
-
-    tensorrt: str  # "tensorrt 10.3.0"
-    gpu: str
-    sm_count: int
-    compute_capability: str  # "8.7"
-    l4t: str
-
-
-class EngineKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that determines the built engine; any change requires a new engine."""
-
-    graph_sha256: str
-    batch: int
-    options: BuilderOptions
-    platform: Platform
 
 
 class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The description of an engine, in a file beside it."""
 
-    format: Literal[1]
+    format: Literal[1, 2]  # 1: before there were engines of the palm graph
     key: EngineKey
     bundle: str  # the folder, resolved
     bundle_id: str
@@ -71,6 +46,7 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layers_note: str  # the layer file, or why there is none
     build_s: float
     warnings: tuple[str, ...] = msgspec.field(name="said")  # of TensorRT, each line once
+    graph: GraphName = "hand"
 
 
 @dataclass(frozen=True)
@@ -81,6 +57,15 @@ class WantedEngine:
     bundle: Path
     precision: str
     key: EngineKey
+    graph: GraphName = "hand"
+    build: tuple[str, int] | None = (
+        None  # precision and batch to build it with, where they are those of the hand's engine
+    )
+
+    @property
+    def file(self) -> str:
+        """The engine's file name in its folder."""
+        return engine_file(self.graph)
 
     @property
     def folder(self) -> Path:
@@ -107,30 +92,18 @@ def engine_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
     return (of_user if of_user.is_absolute() else Path.home() / ".cache") / "handmap" / "engines"
 
 
-def tensorrt_build(trt: ModuleType) -> str:
-    """The name and version of a TensorRT module, as a platform states it."""
-    return f"{trt.__name__} {trt.__version__}"
+def engine_file(graph: str) -> str:
+    """The file name of a graph's engine: hand.engine or palm.engine."""
+    return f"{graph}.engine"
 
 
-def describe_platform(tensorrt: str, device: DeviceFacts, l4t: str) -> Platform:
-    """The platform of a device with a build of TensorRT, as `tensorrt_build` gives it."""
-    major, minor = device.compute_capability
-    return Platform(tensorrt, device.name, device.sm_count, f"{major}.{minor}", l4t)
-
-
-def engine_key(bundle: Bundle, precision: str, batch: int, platform: Platform, options: BuilderOptions) -> EngineKey:
-    """The key of the hand engine of a bundle.
+def palm_beside(hand: WantedEngine, bundle: Bundle, precision: str) -> WantedEngine:
+    """The palm engine that belongs to a hand engine, and is built by the same command.
 
     Raises BundleError if the bundle lacks the precision.
     """
-    bundle.graph_path("hand", precision)
-    sha256 = bundle.hand.precisions[precision].sha256
-    return EngineKey(sha256, batch, options, platform)
-
-
-def key_name(key: EngineKey | Platform) -> str:
-    """The sha256 of a key's JSON with sorted names; of an EngineKey, the name of the engine's folder."""
-    return hashlib.sha256(msgspec.json.encode(key, order="sorted")).hexdigest()
+    key = engine_key(bundle, precision, 1, hand.key.platform, hand.key.options, "palm")
+    return replace(hand, precision=precision, key=key, graph="palm", build=(hand.precision, hand.key.batch))
 
 
 def find_engine(wanted: WantedEngine) -> StoredEngine:
@@ -142,22 +115,22 @@ def find_engine(wanted: WantedEngine) -> StoredEngine:
         raise _absent(wanted)
     sidecar = _read_sidecar(wanted)
     if sidecar.key != wanted.key:
-        raise _unusable(wanted, _cause(sidecar.key, wanted.key), _difference(sidecar.key, wanted.key))
-    path = wanted.folder / ENGINE_FILE
+        raise _unusable(wanted, cause_of(sidecar.key, wanted.key), difference_between(sidecar.key, wanted.key))
+    path = wanted.folder / wanted.file
     try:
         content = path.read_bytes()
     except OSError as error:
         raise _unusable(
-            wanted, "half-written", f"{ENGINE_FILE} cannot be read ({error.strerror}), its build did not finish"
+            wanted, "half-written", f"{wanted.file} cannot be read ({error.strerror}), its build did not finish"
         ) from error
     if not content:
-        raise _unusable(wanted, "empty", f"{ENGINE_FILE} is empty, wanted {sidecar.engine_bytes} bytes")
+        raise _unusable(wanted, "empty", f"{wanted.file} is empty, wanted {sidecar.engine_bytes} bytes")
     if len(content) < sidecar.engine_bytes:
-        found = f"{ENGINE_FILE} is truncated: {len(content)} bytes, wanted {sidecar.engine_bytes}"
+        found = f"{wanted.file} is truncated: {len(content)} bytes, wanted {sidecar.engine_bytes}"
         raise _unusable(wanted, "truncated", found)
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != sidecar.engine_sha256:
-        found = f"{ENGINE_FILE} was changed: sha256 {sha256[:16]}..., wanted {sidecar.engine_sha256[:16]}..."
+        found = f"{wanted.file} was changed: sha256 {sha256[:16]}..., wanted {sidecar.engine_sha256[:16]}..."
         raise _unusable(wanted, "corrupt", found)
     return StoredEngine(path, sidecar)
 
@@ -193,7 +166,7 @@ def _read_sidecar(wanted: WantedEngine) -> Sidecar:
     try:
         return msgspec.json.decode(content, type=Sidecar)
     except msgspec.DecodeError as error:
-        found = f"{SIDECAR_FILE} is not a sidecar of format 1: {error}"
+        found = f"{SIDECAR_FILE} is not a sidecar of format 1 or 2: {error}"
         raise _unusable(wanted, "unreadable sidecar", found) from error
 
 
@@ -201,47 +174,19 @@ def _absent(wanted: WantedEngine) -> EngineUnusable:
     """The error for a missing engine; names what the newest engine of the same graph was built for, if there is one."""
     for sidecar in list_sidecars(wanted.cache_dir).values():
         if sidecar.key.graph_sha256 == wanted.key.graph_sha256:
-            return _unusable(wanted, _cause(sidecar.key, wanted.key), _difference(sidecar.key, wanted.key))
+            return _unusable(wanted, cause_of(sidecar.key, wanted.key), difference_between(sidecar.key, wanted.key))
     return _unusable(wanted, "absent", "there is none for this graph")
 
 
-def _cause(found: EngineKey, wanted: EngineKey) -> Cause:
-    if found.platform.tensorrt != wanted.platform.tensorrt:
-        return "foreign TensorRT"
-    if _gpu(found) != _gpu(wanted):
-        return "foreign GPU"
-    return "foreign L4T" if found.platform.l4t != wanted.platform.l4t else "other key"
-
-
-def _difference(found: EngineKey, wanted: EngineKey) -> str:
-    """The difference between two keys, in words."""
-    facts = [
-        ("TensorRT", found.platform.tensorrt, wanted.platform.tensorrt),
-        ("the GPU", _gpu(found), _gpu(wanted)),
-        ("L4T", found.platform.l4t, wanted.platform.l4t),
-        ("batch", found.batch, wanted.batch),
-        ("a workspace of", f"{found.options.workspace_mb} MB", f"{wanted.options.workspace_mb} MB"),
-        ("the builder's recipe", found.options.recipe, wanted.options.recipe),
-        ("the graph with sha256", f"{found.graph_sha256[:16]}...", f"{wanted.graph_sha256[:16]}..."),
-    ]
-    differing = [(name, one, other) for name, one, other in facts if one != other]
-    was = ", ".join(f"{name} {one}" for name, one, _ in differing)
-    now = ", ".join(f"{name} {other}" for name, _, other in differing)
-    return f"it was built for {was}, wanted {now}"
-
-
-def _gpu(key: EngineKey) -> str:
-    platform = key.platform
-    return f"{platform.gpu} with {platform.sm_count} SMs of compute capability {platform.compute_capability}"
-
-
 def _unusable(wanted: WantedEngine, cause: Cause, found: str) -> EngineUnusable:
+    precision, batch = wanted.build or (wanted.precision, wanted.key.batch)
     command = [
-        "handmap", "build-engine", "--bundle", str(wanted.bundle), "--precision", wanted.precision,
-        "--batch", str(wanted.key.batch), "--cache-dir", str(wanted.cache_dir),
+        "handmap", "build-engine", "--bundle", str(wanted.bundle), "--precision", precision,
+        "--batch", str(batch), "--cache-dir", str(wanted.cache_dir),
     ]  # fmt: skip
+    name = wanted.precision if wanted.graph == "hand" else f"{wanted.precision} {wanted.graph}"
     return EngineUnusable(
         cause,
-        f"engine cache {str(wanted.cache_dir)!r}, {wanted.precision} engine of bundle {str(wanted.bundle)!r}: {found}; "
+        f"engine cache {str(wanted.cache_dir)!r}, {name} engine of bundle {str(wanted.bundle)!r}: {found}; "
         f"build it with: {shlex.join(command)}",
     )

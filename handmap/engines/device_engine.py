@@ -21,7 +21,7 @@ Preprocess: TypeAlias = Callable[[Any], None]
 
 
 class DevicePlan(Protocol):
-    """A network on the device for one batch: input `depth`, outputs `joints` and optionally others, all float32."""
+    """A network on the device for one batch: one input, and outputs, all float32."""
 
     @property
     def tensors(self) -> Tensors:
@@ -42,13 +42,17 @@ class DevicePlan(Protocol):
 
 
 class DeviceEngine:
-    """A plan with its stream and buffers; implements `handmap.engines.engine.Engine`. Not thread-safe.
+    """A plan with its stream and buffers; with a hand graph, a `handmap.engines.engine.Engine`. Not thread-safe.
 
-    `input_buffer` is the network's input, (batch, 1, 128, 128) float32 on the device; `stream` is CuPy's.
+    `input_buffer` is the network's input on the device, (batch, 1, 128, 128) float32 of a hand graph; `stream` is CuPy's.
     """
 
-    def __init__(self, plan: DevicePlan, gpu: ModuleType, precision: str) -> None:
-        """Allocates the buffers, runs the plan and captures it. `gpu` is handmap.engines.gpu. Raises EngineFailed."""
+    def __init__(self, plan: DevicePlan, gpu: ModuleType, precision: str, graph: str = "hand") -> None:
+        """Allocates the buffers, runs the plan and captures it. `gpu` is handmap.engines.gpu; `graph` is for messages.
+
+        Raises EngineFailed.
+        """
+        self._name = f"{graph} engine"
         (depth,) = plan.tensors.inputs
         self.batch = int(depth.shape[0])
         self.precision = precision
@@ -72,9 +76,13 @@ class DeviceEngine:
 
     def infer(self, depth: Array) -> EngineOutput:
         """See `handmap.engines.engine.Engine`; depth is a NumPy or CuPy array, the outputs are NumPy arrays."""
+        return EngineOutput.of(self.run(depth))
+
+    def run(self, depth: Array) -> dict[str, Float32]:
+        """The outputs of any graph by name, for its one input. Raises EngineFailed."""
         if depth.shape != self.input_buffer.shape or depth.dtype != np.float32:
             raise EngineFailed(
-                f"hand engine: input {depth.shape} {depth.dtype}, wanted {self.input_buffer.shape} float32; "
+                f"{self._name}: input {depth.shape} {depth.dtype}, wanted {self.input_buffer.shape} float32; "
                 "call it with its own batch"
             )
         with self._typed_errors(f"inference on input {depth.shape}"):
@@ -100,7 +108,7 @@ class DeviceEngine:
         Raises EngineFailed as `infer` does.
         """
         with self._typed_errors("replay"):
-            return self._answer(self._replayed or self._inferred)
+            return EngineOutput.of(self._answer(self._replayed or self._inferred))
 
     @property
     def is_graph(self) -> bool:
@@ -136,7 +144,7 @@ class DeviceEngine:
         for name, array in self._on_device.items():
             self._copy_to_host(array, self._on_host[name], self.stream)
 
-    def _answer(self, work: CapturedGraph | None) -> EngineOutput:
+    def _answer(self, work: CapturedGraph | None) -> dict[str, Float32]:
         assert work is not None  # None only once it is closed, which `_typed_errors` refuses
         work.launch()
         self.stream.synchronize()
@@ -144,18 +152,18 @@ class DeviceEngine:
         broken = sorted(name for name, array in values.items() if not np.isfinite(array).all())
         if broken:
             raise EngineFailed(
-                f"hand engine: outputs {broken} of the {self.precision} engine are not finite; check it with: handmap check"
+                f"{self._name}: outputs {broken} of the {self.precision} engine are not finite; check it with: handmap check"
             )
-        return EngineOutput.of(values)
+        return values
 
     @contextmanager
     def _typed_errors(self, doing: str) -> Iterator[None]:
         """Raises EngineFailed once closed, and for whatever CUDA raises, with what the plan's library logged."""
         if self._plan is None:
-            raise EngineFailed("hand engine: used after it was closed; open it again")
+            raise EngineFailed(f"{self._name}: used after it was closed; open it again")
         try:
             yield
         except (RuntimeError, MemoryError) as error:  # CuPy's errors derive from these
             raise EngineFailed(
-                f"hand engine: {doing} failed: {error}{self._plan.pop_log()}; if it persists, check it with: handmap check"
+                f"{self._name}: {doing} failed: {error}{self._plan.pop_log()}; if it persists, check it with: handmap check"
             ) from error

@@ -10,8 +10,8 @@ import numpy as np
 from handmap.bundle.golden import Golden
 from handmap.bundle.manifest import Bundle
 from handmap.bundle.tensors import Tensors, fix_batch
-from handmap.engines.cache import BuilderOptions
 from handmap.engines.engine import Engine, Engines, PalmEngine
+from handmap.engines.engine_keys import BuilderOptions
 from handmap.types.errors import BundleError, ConfigError
 
 LOG: Final = logging.getLogger("handmap.engines")
@@ -48,7 +48,7 @@ def open_engines(bundle: Bundle, config: EngineConfig = DEFAULT_ENGINE, batch: i
     hand = _open_hand(bundle, path, config, batch)
     try:
         _refuse_other_tensors(bundle, "hand", hand.tensors, batch, config.precision)
-        return Engines(hand, *_open_palm(bundle, config))
+        return Engines(hand, *_open_palm(bundle, config, batch))
     except BaseException:
         hand.close()
         raise
@@ -66,28 +66,43 @@ def _open_hand(bundle: Bundle, path: Path, config: EngineConfig, batch: int) -> 
     return open_onnx_engine(path, batch, config.threads, config.precision)
 
 
-def _open_palm(bundle: Bundle, config: EngineConfig) -> tuple[PalmEngine, float] | tuple[()]:
-    """The palm engine in the same precision, or in another that is usable; empty if the bundle has no palm graph.
+def palm_precision(bundle: Bundle, precision: str, use_ungated_int8: bool = False) -> str:
+    """The palm graph's precision beside a hand engine of this one: the same, or another that is usable.
 
     An int8 graph without a passed gate is skipped, not refused: the daemon works with a better one, and is hardly slower.
-    With TensorRT it is fp32: it runs on the CPU, where that is fastest (0.4 ms against 1.4 ms in int8).
     """
-    if bundle.palm is None:
-        return ()
-    wanted = config.precision if config.backend == "onnx" else "fp32"
+    assert bundle.palm is not None
     int8 = bundle.palm.precisions.get("int8")
     has_passed = int8 is not None and int8.gate is not None and int8.gate.passed
-    usable = set(bundle.palm.precisions) - ({"int8"} if not (has_passed or config.use_ungated_int8) else set())
-    precision = next((one for one in (wanted, "fp16", "fp32") if one in usable), "fp32")
-    if wanted == "int8" and int8 is not None and "int8" not in usable:
+    usable = set(bundle.palm.precisions) - ({"int8"} if not (has_passed or use_ungated_int8) else set())
+    found = next((one for one in (precision, "fp16", "fp32") if one in usable), "fp32")
+    if precision == "int8" and int8 is not None and "int8" not in usable:
         reason = "no gate" if int8.gate is None else "failed its gate"
-        LOG.warning("palm_graph=%s instead_of=int8 reason=%r", precision, reason)
-    path = bundle.graph_path("palm", precision)
-    # A millisecond of CPU time per frame without hands does not justify a GPU engine.
-    from handmap.engines.onnx_engine import open_onnx_palm_engine
+        LOG.warning("palm_graph=%s instead_of=int8 reason=%r", found, reason)
+    return found
 
-    palm = open_onnx_palm_engine(path, config.threads, precision)
-    _refuse_other_tensors(bundle, "palm", palm.tensors, 1, precision)
+
+def _open_palm(bundle: Bundle, config: EngineConfig, batch: int) -> tuple[PalmEngine, float] | tuple[()]:
+    """The palm engine on the same backend; empty if the bundle has no palm graph."""
+    if bundle.palm is None:
+        return ()
+    precision = palm_precision(bundle, config.precision, config.use_ungated_int8)
+    palm: PalmEngine
+    if config.backend == "tensorrt":
+        from handmap.engines.gpu_engine import open_gpu_palm_engine, wanted_engine
+
+        options = BuilderOptions(config.workspace_mb)
+        of_hand = wanted_engine(bundle, config.precision, batch, options, config.cache_dir)
+        palm = open_gpu_palm_engine(bundle, precision, of_hand)
+    else:
+        from handmap.engines.onnx_engine import open_onnx_palm_engine
+
+        palm = open_onnx_palm_engine(bundle.graph_path("palm", precision), config.threads, precision)
+    try:
+        _refuse_other_tensors(bundle, "palm", palm.tensors, 1, precision)
+    except BaseException:
+        palm.close()
+        raise
     return palm, bundle.palm.min_score
 
 

@@ -1,4 +1,4 @@
-"""The hand engine of a board: fused crop and TensorRT as one CUDA graph, loaded from the engine cache.
+"""The engines of a board, loaded from the engine cache: fused crop and hand network as one CUDA graph, and the palm network.
 
 Frames reach the GPU through one page-locked, device-mapped buffer, which the crop reads in place, unless the camera has put them there already.
 """
@@ -12,25 +12,16 @@ from typing import IO, Final
 import numpy as np
 
 from handmap.bundle.manifest import Bundle
-from handmap.engines.cache import (
-    BuilderOptions,
-    StoredEngine,
-    WantedEngine,
-    describe_platform,
-    engine_cache_dir,
-    engine_key,
-    find_engine,
-    hold_engine,
-    tensorrt_build,
-)
+from handmap.engines.cache import StoredEngine, WantedEngine, engine_cache_dir, find_engine, hold_engine, palm_beside
 from handmap.engines.cuda_driver import read_device_facts
 from handmap.engines.device_engine import DeviceEngine
 from handmap.engines.engine import EngineOutput
+from handmap.engines.engine_keys import BuilderOptions, describe_platform, engine_key, tensorrt_build
 from handmap.engines.gpu import FusedCrop, cuda_errors
 from handmap.engines.mapped_memory import FrameBuffer, open_frame_buffers
 from handmap.engines.tensorrt_engine import load_tensorrt, open_tensorrt_engine
 from handmap.system.jetpack import read_l4t_release
-from handmap.types.arrays import Array, Int32
+from handmap.types.arrays import Array, Float32, Int32
 from handmap.types.values import DepthFrame, HandRoi
 
 LOG: Final = logging.getLogger("handmap.gpu")
@@ -82,6 +73,53 @@ class GpuHandEngine:
                 self._held.close()
 
 
+class GpuPalmEngine:
+    """A device engine of the palm graph; implements `handmap.engines.engine.PalmEngine`. Not thread-safe."""
+
+    def __init__(self, engine: DeviceEngine, held: IO[bytes] | None = None) -> None:
+        """`held` keeps cache cleanup from removing the engine file."""
+        self.precision, self.tensors = engine.precision, engine.tensors
+        self._engine, self._held = engine, held
+
+    def infer(self, depth_small: Array) -> Float32:
+        """See `handmap.engines.engine.PalmEngine`; depth_small is a NumPy or CuPy array."""
+        (palms,) = self._engine.run(depth_small[None, None])["palms"]
+        answer: Float32 = palms
+        return answer
+
+    def close(self) -> None:
+        """Closes the engine and releases its file."""
+        try:
+            self._engine.close()
+        finally:
+            if self._held is not None:
+                self._held.close()
+
+
+def open_gpu_palm_engine(bundle: Bundle, precision: str, wanted_of_hand: WantedEngine) -> GpuPalmEngine:
+    """The palm engine that was built along with the hand engine.
+
+    Raises as `open_gpu_engine` does.
+    """
+    stored = find_engine(palm_beside(wanted_of_hand, bundle, precision))
+    held = hold_engine(stored)
+    try:
+        return GpuPalmEngine(open_tensorrt_engine(stored.path, 1, precision, graph="palm"), held)
+    except BaseException:
+        held.close()
+        raise
+
+
+def wanted_engine(
+    bundle: Bundle, precision: str, batch: int, options: BuilderOptions, cache_dir: Path | None
+) -> WantedEngine:
+    """The hand engine that this device needs. Raises DependencyError without driver or TensorRT."""
+    device = read_device_facts()
+    platform = describe_platform(tensorrt_build(load_tensorrt()), device, read_l4t_release())
+    key = engine_key(bundle, precision, batch, platform, options)
+    return WantedEngine(cache_dir or engine_cache_dir(), bundle.path.resolve(), precision, key)
+
+
 def open_gpu_engine(
     bundle: Bundle, precision: str, batch: int, options: BuilderOptions, cache_dir: Path | None
 ) -> GpuHandEngine:
@@ -90,15 +128,11 @@ def open_gpu_engine(
     Raises EngineUnusable, with its cause and the command to build it, if there is none that can be loaded; DependencyError
     without driver, TensorRT or CuPy.
     """
-    device = read_device_facts()
-    trt = load_tensorrt()
-    platform = describe_platform(tensorrt_build(trt), device, read_l4t_release())
-    key = engine_key(bundle, precision, batch, platform, options)
-    wanted = WantedEngine(cache_dir or engine_cache_dir(), bundle.path.resolve(), precision, key)
+    wanted = wanted_engine(bundle, precision, batch, options, cache_dir)
     stored: StoredEngine = find_engine(wanted)
     held = hold_engine(stored)
     try:
-        engine = open_tensorrt_engine(stored.path, batch, precision, trt)
+        engine = open_tensorrt_engine(stored.path, batch, precision)
         return GpuHandEngine(engine, FusedCrop(batch, engine.input_buffer), held)
     except BaseException:
         held.close()

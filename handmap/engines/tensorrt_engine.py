@@ -15,7 +15,8 @@ from handmap.engines.tensorrt_log import tensorrt_log
 from handmap.types.arrays import Array
 from handmap.types.errors import DependencyError, EngineFailed, ModelError
 
-INPUT: Final = "depth"
+# The input of each graph, and the output that it must have.
+CONTRACTS: Final = {"hand": ("depth", "joints"), "palm": ("depth_small", "palms")}
 # By trt.DataType name: trt.nptype() raises for types that NumPy lacks.
 DTYPES: Final = {"FLOAT": "float32", "HALF": "float16"}
 
@@ -23,7 +24,7 @@ DTYPES: Final = {"FLOAT": "float32", "HALF": "float16"}
 class TensorrtPlan:
     """A deserialized plan and its execution context for one batch; implements `handmap.engines.device_engine.DevicePlan`."""
 
-    def __init__(self, trt: ModuleType, engine_file: Path, batch: int) -> None:
+    def __init__(self, trt: ModuleType, engine_file: Path, batch: int, graph: str = "hand") -> None:
         """Raises EngineFailed if TensorRT refuses the file, ModelError if its tensors are not the contract's."""
         self._log = tensorrt_log(trt)
         self._log.take_lines()  # from earlier users of the library
@@ -36,7 +37,8 @@ class TensorrtPlan:
             )
         self._fix_batch(trt, engine_file, batch)
         self._tensors = self._read_tensors(trt)
-        refuse_other_tensors(self._tensors, batch, engine_file)
+        refuse_other_tensors(self._tensors, batch, engine_file, CONTRACTS[graph])
+        self._name = f"{graph} engine"
 
     @property
     def tensors(self) -> Tensors:
@@ -48,7 +50,7 @@ class TensorrtPlan:
         for name, buffer in buffers.items():
             if not self._context.set_tensor_address(name, buffer.data.ptr):
                 raise EngineFailed(
-                    f"hand engine: TensorRT refused the buffer of tensor {name!r}{self.pop_log()}; "
+                    f"{self._name}: TensorRT refused the buffer of tensor {name!r}{self.pop_log()}; "
                     "rebuild with: handmap build-engine"
                 )
 
@@ -56,7 +58,7 @@ class TensorrtPlan:
         """See `DevicePlan`."""
         if not self._context.execute_async_v3(stream.ptr):
             raise EngineFailed(
-                f"hand engine: TensorRT enqueued no inference{self.pop_log()}; rebuild with: handmap build-engine"
+                f"{self._name}: TensorRT enqueued no inference{self.pop_log()}; rebuild with: handmap build-engine"
             )
 
     def pop_log(self) -> str:
@@ -88,7 +90,9 @@ class TensorrtPlan:
         return [self._plan.get_tensor_name(index) for index in range(self._plan.num_io_tensors)]
 
 
-def open_tensorrt_engine(engine_file: Path, batch: int, precision: str, trt: ModuleType | None = None) -> DeviceEngine:
+def open_tensorrt_engine(
+    engine_file: Path, batch: int, precision: str, trt: ModuleType | None = None, graph: str = "hand"
+) -> DeviceEngine:
     """The engine for a plan that was built on this device, warmed up and captured. `trt` defaults to the module tensorrt.
 
     handmap/engines/cache.py has checked already that the file is intact and for this TensorRT and GPU.
@@ -97,7 +101,7 @@ def open_tensorrt_engine(engine_file: Path, batch: int, precision: str, trt: Mod
     read_device_facts()  # first: without a driver the runtime crashes the process
     library = load_tensorrt() if trt is None else trt
     gpu.open_gpu()
-    return DeviceEngine(TensorrtPlan(library, engine_file, batch), gpu, precision)
+    return DeviceEngine(TensorrtPlan(library, engine_file, batch, graph), gpu, precision, graph)
 
 
 def load_tensorrt() -> ModuleType:
@@ -139,15 +143,17 @@ def deserialize(trt: ModuleType, engine_file: Path) -> tuple[Any, Any]:
     return runtime, plan
 
 
-def refuse_other_tensors(found: Tensors, batch: int, engine_file: Path) -> None:
-    """Raises ModelError unless there is one input `depth` and an output `joints`, all float32 with this batch."""
+def refuse_other_tensors(
+    found: Tensors, batch: int, engine_file: Path, contract: tuple[str, str] = CONTRACTS["hand"]
+) -> None:
+    """Raises ModelError unless there is the contract's one input and its output, all float32 with this batch."""
     tensors = (*found.inputs, *found.outputs)
     names = [tensor.name for tensor in found.inputs], {tensor.name for tensor in found.outputs}
     are_float32 = all(tensor.dtype == "float32" and tensor.shape[:1] == (batch,) for tensor in tensors)
-    if names[0] != [INPUT] or "joints" not in names[1] or not are_float32:
+    if names[0] != [contract[0]] or contract[1] not in names[1] or not are_float32:
         shown = ", ".join(f"{tensor.name} {tensor.dtype} {tensor.shape}" for tensor in tensors)
         raise ModelError(
-            f"engine {str(engine_file)!r}: tensors found {shown}, wanted input {INPUT!r} and output 'joints', float32 with "
+            f"engine {str(engine_file)!r}: tensors found {shown}, wanted input {contract[0]!r} and output {contract[1]!r}, float32 with "
             f"batch {batch}; build it again with: handmap build-engine --batch {batch}"
         )
 

@@ -12,7 +12,7 @@ from export.engine_plan import GraphSource, build_plan
 from export.to_engine import open_backend
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.bundle.tensors import fix_batch
-from handmap.engines.cache import BuilderOptions
+from handmap.engines.engine_keys import BuilderOptions
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "handmap-hand21"
 pytest.importorskip("tensorrt_rtx", reason="needs NVIDIA's tensorrt_rtx wheel, of the extra vendor on x86-64")

@@ -5,7 +5,7 @@ import pytest
 from export.engine_plan import GraphSource, build_plan
 from export.engine_progress import Phases, open_monitor
 from handmap.bundle.tensors import Tensor, Tensors, fix_batch
-from handmap.engines.cache import BuilderOptions
+from handmap.engines.engine_keys import BuilderOptions
 from handmap.system.notify import Notifier
 from handmap.types.errors import BuildError
 from tests.support.tiny_bundle import TINY

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 from export.engine_plan import Backend, GraphSource, build_plan
+from export.engine_request import BuildRequest
 from export.engine_store import locked, read_timing
-from export.to_engine import BuildRequest, build_engine, is_needed, open_backend
+from export.to_engine import build_engine, is_needed, open_backend
 from handmap.bundle.golden import Golden, read_golden
 from handmap.bundle.manifest import MANIFEST, Bundle, encode_manifest, read_bundle
 from handmap.bundle.tensors import Tensor, Tensors, fix_batch
 from handmap.bundle.writer import describe_file, with_precisions
-from handmap.engines.cache import ENGINE_FILE, SIDECAR_FILE, BuilderOptions
+from handmap.engines.cache import SIDECAR_FILE
+from handmap.engines.engine_keys import BuilderOptions
 from handmap.engines.factory import check_golden
 from handmap.engines.onnx_engine import open_onnx_engine
 from handmap.types.errors import BuildError, BundleError, ConfigError, DependencyError, ModelError
@@ -74,6 +76,12 @@ def test_the_shipped_bundle_is_built_and_described(tmp_path: Path, backend: Back
     assert sidecar.key.graph_sha256 == shipped.hand.precisions[precision].sha256
     assert sidecar.tensors == fix_batch(shipped.hand.tensors, 2)
     assert (sidecar.precision, sidecar.bundle_id) == (precision, shipped.id.hex())
+    palm = result.palm
+    assert palm is not None and palm.path.name == "palm.engine" and len(palm.path.read_bytes()) > 100_000
+    assert (palm.sidecar.graph, palm.sidecar.precision, palm.sidecar.key.batch) == ("palm", precision, 1)
+    assert not is_needed(request_of(shipped, tmp_path, precision, 2), backend)[0]
+    palm.path.unlink()
+    assert is_needed(request_of(shipped, tmp_path, precision, 2), backend)[0]  # one set: half of it is none
     if backend.device is None:
         assert sidecar.golden_mm is None and "without a device" in sidecar.golden_note
         assert "without a device" in sidecar.layers_note
@@ -102,9 +110,11 @@ def state_other_platform(sidecar: Path, **changes: object) -> None:
 
 
 SPOILED: dict[str, Callable[[Path], object]] = {
-    "empty": lambda folder: (folder / ENGINE_FILE).write_bytes(b""),
-    "is truncated": lambda folder: (folder / ENGINE_FILE).write_bytes((folder / ENGINE_FILE).read_bytes()[:-1]),
-    "was changed": lambda folder: (folder / ENGINE_FILE).write_bytes((folder / ENGINE_FILE).read_bytes()[:-1] + b"?"),
+    "empty": lambda folder: (folder / "hand.engine").write_bytes(b""),
+    "is truncated": lambda folder: (folder / "hand.engine").write_bytes((folder / "hand.engine").read_bytes()[:-1]),
+    "was changed": lambda folder: (folder / "hand.engine").write_bytes(
+        (folder / "hand.engine").read_bytes()[:-1] + b"?"
+    ),
     "its build did not finish": lambda folder: (folder / SIDECAR_FILE).unlink(),
     "is not a sidecar": lambda folder: (folder / SIDECAR_FILE).write_text("{"),
     "built for TensorRT": lambda folder: state_other_platform(folder / SIDECAR_FILE, tensorrt="tensorrt 10.3.0"),

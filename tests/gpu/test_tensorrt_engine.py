@@ -45,7 +45,8 @@ def precision(request: pytest.FixtureRequest, bundle: Bundle) -> str:
 @pytest.fixture(scope="module")
 def engine_file(precision: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built by the verb's own code, which has replayed the golden samples through it already."""
-    from export.to_engine import BuildRequest, build_engine, open_backend
+    from export.engine_request import BuildRequest
+    from export.to_engine import build_engine, open_backend
 
     request = BuildRequest(SHIPPED, precision, BATCH, tmp_path_factory.mktemp(precision), use_ungated_int8=True)
     result = build_engine(request, open_backend("tensorrt"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from handmap.bundle.manifest import Bundle
-from handmap.engines.cache import BuilderOptions
+from handmap.engines.engine_keys import BuilderOptions
 from handmap.engines.onnx_engine import OnnxEngine, open_onnx_engine
 from handmap.protocol.fields import DaemonState, MessageType
 from handmap.protocol.packet import Packet

@@ -15,8 +15,8 @@ from export.engine_plan import Backend, GraphSource, build_plan, describe_layers
 from export.engine_progress import open_monitor
 from export.to_engine import OLDEST, version_of
 from handmap.bundle.tensors import Tensor, Tensors
-from handmap.engines.cache import BuilderOptions
 from handmap.engines.cuda_driver import DeviceFacts
+from handmap.engines.engine_keys import BuilderOptions
 from handmap.engines.tensorrt_log import KEPT_SEVERITIES, tensorrt_log
 from handmap.system.notify import Notifier
 from handmap.types.errors import HandmapError

@@ -10,7 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
-from export.to_engine import BuildRequest, build_engine, open_backend
+from export.engine_request import BuildRequest
+from export.to_engine import build_engine, open_backend
 from handmap.system.notify import Notifier
 
 MAX_BUILDS = 200

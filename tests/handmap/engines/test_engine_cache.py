@@ -9,19 +9,9 @@ import msgspec
 import pytest
 
 from handmap.bundle.manifest import Bundle
-from handmap.engines.cache import (
-    ENGINE_FILE,
-    SIDECAR_FILE,
-    BuilderOptions,
-    EngineKey,
-    describe_platform,
-    engine_cache_dir,
-    engine_key,
-    find_engine,
-    key_name,
-    list_sidecars,
-)
+from handmap.engines.cache import SIDECAR_FILE, engine_cache_dir, find_engine, list_sidecars
 from handmap.engines.cuda_driver import DeviceFacts
+from handmap.engines.engine_keys import BuilderOptions, EngineKey, describe_platform, engine_key, key_name
 from handmap.types.errors import BundleError, EngineUnusable
 from tests.support.stored_engines import CONTENT, KEY, ORIN, store, wanted_in
 from tests.support.tiny_bundle import write_bundle
@@ -101,26 +91,26 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str, str]] = {
         lambda folder: (folder / SIDECAR_FILE).unlink(), "half-written", "sidecar.json cannot be read .*did not finish",
     ),
     "engine missing": (
-        lambda folder: (folder / ENGINE_FILE).unlink(), "half-written", "hand.engine cannot be read .*did not finish",
+        lambda folder: (folder / "hand.engine").unlink(), "half-written", "hand.engine cannot be read .*did not finish",
     ),
     "sidecar cut": (
         lambda folder: (folder / SIDECAR_FILE).write_bytes((folder / SIDECAR_FILE).read_bytes()[:99]),
         "unreadable sidecar", "sidecar.json is not a sidecar of format 1",
     ),
     "sidecar of another format": (
-        lambda folder: write_sidecar(folder, format=2), "unreadable sidecar", "not a sidecar of format 1: .*format",
+        lambda folder: write_sidecar(folder, format=3), "unreadable sidecar", "not a sidecar of format 1 or 2: .*format",
     ),
     "sidecar with an unknown key": (
-        lambda folder: write_sidecar(folder, mood="good"), "unreadable sidecar", "not a sidecar of format 1: .*mood",
+        lambda folder: write_sidecar(folder, mood="good"), "unreadable sidecar", "not a sidecar of format 1 or 2: .*mood",
     ),
-    "empty": (lambda folder: (folder / ENGINE_FILE).write_bytes(b""), "empty", "hand.engine is empty, wanted 4096 bytes"),
+    "empty": (lambda folder: (folder / "hand.engine").write_bytes(b""), "empty", "hand.engine is empty, wanted 4096 bytes"),
     "truncated": (
-        lambda folder: (folder / ENGINE_FILE).write_bytes(CONTENT[:4000]), "truncated", "is truncated: 4000 bytes, wanted 4096",
+        lambda folder: (folder / "hand.engine").write_bytes(CONTENT[:4000]), "truncated", "is truncated: 4000 bytes, wanted 4096",
     ),
     "one bit flipped": (
-        lambda folder: (folder / ENGINE_FILE).write_bytes(CONTENT[:-1] + b"\xfe"), "corrupt", "was changed: sha256",
+        lambda folder: (folder / "hand.engine").write_bytes(CONTENT[:-1] + b"\xfe"), "corrupt", "was changed: sha256",
     ),
-    "longer": (lambda folder: (folder / ENGINE_FILE).write_bytes(CONTENT + b"x"), "corrupt", "was changed: sha256"),
+    "longer": (lambda folder: (folder / "hand.engine").write_bytes(CONTENT + b"x"), "corrupt", "was changed: sha256"),
     "of another TensorRT": (
         lambda folder: state_key(folder, "tensorrt"), "foreign TensorRT",
         "was built for TensorRT tensorrt 10.7.0, wanted TensorRT tensorrt 10.3.0",
