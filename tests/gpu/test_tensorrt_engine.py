@@ -11,6 +11,8 @@ from handmap.bundle.tensors import fix_batch
 from handmap.engines import gpu
 from handmap.engines.device_engine import DeviceEngine
 from handmap.engines.factory import TOLERANCE_MM, check_golden
+from handmap.engines.gpu_engine import GpuPalmEngine
+from handmap.engines.palm_check import TOLERANCE, check_palm
 from handmap.engines.tensorrt_engine import TensorrtPlan, deserialize, load_tensorrt, open_tensorrt_engine
 from handmap.types.errors import DependencyError, EngineFailed, ModelError
 from tests.gpu.parity import ALLOWED
@@ -43,15 +45,21 @@ def precision(request: pytest.FixtureRequest, bundle: Bundle) -> str:
 
 
 @pytest.fixture(scope="module")
-def engine_file(precision: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built by the verb's own code, which has replayed the golden samples through it already."""
+def engine_files(precision: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Hand and palm, built by the verb's own code, which has checked their outputs already."""
     from export.engine_request import BuildRequest
     from export.to_engine import build_engine, open_backend
 
     request = BuildRequest(SHIPPED, precision, BATCH, tmp_path_factory.mktemp(precision), use_ungated_int8=True)
     result = build_engine(request, open_backend("tensorrt"))
     assert result.was_built and not build_engine(request, open_backend("tensorrt")).was_built
-    return result.engine.path
+    assert result.palm is not None
+    return result.engine.path, result.palm.path
+
+
+@pytest.fixture(scope="module")
+def engine_file(engine_files: tuple[Path, Path]) -> Path:
+    return engine_files[0]
 
 
 @pytest.fixture
@@ -67,6 +75,17 @@ def test_a_recorded_engine_matches_the_golden_joints(engine: DeviceEngine, bundl
     assert engine.is_graph
     assert engine.tensors.inputs == wanted.inputs and set(engine.tensors.outputs) == set(wanted.outputs)
     assert away_mm <= TOLERANCE_MM[engine.precision]
+
+
+def test_a_recorded_palm_engine_matches_its_graph(
+    engine_files: tuple[Path, Path], precision: str, bundle: Bundle
+) -> None:
+    device = open_tensorrt_engine(engine_files[1], 1, precision, graph="palm")
+
+    apart = check_palm(GpuPalmEngine(device), read_golden(bundle), bundle)
+
+    assert device.is_graph
+    assert apart <= TOLERANCE[precision]
 
 
 def test_device_and_host_inputs_give_the_same_result(engine: DeviceEngine) -> None:
