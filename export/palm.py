@@ -11,7 +11,7 @@ import torch
 from handmap.bundle.graph_lint import refuse
 from handmap.bundle.manifest import PalmGraph
 from handmap.bundle.model_metadata import PalmMetadata
-from handmap.bundle.tensors import Tensor, Tensors
+from handmap.bundle.tensors import PALM_TENSORS
 from handmap.bundle.writer import describe_file
 from handmap.engines.onnx_engine import PALM_INPUT, PALM_OUTPUT, run_batches
 from handmap.recording.reader import open_recording
@@ -78,7 +78,7 @@ def export_palm(checkpoint: Path, samples: RecordingName, has_half: bool) -> Pal
         models["fp16"] = half
     contents = {name: one.SerializeToString(deterministic=True) for name, one in models.items()}
     entries = {name: describe_file(_file(name), content) for name, content in contents.items()}
-    graph = PalmGraph(_contract(), entries, facts.min_score)
+    graph = PalmGraph(PALM_TENSORS, entries, facts.min_score)
     return PalmExport(graph, {_file(name): content for name, content in contents.items()}, apart, half_apart)
 
 
@@ -115,13 +115,6 @@ def _answers(model: onnx.ModelProto, pictures: Float32) -> Float32:
     content = model.SerializeToString()
     parts = [part[PALM_OUTPUT] for part in run_batches(content, pictures, (PALM_OUTPUT,), input_name=PALM_INPUT)]
     return np.concatenate(parts)
-
-
-def _contract() -> Tensors:
-    return Tensors(
-        (Tensor(PALM_INPUT, "float32", ("batch", 1, INPUT_ROWS, INPUT_COLUMNS)),),
-        (Tensor(PALM_OUTPUT, "float32", ("batch", 3, MAP_ROWS, MAP_COLUMNS)),),
-    )
 
 
 def _file(precision: str) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from handmap.bundle.facts import ErrorMm, Probability, Weight
 from handmap.types.arrays import Array, ArrayModule, Float32
 from handmap.types.values import NormalizedJoints
 
@@ -23,13 +24,13 @@ class JointDoubt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     linear interpolation, beyond the ends constant.
     """
 
-    doubt: tuple[float, ...]
-    expected_error_mm: tuple[float, ...]
-    spread: float = 1.0
-    landed: float = 0.0
-    peak: float = 0.0
-    hand_spread: float = 0.0
-    mean_heatmap_peak: float = msgspec.field(name="hand_peak", default=0.0)
+    doubt: tuple[Weight, ...]
+    expected_error_mm: tuple[ErrorMm, ...]
+    spread: Weight = 1.0
+    landed: Weight = 0.0
+    peak: Weight = 0.0
+    hand_spread: Weight = 0.0
+    mean_heatmap_peak: Weight = msgspec.field(name="hand_peak", default=0.0)
 
     def __post_init__(self) -> None:
         _check_columns("doubt", self.doubt, "expected_error_mm", self.expected_error_mm)
@@ -39,10 +40,10 @@ class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Log odds that a cube shows a hand: bias + weights times the mean of the maps' peaks, the mean over joints of
     ln(1 + spread in mm), and how sure the network is of the hand's side, |logit| up to MAX_HANDEDNESS_LOGIT."""
 
-    bias: float
-    peak: float
-    spread: float = 0.0
-    side: float = 0.0
+    bias: Weight
+    peak: Weight
+    spread: Weight = 0.0
+    side: Weight = 0.0
 
 
 class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -53,10 +54,10 @@ class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     shows a hand at all (rising), or `presence` in their place.
     """
 
-    guidance: tuple[float, ...] = ()
-    expected_error_mm: tuple[float, ...] = ()
-    mean_heatmap_peak: tuple[float, ...] = msgspec.field(name="hand_peak", default=(0.0,))
-    hand_probability: tuple[float, ...] = (1.0,)  # a model without maps takes everything for a hand
+    guidance: tuple[Weight, ...] = ()
+    expected_error_mm: tuple[ErrorMm, ...] = ()
+    mean_heatmap_peak: tuple[Weight, ...] = msgspec.field(name="hand_peak", default=(0.0,))
+    hand_probability: tuple[Probability, ...] = (1.0,)  # a model without maps takes everything for a hand
     joint_doubt: JointDoubt | None = None
     presence: Presence | None = None
 
@@ -167,5 +168,5 @@ def _check_columns(name: str, values: tuple[float, ...], other: str, others: tup
         raise ValueError(
             f"confidence table: {len(values)} values of {name} and {len(others)} of {other}, wanted as many of each"
         )
-    if any(later <= earlier for earlier, later in itertools.pairwise(values)):
+    if any(not later > earlier for earlier, later in itertools.pairwise(values)):
         raise ValueError(f"confidence table: {name} must rise")

@@ -12,7 +12,16 @@ from typing import Final
 import msgspec
 
 from handmap.bundle.confidence import ConfidenceTable
-from handmap.bundle.tensors import Tensors
+from handmap.bundle.facts import (
+    Count,
+    CubeMm,
+    ErrorMm,
+    Normalization,
+    refuse_cube,
+    refuse_other_conventions,
+    refuse_other_tensors,
+)
+from handmap.bundle.tensors import Tensors, refuse_other_palm_tensors
 from handmap.types.errors import BundleError
 
 MANIFEST: Final = "manifest.json"
@@ -21,20 +30,12 @@ FORMAT: Final = 1
 PRECISIONS: Final = ("fp32", "fp16", "int8")
 
 
-class Normalization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Values of the input at the near face and far face of the cube and in the background."""
-
-    near: float
-    far: float
-    background: float
-
-
 class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The score of a precision, and the data set."""
 
     dataset: str
-    mean_mm: float
-    frames: int
+    mean_mm: ErrorMm
+    frames: Count
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,11 +47,22 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     p95_mm: float
     limits: dict[str, float]
     dataset: str
-    frames: int
+    frames: Count
     found_drop: float = (
         0.0  # share of hands found, FP32 minus INT8; without labels, share of FP32 detections missing in INT8
     )
     extra: float = 0.0  # palm graph only: detections that FP32 does not have, as a share of FP32's
+
+    def __post_init__(self) -> None:
+        figures = {"mean": self.mean_mm, "p95": self.p95_mm, "found": self.found_drop, "extra": self.extra}
+        if unknown := set(self.limits) - set(figures):
+            raise ValueError(f"limits: wanted some of {', '.join(figures)}, found {', '.join(sorted(unknown))}")
+        above = [name for name, limit in self.limits.items() if not figures[name] <= limit]
+        if self.passed and (above or not self.limits):
+            raise ValueError(
+                f"passed: stated as true, but {above or 'nothing'} of {figures} is "
+                f"{'above' if above else 'held against'} its limits {self.limits}; gate the graph again"
+            )
 
 
 class GraphFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,7 +70,7 @@ class GraphFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     file: str
     sha256: str
-    bytes: int
+    bytes: Count
     accuracy: Accuracy | None = None
     gate: Gate | None = None
 
@@ -68,22 +80,17 @@ class Graph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     tensors: Tensors
     joint_names: tuple[str, ...]
-    cube_mm: float
-    cube_mm_range: tuple[float, float]
+    cube_mm: CubeMm
+    cube_mm_range: tuple[CubeMm, CubeMm]
     normalization: Normalization = msgspec.field(name="normalisation")
     precisions: dict[str, GraphFile]
     confidence: ConfidenceTable
 
     def __post_init__(self) -> None:
-        unknown = set(self.precisions) - set(PRECISIONS)
-        if not self.precisions or unknown:
-            raise ValueError(f"precisions must be some of {PRECISIONS}, found {tuple(self.precisions)}")
-        low, high = self.cube_mm_range
-        if not 0 < low <= self.cube_mm <= high:
-            raise ValueError(f"cube_mm must lie in cube_mm_range, found {self.cube_mm} and {self.cube_mm_range}")
-        joints = {tensor.shape[1:2] for tensor in self.tensors.outputs if tensor.name == "joints"}
-        if joints != {(len(self.joint_names),)}:
-            raise ValueError(f"{len(self.joint_names)} joint names for the output shapes {self.tensors.outputs}")
+        _refuse_precisions(self.precisions)
+        refuse_cube(self.cube_mm, self.cube_mm_range)
+        refuse_other_conventions(self.joint_names, self.normalization)
+        refuse_other_tensors(self.tensors)
         self.confidence.refuse_missing({tensor.name for tensor in self.tensors.outputs})
 
 
@@ -95,11 +102,16 @@ class PalmGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_score: float = msgspec.field(name="least_score")
 
     def __post_init__(self) -> None:
-        unknown = set(self.precisions) - set(PRECISIONS)
-        if not self.precisions or unknown:
-            raise ValueError(f"precisions must be some of {PRECISIONS}, found {tuple(self.precisions)}")
+        _refuse_precisions(self.precisions)
+        refuse_other_palm_tensors(self.tensors)
         if not 0 < self.min_score < 1:
             raise ValueError(f"least_score must lie between 0 and 1, found {self.min_score}")
+
+
+def _refuse_precisions(precisions: dict[str, GraphFile]) -> None:
+    unknown = set(precisions) - set(PRECISIONS)
+    if not precisions or unknown:
+        raise ValueError(f"precisions must be some of {PRECISIONS}, found {tuple(precisions)}")
 
 
 class Graphs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -176,6 +188,20 @@ def read_bundle(path: Path | str) -> Bundle:
     """
     path = Path(path)
     content = _read(path, MANIFEST)
+    manifest = decode_manifest(content, path)
+    for graph in manifest.graphs.named().values():
+        for precision in graph.precisions.values():
+            _check_hash(path, precision.file, precision.sha256, precision.bytes)
+    for name, wanted in {GOLDEN: manifest.golden_sha256, **manifest.records}.items():
+        _check_hash(path, name, wanted)
+    return Bundle(path, manifest, hashlib.sha256(content).digest()[:8])
+
+
+def decode_manifest(content: bytes, path: Path) -> Manifest:
+    """The manifest in these bytes, its facts judged by its structs; `path` is the bundle's, for messages.
+
+    Raises BundleError that names the field.
+    """
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except msgspec.DecodeError as error:
@@ -186,12 +212,7 @@ def read_bundle(path: Path | str) -> Bundle:
         raise BundleError(
             f"bundle {str(path)!r}: found format {manifest.format}, wanted format {FORMAT}; export the bundle again"
         )
-    for graph in manifest.graphs.named().values():
-        for precision in graph.precisions.values():
-            _check_hash(path, precision.file, precision.sha256)
-    for name, wanted in {GOLDEN: manifest.golden_sha256, **manifest.records}.items():
-        _check_hash(path, name, wanted)
-    return Bundle(path, manifest, hashlib.sha256(content).digest()[:8])
+    return manifest
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -199,12 +220,18 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
 
 
-def _check_hash(folder: Path, name: str, wanted: str) -> None:
-    found = hashlib.sha256(_read(folder, name)).hexdigest()
+def _check_hash(folder: Path, name: str, wanted: str, wanted_bytes: int | None = None) -> None:
+    content = _read(folder, name)
+    found = hashlib.sha256(content).hexdigest()
     if found != wanted:
         raise BundleError(
             f"bundle {str(folder)!r}: {name} has sha256 {found[:16]}..., its manifest wants {wanted[:16]}...; "
             "it was truncated or changed; copy or export the bundle again"
+        )
+    if wanted_bytes not in (None, len(content)):
+        raise BundleError(
+            f"bundle {str(folder)!r}: {name} has {len(content)} bytes, its manifest states {wanted_bytes} as bytes; "
+            "export the bundle again"
         )
 
 

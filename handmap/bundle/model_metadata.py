@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from handmap.bundle.confidence import ConfidenceTable
-from handmap.bundle.manifest import Normalization
+from handmap.bundle.facts import CubeMm, Normalization, refuse_cube, refuse_other_joints
 from handmap.types.errors import ModelError
 
 METADATA_FILE: Final = "handmap.json"
@@ -15,16 +15,15 @@ class ModelMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Facts of a hand network; for a foreign program they come as YAML (`--model-facts`)."""
 
     joint_names: tuple[str, ...]
-    cube_mm: float
-    cube_mm_range: tuple[float, float]
+    cube_mm: CubeMm
+    cube_mm_range: tuple[CubeMm, CubeMm]
     normalization: Normalization = msgspec.field(name="normalisation")
     confidence: ConfidenceTable
     provenance: dict[str, Any] = msgspec.field(name="made_from", default_factory=dict)
 
     def __post_init__(self) -> None:
-        low, high = self.cube_mm_range
-        if not 0 < low <= self.cube_mm <= high:
-            raise ValueError(f"cube_mm must lie in cube_mm_range, found {self.cube_mm} and {self.cube_mm_range}")
+        refuse_other_joints(self.joint_names)
+        refuse_cube(self.cube_mm, self.cube_mm_range)
 
 
 class PalmMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="graph", tag="palm"):

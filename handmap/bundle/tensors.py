@@ -33,6 +33,26 @@ class Tensors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: tuple[Tensor, ...]
 
 
+PALM_ROWS, PALM_COLUMNS = 96, 128  # input of a palm graph
+PALM_MAP_ROWS, PALM_MAP_COLUMNS = 24, 32  # its output
+PALM_TENSORS = Tensors(
+    (Tensor("depth_small", "float32", ("batch", 1, PALM_ROWS, PALM_COLUMNS)),),
+    (Tensor("palms", "float32", ("batch", 3, PALM_MAP_ROWS, PALM_MAP_COLUMNS)),),
+)
+
+
+def refuse_other_palm_tensors(tensors: Tensors) -> None:
+    """Raises ValueError unless the tensors are those of a palm graph."""
+    for found, wanted, what in (
+        (tensors.inputs, PALM_TENSORS.inputs, "inputs"),
+        (tensors.outputs, PALM_TENSORS.outputs, "outputs"),
+    ):
+        if found != wanted:
+            raise ValueError(
+                f"tensors.{what}: wanted {msgspec.to_builtins(wanted)}, found {msgspec.to_builtins(found)}"
+            )
+
+
 def fix_batch(tensors: Tensors, batch: int) -> Tensors:
     """The tensors with their first axis, the batch, set to a number."""
     return Tensors(

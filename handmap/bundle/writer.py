@@ -7,7 +7,16 @@ from pathlib import Path
 
 import msgspec
 
-from handmap.bundle.manifest import GOLDEN, MANIFEST, PRECISIONS, Bundle, GraphFile, Manifest, encode_manifest
+from handmap.bundle.manifest import (
+    GOLDEN,
+    MANIFEST,
+    PRECISIONS,
+    Bundle,
+    GraphFile,
+    Manifest,
+    decode_manifest,
+    encode_manifest,
+)
 from handmap.files.atomic import new_folder, refuse_foreign
 
 
@@ -30,11 +39,16 @@ def own_names(path: Path) -> frozenset[str]:
 
 
 def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
-    """Writes the folder `out`, replacing a bundle; `files` holds everything but the manifest, by name."""
+    """Writes the folder `out`, replacing a bundle; `files` holds everything but the manifest, by name.
+
+    Raises BundleError if a bundle with this manifest could not be read again.
+    """
+    stated = encode_manifest(manifest)
+    decode_manifest(stated, out)
     with new_folder(out, own_names) as folder:
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        (folder / MANIFEST).write_bytes(encode_manifest(manifest))
+        (folder / MANIFEST).write_bytes(stated)
 
 
 def describe_file(name: str, content: bytes) -> GraphFile:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handmap.bundle.tensors import PALM_COLUMNS, PALM_MAP_COLUMNS, PALM_MAP_ROWS, PALM_ROWS
 from handmap.geometry.despeckle import without_specks
 from handmap.types.arrays import Array, ArrayModule, Float32
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame
 
-INPUT_ROWS, INPUT_COLUMNS = 96, 128
-MAP_ROWS, MAP_COLUMNS = 24, 32
+INPUT_ROWS, INPUT_COLUMNS = PALM_ROWS, PALM_COLUMNS
+MAP_ROWS, MAP_COLUMNS = PALM_MAP_ROWS, PALM_MAP_COLUMNS
 STRIDE = INPUT_ROWS // MAP_ROWS
 SPAN_MM = 100.0
 SPAN_CELLS = 32.0  # scale: 100 mm seen at 300 mm with a focal length of 475 px at 640x480 gives about 1.0

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from handmap.bundle.confidence import ConfidenceTable
-from handmap.bundle.manifest import Normalization
+from handmap.bundle.facts import Normalization
 from handmap.bundle.model_metadata import METADATA_FILE, ModelMetadata, encode_metadata
 from handmap.types.joints import HAND21, JOINT_COUNT
 

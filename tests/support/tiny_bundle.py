@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from handmap.bundle.confidence import ConfidenceTable
+from handmap.bundle.facts import STANDARD
 from handmap.bundle.manifest import (
     GOLDEN,
     MANIFEST,
@@ -17,7 +18,6 @@ from handmap.bundle.manifest import (
     GraphFile,
     Graphs,
     Manifest,
-    Normalization,
     Provenance,
     encode_manifest,
     read_bundle,
@@ -48,7 +48,7 @@ def write_bundle(path: Path) -> Bundle:
     )
     precision = GraphFile("hand.fp32.onnx", hashlib.sha256(graph).hexdigest(), len(graph))
     hand = Graph(
-        tensors, HAND21, 250.0, (180.0, 300.0), Normalization(-1.0, 1.0, 1.0), {"fp32": precision},
+        tensors, HAND21, 250.0, (180.0, 300.0), STANDARD, {"fp32": precision},
         ConfidenceTable((0.0, 1.0), (12.0, 5.0)),
     )  # fmt: skip
     provenance = Provenance("0" * 64, "test", {}, 18)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from handmap.bundle.confidence_fit import KnownLooks, fit_confidence
-from handmap.bundle.manifest import Normalization
+from handmap.bundle.facts import Normalization
 from handmap.bundle.model_metadata import METADATA_FILE, ModelMetadata, PalmMetadata, encode_metadata
 from handmap.files.atomic import write_file
 from handmap.types.errors import ModelError

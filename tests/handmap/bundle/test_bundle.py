@@ -28,8 +28,11 @@ def rewrite(path: Path, change: Callable[[dict], None]) -> None:  # type: ignore
     [
         (lambda hand: hand.update(precisions={}), "precisions must be"),
         (lambda hand: hand["precisions"].update(fp64=hand["precisions"].pop("fp32")), "precisions must be"),
-        (lambda hand: hand.update(cube_mm=0), "cube_mm must lie"),
-        (lambda hand: hand["joint_names"].pop(), "20 joint names"),
+        (lambda hand: hand.update(cube_mm=400), "cube_mm must lie"),
+        (
+            lambda hand: hand["joint_names"].pop(),
+            "joint_names: wanted the 21 joints of hand21 .* found 20, without little_tip",
+        ),
         (lambda hand: hand.update(speed=1), "unknown field"),
         (lambda hand: hand["confidence"]["guidance"].reverse(), "must rise"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from handmap.bundle.manifest import Normalization
+from handmap.bundle.facts import Normalization
 from handmap.bundle.model_metadata import METADATA_FILE, decode_metadata
 from handmap.types.errors import ModelError
 from handmap.types.joints import HAND21
