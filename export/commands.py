@@ -60,6 +60,8 @@ def export(
         f"parity on {report.crops} crops, worst joint: {report.torch_to_onnx_mm:.5f} mm between torch and ONNX, "
         f"{report.torch_to_simplified_mm:.5f} mm after simplification"
     )
+    if report.labels is not None:
+        click.echo(f"joints are {report.labels.mean_mm:.1f} mm off the labels of {report.labels.crops} crops")
     if report.half is not None:
         click.echo(
             f"FP16 by the {report.half.route}: mean {report.half.mean_mm:.3f} mm from FP32, "

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from onnx import ModelProto, NodeProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto, helper
 from onnxconverter_common import float16
 
 from handmap.bundle.graph_lint import refuse
@@ -23,6 +23,7 @@ from handmap.types.arrays import Float32
 from handmap.types.errors import EngineFailed, ModelError
 from handmap.types.values import CROP_PX
 
+from .conventions import is_standard
 from .fp16_weights import share_weights
 from .from_onnx import GivenGraph
 from .simplify import check_same_outputs, simplify
@@ -52,7 +53,7 @@ def to_half(trained: ExportSource, full: ModelProto, crops: Float32, half_cube_m
     """
     wanted = run_graph(full.SerializeToString(), crops, ("joints",))["joints"]
     routes: dict[str, Callable[[], ModelProto]] = {"converted graph": lambda: half_of_graph(full, trained.path)}
-    if isinstance(trained, TrainedProgram):
+    if isinstance(trained, TrainedProgram) and is_standard(trained.facts):  # others are converted in the graph only
         program = trained
         routes = {"half program": lambda: half_of_program(program), **routes}
     reasons = []
@@ -109,7 +110,7 @@ def half_of_graph(full: ModelProto, path: Path) -> ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns about every value that it rounds; the parity check decides
         model: ModelProto = float16.convert_float_to_float16(
-            copy.deepcopy(full), max_finite_val=65504.0, keep_io_types=True, op_block_list=[]
+            _with_outputs_apart(full), max_finite_val=65504.0, keep_io_types=True, op_block_list=[]
         )
     _restore_float_inputs(model, full)
     check_same_outputs(model, path)
@@ -155,6 +156,18 @@ class _HalfInside(torch.nn.Module):
     def forward(self, depth: torch.Tensor) -> dict[str, torch.Tensor]:
         outputs = flat(self.half_network(depth.half()))
         return {name: value.float() for name, value in zip(self.names, outputs.values(), strict=True)}
+
+
+def _with_outputs_apart(full: ModelProto) -> ModelProto:
+    """A copy in which no node reads an output of the graph: the converter would give it float32 there."""
+    model = copy.deepcopy(full)
+    read = {name for node in model.graph.node for name in node.input}
+    for output in [value.name for value in model.graph.output if value.name in read]:
+        for node in model.graph.node:
+            node.input[:] = [f"{output}_inside" if name == output else name for name in node.input]
+            node.output[:] = [f"{output}_inside" if name == output else name for name in node.output]
+        model.graph.node.append(helper.make_node("Identity", [f"{output}_inside"], [output], name=f"apart_{output}"))
+    return model
 
 
 def _restore_float_inputs(model: ModelProto, full: ModelProto) -> None:

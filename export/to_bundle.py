@@ -20,8 +20,11 @@ from handmap.recording.stated import RecordingName
 from handmap.types.arrays import Float32
 from handmap.types.errors import ModelError
 
+from .conduct import refuse_misbehavior
+from .conventions import joint_order, normalized_as, standard_facts, to_standard
 from .fp16 import ExportSource, HalfGraph, to_half
 from .from_onnx import GivenGraph, load_graph, run_as_written
+from .labels import LabelScore, RunJoints, read_labeled, score_labels
 from .palm import PalmExport, export_palm
 from .samples import crops_of_recording
 from .simplify import check_same_outputs, simplify
@@ -45,6 +48,7 @@ class ExportReport:
     torch_to_simplified_mm: float
     half: HalfGraph | None
     palm: PalmExport | None
+    labels: LabelScore | None  # None if the samples have no labels
 
 
 def export_bundle(
@@ -65,13 +69,16 @@ def export_bundle(
         load_graph(checkpoint, facts_path) if checkpoint.suffix == ".onnx" else load_program(checkpoint, facts_path)
     )
     crops = crops_of_recording(samples, trained.facts.cube_mm, MIN_CROPS, MAX_CROPS)
+    half_cube_mm = trained.facts.cube_mm / 2
+    run = _runner(trained)
     raw = trained.model if isinstance(trained, GivenGraph) else to_onnx(trained)
     check_same_outputs(raw, checkpoint)
+    refuse_misbehavior(run, normalized_as(crops[:BATCH], trained.facts.normalization), half_cube_mm, str(checkpoint))
+    raw = to_standard(raw, trained.facts)
     _refuse_unread(trained, raw)
     simplified = simplify(raw, checkpoint)
     refuse(simplified, str(checkpoint))
-    reference = _reference(trained, crops)
-    half_cube_mm = trained.facts.cube_mm / 2
+    reference = run(normalized_as(crops, trained.facts.normalization))[:, joint_order(trained.facts.joint_names)]
     raw_mm = _worst_mm(reference, _joints(raw, crops), half_cube_mm)
     joints = _joints(simplified, crops)
     simplified_mm = _worst_mm(reference, joints, half_cube_mm)
@@ -80,6 +87,8 @@ def export_bundle(
             f"program {str(checkpoint)!r}: on {len(crops)} crops its ONNX graph is {raw_mm:.4f} mm off and the simplified one "
             f"{simplified_mm:.4f} mm, wanted at most {PARITY_MM} mm; compare the graphs layer by layer"
         )
+    labeled = read_labeled(samples, trained.facts.cube_mm)
+    labels = None if labeled is None else score_labels(run, trained.facts, labeled, str(checkpoint))
     half = to_half(trained, simplified, crops, half_cube_mm) if has_half else None
     graphs = {"fp32": simplified, **({"fp16": half.model} if half else {})}
     contents = {name: model.SerializeToString(deterministic=True) for name, model in graphs.items()}
@@ -89,7 +98,7 @@ def export_bundle(
     files = {_file(name): content for name, content in contents.items()} | (palm.files if palm else {})
     write_bundle(out, manifest, {GOLDEN: golden, **files})
     nodes, size = len(simplified.graph.node), len(contents["fp32"])
-    return ExportReport(_opset(simplified), nodes, size, len(crops), raw_mm, simplified_mm, half, palm)
+    return ExportReport(_opset(simplified), nodes, size, len(crops), raw_mm, simplified_mm, half, palm, labels)
 
 
 def _refuse_unread(trained: ExportSource, model: onnx.ModelProto) -> None:
@@ -100,16 +109,17 @@ def _refuse_unread(trained: ExportSource, model: onnx.ModelProto) -> None:
         raise ModelError(f"program {str(trained.path)!r}: its metadata does not match its outputs: {error}") from error
 
 
-def _reference(trained: ExportSource, crops: Float32) -> Float32:
+def _runner(trained: ExportSource) -> RunJoints:
+    """Runs the network as it was given, in conventions of its own."""
     if isinstance(trained, GivenGraph):
-        return run_as_written(trained, crops)
-    return np.concatenate([run_program(trained, batch)["joints"] for batch in _batches(crops)])
+        return lambda depth: run_as_written(trained, depth)
+    return lambda depth: np.concatenate([run_program(trained, batch)["joints"] for batch in _batches(depth)])
 
 
 def _manifest(
     trained: ExportSource, model: onnx.ModelProto, contents: Mapping[str, bytes], golden: bytes, palm: PalmExport | None
 ) -> Manifest:
-    facts = trained.facts
+    facts = standard_facts(trained.facts)
     hand = Graph(
         tensors=Tensors(_tensors(model.graph.input), _tensors(model.graph.output)),
         joint_names=facts.joint_names,

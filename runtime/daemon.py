@@ -22,6 +22,7 @@ from .publish import Publisher, open_publisher
 from .reload import Reopen
 from .retry import Backoff, RestartRequired, StopFlag
 from .settings import Settings
+from .side_watch import SideWatch
 from .state import Counts, DaemonStatus
 
 WAIT_S: Final = 0.2  # longest wait for a frame before the loop checks whether to stop
@@ -53,6 +54,7 @@ class Daemon:
         self._monitor = Monitor(settings, config, self._status, self._clock, self._notifier)
         self._pipeline = Pipeline(self._status, self._monitor, source, faults)
         self._tracker = TrackerState()
+        self._side_watch = SideWatch()
         self._backoff = Backoff()
         self._pause_s = 0.0
         self._last_frame_s = 0.0
@@ -137,6 +139,8 @@ class Daemon:
         status, clock = self._status, self._clock
         with clock.stage("total"):
             poses, self._tracker = track_hands(frame, self._tracker, opened.engines, opened.tracker, clock)
+            self._side_watch.see(opened.tracker.handedness, self._tracker.tracks.active, frame.capture_ns)
+            status.warning = self._side_watch.warning
             if opened.capture.is_outdated(frame):
                 status.enter(DaemonState.DEGRADED, "frames are too old once they are processed")
                 return

@@ -90,6 +90,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     targets: tuple[TargetFacts, ...]
     thermal: ThermalState
     reload: ReloadFacts
+    warning: str = ""
 
 
 @dataclass
@@ -153,6 +154,7 @@ def take_snapshot(sources: Sources) -> Snapshot:
             facts.throttling, facts.throttle_events, facts.cpu_mhz,
         ),
         reload=ReloadFacts(reload.taken, reload.refused, reload.refusal),
+        warning=status.warning,
     )  # fmt: skip
 
 

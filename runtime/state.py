@@ -48,6 +48,7 @@ class DaemonStatus:
         self.reason = ""  # why it is in this state
         self.limited_by = ""  # why the rate is lowered; every frame is then DEGRADED
         self.fallback_reason = ""  # why the engines are not those configured; every frame is then DEGRADED
+        self.warning = ""  # what looks wrong, though it is as configured
         self.is_stalled = False  # the main loop has stopped advancing
         self.counts = Counts()
 

@@ -97,6 +97,7 @@ def format_status(now: Snapshot) -> str:
             "bundle",
             f"{now.bundle or 'not read yet'}{', ' + now.precision if now.precision else ''}, {now.inferences} inferences",
         ),
+        *([("warning", now.warning)] if now.warning else []),
         ("camera", now.camera or "not opened yet"),
         ("hands", f"{now.hands} now, {now.rate_hz:.1f} frames/s"),
         (

@@ -73,7 +73,7 @@ def measure(bundle: Path, calibration_set: Path, out: Path) -> None:
 
     opened, chosen = read_bundle(bundle), read_set(calibration_set)
     engines = open_engines(opened, EngineConfig(), batch=1)
-    settings = tracker_settings(opened, TrackingConfig(), UNSMOOTHED)
+    settings = tracker_settings(opened, TrackingConfig("right"), UNSMOOTHED)
     found = find_candidates(FirstSamples(open_source(DATA), FRAMES), 0, engines, settings, 1).candidates
     depth = np.stack([one.depth for one in found])[:, None]
     half_mm = opened.hand.cube_mm / 2

@@ -17,7 +17,8 @@ from handmap.types.values import Handedness
 class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which hands to track, and where."""
 
-    handedness: Literal["any", "right", "left"] = "right"  # which hand to expect; any: the model decides
+    # which hand to expect; any: the model decides; null: any if the model can tell, else right
+    handedness: Literal["any", "right", "left"] | None = None
     max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1  # most hands to track at once
     min_depth_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # depth nearer than this is ignored
     max_depth_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # depth beyond this is ignored
@@ -64,7 +65,8 @@ def tracker_settings(
     Raises ConfigError if the configuration leaves handedness to a model that does not predict it.
     """
     tells_handedness = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
-    if config.handedness == "any" and not tells_handedness:
+    handedness = config.handedness or ("any" if tells_handedness else "right")
+    if handedness == "any" and not tells_handedness:
         raise ConfigError(
             f"bundle {str(bundle.path)!r}: its model does not predict handedness, but tracking.handedness is any; set it to right or left"
         )
@@ -73,7 +75,7 @@ def tracker_settings(
         cube_mm=bundle.hand.cube_mm,
         cube_mm_range=bundle.hand.cube_mm_range,
         confidence=bundle.hand.confidence,
-        handedness=HANDEDNESS[config.handedness],
+        handedness=HANDEDNESS[handedness],
         max_hands=config.max_hands,
         range_mm=(config.min_depth_mm, config.max_depth_mm),
         max_proposals=config.max_proposals,

@@ -49,7 +49,7 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
         if isinstance(dataset, KindDataset):
             return _evaluate_kinds(dataset, bundle, engines, config)
         defaults = config.defaults or "found"
-        settings = tracker_settings(bundle, TrackingConfig(assume_hand_present=defaults == "found"))
+        settings = tracker_settings(bundle, TrackingConfig("right", assume_hand_present=defaults == "found"))
         errors = measure_pose_errors(dataset, engines, settings, config.max_frames, PRESENTATIONS[defaults])
         return {**pose_error_summary(errors, bundle.hand.joint_names), "defaults": defaults}
 

@@ -32,6 +32,8 @@ def test_either_hand_can_be_asked_for_only_of_a_model_that_tells_them_apart(tmp_
 
     assert tracker_settings(shipped, TrackingConfig("any")).handedness is Handedness.UNKNOWN
     assert tracker_settings(shipped, TrackingConfig("right")).handedness is Handedness.RIGHT
+    assert tracker_settings(shipped, TrackingConfig()).handedness is Handedness.UNKNOWN
+    assert tracker_settings(plain, TrackingConfig()).handedness is Handedness.RIGHT
     assert tracker_settings(plain, TrackingConfig("left")).handedness is Handedness.LEFT
     with pytest.raises(ConfigError, match=r"tracking\.handedness is any; set it to right or left"):
         tracker_settings(plain, TrackingConfig("any"))
@@ -43,5 +45,5 @@ def test_a_range_that_holds_nothing_is_refused(near: float, far: float) -> None:
         TrackingConfig(min_depth_mm=near, max_depth_mm=far)
 
 
-def test_the_defaults_are_one_right_hand_within_arm_s_reach() -> None:
-    assert TrackingConfig() == TrackingConfig("right", 1, 150.0, 1000.0, 6, False, 0.3)
+def test_the_defaults_are_one_hand_within_arm_s_reach() -> None:
+    assert TrackingConfig() == TrackingConfig(None, 1, 150.0, 1000.0, 6, False, 0.3)
