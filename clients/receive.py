@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from handmap.protocol.fields import MAX_PACKET_BYTES, ClockId, MessageType
+from handmap.protocol.fields import MAX_PACKET_BYTES, MessageType
 from handmap.protocol.packet import Packet, decode
 from handmap.types.errors import ConfigError, PacketError
 
@@ -34,8 +34,7 @@ class Received:
     @property
     def latency_ms(self) -> float | None:
         """Time from capture to arrival; None for a heartbeat or a packet from another machine, whose clock differs."""
-        is_comparable = self.is_same_machine and self.packet.clock is ClockId.MONOTONIC
-        if not is_comparable or self.packet.message_type is MessageType.HEARTBEAT:
+        if not self.is_same_machine or self.packet.message_type is MessageType.HEARTBEAT:
             return None
         return (self.received_ns - self.packet.capture_ns) / 1e6
 

@@ -1,6 +1,7 @@
 """Sends packets over UDP to a list of receivers. Never blocks; errors are counted, and logged when they begin and end."""
 
 import dataclasses
+import ipaddress
 import logging
 import secrets
 import socket
@@ -11,11 +12,11 @@ from typing import Final, TypeAlias
 
 from handmap.protocol.fields import NO_BUNDLE, MessageType, Precision
 from handmap.protocol.packet import Packet, encode, hand_from_pose
-from handmap.types.errors import ConfigError
 from handmap.types.values import DepthFrame, HandPose
 
 from .settings import PublishConfig, TargetConfig
 from .state import DaemonStatus
+from .targets import unfit
 
 LOG = logging.getLogger("handmap.publish")
 
@@ -42,7 +43,6 @@ class Target:
         self._problem = "its host name has not been looked up yet"
         self._sockets: dict[int, socket.socket] = {}  # by address family; a change of address within one keeps it
         self._closed = threading.Event()
-        _refuse_no_name(self.name, config.host)
         if not self._find_route(socket.AI_NUMERICHOST):
             threading.Thread(target=self._look_up, name="look-up", daemon=True).start()
 
@@ -86,6 +86,10 @@ class Target:
     def _find_route(self, flags: int) -> bool:
         try:
             found = socket.getaddrinfo(self._config.host, self._config.port, type=socket.SOCK_DGRAM, flags=flags)
+            if (
+                why := unfit(ipaddress.ip_address(found[0][4][0])) if flags == 0 else ""
+            ):  # an address was judged when it was read
+                raise OSError(0, f"{found[0][4][0]} {why}")
             if self._route is not None and self._route[1] in [answer[4] for answer in found]:
                 self._problem = ""
                 return True  # also if the order of several addresses has changed
@@ -174,7 +178,7 @@ def _without_fault() -> None:
 def open_publisher(config: PublishConfig, raise_fault: Callable[[], None] = _without_fault) -> Publisher:
     """A publisher to the configured targets; raise_fault is called before each packet, and can raise the OSError of a socket.
 
-    Addresses are used at once; a target with a host name joins when it resolves. Raises ConfigError for an invalid name.
+    Addresses are used at once; a target with a host name joins when it resolves.
     """
     return Publisher(open_targets(config), raise_fault)
 
@@ -182,13 +186,3 @@ def open_publisher(config: PublishConfig, raise_fault: Callable[[], None] = _wit
 def open_targets(config: PublishConfig) -> list[Target]:
     """The configured targets; see `open_publisher`."""
     return [Target(target) for target in config.targets]
-
-
-def _refuse_no_name(name: str, host: str) -> None:
-    try:
-        host.encode("idna")
-    except UnicodeError as error:
-        raise ConfigError(
-            f"publish target {name!r:.90} is not a host name: each label between dots must have 1 to 63 characters; correct it under "
-            "publish.targets"
-        ) from error

@@ -12,20 +12,34 @@ from handmap.system.config import read_config
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.tracker_settings import TrackingConfig
 
+from .targets import refuse_no_receiver, same_receiver
+
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A receiver of packets."""
 
-    host: Annotated[str, msgspec.Meta(min_length=1)]  # IPv4 or IPv6 address, or host name
+    # IPv4 address, IPv6 address without brackets, or host name; of one machine, so no broadcast or multicast
+    host: Annotated[str, msgspec.Meta(min_length=1)]
     port: Port = DEFAULT_PORT  # UDP port
+
+    def __post_init__(self) -> None:
+        refuse_no_receiver(self.host)
 
 
 class PublishConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to send joints."""
 
     targets: Annotated[tuple[TargetConfig, ...], msgspec.Meta(min_length=1, max_length=16)]  # receivers of every packet
+
+    def __post_init__(self) -> None:
+        seen: set[tuple[str, int]] = set()
+        for target in self.targets:
+            receiver = same_receiver(target.host), target.port
+            if receiver in seen:
+                raise ValueError(f"targets: {target.host} with port {target.port} is given twice; remove one of them")
+            seen.add(receiver)
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

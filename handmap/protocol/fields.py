@@ -101,19 +101,16 @@ class Precision(IntEnum):
     INT8 = 3
 
 
-class ClockId(IntEnum):
+class ClockId(IntEnum):  # other values are reserved until a configuration can set them
     """The clock that capture and publish times are read from, on the sender."""
 
     MONOTONIC = 1
-    REALTIME = 2
-    PTP = 3
 
 
-class FrameOfReference(IntEnum):
+class FrameOfReference(IntEnum):  # other values are reserved until a configuration can set them
     """The coordinate frame of the joints."""
 
     CAMERA = 0  # the depth camera's optical frame: x right, y down, z away
-    CONFIGURED = 1  # moved by a transform in the daemon's configuration
 
 
 class HandFlags(IntFlag):

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from handmap.protocol.fields import DaemonState, MessageType, Precision
 from handmap.protocol.packet import decode
 from handmap.system.notify import Notifier
-from handmap.types.errors import ConfigError
 from runtime import publish
 from runtime.publish import open_publisher
 from runtime.settings import PublishConfig, TargetConfig
@@ -68,8 +68,10 @@ def test_ipv6_targets_are_reached() -> None:
 def test_failing_target_is_counted_logged_once_and_does_not_affect_the_others(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with listening() as sink:
-        # The broadcast address without SO_BROADCAST: sendto is refused every time (EACCES).
-        targets = (TargetConfig("255.255.255.255", 9), TargetConfig("127.0.0.1", port_of(sink)))
+        # The broadcast address without SO_BROADCAST: sendto is refused every time (EACCES). No configuration can hold it.
+        failing = TargetConfig("127.0.0.9", 9)
+        msgspec.structs.force_setattr(failing, "host", "255.255.255.255")
+        targets = (failing, TargetConfig("127.0.0.1", port_of(sink)))
         publisher = open_publisher(PublishConfig(targets))
 
         for _ in range(5):
@@ -164,7 +166,21 @@ def test_two_streams_have_different_ids() -> None:
         assert receive(sink).stream_id != receive(sink).stream_id
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 64])
-def test_an_invalid_host_name_is_refused_in_one_sentence(host: str) -> None:
-    with pytest.raises(ConfigError, match="is not a host name"):
-        open_publisher(PublishConfig((TargetConfig(host),)))
+def test_a_name_that_stands_for_many_machines_is_not_sent_to(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def name_server(host: str, *arguments: Any, **options: Any) -> Any:
+        if options.get("flags"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up("224.0.0.251", *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", name_server)
+    publisher = open_publisher(PublishConfig((TargetConfig("everybody.invalid", 9),)))
+
+    wait_for(lambda: "224.0.0.251 is a multicast address" in caplog.text)
+    publisher.heartbeat(status())
+
+    assert publisher.errors == 1
+    publisher.close()

@@ -68,10 +68,7 @@ def golden_cases() -> dict[str, Packet]:
             joints_packet(dataclasses.replace(plain_hand(), flags=HandFlags.EXTRAPOLATED)), state=DaemonState.DEGRADED
         ),
         "negative_capture_time": dataclasses.replace(joints_packet(), capture_ns=-1),
-        "int8_configured_frame": dataclasses.replace(
-            joints_packet(plain_hand()), precision=Precision.INT8, frame_of_reference=FrameOfReference.CONFIGURED
-        ),
-        "realtime_clock": dataclasses.replace(joints_packet(), clock=ClockId.REALTIME),
+        "int8": dataclasses.replace(joints_packet(plain_hand()), precision=Precision.INT8),
         "unknown_compatible_flag": dataclasses.replace(joints_packet(), compatible=0x80),
         "unknown_hand": joints_packet(plain_hand(2**32 - 1, Handedness.UNKNOWN)),
     }
