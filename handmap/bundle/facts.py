@@ -16,6 +16,9 @@ from handmap.types.values import CROP_PX
 CubeMm = Annotated[float, msgspec.Meta(ge=50, le=1000)]  # full side of the hand cube
 ErrorMm = Annotated[float, msgspec.Meta(ge=0, le=1000)]  # expected error of a joint
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+MinScore = Annotated[float, msgspec.Meta(gt=0, lt=1)]  # of a detection by the palm graph
+Share = Annotated[float, msgspec.Meta(ge=-1, le=1)]  # of hands, INT8 compared with FP32
+Extra = Annotated[float, msgspec.Meta(ge=0, le=1000)]  # detections that FP32 does not have, as a share of its own
 Weight = Annotated[
     float, msgspec.Meta(ge=-1e6, le=1e6)
 ]  # of a fitted table: weights, and the values they are looked up at

@@ -16,7 +16,10 @@ from handmap.bundle.facts import (
     Count,
     CubeMm,
     ErrorMm,
+    Extra,
+    MinScore,
     Normalization,
+    Share,
     refuse_cube,
     refuse_other_conventions,
     refuse_other_tensors,
@@ -48,10 +51,10 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: dict[str, float]
     dataset: str
     frames: Count
-    found_drop: float = (
+    found_drop: Share = (
         0.0  # share of hands found, FP32 minus INT8; without labels, share of FP32 detections missing in INT8
     )
-    extra: float = 0.0  # palm graph only: detections that FP32 does not have, as a share of FP32's
+    extra: Extra = 0.0  # palm graph only: detections that FP32 does not have, as a share of FP32's
 
     def __post_init__(self) -> None:
         figures = {"mean": self.mean_mm, "p95": self.p95_mm, "found": self.found_drop, "extra": self.extra}
@@ -99,7 +102,7 @@ class PalmGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     tensors: Tensors
     precisions: dict[str, GraphFile]
-    min_score: float = msgspec.field(name="least_score")
+    min_score: MinScore = msgspec.field(name="least_score")
 
     def __post_init__(self) -> None:
         _refuse_precisions(self.precisions)
@@ -192,8 +195,9 @@ def read_bundle(path: Path | str) -> Bundle:
     for graph in manifest.graphs.named().values():
         for precision in graph.precisions.values():
             _check_hash(path, precision.file, precision.sha256, precision.bytes)
-    for name, wanted in {GOLDEN: manifest.golden_sha256, **manifest.records}.items():
-        _check_hash(path, name, wanted)
+    _check_hash(path, GOLDEN, manifest.golden_sha256, key="golden_sha256")
+    for name, wanted in manifest.records.items():
+        _check_hash(path, name, wanted, key="records")
     return Bundle(path, manifest, hashlib.sha256(content).digest()[:8])
 
 
@@ -220,12 +224,12 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
 
 
-def _check_hash(folder: Path, name: str, wanted: str, wanted_bytes: int | None = None) -> None:
+def _check_hash(folder: Path, name: str, wanted: str, wanted_bytes: int | None = None, key: str = "sha256") -> None:
     content = _read(folder, name)
     found = hashlib.sha256(content).hexdigest()
     if found != wanted:
         raise BundleError(
-            f"bundle {str(folder)!r}: {name} has sha256 {found[:16]}..., its manifest wants {wanted[:16]}...; "
+            f"bundle {str(folder)!r}: {name} has sha256 {found[:16]}..., its manifest wants {wanted[:16]}... under {key}; "
             "it was truncated or changed; copy or export the bundle again"
         )
     if wanted_bytes not in (None, len(content)):

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from handmap.bundle.confidence import ConfidenceTable
-from handmap.bundle.facts import CubeMm, Normalization, refuse_cube, refuse_other_joints
+from handmap.bundle.facts import CubeMm, MinScore, Normalization, refuse_cube, refuse_other_joints
 from handmap.types.errors import ModelError
 
 METADATA_FILE: Final = "handmap.json"
@@ -29,7 +29,7 @@ class ModelMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PalmMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="graph", tag="palm"):
     """Facts of a palm detector: its score threshold."""
 
-    min_score: float = msgspec.field(name="least_score")
+    min_score: MinScore = msgspec.field(name="least_score")
     provenance: dict[str, Any] = msgspec.field(name="made_from", default_factory=dict)
 
 

@@ -71,4 +71,8 @@ def _open_at(at: RecordingAt, png_config: PngFolderConfig | None) -> Recording:
         ) from error
     if path.is_dir() and not is_bag_folder(path):
         return PngFolder(path, png_config, at.stated)
+    if png_config is not None:
+        raise RecordingError(
+            f"recording {str(path)!r}: found a bag, which png_folder does not describe; leave out png_folder, or name a folder of PNGs"
+        )
     return Bag(path, at.stated)

@@ -20,8 +20,8 @@ KNOWN = {
     10: (1,),
     11: range(4),
     14: range(6),
-    15: range(1),
-    16: range(1, 2),
+    15: (0,),
+    16: (1,),
     17: (0, 1, 2),
 }  # by byte of the header
 SEEDS = [encode(joints_packet(*[plain_hand(number) for number in range(count)])) for count in range(4)]
