@@ -25,6 +25,8 @@ def format_inspection(report: dict[str, Any]) -> str:
     lines.append(f"unit        {report['depth_unit_mm']:g} mm a step: {why.get('unit', 'as given')}")
     steps = [f"{one['seconds']:+g} s before frame {one['frame']}" for one in report["clock_steps"]]
     lines.append(f"clock steps {'; '.join(steps) or 'none'}")
-    shares = {"not measured" if name == "none" else f"{name} mm": one for name, one in report["depth_histogram"].items()}
+    shares = {
+        "not measured" if name == "none" else f"{name} mm": one for name, one in report["depth_histogram"].items()
+    }
     lines.append(f"pixels      {', '.join(f'{name} {share:.1%}' for name, share in shares.items() if share >= 0.001)}")
     return "\n".join([*lines, *([f"note: {report['note']}"] if report["note"] else [])])
