@@ -4,7 +4,7 @@ set.json consists of these structs. A set is written atomically. select.py decid
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from handmap.files.atomic import new_folder, refuse_foreign
+from handmap.files.arrays import NotArrays, read_arrays
+from handmap.files.atomic import new_folder, refuse_foreign, refuse_unwritable, write_into
+from handmap.files.reading import MAX_MODEL_BYTES, NotJson, decode_json, encode_json, read_bytes
 from handmap.types.arrays import Float32
 from handmap.types.errors import DatasetError
 
@@ -25,6 +27,7 @@ PICTURES: Final = "pictures.npz"
 HELD_OUT_PICTURES: Final = "held_out_pictures.npz"
 SHEET: Final = "contact_sheet.png"
 FORMAT: Final = 1
+MAX_ARRAYS_BYTES: Final = 8 << 30
 # Array names in the files; changing them requires a new FORMAT.
 NPZ_KEYS: Final = {"intrinsics": "lens", "center_mm": "centre_mm"}
 FIELDS: Final = {key: name for name, key in NPZ_KEYS.items()}
@@ -100,8 +103,11 @@ class CalibrationSamples:
 
 
 def refuse_foreign_set(out: Path) -> None:
-    """Raises ConfigError if `out` is there and is neither empty nor a calibration set with nothing else in it."""
+    """Raises ConfigError if `out` is there and is neither empty nor a calibration set with nothing else in it, FileError if it
+    cannot be written.
+    """
     refuse_foreign(out, own_names)
+    refuse_unwritable(out)
 
 
 def own_names(path: Path) -> frozenset[str]:
@@ -124,10 +130,7 @@ def write_set(
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     whole = msgspec.structs.replace(manifest, files=hashes)
     with new_folder(path, own_names) as folder:
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        text = msgspec.json.format(msgspec.json.encode(whole, order="sorted"), indent=1) + b"\n"
-        (folder / MANIFEST).write_bytes(text)
+        write_into(folder, {**files, MANIFEST: encode_json(whole)})
 
 
 def read_set(path: Path) -> CalibrationSet:
@@ -137,8 +140,8 @@ def read_set(path: Path) -> CalibrationSet:
     """
     content = _read(path, MANIFEST)
     try:
-        manifest = msgspec.json.decode(content, type=SetManifest)
-    except msgspec.DecodeError as error:
+        manifest = decode_json(content, SetManifest)
+    except NotJson as error:
         raise DatasetError(
             f"calibration set {str(path)!r}: {MANIFEST} is not a manifest of format {FORMAT}: {error}; select it again"
         ) from error
@@ -146,9 +149,9 @@ def read_set(path: Path) -> CalibrationSet:
         if hashlib.sha256(_read(path, name)).hexdigest() != wanted:
             raise DatasetError(f"calibration set {str(path)!r}: {name} does not match {MANIFEST}; select it again")
     digest = hashlib.sha256(content).hexdigest()
-    crops, held_out = (Crops(**_decode(path / name)) for name in (CROPS, HELD_OUT))
+    crops, held_out = (Crops(**_decode(path, name, Crops)) for name in (CROPS, HELD_OUT))
     pictures, held_out_pictures = (
-        DetectorInputs(**_decode(path / name)) if name in manifest.files else join_inputs([])
+        DetectorInputs(**_decode(path, name, DetectorInputs)) if name in manifest.files else join_inputs([])
         for name in (PICTURES, HELD_OUT_PICTURES)
     )
     return CalibrationSet(path, digest, manifest, crops, held_out, pictures, held_out_pictures)
@@ -165,14 +168,20 @@ def _encode(shown: Crops | DetectorInputs) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(path: Path) -> dict[str, Float32]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return {FIELDS.get(key, key): value for key, value in arrays.items()}
+def _decode(folder: Path, name: str, kind: type[Crops] | type[DetectorInputs]) -> dict[str, Float32]:
+    keys = tuple(NPZ_KEYS.get(one.name, one.name) for one in fields(kind))
+    try:
+        found = read_arrays(_read(folder, name), keys, MAX_ARRAYS_BYTES)
+    except NotArrays as error:
+        raise DatasetError(
+            f"calibration set {str(folder)!r}: {name} does not hold the set's arrays ({error}); select it again"
+        ) from error
+    return {FIELDS.get(key, key): value for key, value in found.items()}
 
 
 def _read(folder: Path, name: str) -> bytes:
     try:
-        return (folder / name).read_bytes()
+        return read_bytes(folder / name, MAX_MODEL_BYTES)
     except OSError as error:
         raise DatasetError(
             f"calibration set {str(folder)!r}: {name} cannot be read ({error.strerror}); name a folder that "

@@ -6,8 +6,9 @@ from typing import Literal, cast
 import click
 
 from handmap.recording.stated import read_stated, recording_options
+from handmap.system.options import PATH
 
-BUNDLE = click.option("--bundle", "bundle_path", type=click.Path(path_type=Path), required=True, help="Bundle to read.")
+BUNDLE = click.option("--bundle", "bundle_path", type=PATH, required=True, help="Bundle to read.")
 
 
 @click.group("calibrate")
@@ -22,7 +23,7 @@ def calibrate() -> None:
     "--data", "datasets", multiple=True, help="Data set to select from, such as synthetic:calib; can be repeated."
 )
 @click.option("--held-out", multiple=True, help="Recording to hold out for the gate; by default one in five.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the calibration set.")
+@click.option("--out", type=PATH, required=True, help="Folder for the calibration set.")
 @click.option("--frames", type=click.IntRange(1), default=512, show_default=True, help="Number of crops in the set.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True)
@@ -61,7 +62,7 @@ BODY = click.option(
     show_default=True,
     help="Precision of everything that is not INT8.",
 )
-SET = click.option("--set", "set_path", type=click.Path(path_type=Path), required=True, help="Calibration set.")
+SET = click.option("--set", "set_path", type=PATH, required=True, help="Calibration set.")
 
 
 @calibrate.command("quantize")
@@ -76,10 +77,8 @@ SET = click.option("--set", "set_path", type=click.Path(path_type=Path), require
     multiple=True,
     help="Layer of the palm graph to keep in float; can be repeated.",
 )
-@click.option(
-    "--mixed", type=click.Path(path_type=Path), help="Sensitivity file that lists the layers to keep in float."
-)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
+@click.option("--mixed", type=PATH, help="Sensitivity file that lists the layers to keep in float.")
+@click.option("--out", type=PATH, required=True, help="Bundle to write; may be the one read.")
 def quantize(
     bundle_path: Path,
     set_path: Path,
@@ -131,9 +130,7 @@ def quantize(
     show_default=True,
     help="Limit of the mean joint error against FP32, mm; layers move to float until it is below 0.8 of the limit.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="JSON file; rerunning the command continues it."
-)
+@click.option("--out", type=PATH, required=True, help="JSON file; rerunning the command continues it.")
 def sensitivity(
     bundle_path: Path, set_path: Path, method: str, body: str, crops: int, max_mm: float, out: Path
 ) -> None:  # fmt: skip
@@ -161,7 +158,7 @@ def sensitivity(
 @click.option("--data", required=True, help="Data set, recording, or calibration set (its held-out crops).")
 @click.option("--frames", type=click.IntRange(1), default=2000, show_default=True, help="Maximum number of frames.")
 @click.option("--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; may be the one read.")
+@click.option("--out", type=PATH, required=True, help="Bundle to write; may be the one read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @recording_options
 @click.pass_context

@@ -13,6 +13,7 @@ from handmap.bundle.manifest import Bundle
 from handmap.engines.engine import Engine, Engines
 from handmap.engines.factory import EngineConfig, open_engines
 from handmap.engines.onnx_engine import open_onnx_engine
+from handmap.files.atomic import write_into
 from handmap.geometry.crop import crop_hand, normalize_points
 from handmap.metrics.pose_error import found_errors_mm
 from handmap.system.progress import track_progress
@@ -83,7 +84,7 @@ def open_precisions(bundle: Bundle, record: CalibrationRecord | None) -> Iterato
                 load_float_graph(bundle, cast(FloatPrecision, record.body)), record.thresholds, frozenset(), {}
             )
             path = Path(folder) / "plain.onnx"
-            path.write_bytes(plain.SerializeToString())
+            write_into(path.parent, {path.name: plain.SerializeToString()})
             plain_hand = open_onnx_engine(path, 1, 1, "int8")
             stack.callback(plain_hand.close)
             engines[PLAIN] = replace(engines["fp32"], hand=plain_hand)

@@ -17,6 +17,7 @@ from handmap.bundle.graph_view import expose
 from handmap.engines.onnx_engine import run_batches
 from handmap.system.progress import track_progress
 from handmap.types.arrays import Float32, Float64
+from handmap.types.errors import ModelError
 
 from .layers import Layer, list_layers
 from .ranges import INT8_LEVELS
@@ -73,7 +74,14 @@ def fit_layers(model: ModelProto, thresholds: Mapping[str, float], samples: Floa
 
 
 def fit_layer(weight: Float64, bias: Float64, moments: Moments, kind: type[np.floating]) -> QuantizedWeight:
-    """The fit of one weight (O, I, H, W) and bias (O,); steps and bias are numbers of `kind`."""
+    """The fit of one weight (O, I, H, W) and bias (O,); steps and bias are numbers of `kind`.
+
+    Raises ModelError if any number is not finite: maxima and rounding would hide it.
+    """
+    if not all(np.isfinite(values).all() for values in (weight, bias, moments.own, moments.lost)):
+        raise ModelError(
+            "calibration: a layer's weights or inputs are NaN or infinite, wanted finite numbers; export the bundle again"
+        )
     exact = np.concatenate([weight.reshape(len(weight), -1), bias[:, None]], axis=1)  # (O, D)
     damped = moments.own + DAMPING * np.mean(np.diag(moments.own)) * np.eye(len(moments.own))
     left = exact + np.linalg.solve(damped, (exact @ moments.lost).T).T

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-import onnx
 from onnx import ModelProto
 
+from handmap.bundle.graph_lint import refuse
+from handmap.bundle.graph_view import read_model
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.bundle.writer import (
     describe_file,
@@ -95,8 +96,14 @@ def quantize_bundle(bundle_path: Path, set_path: Path, recipe: Recipe, mixed: Pa
 
 
 def load_float_graph(bundle: Bundle, body: FloatPrecision, graph: str = "hand") -> ModelProto:
-    """The graph in the precision of everything except the INT8 layers."""
-    return onnx.load(bundle.graph_path(graph, body))
+    """The graph in the precision of everything except the INT8 layers.
+
+    Raises ModelError if it is not fit for a bundle, such as with weights that are not finite.
+    """
+    path = bundle.graph_path(graph, body)
+    model = read_model(path)
+    refuse(model, str(path))
+    return model
 
 
 def find_thresholds(model: ModelProto, chosen: CalibrationSet, method: Method, graph: str = "hand") -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from handmap.bundle.manifest import Bundle
+from handmap.files.reading import NotJson, encode_json, read_json
 from handmap.types.errors import ConfigError
 
 from .calibration_set import CalibrationSet, SourceEntry
@@ -86,7 +87,7 @@ class CalibrationRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 def encode_record(record: CalibrationRecord | Sensitivity) -> bytes:
     """The bytes of a record; deterministic."""
-    return msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=1) + b"\n"
+    return encode_json(record)
 
 
 def read_record(bundle: Bundle) -> CalibrationRecord:
@@ -98,7 +99,13 @@ def read_record(bundle: Bundle) -> CalibrationRecord:
         raise ConfigError(
             f"bundle {str(bundle.path)!r}: it has no {RECORD}; make its INT8 graph with: handmap calibrate quantize"
         )
-    return msgspec.json.decode((bundle.path / RECORD).read_bytes(), type=CalibrationRecord)
+    try:
+        return read_json(bundle.path / RECORD, CalibrationRecord)
+    except NotJson as error:
+        raise ConfigError(
+            f"bundle {str(bundle.path)!r}: {RECORD} is not a calibration record of this version ({error}); make its INT8 graph "
+            "again with: handmap calibrate quantize"
+        ) from error
 
 
 def read_sensitivity(path: Path) -> Sensitivity:
@@ -107,8 +114,8 @@ def read_sensitivity(path: Path) -> Sensitivity:
     Raises ConfigError.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Sensitivity)
-    except (OSError, msgspec.DecodeError) as error:
+        return read_json(path, Sensitivity)
+    except (OSError, NotJson) as error:
         raise ConfigError(
             f"sensitivity {str(path)!r} cannot be read: {error}; write it with: handmap calibrate sensitivity"
         ) from error

@@ -1,6 +1,5 @@
 """The accuracy report: compares the precisions of a bundle, applies the gates, and writes the results into a bundle."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +7,16 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import onnx
+from onnx import numpy_helper
 
 from handmap.bundle.golden import read_golden
 from handmap.bundle.graph_steps import has_float_steps
+from handmap.bundle.graph_view import read_model
 from handmap.bundle.manifest import Accuracy, Bundle, Gate, read_bundle
 from handmap.bundle.writer import read_files, refuse_foreign_bundle, with_precisions, with_records, write_bundle
 from handmap.engines.factory import check_golden
 from handmap.engines.onnx_engine import onnxruntime_version, run_graph
+from handmap.files.reading import MAX_MODEL_BYTES, encode_json, read_bytes
 from handmap.recording.stated import NOTHING_STATED, Stated
 from handmap.tracking.smooth import UNSMOOTHED
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
@@ -60,7 +61,7 @@ def report_bundle(
     figures = make_figures(bundle, record, comparison, palms)
     gate = judge_gate(comparison, "int8") if "int8" in comparison.xyz_mm else None
     contents = {
-        JSON: json.dumps(figures, indent=1, sort_keys=True).encode() + b"\n",
+        JSON: encode_json(figures),
         HTML: render(bundle, record, comparison, figures),
     }
     precisions = {}
@@ -128,7 +129,7 @@ def _compare(
 
 def _check_oracle(bundle: Bundle, comparison: Comparison) -> dict[str, Any]:
     """How the daemon would run the INT8 graph, and how far ONNX Runtime's optimized graph is from the graph as written."""
-    content = bundle.graph_path("hand", "int8").read_bytes()
+    content = read_bytes(bundle.graph_path("hand", "int8"), MAX_MODEL_BYTES)
     depth = comparison.crops[:ORACLE_CROPS]
     half_mm = bundle.hand.cube_mm / 2
     written, optimized = (
@@ -146,8 +147,8 @@ def _check_oracle(bundle: Bundle, comparison: Comparison) -> dict[str, Any]:
 
 def _steps(bundle: Bundle) -> dict[str, list[float]]:
     """The step sizes in the INT8 graph: one for each activation, one for each channel of each weight."""
-    model = onnx.load(bundle.graph_path("hand", "int8"))
-    scales = {tensor.name: onnx.numpy_helper.to_array(tensor).astype(np.float64) for tensor in model.graph.initializer}
+    model = read_model(bundle.graph_path("hand", "int8"))
+    scales = {tensor.name: numpy_helper.to_array(tensor).astype(np.float64) for tensor in model.graph.initializer}
     found = [scales[node.input[1]] for node in model.graph.node if node.op_type == "DequantizeLinear"]
     return {
         "activations": [float(scale) for scale in found if scale.ndim == 0],

@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import onnx
 from onnx import ModelProto
 
+from handmap.bundle.graph_view import read_model
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.onnx_engine import run_graph
-from handmap.files.atomic import write_file
+from handmap.files.atomic import refuse_unwritable, write_file
 from handmap.system.progress import Advance, track_progress
 from handmap.types.arrays import Float32, Float64
 from handmap.types.errors import ConfigError
@@ -85,9 +85,11 @@ def find_sensitivity(bundle_path: Path, set_path: Path, how: Search, out: Path) 
     bundle, chosen = read_bundle(bundle_path), read_set(set_path)
     refuse_other_cube(bundle, chosen)
     key = work_key(bundle, chosen, how.method, how.body)
+    crops = min(len(chosen.crops.depth), how.max_crops)
+    before = _resume(out, key, crops, how.max_mm)
+    refuse_unwritable(out)
     bench = make_bench(bundle, chosen, how)
-    fresh = Sensitivity(key, len(bench.crops.depth), how.max_mm, bench.distance(bench.model))
-    state = _resume(out, fresh) or fresh
+    state = before or Sensitivity(key, crops, how.max_mm, bench.distance(bench.model))
     names = [layer.name for layer in bench.layers]
     with track_progress("sensitivity", len(names), "layers", first=len(state.layers)) as advance:
         for done, layer in enumerate(bench.layers[len(state.layers) :], start=len(state.layers) + 1):
@@ -106,7 +108,7 @@ def make_bench(bundle: Bundle, chosen: CalibrationSet, how: Search) -> Bench:
     model = load_float_graph(bundle, how.body)
     shown = np.linspace(0, len(chosen.crops.depth) - 1, min(len(chosen.crops.depth), how.max_crops)).astype(int)
     crops = Crops(chosen.crops.depth[shown], chosen.crops.truth[shown])
-    full = onnx.load(bundle.graph_path("hand", "fp32"))
+    full = read_model(bundle.graph_path("hand", "fp32"))
     joints = run_graph(full.SerializeToString(), crops.depth, ("joints",))["joints"]
     thresholds = find_thresholds(model, chosen, how.method)
     fitted = fit_layers(model, thresholds, samples_of(chosen, "hand"))
@@ -146,7 +148,7 @@ def search_mixed(bench: Bench, state: Sensitivity, save: Callable[[Sensitivity],
 
 def meets_limits(cost: Distance, max_mm: float, margin: float) -> bool:
     """Whether an error is within this fraction of the gate's limits, by labels if there are any, and of max_mm from FP32."""
-    if cost.mean_mm > margin * max_mm:
+    if not cost.mean_mm <= margin * max_mm:  # NaN is not within
         return False
     if cost.truth_mean_mm is not None and cost.truth_p95_mm is not None:
         return is_within(cost.truth_mean_mm, cost.truth_p95_mm, LABELED_LIMITS, margin)
@@ -165,11 +167,11 @@ def _search(order: list[str], macs: dict[str, int], holds: Callable[[frozenset[s
     return taken
 
 
-def _resume(path: Path, fresh: Sensitivity) -> Sensitivity | None:
+def _resume(path: Path, key: str, crops: int, max_mm: float) -> Sensitivity | None:
     if not path.exists():
         return None
     state = read_sensitivity(path)
-    if (state.key, state.crops, state.max_mm) != (fresh.key, fresh.crops, fresh.max_mm):
+    if (state.key, state.crops, state.max_mm) != (key, crops, max_mm):
         raise ConfigError(
             f"sensitivity {str(path)!r}: it belongs to another bundle, set, method, body, number of crops or limit; use another --out"
         )

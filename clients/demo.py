@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from handmap.protocol.fields import DEFAULT_PORT, HandFlags, MessageType
+from handmap.system.options import PATH
 from handmap.types.errors import EXIT_CONFIG, HandmapError
 
 from .listen import format_packet, reception_summary
@@ -24,7 +25,7 @@ STOP_S = 3.0
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), default=CONFIG, help="The daemon's configuration file.")
+@click.option("--config", type=PATH, default=CONFIG, help="The daemon's configuration file.")
 @click.option(
     "--seconds", type=click.FloatRange(min=1), help="Exit this long after the first packet; default: on Ctrl-C."
 )

@@ -7,32 +7,35 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from handmap.recording.stated import RecordingAt, read_stated, recording_options
+from handmap.system.options import PATH
 from handmap.types.errors import ConfigError
 
 if TYPE_CHECKING:
     from .to_engine import BuildResult
 
 
+PROGRAMS_RUN_CODE = "loading a .pt2 can run code of whoever made it; from somebody you do not trust take an ONNX graph"
+
+
 @click.command()
 @click.option(
     "--checkpoint",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
-    help="Trained model: a torch.export program (.pt2) or an ONNX graph.",
+    help="Trained model: an ONNX graph (.onnx, with its .onnx.data beside it) or a torch.export program (.pt2). Loading a .pt2 "
+    "can run its author's code; from somebody else take ONNX.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Bundle to write; an existing one is replaced."
-)
+@click.option("--out", type=PATH, required=True, help="Bundle to write; an existing one is replaced.")
 @click.option(
     "--samples",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="Recording to check the exported graphs on; the golden samples are taken from it.",
 )
-@click.option("--palm", type=click.Path(path_type=Path), help="Trained palm detector (.pt2).")
+@click.option("--palm", type=PATH, help="Trained palm detector (.pt2, which can run its author's code).")
 @click.option(
     "--model-facts",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="YAML with the model's metadata, if the model file carries none.",
 )
 @click.option(
@@ -50,9 +53,14 @@ def export(
     """Export a trained model to a bundle.
 
     The bundle is written only if its graphs compute the same joints as the trained model.
+
+    Loading a .pt2 can run code of whoever made it. ONNX is data: of somebody you do not trust take that.
     """
     from .to_bundle import export_bundle
 
+    for program in (checkpoint, palm):
+        if program is not None and program.suffix.lower() != ".onnx":
+            click.echo(f"note: {program}: {PROGRAMS_RUN_CODE}", err=True)
     at = RecordingAt(samples, read_stated(topic, depth_unit_mm, intrinsics))
     report = export_bundle(checkpoint, out, at, model_facts, has_half="fp16" in precisions, palm_checkpoint=palm)
     click.echo(f"wrote {out}: opset {report.opset}, {report.nodes} nodes, {report.bytes / 1e6:.1f} MB")
@@ -77,14 +85,12 @@ def export(
 
 
 @click.command()
-@click.option("--bundle", type=click.Path(path_type=Path), help="Bundle written by `handmap export`.")
+@click.option("--bundle", type=PATH, help="Bundle written by `handmap export`.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Default: fp16.")
 @click.option(
     "--batch", type=click.IntRange(1, 64), help="Hands per inference: the daemon's tracking.max_hands. Default: 1."
 )
-@click.option(
-    "--cache-dir", type=click.Path(path_type=Path), help="Engine cache. Default: the service's, else the user's."
-)
+@click.option("--cache-dir", type=PATH, help="Engine cache. Default: the service's, else the user's.")
 @click.option(
     "--workspace-mb",
     type=click.IntRange(1),
@@ -96,7 +102,7 @@ def export(
 @click.option(
     "--config",
     "config",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The daemon's configuration, in place of the options above: builds the engine that the daemon will open.",
 )
 @click.option(
@@ -116,7 +122,7 @@ def build_engine(
 
     Does nothing if the engine is already in the cache.
     """
-    from handmap.engines.cache import engine_cache_dir
+    from handmap.engines.cache_dir import engine_cache_dir
     from handmap.engines.engine_keys import BuilderOptions
 
     from . import to_engine

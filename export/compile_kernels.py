@@ -11,10 +11,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from handmap.engines.crop_kernel import FACTS, FOLDER, OPTIONS, SOURCE, Cubin, KernelFacts
+from handmap.engines.crop_kernel import FACTS, FOLDER, MAX_KERNEL_BYTES, OPTIONS, SOURCE, Cubin, KernelFacts
 from handmap.files.atomic import write_file
+from handmap.files.reading import encode_json, read_bytes
 
 from .nvrtc import Nvrtc
 
@@ -38,7 +37,7 @@ def compile_kernels(compilers: Path, folder: Path = FOLDER) -> KernelFacts:
 
     Raises DependencyError if a compiler is missing from the folder `compilers`, Fatal with its log if it rejects the source.
     """
-    source = (folder / SOURCE).read_bytes()
+    source = read_bytes(folder / SOURCE, MAX_KERNEL_BYTES)
     cubins: dict[str, Cubin] = {}
     contents: dict[str, bytes] = {}
     for board in BOARDS:
@@ -50,7 +49,7 @@ def compile_kernels(compilers: Path, folder: Path = FOLDER) -> KernelFacts:
     facts = KernelFacts(hashlib.sha256(source).hexdigest(), OPTIONS, cubins)
     for name, content in contents.items():
         write_file(folder / name, content)
-    write_file(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
+    write_file(folder / FACTS, encode_json(facts))
     return facts
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from handmap.engines.cache import engine_cache_dir
+from handmap.engines.cache_dir import engine_cache_dir
 from handmap.engines.engine_keys import BuilderOptions
 from handmap.engines.factory import EngineConfig
 from handmap.system.config import read_config

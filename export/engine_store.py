@@ -1,8 +1,10 @@
 """Writes the engine cache: one builder at a time, free space checked first, atomic writes, old engines deleted."""
 
+import errno
 import fcntl
 import hashlib
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +14,8 @@ from typing import IO, Final
 
 from handmap.engines.cache import engine_file, list_sidecars
 from handmap.engines.engine_keys import Platform, key_name
-from handmap.files.atomic import write_file
+from handmap.files.atomic import make_folder, write_file
+from handmap.files.reading import open_regular, read_bytes
 from handmap.types.errors import BuildError
 
 LOCK_FILE: Final = "build.lock"
@@ -26,6 +29,7 @@ BUILDER_MB: Final = 1024
 # The engine, its copy during the swap, the layers' JSON and the timing cache, in multiples of the graph's size.
 GRAPHS_ON_DISK: Final = 6
 MEMORY_FILE: Final = Path("/proc/meminfo")
+MAX_TIMING_BYTES: Final = 256 << 20
 _SHA256_BYTES: Final = 32
 
 LOG = logging.getLogger("handmap.export")
@@ -39,7 +43,7 @@ def locked(cache_dir: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     Raises BuildError if the cache cannot be written.
     """
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(cache_dir)
         file = (cache_dir / LOCK_FILE).open("w")
     except OSError as error:
         raise BuildError(
@@ -99,10 +103,10 @@ def timing_file(cache_dir: Path, platform: Platform) -> Path:
 def read_timing(path: Path) -> bytes:
     """The timing cache that `write_timing` wrote; empty if it is missing or corrupt."""
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return b""
+        content = read_bytes(path, MAX_TIMING_BYTES)
     except OSError as error:
+        if error.errno == errno.ENOENT:
+            return b""
         LOG.warning("timing cache ignored path=%s reason=%r", path, error.strerror)
         return b""
     sha256, timing = content[:_SHA256_BYTES], content[_SHA256_BYTES:]
@@ -126,7 +130,7 @@ def _try_lock(file: IO[str]) -> bool:
 
 def _is_held(engine: Path) -> bool:
     try:
-        with engine.open("rb") as file:
+        with os.fdopen(open_regular(engine), "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -1,12 +1,13 @@
 """A third-party ONNX graph in place of a trained program: all that is known is the file and its metadata."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 
+from handmap.bundle.graph_contents import refuse_odd_graph
+from handmap.bundle.graph_lint import OPSETS
 from handmap.bundle.model_metadata import ModelMetadata
 from handmap.bundle.tensors import HAND_OUTPUTS
 from handmap.engines.onnx_engine import run_graph
@@ -14,6 +15,9 @@ from handmap.system.config import read_config
 from handmap.types.arrays import Float32
 from handmap.types.errors import ModelError
 
+from .batch_axis import OF_GRAPH, name_batch
+from .float_types import refuse_other_floats
+from .graph_file import read_graph
 from .simplify import check_same_outputs
 
 
@@ -36,11 +40,11 @@ def load_graph(path: Path, facts_path: Path | None) -> GivenGraph:
         raise ModelError(
             f"graph {str(path)!r}: an ONNX file does not contain the size of the crop cube; give its metadata with --model-facts F.yaml"
         )
-    try:
-        content = path.read_bytes()
-        model = onnx.load_from_string(content)
-    except Exception as error:  # the parser can raise anything on malformed bytes
-        raise ModelError(f"graph {str(path)!r} cannot be read as ONNX ({error}); export it again") from error
+    model, sha256 = read_graph(path)
+    refuse_odd_graph(model.SerializeToString(), str(path))
+    refuse_other_floats(model, path)
+    name_batch(model, path, OF_GRAPH)
+    model = _to_opset(model, path)
     check_same_outputs(model, path)
     names = {value.name for value in model.graph.input}, {value.name for value in model.graph.output}
     if names[0] != {"depth"} or "joints" not in names[1] or not names[1] <= set(HAND_OUTPUTS):
@@ -48,7 +52,20 @@ def load_graph(path: Path, facts_path: Path | None) -> GivenGraph:
             f"graph {str(path)!r}: its inputs are {sorted(names[0])} and its outputs {sorted(names[1])}, wanted depth, and joints "
             f"with or without {', '.join(HAND_OUTPUTS[1:])}; rename them in the export"
         )
-    return GivenGraph(model, read_config(facts_path, ModelMetadata), hashlib.sha256(content).hexdigest(), path)
+    return GivenGraph(model, read_config(facts_path, ModelMetadata), sha256, path)
+
+
+def _to_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """The model in the opset that TensorRT and the calibration read; what exporters write by default is newer or older."""
+    found = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if found in OPSETS:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, OPSETS[0])
+    except Exception as error:  # the converter can raise anything on an operator that it does not know
+        raise ModelError(
+            f"graph {str(path)!r}: its opset {found} cannot be converted to {OPSETS[0]} ({error}); export it with opset_version={OPSETS[0]}"
+        ) from error
 
 
 def run_as_written(given: GivenGraph, depth: Float32) -> Float32:

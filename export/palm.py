@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 import torch
@@ -14,6 +13,7 @@ from handmap.bundle.model_metadata import PalmMetadata
 from handmap.bundle.tensors import PALM_TENSORS
 from handmap.bundle.writer import describe_file
 from handmap.engines.onnx_engine import PALM_INPUT, PALM_OUTPUT, run_batches
+from handmap.files.reading import NotJson, decode_json
 from handmap.recording.reader import open_recording
 from handmap.recording.stated import RecordingName
 from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, MAP_COLUMNS, MAP_ROWS, encode_depth
@@ -47,8 +47,8 @@ def export_palm(checkpoint: Path, samples: RecordingName, has_half: bool) -> Pal
     """
     program, text, _ = read_program(checkpoint)
     try:
-        facts = msgspec.json.decode(text, type=PalmMetadata)
-    except msgspec.DecodeError as error:
+        facts = decode_json(text, PalmMetadata)
+    except NotJson as error:
         raise ModelError(
             f"program {str(checkpoint)!r}: it has no metadata of a palm network ({error}); train it with: handmap train-palm"
         ) from error

@@ -7,6 +7,8 @@ import onnxsim
 
 from handmap.types.errors import ModelError
 
+from .batch_axis import BATCH, keep_plain_shapes
+
 
 def simplify(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """The model with constants folded and redundant nodes removed; `path` names the program in messages.
@@ -19,6 +21,7 @@ def simplify(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         raise ModelError(
             f"program {str(path)!r}: the simplified graph computes different values; report the network to onnxsim"
         )
+    keep_plain_shapes(simplified, {BATCH})
     check_same_outputs(simplified, path)
     return simplified
 

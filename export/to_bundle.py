@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from handmap import __version__
+from handmap.bundle.graph_contents import refuse_odd_graph
 from handmap.bundle.graph_lint import refuse
 from handmap.bundle.manifest import FORMAT, GOLDEN, Graph, Graphs, Manifest, Provenance
 from handmap.bundle.tensors import Tensor, Tensors
@@ -22,6 +23,7 @@ from handmap.types.errors import ModelError
 
 from .conduct import refuse_misbehavior
 from .conventions import joint_order, normalized_as, standard_facts, to_standard
+from .float_types import refuse_other_floats
 from .fp16 import ExportSource, HalfGraph, to_half
 from .from_onnx import GivenGraph, load_graph, run_as_written
 from .labels import LabelScore, RunJoints, read_labeled, score_labels
@@ -66,12 +68,16 @@ def export_bundle(
     """
     refuse_foreign_bundle(out)
     trained: ExportSource = (
-        load_graph(checkpoint, facts_path) if checkpoint.suffix == ".onnx" else load_program(checkpoint, facts_path)
+        load_graph(checkpoint, facts_path)
+        if checkpoint.suffix.lower() == ".onnx"
+        else load_program(checkpoint, facts_path)
     )
     crops = crops_of_recording(samples, trained.facts.cube_mm, MIN_CROPS, MAX_CROPS)
     half_cube_mm = trained.facts.cube_mm / 2
     run = _runner(trained)
     raw = trained.model if isinstance(trained, GivenGraph) else to_onnx(trained)
+    refuse_odd_graph(raw.SerializeToString(), str(checkpoint))
+    refuse_other_floats(raw, checkpoint)
     check_same_outputs(raw, checkpoint)
     refuse_misbehavior(run, normalized_as(crops[:BATCH], trained.facts.normalization), half_cube_mm, str(checkpoint))
     raw = to_standard(raw, trained.facts)

@@ -10,15 +10,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-import msgspec
-
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.bundle.tensors import fix_batch
 from handmap.engines.cache import SIDECAR_FILE, Sidecar, StoredEngine, WantedEngine, find_engine, palm_beside
 from handmap.engines.cuda_driver import DeviceFacts, read_device_facts
 from handmap.engines.engine_keys import describe_platform, engine_key, tensorrt_build
 from handmap.engines.factory import palm_precision, refuse_ungated
-from handmap.files.atomic import all_names, new_folder
+from handmap.files.atomic import all_names, new_folder, write_into
+from handmap.files.reading import MAX_MODEL_BYTES, encode_json, read_bytes
 from handmap.system.jetpack import read_l4t_release
 from handmap.system.notify import Notifier, open_notifier
 from handmap.system.progress import track_progress
@@ -123,7 +122,7 @@ def _ensure(
         sweep_half_written(request.cache_dir)
     graph = bundle.graph_path(wanted.graph, wanted.precision)
     tensors = fix_batch(bundle.manifest.graphs.named()[wanted.graph].tensors, wanted.key.batch)
-    source = GraphSource(f"graph {str(graph)!r}", graph.read_bytes(), tensors)
+    source = GraphSource(f"graph {str(graph)!r}", read_bytes(graph, MAX_MODEL_BYTES), tensors)
     check_room(request.cache_dir, len(source.onnx), request.options.workspace_mb)
     check = replay if wanted.graph == "hand" else replay_palm
     _build(_Job(request, bundle, wanted, backend, source, check), notifier)
@@ -152,11 +151,11 @@ def _store(job: _Job, plan: EnginePlan, build_s: float) -> str:
         if plan.timing:
             write_timing(timing_file(job.wanted.cache_dir, job.wanted.key.platform), plan.timing)
         with new_folder(job.wanted.folder, all_names) as folder:
-            (folder / job.wanted.file).write_bytes(plan.engine)
+            write_into(folder, {job.wanted.file: plan.engine})
             golden_mm, golden_note = job.replay(job.request, job.bundle, job.backend, folder / job.wanted.file)
             layers_note = _write_layers(job, plan, folder / LAYERS_FILE)
             sidecar = _describe(job, plan, build_s, golden_mm, (golden_note, layers_note))
-            (folder / SIDECAR_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(sidecar), indent=1) + b"\n")
+            write_into(folder, {SIDECAR_FILE: encode_json(sidecar)})
     except OSError as error:
         raise BuildError(
             f"engine cache {str(job.wanted.cache_dir)!r}: an engine of {len(plan.engine)} bytes cannot be stored "
@@ -169,7 +168,7 @@ def _write_layers(job: _Job, plan: EnginePlan, path: Path) -> str:
     """The name of the file with the engine's layers, or why there is none."""
     if job.backend.device is None:
         return "not read: built without a device"
-    path.write_text(describe_layers(job.backend, plan.engine, job.source.name))
+    write_into(path.parent, {path.name: describe_layers(job.backend, plan.engine, job.source.name).encode()})
     return path.name
 
 

@@ -1,6 +1,7 @@
 """Converts any `torch.export` program to an ONNX model with the contract's names. The only module of `export` that imports torch."""
 
 import hashlib
+import io
 import logging
 import warnings
 import zipfile
@@ -15,10 +16,16 @@ import torch
 
 from handmap.bundle.model_metadata import METADATA_FILE, ModelMetadata, decode_metadata
 from handmap.bundle.tensors import HAND_OUTPUTS, hand_output_shapes
+from handmap.files.arrays import refuse_bomb
+from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
 from handmap.system.config import read_config
 from handmap.types.arrays import Float32
 from handmap.types.errors import ModelError
 from handmap.types.values import CROP_PX
+
+from .batch_axis import OF_PROGRAM, name_batch
+from .float_types import refuse_type
+from .other_forms import name_other_form
 
 OPSET = 18
 
@@ -58,21 +65,31 @@ def read_program(path: Path) -> tuple[torch.export.ExportedProgram, str, str]:
     Raises ModelError if it cannot be loaded.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, MAX_MODEL_BYTES)
     except OSError as error:
         raise ModelError(f"program {str(path)!r} cannot be read ({error.strerror}); name a .pt2 file") from error
-    if not zipfile.is_zipfile(path):  # otherwise torch logs its own traceback
+    if (other := name_other_form(content, path)) is not None:
+        raise ModelError(f"program {str(path)!r}: {other}")
+    if not zipfile.is_zipfile(io.BytesIO(content)):  # otherwise torch logs its own traceback
         raise ModelError(
             f"program {str(path)!r} is not a torch.export program, or is truncated; write it with torch.export.save"
         )
     extra = {METADATA_FILE: ""}
     try:
-        program = torch.export.load(path, extra_files=extra)
+        refuse_bomb(content, MAX_MODEL_BYTES)
+        program = torch.export.load(io.BytesIO(content), extra_files=extra)
     except Exception as error:
         raise ModelError(
             f"program {str(path)!r} is not a torch.export program: {error}; write it with torch.export.save"
         ) from error
+    _refuse_other_weights(program, path)
     return program, extra[METADATA_FILE], hashlib.sha256(content).hexdigest()
+
+
+def _refuse_other_weights(program: torch.export.ExportedProgram, path: Path) -> None:
+    for name, value in {**program.state_dict, **program.constants}.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dtype != torch.float32:
+            refuse_type(path, name, str(value.dtype).removeprefix("torch."))
 
 
 def run_program(trained: TrainedProgram, depth: Float32) -> dict[str, Float32]:
@@ -106,7 +123,7 @@ def program_to_onnx(
             f"program {str(path)!r}: the ONNX exporter returned no model; try torch.onnx.export on it directly"
         )
     model: onnx.ModelProto = exported.model_proto
-    _name_batch(model, path)
+    name_batch(model, path, OF_PROGRAM)
     _assert_opset(model, path)
     return model
 
@@ -144,26 +161,6 @@ def _output_names(program: torch.export.ExportedProgram, joints: int, path: Path
             f"and optionally {', '.join(f'{name} {wanted[name]}' for name in HAND_OUTPUTS[1:])}; change the network's outputs"
         )
     return names
-
-
-def _name_batch(model: onnx.ModelProto, path: Path) -> None:
-    """Names the symbolic first axis `batch` in every tensor; raises ModelError for any other symbolic axis."""
-    for tensor in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        for axis, size in enumerate(tensor.type.tensor_type.shape.dim):
-            if not size.HasField("dim_param"):
-                continue
-            if axis != 0:
-                raise ModelError(
-                    f"program {str(path)!r}: tensor {tensor.name!r} has a symbolic axis {axis} ({size.dim_param!r}); "
-                    "export it with a dynamic first axis only"
-                )
-            size.dim_param = "batch"
-    first = model.graph.input[0].type.tensor_type.shape.dim[0]
-    if not first.HasField("dim_param"):
-        raise ModelError(
-            f"program {str(path)!r}: its batch size is fixed at {first.dim_value}; "
-            "export it with dynamic_shapes={'depth': {0: torch.export.Dim('batch')}}"
-        )
 
 
 def _assert_opset(model: onnx.ModelProto, path: Path) -> None:

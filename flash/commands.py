@@ -6,19 +6,19 @@ from pathlib import Path
 
 import click
 
+from handmap.system.options import PATH
 from handmap.types.errors import ConfigError
 
 from .targets import TARGETS
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command()
 @click.option("--target", "name", type=click.Choice(list(TARGETS)), required=True, help="Target system of the package.")
-@click.option("--out", type=FOLDER, default=Path("dist"), show_default=True, help="Folder for the package.")
-@click.option("--checkout", type=FOLDER, default=Path(), help="Checkout of this project. Default: the current folder.")
-@click.option("--cache", type=FOLDER, help="Cache for wheels. Default: .cache/wheels in the checkout.")
+@click.option("--out", type=PATH, default=Path("dist"), show_default=True, help="Folder for the package.")
+@click.option("--checkout", type=PATH, default=Path(), help="Checkout of this project. Default: the current folder.")
+@click.option("--cache", type=PATH, help="Cache for wheels. Default: .cache/wheels in the checkout.")
 @click.option(
     "--revision", type=click.IntRange(min=1), default=1, show_default=True, help="Debian revision of the package."
 )
@@ -40,14 +40,10 @@ def deb(name: str, out: Path, checkout: Path, cache: Path | None, revision: int,
 
 
 @click.command("flash-overlay")
-@click.argument("tree", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option(
-    "--deb", "package", type=click.Path(path_type=Path, dir_okay=False), help="Package built by `handmap deb`."
-)
-@click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="Configuration of the daemon on the board."
-)
-@click.option("--extra-debs", type=FOLDER, help="Folder with packages that the image lacks, such as CUDA and TensorRT.")
+@click.argument("tree", type=PATH)
+@click.option("--deb", "package", type=PATH, help="Package built by `handmap deb`.")
+@click.option("--config", type=PATH, help="Configuration of the daemon on the board.")
+@click.option("--extra-debs", type=PATH, help="Folder with packages that the image lacks, such as CUDA and TensorRT.")
 @click.option("--dry-run", is_flag=True, help="Check everything, but change nothing.")
 @click.option("--remove", "is_removal", is_flag=True, help="Remove everything that an earlier run installed.")
 @JSON

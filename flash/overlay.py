@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from handmap.files.atomic import write_file
+from handmap.files.reading import NotJson, encode_json, read_json
 from handmap.types.errors import ConfigError
 
 from .chroot import leads_out, need_root, refuse_links_out, run_inside
@@ -130,8 +131,8 @@ def read_manifest(rootfs: Path) -> OverlayManifest | None:
     if not path.is_file():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=OverlayManifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return read_json(path, OverlayManifest)
+    except NotJson as error:
         raise ConfigError(
             f"flash-overlay: {str(path)!r} is not a manifest of flash-overlay ({error}); delete it and run this again"
         ) from error
@@ -168,7 +169,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _write_manifest(rootfs: Path, manifest: OverlayManifest) -> None:
-    _write(rootfs / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n")
+    _write(rootfs / MANIFEST, encode_json(manifest))
 
 
 def _forget(rootfs: Path) -> None:
@@ -245,6 +246,5 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
 
 def _outcome(request: OverlayRequest, plan: OverlayPlan, changed: bool, files: int) -> OverlayOutcome:
     names = tuple(f"{deb.name} {deb.version}" for deb in plan.debs)
-    return OverlayOutcome(
-        changed, names, files, f"cd {shlex.quote(os.path.realpath(request.tree))} && {plan.release.flash}"
-    )
+    flash = f"cd {shlex.quote(os.path.realpath(request.tree))} && {plan.release.flash}"
+    return OverlayOutcome(changed, names, files, flash)

@@ -1,5 +1,6 @@
 """The `handmap` command: finds the verbs of the installed parts, and turns our errors into one sentence and an exit code."""
 
+import errno
 import re
 import sys
 from importlib.metadata import EntryPoint, entry_points, requires
@@ -20,6 +21,7 @@ EXTRAS = {
     "clients": "host",
     "flash": "host",
 }
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 EXIT_TRANSIENT = 75  # EX_TEMPFAIL in sysexits.h: retrying can help
 
 
@@ -73,6 +75,10 @@ def main() -> None:
         _leave(error, EXIT_TRANSIENT)
     except HandmapError as error:
         _leave(error, 1)
+    except OSError as error:
+        if error.filename is None and error.errno not in DISK_FAULTS:
+            raise  # not about a file: a fault of the program
+        _leave(f"{error.filename or 'output'} cannot be used ({error.strerror}); {_advice(error)}", EXIT_CONFIG)
 
 
 def refuse_renamed(arguments: list[str]) -> None:
@@ -83,7 +89,13 @@ def refuse_renamed(arguments: list[str]) -> None:
             raise ConfigError(f"{word!r} is now called {new!r}; use that")
 
 
-def _leave(error: HandmapError, code: int) -> None:
+def _advice(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space, or name another place"
+    return "name another path, or correct what is there or its permissions"
+
+
+def _leave(error: HandmapError | str, code: int) -> None:
     click.echo(f"handmap: {error}", err=True)
     sys.exit(code)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handmap.recording.stated import RecordingAt, read_stated, recording_options
+from handmap.system.options import PATH
 from handmap.types.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,14 +19,12 @@ if TYPE_CHECKING:
 CONFIG = click.option(
     "--config",
     "config",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="YAML file; see configs/laptop_demo.yaml.",
 )
 STDERR = 2
-BUNDLE = click.option(
-    "--bundle", type=click.Path(path_type=Path), required=True, help="Folder that `handmap export` wrote."
-)
+BUNDLE = click.option("--bundle", type=PATH, required=True, help="Folder that `handmap export` wrote.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -61,7 +60,7 @@ def run(config: Path, validate: bool) -> None:
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), help="Configuration file of the daemon to query.")
+@click.option("--config", type=PATH, help="Configuration file of the daemon to query.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The daemon's telemetry port; default: 9400.")
 @JSON
 def status(config: Path | None, port: int | None, as_json: bool) -> None:
@@ -82,7 +81,7 @@ def status(config: Path | None, port: int | None, as_json: bool) -> None:
 
 @click.command()
 @CONFIG
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Recording to write; must not exist yet.")
+@click.option("--out", type=PATH, required=True, help="Recording to write; must not exist yet.")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -111,10 +110,8 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
 
 
 @click.command()
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="The daemon's configuration; default: /etc/handmap/config.yaml."
-)
-@click.option("--image", type=click.Path(path_type=Path), help="Root file system to examine instead of this machine.")
+@click.option("--config", type=PATH, help="The daemon's configuration; default: /etc/handmap/config.yaml.")
+@click.option("--image", type=PATH, help="Root file system to examine instead of this machine.")
 @JSON
 def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
     """Find problems of the daemon, and how to fix them.
@@ -153,9 +150,7 @@ def check(bundle: Path, as_json: bool) -> None:
 
 @click.command()
 @BUNDLE
-@click.option(
-    "--recording", type=click.Path(path_type=Path), help="Recording to run; default: demo_recording beside the bundle."
-)
+@click.option("--recording", type=PATH, help="Recording to run; default: demo_recording beside the bundle.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @recording_options
@@ -185,9 +180,9 @@ def bench(
 
 
 @click.command()
-@click.argument("recording", type=click.Path(path_type=Path))
+@click.argument("recording", type=PATH)
 @recording_options
-@click.option("--sheet", type=click.Path(path_type=Path), help="PNG to write with frames from the whole recording.")
+@click.option("--sheet", type=PATH, help="PNG to write with frames from the whole recording.")
 @JSON
 def inspect(
     recording: Path, topic: str | None, depth_unit_mm: float | None, intrinsics: str | None, sheet: Path | None,

@@ -11,7 +11,7 @@ import msgspec
 
 from handmap.bundle.golden import read_golden
 from handmap.bundle.manifest import Bundle
-from handmap.engines.cache import engine_cache_dir
+from handmap.engines.cache_dir import engine_cache_dir
 from handmap.engines.engine import Engines
 from handmap.engines.factory import EngineConfig, check_golden, open_engines
 from handmap.engines.palm_check import check_palm

@@ -4,8 +4,7 @@ import http.client
 import socket
 from pathlib import Path
 
-import msgspec
-
+from handmap.files.reading import NotJson, decode_json
 from handmap.types.errors import ConfigError, NoAnswer
 
 from .endpoint import status_address
@@ -57,12 +56,12 @@ def ask_daemon(port: int) -> Snapshot:
             raise NoAnswer(
                 f"status: the program at {HOST}:{port} is not a HandMap daemon (HTTP {answer.status}); pass another --port"
             )
-        return msgspec.json.decode(body, type=Snapshot)
+        return decode_json(body, Snapshot)
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(
             f"status: no daemon answers at {HOST}:{port} ({error}); start it with: handmap run --config PATH, or pass its --port"
         ) from error
-    except msgspec.DecodeError as error:
+    except NotJson as error:
         raise NoAnswer(
             f"status: the program at {HOST}:{port} answers, but not as a daemon of this version ({error}); pass another --port"
         ) from error

@@ -29,7 +29,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "pyrealsense2": {"runtime/cameras/realsense.py"},
     "prometheus_client": {"runtime/prometheus_metrics.py"},
     "numba": {"training/compiled.py"},
-    "torch": {"training", "export/to_onnx.py", "export/fp16.py", "export/palm.py"},
+    "torch": {"training", "export/to_onnx.py", "export/other_forms.py", "export/fp16.py", "export/palm.py"},
     "matplotlib": PLOTS,
     "scipy": {"training"},
     "viser": {"clients/view.py"},

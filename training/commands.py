@@ -6,6 +6,8 @@ from typing import Literal, TypeVar
 
 import click
 
+from handmap.system.options import PATH
+
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
 
@@ -14,7 +16,7 @@ def _config_option(example: str) -> Callable[[Verb], Verb]:
     return click.option(
         "--config",
         "config_path",
-        type=click.Path(path_type=Path),
+        type=PATH,
         required=True,
         help=f"YAML configuration of the run, such as {example}.",
     )
@@ -24,7 +26,7 @@ def _config_option(example: str) -> Callable[[Verb], Verb]:
 @_config_option("configs/train_handmap.yaml")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder for checkpoints and the result. Default: the configuration's `out`.",
 )
 def train(config_path: Path, out: Path | None) -> None:
@@ -78,7 +80,7 @@ def train_handedness(config_path: Path) -> None:
 
 
 @click.command("evaluate")
-@click.option("--bundle", "bundle_path", type=click.Path(path_type=Path), required=True, help="Bundle to score.")
+@click.option("--bundle", "bundle_path", type=PATH, required=True, help="Bundle to score.")
 @click.option("--data", help="Name of a data set, such as synthetic:val.")
 @click.option("--sequence", help="Name of a set of sequences for tracking: two-hands.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
@@ -125,7 +127,7 @@ def evaluate(
 
 
 @click.command("synthesize")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Recording to write.")
+@click.option("--out", type=PATH, required=True, help="Recording to write.")
 @click.option("--seconds", type=click.FloatRange(0.1, 3600), default=6.0, show_default=True)
 @click.option("--fps", type=click.FloatRange(1, 240), default=30.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
@@ -143,7 +145,7 @@ def synthesize(out: Path, seconds: float, fps: float, seed: int) -> None:
 @click.command("draw-guidance")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("docs/guidance_maps.png"),
     show_default=True,
     help="PNG to write.",
@@ -159,7 +161,7 @@ def draw_guidance(out: Path, seed: int, joint: str) -> None:
 
 
 @click.command("draw-scenes")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG to write.")
+@click.option("--out", type=PATH, required=True, help="PNG to write.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--of-each", type=click.IntRange(1, 20), default=1, show_default=True, help="Tiles per kind.")
 def draw_scenes(out: Path, seed: int, of_each: int) -> None:

@@ -1,5 +1,6 @@
 """Figures of this part: every kind of guidance map of one hand, and every kind of synthetic scene, side by side."""
 
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -7,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from handmap.files.atomic import write_file
 from handmap.types.arrays import Array, Float32
 from handmap.types.errors import ConfigError
 from handmap.types.intrinsics import project
@@ -78,12 +80,12 @@ def draw_scene_sheet(path: Path, seed: int, of_each: int) -> int:
 
 
 def _save(figure: Figure, path: Path) -> None:
+    buffer = BytesIO()
     try:
-        figure.savefig(path, dpi=70)
-    except (OSError, ValueError) as error:  # ValueError: not an image format
-        raise ConfigError(
-            f"figure {str(path)!r} cannot be written: {error}; name a .png in an existing folder"
-        ) from error
+        figure.savefig(buffer, format=path.suffix.removeprefix(".") or None, dpi=70)
+    except ValueError as error:  # not an image format
+        raise ConfigError(f"figure {str(path)!r} cannot be written: {error}; name a .png") from error
+    write_file(path, buffer.getvalue())
 
 
 def _show_tile(place: Axes, tile: Tile) -> None:

@@ -168,5 +168,5 @@ def _check_columns(name: str, values: tuple[float, ...], other: str, others: tup
         raise ValueError(
             f"confidence table: {len(values)} values of {name} and {len(others)} of {other}, wanted as many of each"
         )
-    if any(not later > earlier for earlier, later in itertools.pairwise(values)):
+    if not all(later > earlier for earlier, later in itertools.pairwise(values)):  # NaN does not rise
         raise ValueError(f"confidence table: {name} must rise")

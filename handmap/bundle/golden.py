@@ -1,14 +1,18 @@
 """The golden samples of a bundle: what its graphs must compute on every device."""
 
-import zipfile
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from handmap.bundle.manifest import GOLDEN, Bundle
 from handmap.bundle.tensors import fix_batch
+from handmap.files.arrays import NotArrays, read_arrays
+from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
 from handmap.types.arrays import Float32
 from handmap.types.errors import BundleError
+
+MAX_BYTES: Final = 1 << 30  # of the unpacked samples
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,11 @@ def read_golden(bundle: Bundle) -> Golden:
 
     Raises BundleError if the file's arrays do not fit the hand graph.
     """
-    path = bundle.path / GOLDEN
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            golden = Golden(arrays["depth"], arrays["joints"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        golden = Golden(
+            **read_arrays(read_bytes(bundle.path / GOLDEN, MAX_MODEL_BYTES), ("depth", "joints"), MAX_BYTES)
+        )
+    except (OSError, NotArrays) as error:
         raise BundleError(
             f"bundle {str(bundle.path)!r}: {GOLDEN} holds no samples: {error}; export it again"
         ) from error

@@ -1,8 +1,12 @@
 """An ONNX graph with lookup tables, for lint and quantization alike. The only module here that imports onnx."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, load_from_string
+
+from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
+from handmap.types.errors import ModelError
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -15,6 +19,19 @@ class GraphView:
     constants: dict[str, TensorProto] = field(default_factory=dict)
     makers: dict[str, NodeProto] = field(default_factory=dict)
     readers: dict[str, list[NodeProto]] = field(default_factory=dict)
+
+
+def read_model(path: Path) -> ModelProto:
+    """The ONNX model in a file.
+
+    Raises ModelError.
+    """
+    try:
+        return load_from_string(read_bytes(path, MAX_MODEL_BYTES))
+    except OSError as error:
+        raise ModelError(f"graph {str(path)!r} cannot be read ({error.strerror}); name an ONNX file") from error
+    except Exception as error:  # the parser can raise anything on malformed bytes
+        raise ModelError(f"graph {str(path)!r} cannot be read as ONNX ({error}); export it again") from error
 
 
 def view_graph(model: ModelProto) -> GraphView:

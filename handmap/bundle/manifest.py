@@ -5,6 +5,7 @@ A field with a `name` has that key in the file: keys change only with the format
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,12 +25,15 @@ from handmap.bundle.facts import (
     refuse_other_conventions,
     refuse_other_tensors,
 )
+from handmap.bundle.manifest_hash import MANIFEST_HASH, manifest_hash
 from handmap.bundle.tensors import Tensors, refuse_other_palm_tensors
+from handmap.files.reading import MAX_MODEL_BYTES, NotJson, decode_json, encode_json, read_bytes
 from handmap.types.errors import BundleError
 
 MANIFEST: Final = "manifest.json"
 GOLDEN: Final = "golden.npz"
-FORMAT: Final = 1
+FORMAT: Final = 2
+UNHASHED_FORMAT: Final = 1  # its manifest has no hash
 PRECISIONS: Final = ("fp32", "fp16", "int8")
 
 
@@ -191,7 +195,13 @@ def read_bundle(path: Path | str) -> Bundle:
     """
     path = Path(path)
     content = _read(path, MANIFEST)
+    is_hashed = _is_hashed(path, content)
     manifest = decode_manifest(content, path)
+    if manifest.format == FORMAT and not is_hashed:
+        raise BundleError(
+            f"bundle {str(path)!r}: {MANIFEST_HASH} is missing, without which changes of {MANIFEST} go unnoticed; copy the whole "
+            "bundle again"
+        )
     for graph in manifest.graphs.named().values():
         for precision in graph.precisions.values():
             _check_hash(path, precision.file, precision.sha256, precision.bytes)
@@ -207,12 +217,12 @@ def decode_manifest(content: bytes, path: Path) -> Manifest:
     Raises BundleError that names the field.
     """
     try:
-        manifest = msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
+        manifest = decode_json(content, Manifest)
+    except NotJson as error:
         raise BundleError(
             f"bundle {str(path)!r}: {MANIFEST} is not a manifest of format {FORMAT}: {error}; export the bundle again"
         ) from error
-    if manifest.format != FORMAT:
+    if manifest.format not in (FORMAT, UNHASHED_FORMAT):
         raise BundleError(
             f"bundle {str(path)!r}: found format {manifest.format}, wanted format {FORMAT}; export the bundle again"
         )
@@ -221,7 +231,19 @@ def decode_manifest(content: bytes, path: Path) -> Manifest:
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """The bytes of manifest.json; deterministic."""
-    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
+    return encode_json(manifest)
+
+
+def _is_hashed(folder: Path, content: bytes) -> bool:
+    """Whether the manifest comes with a hash of its own; raises BundleError if it does not match."""
+    if not os.path.lexists(folder / MANIFEST_HASH):
+        return False
+    if _read(folder, MANIFEST_HASH) != manifest_hash(MANIFEST, content):
+        raise BundleError(
+            f"bundle {str(folder)!r}: {MANIFEST} does not match {MANIFEST_HASH}, one of them was changed; copy or export the "
+            "bundle again"
+        )
+    return True
 
 
 def _check_hash(folder: Path, name: str, wanted: str, wanted_bytes: int | None = None, key: str = "sha256") -> None:
@@ -245,7 +267,7 @@ def _read(folder: Path, name: str) -> bytes:
             f"bundle {str(folder)!r}: file name {name!r} in the manifest leads outside the bundle; export the bundle again"
         )
     try:
-        return (folder / name).read_bytes()
+        return read_bytes(folder / name, MAX_MODEL_BYTES)
     except OSError as error:
         raise BundleError(
             f"bundle {str(folder)!r}: {name} cannot be read ({error.strerror}); name the folder that `handmap export` wrote"

@@ -6,6 +6,7 @@ import msgspec
 
 from handmap.bundle.confidence import ConfidenceTable
 from handmap.bundle.facts import CubeMm, MinScore, Normalization, refuse_cube, refuse_other_joints
+from handmap.files.reading import NotJson, decode_json
 from handmap.types.errors import ModelError
 
 METADATA_FILE: Final = "handmap.json"
@@ -44,8 +45,8 @@ def decode_metadata(text: str, whence: str) -> ModelMetadata:
     Raises ModelError.
     """
     try:
-        return msgspec.json.decode(text, type=ModelMetadata)
-    except msgspec.DecodeError as error:
+        return decode_json(text, ModelMetadata)
+    except NotJson as error:
         raise ModelError(
             f"program {whence!r}: its {METADATA_FILE} is not a set of model facts: {error}; train it again or pass --model-facts"
         ) from error

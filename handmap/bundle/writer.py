@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from handmap.bundle.manifest import (
+    FORMAT,
     GOLDEN,
     MANIFEST,
     PRECISIONS,
@@ -17,12 +18,17 @@ from handmap.bundle.manifest import (
     decode_manifest,
     encode_manifest,
 )
-from handmap.files.atomic import new_folder, refuse_foreign
+from handmap.bundle.manifest_hash import MANIFEST_HASH, manifest_hash
+from handmap.files.atomic import new_folder, refuse_foreign, refuse_unwritable, write_into
+from handmap.files.reading import MAX_MODEL_BYTES, NotJson, read_bytes, read_json
 
 
 def refuse_foreign_bundle(out: Path) -> None:
-    """Raises ConfigError if `out` is there and is neither empty nor a bundle with nothing else in it."""
+    """Raises ConfigError if `out` is there and is neither empty nor a bundle with nothing else in it, FileError if it cannot be
+    written.
+    """
     refuse_foreign(out, own_names)
+    refuse_unwritable(out)
 
 
 def own_names(path: Path) -> frozenset[str]:
@@ -31,24 +37,23 @@ def own_names(path: Path) -> frozenset[str]:
     if not manifest.is_file():
         return frozenset()
     graphs = [f"{graph}.{precision}.onnx" for graph in ("hand", "palm") for precision in PRECISIONS]
-    with suppress(msgspec.DecodeError, OSError, UnicodeDecodeError):
-        stated = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
+    with suppress(NotJson, OSError):
+        stated = read_json(manifest, Manifest)
         graphs = [entry.file for graph in stated.graphs.named().values() for entry in graph.precisions.values()]
         graphs += stated.records
-    return frozenset({MANIFEST, GOLDEN, *graphs})
+    return frozenset({MANIFEST, MANIFEST_HASH, GOLDEN, *graphs})
 
 
 def write_bundle(out: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
     """Writes the folder `out`, replacing a bundle; `files` holds everything but the manifest, by name.
 
-    Raises BundleError if a bundle with this manifest could not be read again.
+    The manifest is of the present format, also if it was read from a bundle of an older one. Raises FileError, and BundleError
+    if a bundle with this manifest could not be read again.
     """
-    stated = encode_manifest(manifest)
+    stated = encode_manifest(msgspec.structs.replace(manifest, format=FORMAT))
     decode_manifest(stated, out)
     with new_folder(out, own_names) as folder:
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        (folder / MANIFEST).write_bytes(stated)
+        write_into(folder, {**files, MANIFEST: stated, MANIFEST_HASH: manifest_hash(MANIFEST, stated)})
 
 
 def describe_file(name: str, content: bytes) -> GraphFile:
@@ -60,7 +65,9 @@ def read_files(bundle: Bundle) -> dict[str, bytes]:
     """Every file of a bundle but its manifest, by name: the starting point for a modified copy."""
     graphs = bundle.manifest.graphs.named().values()
     names = [precision.file for graph in graphs for precision in graph.precisions.values()]
-    return {name: (bundle.path / name).read_bytes() for name in (*names, GOLDEN, *bundle.manifest.records)}
+    return {
+        name: read_bytes(bundle.path / name, MAX_MODEL_BYTES) for name in (*names, GOLDEN, *bundle.manifest.records)
+    }
 
 
 def with_precisions(manifest: Manifest, precisions: Mapping[str, GraphFile], graph: str = "hand") -> Manifest:

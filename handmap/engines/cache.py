@@ -5,10 +5,11 @@ One folder per key, with the engine and a sidecar that describes it. Read here, 
 
 import fcntl
 import hashlib
+import logging
 import os
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import IO, Final, Literal
 
@@ -25,9 +26,13 @@ from handmap.engines.engine_keys import (
     engine_key,
     key_name,
 )
+from handmap.files.reading import NotJson, open_regular, read_bytes, read_json
 from handmap.types.errors import EngineUnusable
 
+LOG: Final = logging.getLogger("handmap.engines")
+
 SIDECAR_FILE: Final = "sidecar.json"
+MAX_ENGINE_BYTES: Final = 8 << 30
 
 
 class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,17 +86,6 @@ class StoredEngine:
     sidecar: Sidecar
 
 
-def engine_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
-    """The default engine cache: the service's cache directory, else the user's."""
-    # systemd sets it for a unit with CacheDirectory=; a colon separates several.
-    of_service = environment.get("CACHE_DIRECTORY", "").partition(":")[0]
-    if of_service:
-        return Path(of_service) / "engines"
-    of_user = Path(environment.get("XDG_CACHE_HOME", ""))
-    # The XDG specification requires relative paths to be ignored.
-    return (of_user if of_user.is_absolute() else Path.home() / ".cache") / "handmap" / "engines"
-
-
 def engine_file(graph: str) -> str:
     """The file name of a graph's engine: hand.engine or palm.engine."""
     return f"{graph}.engine"
@@ -118,11 +112,9 @@ def find_engine(wanted: WantedEngine) -> StoredEngine:
         raise _unusable(wanted, cause_of(sidecar.key, wanted.key), difference_between(sidecar.key, wanted.key))
     path = wanted.folder / wanted.file
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, MAX_ENGINE_BYTES)
     except OSError as error:
-        raise _unusable(
-            wanted, "half-written", f"{wanted.file} cannot be read ({error.strerror}), its build did not finish"
-        ) from error
+        raise _half_written(wanted, wanted.file, error) from error
     if not content:
         raise _unusable(wanted, "empty", f"{wanted.file} is empty, wanted {sidecar.engine_bytes} bytes")
     if len(content) < sidecar.engine_bytes:
@@ -140,7 +132,7 @@ def hold_engine(stored: StoredEngine) -> IO[bytes]:
 
     Raises OSError if it has been removed already.
     """
-    file = stored.path.open("rb")
+    file = os.fdopen(open_regular(stored.path), "rb")
     fcntl.flock(file, fcntl.LOCK_SH)
     return file
 
@@ -150,24 +142,25 @@ def list_sidecars(cache_dir: Path) -> dict[Path, Sidecar]:
     found: list[tuple[int, Path, Sidecar]] = []
     for path in cache_dir.glob(f"[!.]*/{SIDECAR_FILE}"):
         try:
-            sidecar = msgspec.json.decode(path.read_bytes(), type=Sidecar)
-            found.append((path.stat().st_mtime_ns, path.parent, sidecar))
-        except (OSError, msgspec.DecodeError):
-            continue  # reported when that engine is wanted; a listing skips it
+            found.append((path.stat().st_mtime_ns, path.parent, read_json(path, Sidecar)))
+        except (OSError, NotJson) as error:  # that engine's fault alone; refused when it is wanted
+            _name_once(path, str(error))
     return {folder: sidecar for _, folder, sidecar in sorted(found, key=lambda entry: entry[:2], reverse=True)}
 
 
 def _read_sidecar(wanted: WantedEngine) -> Sidecar:
     try:
-        content = (wanted.folder / SIDECAR_FILE).read_bytes()
+        return read_json(wanted.folder / SIDECAR_FILE, Sidecar)
     except OSError as error:
-        found = f"{SIDECAR_FILE} cannot be read ({error.strerror}), its build did not finish"
-        raise _unusable(wanted, "half-written", found) from error
-    try:
-        return msgspec.json.decode(content, type=Sidecar)
-    except msgspec.DecodeError as error:
+        raise _half_written(wanted, SIDECAR_FILE, error) from error
+    except NotJson as error:
         found = f"{SIDECAR_FILE} is not a sidecar of format 1 or 2: {error}"
         raise _unusable(wanted, "unreadable sidecar", found) from error
+
+
+@cache
+def _name_once(sidecar: Path, why: str) -> None:
+    LOG.warning("engine_skipped=%s reason=%r", sidecar.parent, why)
 
 
 def _absent(wanted: WantedEngine) -> EngineUnusable:
@@ -176,6 +169,11 @@ def _absent(wanted: WantedEngine) -> EngineUnusable:
         if sidecar.key.graph_sha256 == wanted.key.graph_sha256:
             return _unusable(wanted, cause_of(sidecar.key, wanted.key), difference_between(sidecar.key, wanted.key))
     return _unusable(wanted, "absent", "there is none for this graph")
+
+
+def _half_written(wanted: WantedEngine, name: str, error: OSError) -> EngineUnusable:
+    found = f"{name} cannot be read ({error.strerror}), its build did not finish"
+    return _unusable(wanted, "half-written", found)
 
 
 def _unusable(wanted: WantedEngine, cause: Cause, found: str) -> EngineUnusable:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from handmap.files.reading import NotJson, read_bytes, read_json
 from handmap.geometry.crop import crop_projection
 from handmap.types.values import CROP_PX, DepthFrame, HandRoi
 
@@ -68,6 +69,9 @@ class KernelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cubins: dict[str, Cubin]
 
 
+MAX_KERNEL_BYTES: Final = 16 << 20
+
+
 class Choice(NamedTuple):
     """The shipped cubin to load, or None and why the source has to be compiled."""
 
@@ -78,11 +82,11 @@ class Choice(NamedTuple):
 def choose_cubin(architecture: str, folder: Path = FOLDER) -> Choice:
     """The cubin in `folder` for this architecture, if it was compiled from the source beside it."""
     try:
-        facts = msgspec.json.decode((folder / FACTS).read_bytes(), type=KernelFacts)
-        source = (folder / SOURCE).read_bytes()
+        facts = read_json(folder / FACTS, KernelFacts)
+        source = read_bytes(folder / SOURCE, MAX_KERNEL_BYTES)
         found = facts.cubins.get(architecture)
-        content = (folder / found.file).read_bytes() if found else b""
-    except (OSError, msgspec.DecodeError) as error:
+        content = read_bytes(folder / found.file, MAX_KERNEL_BYTES) if found else b""
+    except (OSError, NotJson) as error:
         return Choice(None, f"{FACTS} cannot be used: {error}")
     if found is None:
         return Choice(None, f"none is shipped for {architecture}")

@@ -14,7 +14,7 @@ from handmap.bundle.tensors import Tensors
 from handmap.engines.cuda_graph import CapturedGraph
 from handmap.engines.engine import EngineOutput
 from handmap.types.arrays import Array, Float32
-from handmap.types.errors import EngineFailed
+from handmap.types.errors import EngineFailed, NotFinite
 
 # Puts work, such as the fused crop, on the given CuPy stream without allocating or waiting.
 Preprocess: TypeAlias = Callable[[Any], None]
@@ -151,7 +151,7 @@ class DeviceEngine:
         values = {name: array.copy() for name, array in self._on_host.items()}
         broken = sorted(name for name, array in values.items() if not np.isfinite(array).all())
         if broken:
-            raise EngineFailed(
+            raise NotFinite(
                 f"{self._name}: outputs {broken} of the {self.precision} engine are not finite; check it with: handmap check"
             )
         return values

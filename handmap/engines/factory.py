@@ -12,7 +12,7 @@ from handmap.bundle.manifest import Bundle
 from handmap.bundle.tensors import Tensors, fix_batch
 from handmap.engines.engine import Engine, Engines, PalmEngine
 from handmap.engines.engine_keys import BuilderOptions
-from handmap.types.errors import BundleError, ConfigError
+from handmap.types.errors import BundleError, ConfigError, NotFinite
 
 LOG: Final = logging.getLogger("handmap.engines")
 
@@ -156,7 +156,10 @@ def check_golden(engine: Engine, golden: Golden, bundle: Bundle) -> float:
 
     Raises BundleError if the engine does not compute what the bundle's network does.
     """
-    found_mm = golden_distance_mm(engine, golden, bundle.hand.cube_mm)
+    try:
+        found_mm = golden_distance_mm(engine, golden, bundle.hand.cube_mm)
+    except NotFinite:
+        found_mm = float("nan")
     limit_mm = TOLERANCE_MM[engine.precision]
     if not np.isfinite(found_mm):
         raise BundleError(

@@ -12,7 +12,8 @@ from typing import IO, Final
 import numpy as np
 
 from handmap.bundle.manifest import Bundle
-from handmap.engines.cache import StoredEngine, WantedEngine, engine_cache_dir, find_engine, hold_engine, palm_beside
+from handmap.engines.cache import StoredEngine, WantedEngine, find_engine, hold_engine, palm_beside
+from handmap.engines.cache_dir import engine_cache_dir
 from handmap.engines.cuda_driver import read_device_facts
 from handmap.engines.device_engine import DeviceEngine
 from handmap.engines.engine import EngineOutput

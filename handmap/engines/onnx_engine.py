@@ -1,19 +1,23 @@
 """The engine on ONNX Runtime: any machine, no GPU. The only module that opens onnxruntime sessions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
+from handmap.bundle.graph_contents import refuse_odd_graph
 from handmap.bundle.graph_steps import has_float_steps
 from handmap.bundle.tensors import HAND_OUTPUTS, Tensor, Tensors, fix_batch
 from handmap.engines.engine import EngineOutput
+from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
 from handmap.types.arrays import Array, Float32
-from handmap.types.errors import DependencyError, EngineFailed, ModelError
+from handmap.types.errors import DependencyError, EngineFailed, ModelError, NotFinite
+from handmap.types.values import CROP_PX
 
 INPUT = "depth"
 PALM_INPUT, PALM_OUTPUT = "depth_small", "palms"
+PALM_INPUT_SHAPE = (1, 96, 128)
 RUN_BATCH = 8
 DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
@@ -38,6 +42,9 @@ class OnnxEngine:
             raise EngineFailed(
                 f"hand engine: ONNX Runtime failed on input {depth.shape} {depth.dtype}: {error}"
             ) from error
+        broken = sorted(name for name, array in values.items() if not np.isfinite(array).all())
+        if broken:
+            raise NotFinite(f"hand engine: output {', '.join(map(repr, broken))} is not finite; check the bundle")
         return EngineOutput.of(values)
 
     def close(self) -> None:
@@ -62,6 +69,8 @@ class OnnxPalmEngine:
         except Exception as error:
             raise EngineFailed(f"palm engine: ONNX Runtime failed on input {depth_small.shape}: {error}") from error
         answer: Float32 = palms[0]
+        if not np.isfinite(answer).all():
+            raise NotFinite("palm engine: its output is not finite; check the bundle")
         return answer
 
     def close(self) -> None:
@@ -76,7 +85,8 @@ def open_onnx_engine(path: Path, batch: int, threads: int, precision: str = "fp3
     """
     session = _open_session(path, batch, threads, precision, (INPUT, "joints"))
     engine = OnnxEngine(session, batch, precision)
-    engine.infer(np.ones(engine.tensors.inputs[0].shape, np.float32))
+    _refuse_other_input(path, engine.tensors, (1, CROP_PX, CROP_PX))
+    _warm_up(path, lambda: engine.infer(np.ones((batch, 1, CROP_PX, CROP_PX), np.float32)))
     return engine
 
 
@@ -87,14 +97,40 @@ def open_onnx_palm_engine(path: Path, threads: int, precision: str = "fp32") -> 
     """
     session = _open_session(path, 1, threads, precision, (PALM_INPUT, PALM_OUTPUT))
     engine = OnnxPalmEngine(session, precision)
-    engine.infer(np.zeros(engine.tensors.inputs[0].shape[2:], np.float32))
+    _refuse_other_input(path, engine.tensors, PALM_INPUT_SHAPE)
+    _warm_up(path, lambda: engine.infer(np.zeros(PALM_INPUT_SHAPE[1:], np.float32)))
     return engine
+
+
+def _refuse_other_input(path: Path, tensors: Tensors, shape: tuple[int, ...]) -> None:
+    """Raises ModelError unless the only input is float32 of this shape after its batch axis."""
+    found = [(tensor.name, tensor.dtype, tensor.shape[1:]) for tensor in tensors.inputs]
+    if [one[1:] for one in found] != [("float32", shape)]:
+        raise ModelError(
+            f"engine {str(path)!r}: its inputs (name, type, shape after the batch) are {found}, wanted one of float32 and {shape}; "
+            "export the bundle again"
+        )
+
+
+def _warm_up(path: Path, infer: Callable[[], object]) -> None:
+    """Runs an engine once. What fails in its first call will fail in all: raises ModelError, which nobody retries."""
+    try:
+        infer()
+    except EngineFailed as error:
+        raise ModelError(f"engine {str(path)!r}: {error}; export the bundle again") from error
 
 
 def _open_session(
     path: Path, batch: int, threads: int, precision: str, wanted: tuple[str, str]
 ) -> onnxruntime.InferenceSession:
     """A session with the batch fixed; `wanted` are the input and the output that the graph must have."""
+    try:
+        content = read_bytes(path, MAX_MODEL_BYTES)
+    except OSError as error:
+        raise ModelError(
+            f"engine {str(path)!r}: the graph cannot be read ({error.strerror}); export the bundle again"
+        ) from error
+    refuse_odd_graph(content, str(path))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -104,11 +140,11 @@ def _open_session(
     options.log_severity_level = 3
     # Without VNNI, x86 kernels for int8 weights saturate at 16 bits; these are slower and do not.
     options.add_session_config_entry("session.x64quantprecision", "1")
-    if precision == "int8" and not has_float_steps(path.read_bytes()):
+    if precision == "int8" and not has_float_steps(content):
         # The library's fusions of Q/DQ with FP16 steps compute wrong results: joints are off by 53 mm.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(
             f"engine {str(path)!r}: ONNX Runtime cannot load it: {error}; export the bundle again"

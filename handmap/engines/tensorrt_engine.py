@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from handmap.bundle.tensors import Tensor, Tensors
 from handmap.engines import gpu
+from handmap.engines.cache import MAX_ENGINE_BYTES
 from handmap.engines.cuda_driver import read_device_facts
 from handmap.engines.device_engine import DeviceEngine
 from handmap.engines.tensorrt_log import tensorrt_log
+from handmap.files.reading import read_bytes
 from handmap.types.arrays import Array
 from handmap.types.errors import DependencyError, EngineFailed, ModelError
 
@@ -127,7 +129,7 @@ def deserialize(trt: ModuleType, engine_file: Path) -> tuple[Any, Any]:
     """
     log = tensorrt_log(trt)
     try:
-        content = engine_file.read_bytes()
+        content = read_bytes(engine_file, MAX_ENGINE_BYTES)
         runtime = trt.Runtime(log)
     except (OSError, TypeError) as error:  # pybind raises TypeError for a factory that returns null
         raise EngineFailed(

@@ -1,1 +1,1 @@
-"""Atomic file writes, and images."""
+"""Files: read within bounds, written atomically; JSON, arrays and images."""

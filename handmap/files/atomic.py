@@ -6,17 +6,19 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from handmap.types.errors import ConfigError
+from handmap.types.errors import ConfigError, FileError
 
 # Of a file or folder being filled. Nobody else's hidden files are called that, so those without an owner can be removed.
 _SUFFIX = ".handmap.tmp"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_PROBE_BYTES = 1 << 16
+_LOCK_TRIES = 100
 
 
 OwnNames: TypeAlias = Callable[[Path], Set[str]]
@@ -33,21 +35,68 @@ def all_names(path: Path) -> frozenset[str]:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Writes content to path atomically; a concurrent reader sees either the old file or the complete new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
-    temporary, descriptor = _locked(lambda prefix: _new_file(prefix, path.parent), path)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    """Writes content to path atomically; a concurrent reader sees either the old file or the complete new one.
+
+    Raises FileError.
+    """
+    with _as_file_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        temporary, descriptor = _locked(lambda prefix: _new_file(prefix, path.parent), path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def write_into(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files into a folder that `new_folder` has given, which makes them durable.
+
+    Raises FileError.
+    """
+    for name, content in files.items():
+        with _as_file_error(folder / name):
+            (folder / name).write_bytes(content)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds a line to a text file, in one write.
+
+    Raises FileError.
+    """
+    with _as_file_error(path), path.open("ab", buffering=0) as file:
+        file.write(line.encode() + b"\n")
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, where they are missing.
+
+    Raises FileError.
+    """
+    with _as_file_error(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raises FileError if nothing can be written at `path`, as on a full or read-only disk; call it before long work.
+
+    Writes a small file beside it and removes that. Folders that are missing are not made.
+    """
+    with _as_file_error(path):
+        folder = _nearest_folder(path)
+        temporary, descriptor = _locked(lambda prefix: _new_file(prefix, folder), folder / path.name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(bytes(_PROBE_BYTES))
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def refuse_foreign(path: Path, own_names: OwnNames) -> None:
@@ -79,32 +128,65 @@ def new_folder(path: Path, own_names: OwnNames = no_names) -> Iterator[Path]:
 
     An existing folder is swapped out in one system call and then removed, if `refuse_foreign` allows it. What a killed process
     left beside `path` is removed too: it holds a lock on its folder for as long as it lives.
+    Raises FileError, ConfigError if `refuse_foreign` does.
     """
     refuse_foreign(path, own_names)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
-    temporary, lock = _locked(lambda prefix: _new_folder(prefix, path.parent), path)
+    with _as_file_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        temporary, lock = _locked(lambda prefix: _new_folder(prefix, path.parent), path)
     try:
         yield temporary
-        temporary.chmod(0o755)
-        sync_tree(temporary)
-        refuse_foreign(path, own_names)
-        if path.exists():
-            _exchange(temporary, path)
-        else:
-            temporary.rename(path)
-        sync_folder(path.parent)
+        with _as_file_error(path):
+            temporary.chmod(0o755)
+            sync_tree(temporary)
+            refuse_foreign(path, own_names)
+            if path.exists():
+                _exchange(temporary, path)
+            else:
+                temporary.rename(path)
+            sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(lock)
 
 
+def _nearest_folder(path: Path) -> Path:
+    """The innermost folder above `path` that is there."""
+    for above in path.absolute().parents:
+        with suppress(FileNotFoundError):
+            os.lstat(above)
+            return above
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+@contextmanager
+def _as_file_error(path: Path) -> Iterator[None]:
+    """Gives an OSError of the block a sentence that names `path`."""
+    try:
+        yield
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        found = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        code = error.errno if isinstance(error, OSError) else None
+        sentence = f"{str(path)!r} cannot be written ({found}); {_advice(code)}"
+        raise FileError(path, found, sentence, code or errno.EINVAL) from error
+
+
+def _advice(code: int | None) -> str:
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space, or name another place"
+    return "make its folder writable, or name another place"
+
+
 def _locked(create: Callable[[str], tuple[Path, int]], path: Path) -> tuple[Path, int]:
     """A new temporary for `path` and its descriptor, locked for as long as that is open.
 
-    Another process may sweep it away before it is locked; then there is another one.
+    Another process may sweep it away before it is locked; then there is another one. /proc says of every new file that it is
+    not found.
     """
-    while path.parent.is_dir():
+    for _ in range(_LOCK_TRIES):
         with suppress(FileNotFoundError):
             temporary, descriptor = create(f".{path.name}.")
             with suppress(OSError):  # a file system without locks

@@ -2,12 +2,17 @@
 
 import io
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from handmap.files.atomic import write_file
+from handmap.files.reading import read_bytes
 from handmap.types.arrays import Uint8, Uint16
-from handmap.types.errors import RecordingError
+from handmap.types.errors import ConfigError, RecordingError
+
+MAX_IMAGE_BYTES: Final = 256 << 20
 
 
 def read_depth_png(path: Path) -> Uint16:
@@ -48,7 +53,12 @@ def read_color_png(path: Path) -> Uint8:
 
 def write_picture(path: Path, pixels: Uint8) -> None:
     """Writes (height, width) gray or (height, width, 3) RGB uint8 pixels in the format of the file's ending."""
-    Image.fromarray(pixels).save(path)
+    buffer = io.BytesIO()
+    try:
+        Image.fromarray(pixels).save(buffer, format=Image.registered_extensions()[path.suffix.lower()])
+    except KeyError as error:
+        raise ConfigError(f"picture {str(path)!r} has no ending of a known format; name a .png") from error
+    write_file(path, buffer.getvalue())
 
 
 def encode_png(pixels: Uint8) -> bytes:
@@ -60,7 +70,9 @@ def encode_png(pixels: Uint8) -> bytes:
 
 def write_depth_png(path: Path, depth: Uint16) -> None:
     """Writes (height, width) uint16 depth as a 16-bit grayscale PNG."""
-    Image.fromarray(depth).save(path, format="PNG")
+    buffer = io.BytesIO()
+    Image.fromarray(depth).save(buffer, format="PNG")
+    write_file(path, buffer.getvalue())
 
 
 def _kind(image: Image.Image) -> str:
@@ -74,7 +86,7 @@ def _kind(image: Image.Image) -> str:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path, MAX_IMAGE_BYTES)
     except OSError as error:
         raise RecordingError(f"image {str(path)!r} cannot be read ({error.strerror}); name an existing file") from error
 

@@ -72,7 +72,7 @@ def present(frame: DepthFrame, engines: Engines, settings: TrackerSettings, pres
 
 def found_errors_mm(xyz_mm: Float32 | None, truth_mm: Float32) -> tuple[Float64, bool]:
     """Joint errors (J,) in mm of the found hand, and whether it is the true one; MISSED_MM for each joint if not, or if none was found."""
-    if xyz_mm is None or _distance_mm(cube_center(xyz_mm), cube_center(truth_mm)) > MISSED_MM:
+    if xyz_mm is None or not _distance_mm(cube_center(xyz_mm), cube_center(truth_mm)) <= MISSED_MM:  # NaN is a miss
         return np.full(len(truth_mm), MISSED_MM), False
     return joint_errors_mm(xyz_mm, truth_mm), True
 

@@ -1,5 +1,6 @@
 """Opens a bag: one file, or a folder with the files that metadata.yaml lists; and decodes its messages."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import yaml
 from rosbags.rosbag2.storage_mcap import DECOMPRESSORS
 from rosbags.typesys import Stores, get_typestore
 
+from handmap.files.reading import open_regular, read_bytes
 from handmap.recording import mcap_file, ros1_file, sqlite_file
 from handmap.recording.bag_file import BagFile, Message, Topic
 from handmap.types.errors import RecordingError
@@ -31,6 +33,8 @@ _FORMATS: Final[dict[bytes, Callable[[Path], BagFile]]] = {
     sqlite_file.MAGIC: sqlite_file.SqliteFile,
     ros1_file.MAGIC: ros1_file.Ros1File,
 }
+MAX_METADATA_BYTES: Final = 16 << 20
+MAX_UNPACKED_BYTES: Final = 256 << 30
 
 
 class BagFiles:
@@ -70,12 +74,10 @@ class BagFiles:
                     yield message
 
     def _open(self, path: Path) -> BagFile:
-        with path.open("rb") as file:
-            head = file.read(32)
+        head = _head(path)
         if head.startswith(_ZSTD_MAGIC):
             path = self._unpacked(path)
-            with path.open("rb") as file:
-                head = file.read(32)
+            head = _head(path)
         for magic, kind in _FORMATS.items():
             if head.startswith(magic):
                 opened = kind(path)
@@ -103,9 +105,25 @@ class BagFiles:
         """The content of a file that was compressed as a whole, in a temporary folder."""
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         unpacked = folder / path.stem
+        left = min(MAX_UNPACKED_BYTES, shutil.disk_usage(folder).free // 2)
         with zstd.open(path, "rb") as source, unpacked.open("wb") as target:
-            shutil.copyfileobj(source, target)
+            while part := source.read(1 << 20):
+                left -= target.write(part)
+                if left < 0:
+                    raise RecordingError(
+                        f"recording {str(path)!r}: it unpacks to more than half of the free space of {str(folder)!r}, or more than "
+                        f"{MAX_UNPACKED_BYTES >> 30} GB; unpack it yourself with: zstd -d, or set TMPDIR to a larger disk"
+                    )
         return unpacked
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a regular file.
+
+    Raises FileError for anything else, such as a named pipe.
+    """
+    with os.fdopen(open_regular(path), "rb") as file:
+        return file.read(32)
 
 
 def is_bag_folder(path: Path) -> bool:
@@ -165,7 +183,8 @@ def _stored(path: Path) -> Iterator[Path]:
 def _listed(path: Path) -> list[str]:
     """The file names in metadata.yaml; none if it cannot be read."""
     try:
-        found = yaml.safe_load((path / METADATA).read_bytes())["rosbag2_bagfile_information"]["relative_file_paths"]
-        return [PurePath(str(name)).name for name in found]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+        content = read_bytes(path / METADATA, MAX_METADATA_BYTES)
+        found = yaml.safe_load(content)["rosbag2_bagfile_information"]["relative_file_paths"]
+        return [PurePath(name).name for name in found if isinstance(name, str)]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError):
         return []

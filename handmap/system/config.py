@@ -3,14 +3,18 @@
 A field of type `Path` is relative to the folder of its YAML file.
 """
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 import yaml
 
-from handmap.system.config_errors import Schema, sentence
+from handmap.files.reading import read_bytes
+from handmap.system.config_errors import Schema, fault_sentence
+from handmap.system.config_faults import Decoding, find_faults
 from handmap.system.plugins import PluginGroup
 from handmap.types.errors import ConfigError
 
@@ -18,6 +22,9 @@ T = TypeVar("T")
 
 LONGEST_BYTES: Final = 256 * 1024
 DEEPEST: Final = 16  # levels of nested sections
+MOST_FAULTS: Final = 20  # that one message shows
+# In any base, sexagesimal too: such numbers take long to read, and Python refuses to print them.
+_LONG_NUMBER: Final = re.compile(r"[-+]?[0-9.][0-9a-fA-F_xob:.]{63,}")
 
 _TEXT_TAG = "tag:yaml.org,2002:str"
 
@@ -25,14 +32,16 @@ _TEXT_TAG = "tag:yaml.org,2002:str"
 def read_config(path: Path, kind: type[T], plugins: tuple[PluginGroup, ...] = ()) -> T:
     """The struct of type `kind` that the YAML file holds; plug-in sections are read by the struct of their kind.
 
-    Raises ConfigError with path, line and, for an unknown key, the nearest known one.
+    Raises ConfigError with every fault, its line and, for an unknown key, the nearest known one.
     """
     text = _read(path)
     try:
         _refuse_beyond_plain(text, path)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines = _lines_by_place(root, path) if root is not None else {"$": 1}
-        data = yaml.safe_load(text)
+        places = _Places()
+        if root is not None:
+            _note_places(root, places)
+        data = yaml.SafeLoader("").construct_document(root) if root is not None else {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""
@@ -44,22 +53,32 @@ def read_config(path: Path, kind: type[T], plugins: tuple[PluginGroup, ...] = ()
         raise ConfigError(
             f"configuration {str(path)!r}: a value cannot be read ({error}); put it in quotes, or correct it"
         ) from error
-    data = {} if data is None else data
-    try:
-        return msgspec.convert(data, kind, strict=True, dec_hook=_decoder(path.parent, plugins))
-    except msgspec.ValidationError as error:
-        raise ConfigError(sentence(str(error), data, Schema(kind, plugins), path, lines)) from error
+    decoding = Decoding(_decoder(path.parent, plugins), {group.contract: group for group in plugins})
+    schema = Schema(kind, plugins)
+    faults = places.faults + [
+        fault_sentence(one, data, schema, places.lines) for one in find_faults(data, kind, decoding)
+    ]
+    if faults:
+        raise ConfigError(
+            _joined(path, sorted(faults, key=lambda one: int(one.removeprefix("line ").partition(":")[0])))
+        )
+    return msgspec.convert(data, kind, strict=True, dec_hook=decoding.hook)
+
+
+def _joined(path: Path, faults: list[str]) -> str:
+    """One fault as a sentence, several in a line each."""
+    if len(faults) == 1:
+        return f"configuration {str(path)!r}, {faults[0]}"
+    more = [f"and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
+    return "\n  ".join([f"configuration {str(path)!r} has {len(faults)} faults:", *faults[:MOST_FAULTS], *more])
 
 
 def _read(path: Path) -> str:
     wanted = f"name an existing UTF-8 YAML file of at most {LONGEST_BYTES // 1024} KiB"
     try:
-        with path.open("rb") as file:
-            content = file.read(LONGEST_BYTES + 1)
+        content = read_bytes(path, LONGEST_BYTES)
     except OSError as error:
         raise ConfigError(f"configuration {str(path)!r} cannot be read ({error.strerror}); {wanted}") from error
-    if len(content) > LONGEST_BYTES:
-        raise ConfigError(f"configuration {str(path)!r} is longer; {wanted}")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -80,6 +99,8 @@ def _refuse_beyond_plain(text: str, path: Path) -> None:
             found = f"a tag ({event.tag})"
         elif isinstance(event, yaml.ScalarEvent) and not event.value.isprintable():
             found = f"text with a control character or line break ({event.value[:40]!r})"
+        elif isinstance(event, yaml.ScalarEvent) and event.implicit[0] and _LONG_NUMBER.fullmatch(event.value):
+            found = f"a number of {len(event.value)} digits"
         elif depth > DEEPEST:
             found = f"more than {DEEPEST} levels of nested sections"
         if found:
@@ -113,30 +134,39 @@ def _path(folder: Path, value: Any) -> Path:
         raise ValueError("Expected a path, with a user of this machine after ~") from error
 
 
-def _lines_by_place(node: yaml.Node, path: Path, place: str = "$") -> dict[str, int]:
-    """Line number (from 1) of every key and item, keyed by msgspec's notation for its place; duplicate keys are refused."""
-    lines = {place: node.start_mark.line + 1}
+@dataclass(frozen=True)
+class _Places:
+    """Line number (from 1) of every key and item by msgspec's notation for its place, and the faults of keys themselves."""
+
+    lines: dict[str, int] = field(default_factory=lambda: {"$": 1})
+    faults: list[str] = field(default_factory=list)
+
+
+def _note_places(node: yaml.Node, places: _Places, place: str = "$") -> None:
+    """Adds the places in a node; a key that is not text, or given twice, is a fault, and taken out of the node."""
+    places.lines[place] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
-        for key, value in node.value:
+        pairs, node.value = node.value, []
+        for key, value in pairs:
+            line = key.start_mark.line + 1
             if key.tag != _TEXT_TAG:
-                raise ConfigError(
-                    f"configuration {str(path)!r}, line {key.start_mark.line + 1}: key {_shown_key(key)} is not text to YAML; "
-                    "remove it, or put it in quotes"
+                places.faults.append(
+                    f"line {line}: key {_shown_key(key)} is not text to YAML; remove it, or put it in quotes"
                 )
+                continue
             name = str(key.value)
             if name in seen:
                 full = f"{place}.{name}".removeprefix("$.")
-                raise ConfigError(
-                    f"configuration {str(path)!r}, line {key.start_mark.line + 1}: key {full!r} is given twice; remove one"
-                )
+                places.faults.append(f"line {line}: key {full!r} is given twice; remove one")
+                continue
             seen.add(name)
-            lines |= _lines_by_place(value, path, f"{place}.{name}")
-            lines[f"{place}.{name}"] = key.start_mark.line + 1
+            node.value.append((key, value))
+            _note_places(value, places, f"{place}.{name}")
+            places.lines[f"{place}.{name}"] = line
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            lines |= _lines_by_place(item, path, f"{place}[{index}]")
-    return lines
+            _note_places(item, places, f"{place}[{index}]")
 
 
 def _shown_key(key: yaml.Node) -> str:

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import date
 from typing import Any, Final
 
 from msgspec.inspect import CustomType, StructType, UnionType, type_info
@@ -45,22 +45,20 @@ class Schema:
         return current
 
 
-def sentence(message: str, data: object, schema: Schema, path: Path, lines: dict[str, int]) -> str:
-    """msgspec's message with the line of the key, what was found there, and how to fix it."""
+def fault_sentence(message: str, data: object, schema: Schema, lines: dict[str, int]) -> str:
+    """msgspec's message after the line of the key, with what was found there and how to fix it."""
     what, place = _split(message)
     unknown, missing = _UNKNOWN.match(what), _MISSING.match(what)
     shown = place.removeprefix("$").lstrip(".")
-    start = f"configuration {str(path)!r}, line {lines.get(place, 1)}"
+    start = f"line {lines.get(place, 1)}"
     if unknown:
         key = unknown["key"]
         line = lines.get(f"{place}.{key}", 1)
         full = f"{shown}.{key}" if shown else key
         if (renamed := RENAMED_KEYS.get(re.sub(r"\[\d+\]", "", full))) is not None:
             new = renamed.rpartition(".")[2]
-            return f"configuration {str(path)!r}, line {line}: key {full!r} is now called {new!r}; rename it"
-        return (
-            f"configuration {str(path)!r}, line {line}: unknown key {full!r}; {_nearest_key(key, schema, data, place)}"
-        )
+            return f"line {line}: key {full!r} is now called {new!r}; rename it"
+        return f"line {line}: unknown key {full!r}; {_nearest_key(key, schema, data, place)}"
     if missing:
         full = f"{shown}.{missing['key']}" if shown else missing["key"]
         choices = _choices_at(schema, data, f"{place}.{missing['key']}")
@@ -69,7 +67,7 @@ def sentence(message: str, data: object, schema: Schema, path: Path, lines: dict
     where = f"key {shown!r}" if shown else "the whole file"
     if choice := _CHOICE.match(what):
         choices = _choices_at(schema, data, place)
-        near = _near(str(value), choices)
+        near = nearest_word(str(value), choices)
         meant = f"did you mean {near!r}?" if near else "correct the value"
         meant += f" ({choice['advice']})" if choice["advice"] else ""
         return f"{start}: {where}: expected one of {', '.join(choices)}, found {value!r:.60}; {meant}"
@@ -96,12 +94,14 @@ def _hint(what: str, value: object) -> str:
         return "; YAML reads 1e-3 as text, write 1.0e-3"
     if "text" in what and isinstance(value, bool):
         return "; YAML reads on, off, yes and no as true or false, put it in quotes"
+    if "xpected text" in what and isinstance(value, int | float | date):
+        return f"; YAML reads {value} without quotes as a {'date' if isinstance(value, date) else 'number'}, put it in quotes"
     return ""
 
 
 def _nearest_key(key: str, schema: Schema, data: object, place: str) -> str:
     known = _keys(_type_at(schema, data, place))
-    near = _near(key, known)
+    near = nearest_word(key, known)
     if near:
         return f"did you mean {near!r}?"
     elsewhere = list(dict.fromkeys(_places_of(key, schema, schema.whole, "")))
@@ -110,7 +110,7 @@ def _nearest_key(key: str, schema: Schema, data: object, place: str) -> str:
     return f"known keys here: {', '.join(known)}"
 
 
-def _near(word: str, known: list[str]) -> str | None:
+def nearest_word(word: str, known: list[str]) -> str | None:
     """The known word most similar to this one, ignoring case."""
     close = difflib.get_close_matches(word.lower(), known, n=3, cutoff=NEAR)
     begun = [name for name in close if name.startswith(word.lower())]

@@ -3,6 +3,7 @@
 HandmapError
     Fatal              wrong configuration, bundle or request: exit 78, a supervisor must not retry
         ConfigError    a YAML file or an option
+        FileError      a file or folder that cannot be read or written; also an OSError
         BundleError    a bundle on disk
         RecordingError a recording on disk
         ModelError     a trained program or graph without the contract's tensors
@@ -13,11 +14,14 @@ HandmapError
     Transient          a camera, engine or socket that can recover: back off and retry
         CameraLost
         EngineFailed
+            NotFinite  its outputs are NaN or infinite
     NoAnswer           a queried daemon does not answer
     PacketError        bytes on the wire that are not a valid packet
 
 A message is one sentence: what was being done, what was found, what was wanted, how to fix it.
 """
+
+import errno
 
 EXIT_CONFIG = 78  # EX_CONFIG in sysexits.h; listed in the unit's RestartPreventExitStatus
 
@@ -32,6 +36,20 @@ class Fatal(HandmapError):
 
 class ConfigError(Fatal):
     """A configuration file or option that cannot be used."""
+
+
+class FileError(Fatal, OSError):
+    """A file or folder that cannot be read or written.
+
+    As an OSError it has what was found as `strerror`, so that a caller can word a sentence of its own.
+    """
+
+    def __init__(self, path: object, found: str, sentence: str, code: int = errno.EINVAL) -> None:
+        super().__init__(code, found, str(path))
+        self._sentence = sentence
+
+    def __str__(self) -> str:
+        return self._sentence
 
 
 class BundleError(Fatal):
@@ -76,6 +94,10 @@ class CameraLost(Transient):
 
 class EngineFailed(Transient):
     """The engine raised, or returned values that are not finite."""
+
+
+class NotFinite(EngineFailed):
+    """The engine returned NaN or infinity."""
 
 
 class NoAnswer(HandmapError):

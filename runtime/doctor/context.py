@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, cast
 import msgspec
 
 from handmap.bundle.manifest import Bundle, read_bundle
-from handmap.engines.cache import engine_cache_dir
+from handmap.engines.cache_dir import engine_cache_dir
 from handmap.system.jetpack import NO_BOARD, RELEASE_FILE, JetPack, find_jetpack, parse_version, read_l4t_release
 from handmap.types.errors import ConfigError, HandmapError
 

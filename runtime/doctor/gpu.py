@@ -1,10 +1,10 @@
 """Checks of GPU access: device nodes, rights, the daemon's Python, and the engine in the cache."""
 
-import json
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
+from handmap.files.reading import decode_json
 from handmap.system.jetpack import NO_BOARD
 
 from .account import READ, WRITE, group_names
@@ -191,7 +191,7 @@ def check_engine(context: DoctorContext) -> Finding:
         environment={"CACHE_DIRECTORY": str(cache_dir.parent)},
     )  # fmt: skip
     try:
-        said = json.loads(answer.out)
+        said = decode_json(answer.out, dict)
         is_needed, why = bool(said["needed"]), str(said["why"])
     except (ValueError, KeyError, TypeError):
         return failed(f"the engine cache could not be checked: {_last_line(answer.err)}", build)

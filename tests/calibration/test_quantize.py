@@ -16,11 +16,12 @@ from calibration.quantize import Recipe, quantize_bundle
 from calibration.record import RECORD, Distance, Sensitivity, read_record, work_key
 from calibration.report import report_bundle
 from handmap.bundle.golden import read_golden
-from handmap.bundle.manifest import Gate, encode_manifest, read_bundle
+from handmap.bundle.manifest import Gate, read_bundle
 from handmap.engines.factory import EngineConfig, check_golden, open_engines
 from handmap.types.arrays import Float64
 from handmap.types.errors import BundleError, ConfigError, DatasetError
 from tests.calibration.conftest import write_disc
+from tests.support.restated import restate
 
 MIXED = Recipe("mse", "fp16", frozenset({"pose.2"}))
 PLAIN = Recipe("mse", "fp32", frozenset())
@@ -89,9 +90,7 @@ def test_a_failed_gate_is_rejected_with_its_numbers(reported_path: Path, tmp_pat
     hand = msgspec.structs.replace(bundle.hand, precisions={**bundle.hand.precisions, "int8": failed})
     for file in reported_path.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "manifest.json").write_bytes(
-        encode_manifest(msgspec.structs.replace(bundle.manifest, graphs={"hand": hand}))
-    )
+    restate(tmp_path, msgspec.structs.replace(bundle.manifest, graphs={"hand": hand}))
 
     with pytest.raises(ConfigError, match=r"failed the accuracy gate \(mean \+3\.21 mm"):
         open_engines(read_bundle(tmp_path), EngineConfig(precision="int8"), batch=1)
@@ -158,9 +157,7 @@ def test_a_graph_that_misses_the_golden_samples_gets_no_report(int8_path: Path, 
         (tmp_path / file.name).write_bytes(file.read_bytes())
     np.savez(tmp_path / "golden.npz", depth=golden.depth, joints=golden.joints + 1)
     digest = hashlib.sha256((tmp_path / "golden.npz").read_bytes()).hexdigest()
-    (tmp_path / "manifest.json").write_bytes(
-        encode_manifest(msgspec.structs.replace(bundle.manifest, golden_sha256=digest))
-    )
+    restate(tmp_path, msgspec.structs.replace(bundle.manifest, golden_sha256=digest))
 
     with pytest.raises(BundleError, match="mm from the golden samples"):
         report_bundle(tmp_path, str(set_path), 10, "right", tmp_path / "out")

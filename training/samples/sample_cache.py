@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from handmap.files.atomic import make_folder
 from handmap.types.arrays import Bool, Float32
 from handmap.types.errors import DatasetError
 
@@ -57,10 +58,10 @@ def open_cache(config: CacheConfig) -> Path:
     digest.update(str(config.shard_samples).encode())
     folder = config.folder / digest.hexdigest()[:12]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise DatasetError(
-            f"sample cache {str(folder)!r} cannot be created: {error}; set `cache` to a writable folder"
+            f"sample cache {str(folder)!r} cannot be created ({error.strerror}); set `cache` to a writable folder"
         ) from error
     return folder
 
@@ -68,6 +69,20 @@ def open_cache(config: CacheConfig) -> Path:
 def shard_path(folder: Path, shard: int) -> Path:
     """The path of a finished shard."""
     return folder / f"shard-{shard:06d}"
+
+
+def is_whole(folder: Path, shard: int, size: int) -> bool:
+    """Whether a shard is on disk and its files have the arrays of `size` hands; one that is damaged is rendered again."""
+    wanted = {
+        "canvas": ((size, CANVAS_PX, CANVAS_PX), np.int16),
+        "is_hand": ((size, CANVAS_PX, CANVAS_PX // 8), np.uint8),
+        "joints_mm": ((size, 21, 3), np.float32),
+    }
+    try:
+        found = {name: np.load(shard_path(folder, shard) / f"{name}.npy", mmap_mode="r") for name in wanted}
+    except (OSError, EOFError, ValueError):
+        return False
+    return all((found[name].shape, found[name].dtype) == one for name, one in wanted.items())
 
 
 def read_hands(folder: Path, shard: int, rows: NDArray[np.int64]) -> RenderedHands:
@@ -105,11 +120,13 @@ def write_shard(folder: Path, shard: int, config: CacheConfig) -> None:
         canvas.flush()
         np.save(partial / "is_hand.npy", packed)
         np.save(partial / "joints_mm.npy", joints_mm)
+        if not is_whole(folder, shard, size):
+            shutil.rmtree(shard_path(folder, shard), ignore_errors=True)
         os.replace(partial, shard_path(folder, shard))
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         # Another trainer on the same cache has put the same bytes there first.
-        if not shard_path(folder, shard).exists():
+        if not is_whole(folder, shard, size):
             raise DatasetError(
                 f"sample cache {str(folder)!r}: shard {shard} of {need / 1e6:.0f} MB cannot be written: {error.strerror}; "
                 f"free some disk space, or lower `cache.shard_samples` or `cache.limit_gb`"
@@ -151,9 +168,9 @@ class ShardMaker:
             )
 
 
-def wait_for_shard(folder: Path, shard: int, check: Callable[[], None]) -> None:
-    """Returns when a shard is on disk; `check` is called meanwhile and raises if it cannot come any more."""
-    while not shard_path(folder, shard).exists():
+def wait_for_shard(folder: Path, shard: int, size: int, check: Callable[[], None]) -> None:
+    """Returns when a shard of `size` hands is on disk; `check` is called meanwhile and raises if it cannot come any more."""
+    while not is_whole(folder, shard, size):
         check()
         time.sleep(POLL_S)
 
@@ -170,7 +187,7 @@ def _keep_ahead(
         while parent is not None and parent.is_alive():
             start = first.value
             wanted = range(start, min(start + config.window_shards + config.ahead_shards, last_shard + 1))
-            missing = [shard for shard in wanted if not shard_path(folder, shard).exists()]
+            missing = [shard for shard in wanted if not is_whole(folder, shard, config.shard_samples)]
             if missing:
                 _delete_oldest(folder, config, start)
                 write_shard(folder, missing[0], config)

@@ -5,12 +5,16 @@ dropout are functions of the seed and the step, which makes a resumed run exact.
 """
 
 import io
+import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
+from torch import nn
 
+from handmap.files.arrays import refuse_bomb
 from handmap.files.atomic import write_file
+from handmap.files.reading import read_bytes
 from handmap.types.errors import ConfigError, ModelError
 
 FORMAT = 2  # 1 called best_error by the name of best_error_mm, in mm or not
@@ -18,6 +22,13 @@ LAST, BEST = "last.pt", "best.pt"
 NETWORK = "network."
 KEYS = {"optimizer": "optimiser"}  # in the file; they change only with FORMAT
 FIELDS = {key: name for name, key in KEYS.items()}
+
+
+KINDS: Final[dict[str, type | tuple[type, ...]]] = {
+    "network": dict, "average": dict, "optimizer": dict, "step": int, "samples": int, "smoothed": dict,
+    "best_error": (int, float), "identity": dict, "elapsed_s": (int, float),
+}  # fmt: skip
+MAX_CHECKPOINT_BYTES: Final = 16 << 30
 
 
 class Checkpoint(NamedTuple):
@@ -59,9 +70,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _load(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ModelError(f"checkpoint {str(path)!r} does not exist; use one written by `handmap train`") from error
+        content = read_bytes(path, MAX_CHECKPOINT_BYTES)
+    except OSError as error:
+        raise ModelError(
+            f"checkpoint {str(path)!r} cannot be read ({error.strerror}); use one written by `handmap train`"
+        ) from error
+    try:
+        if zipfile.is_zipfile(io.BytesIO(content)):
+            refuse_bomb(content, MAX_CHECKPOINT_BYTES)
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damaged bytes lead it to
         raise ModelError(
             f"checkpoint {str(path)!r} cannot be read ({type(error).__name__}); delete it and train again"
@@ -79,18 +96,38 @@ def _is_plain(content: Any) -> bool:
 
 def _as_checkpoint(path: Path, content: Any) -> Checkpoint:
     found = content.pop("format", None) if isinstance(content, dict) else None
-    if found == 1:
+    if found == 1 and "best_error_mm" in content:
         content["best_error"] = content.pop("best_error_mm")
-        return _decode(content)
-    if found != FORMAT:
+    elif found != FORMAT:
         raise ModelError(
             f"checkpoint {str(path)!r} has format {found!r}, wanted {FORMAT}; train again, or use the version that wrote it"
         )
-    return _decode(content)
+    plain = {FIELDS.get(key, key): value for key, value in content.items()}
+    wrong = sorted(plain.keys() - KINDS.keys()) or [
+        name
+        for name, kind in KINDS.items()
+        if not isinstance(plain.get(name, Checkpoint._field_defaults.get(name)), kind)
+    ]
+    if wrong:
+        raise ModelError(
+            f"checkpoint {str(path)!r} does not hold what a run needs ({wrong[0]!r} is missing, unknown or of another type); use one "
+            "written by `handmap train`"
+        )
+    return Checkpoint(**plain)
 
 
-def _decode(content: dict[str, Any]) -> Checkpoint:
-    return Checkpoint(**{FIELDS.get(key, key): value for key, value in content.items()})
+def load_weights(module: nn.Module, weights: dict[str, Any], path: Path) -> None:
+    """Puts the weights of the file `path` into a network.
+
+    Raises ModelError if they belong to another network.
+    """
+    try:
+        module.load_state_dict(weights)
+    except (RuntimeError, AttributeError, TypeError, KeyError) as error:
+        first = str(error).strip().splitlines()
+        raise ModelError(
+            f"weights {str(path)!r} belong to another network ({' '.join(first[:2])}); use those of a network with the same settings"
+        ) from error
 
 
 def read_weights(path: Path) -> dict[str, Any]:

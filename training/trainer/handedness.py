@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from handmap.bundle.confidence_fit import fit_confidence
 from handmap.bundle.model_metadata import METADATA_FILE, ModelMetadata, decode_metadata
+from handmap.files.atomic import make_folder, refuse_unwritable
+from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
 from handmap.system.progress import track_progress
 from handmap.types.arrays import Bool
 from handmap.types.errors import DatasetError, ModelError
@@ -24,8 +26,8 @@ from handmap.types.values import CROP_PX
 from ..network.handedness_branch import HandednessBranch, HandMapWithHandedness, PalmFrame, palm_frame
 from ..network.network import HandMap, NetworkConfig
 from ..samples.augment import augment, draw_warps
-from ..samples.sample_cache import RenderedHands, open_cache, read_hands, shard_path, write_shard
-from .checkpoint import LAST, read_checkpoint, read_weights, write_checkpoint
+from ..samples.sample_cache import RenderedHands, is_whole, open_cache, read_hands, write_shard
+from .checkpoint import LAST, load_weights, read_checkpoint, read_weights, write_checkpoint
 from .handedness_config import RESUME_MUTABLE_KEYS, SHARDS_A_BATCH, HandednessTrainConfig
 from .program import commit_of_sources, describe_start, export_network, output_names, save_program
 from .resumable import Learner, RunState, begin, is_due, restore, settings_besides, steps_of, take_snapshot, take_step
@@ -75,14 +77,15 @@ def make_handedness_batch(
 def train_handedness(config: HandednessTrainConfig) -> Path:
     """Trains until the budget is spent, resumed from the last checkpoint of its folder; gives the path of the joined program."""
     torch.set_num_threads(config.threads)
-    config.out.mkdir(parents=True, exist_ok=True)
+    make_folder(config.out)
+    refuse_unwritable(config.out / "handmap.pt2")
     folder = open_cache(config.cache)
     _render_missing(folder, config)
     torch.manual_seed(config.seed)
     trunk, _ = read_trunk(config.trunk)
     branch = make_branch(trunk)
     if config.start_from is not None:
-        branch.load_state_dict(read_weights(config.start_from))
+        load_weights(branch, read_weights(config.start_from), config.start_from)
     _loop(trunk, begin(branch, config), folder, config)
     path = config.out / "handmap.pt2"
     write_joined(path, config)
@@ -186,7 +189,7 @@ def _loss(trunk: HandMap, branch: HandednessBranch, batch: HandednessBatch) -> T
 
 def _render_missing(folder: Path, config: HandednessTrainConfig) -> None:
     for shard in range(config.shards + 1):
-        if not shard_path(folder, shard).exists():
+        if not is_whole(folder, shard, config.cache.shard_samples):
             write_shard(folder, shard, config.cache)
 
 
@@ -223,5 +226,5 @@ def _pick_validation(
 
 def _identity(config: HandednessTrainConfig) -> dict[str, object]:
     # The features that the branch learned on: another trunk means another run, whatever its path.
-    trunk = hashlib.sha256(config.trunk.read_bytes()).hexdigest()
+    trunk = hashlib.sha256(read_bytes(config.trunk, MAX_MODEL_BYTES)).hexdigest()
     return settings_besides(config, RESUME_MUTABLE_KEYS) | {"trunk_sha256": trunk}

@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from handmap.files.atomic import make_folder, refuse_unwritable
 from handmap.system.progress import track_progress
 from handmap.tracking.palm_detector import INPUT_COLUMNS
 
 from ..network.palm_network import PalmNetwork
 from ..samples.palm_samples import PalmSamples, load_samples
 from ..seed_domains import SeedDomain
-from .checkpoint import BEST, read_checkpoint, read_weights
+from .checkpoint import BEST, load_weights, read_checkpoint, read_weights
 from .palm_program import write_palm_program
 from .palm_score import PalmScore, score_palms
 from .palm_targets import PalmTargets, make_targets, palm_loss
@@ -85,7 +86,8 @@ def make_palm_batch(samples: PalmSamples, picked: NDArray[np.int64], random: np.
 def train_palm(config: PalmTrainConfig) -> Path:
     """Trains until the budget is spent and writes `palm.pt2` from the best averaged weights. Gives its path."""
     torch.set_num_threads(config.threads)
-    config.out.mkdir(parents=True, exist_ok=True)
+    make_folder(config.out)
+    refuse_unwritable(config.out / "palm.pt2")
     samples = load_samples(config.cache, SeedDomain.PALM_TRAINING, config.rendered)
     validation = load_samples(config.cache, SeedDomain.PALM_VALIDATION, config.validation_samples)
     learner = begin(_first_network(config), config)
@@ -105,7 +107,7 @@ def _first_network(config: PalmTrainConfig) -> PalmNetwork:
     torch.manual_seed(config.seed)
     network = PalmNetwork()
     if config.start_from is not None:
-        network.load_state_dict(read_weights(config.start_from))
+        load_weights(network, read_weights(config.start_from), config.start_from)
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]  # torch stubs lack this form
 
 

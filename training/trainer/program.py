@@ -14,6 +14,7 @@ from handmap.bundle.confidence_fit import KnownLooks, fit_confidence
 from handmap.bundle.facts import Normalization
 from handmap.bundle.model_metadata import METADATA_FILE, ModelMetadata, PalmMetadata, encode_metadata
 from handmap.files.atomic import write_file
+from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
 from handmap.types.errors import ModelError
 from handmap.types.joints import HAND21
 from handmap.types.values import CROP_PX
@@ -104,7 +105,11 @@ def output_names(network: nn.Module) -> set[str]:
 
 def describe_start(path: Path | None) -> dict[str, str] | None:
     """The file of weights that a run began with, for its record; None where it began with random ones."""
-    return None if path is None else {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return (
+        None
+        if path is None
+        else {"file": path.name, "sha256": hashlib.sha256(read_bytes(path, MAX_MODEL_BYTES)).hexdigest()}
+    )
 
 
 def commit_of_sources() -> str:

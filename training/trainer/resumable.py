@@ -14,7 +14,10 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from .checkpoint import BEST, LAST, Checkpoint, check_identity, read_checkpoint, write_checkpoint
+from handmap.files.atomic import append_line
+from handmap.types.errors import ModelError
+
+from .checkpoint import BEST, LAST, Checkpoint, check_identity, load_weights, read_checkpoint, write_checkpoint
 from .optimize import Schedule, learning_rate_at, make_optimizer, step_optimizer, update_average
 
 HISTORY = "history.jsonl"
@@ -55,16 +58,21 @@ def begin(network: NetworkT, config: Schedule) -> Learner[NetworkT]:
 def restore(folder: Path, learner: Learner[NetworkT], identity: dict[str, object]) -> RunState:
     """Puts the last checkpoint of a folder into the learner and gives where it was; without one, the start of a run.
 
-    Raises ConfigError where it belongs to a run of another identity.
+    Raises ConfigError where it belongs to a run of another identity, ModelError where it is damaged.
     """
     path = folder / LAST
     if not path.exists():
         return RunState(0, {}, float("inf"))
     saved = read_checkpoint(path)
     check_identity(path, saved, identity)
-    learner.network.load_state_dict(saved.network)
-    learner.average.load_state_dict(saved.average)
-    learner.optimizer.load_state_dict(saved.optimizer)
+    load_weights(learner.network, saved.network, path)
+    load_weights(learner.average, saved.average, path)
+    try:
+        learner.optimizer.load_state_dict(saved.optimizer)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"checkpoint {str(path)!r} has the optimizer of another network ({error}); use another --out"
+        ) from error
     return RunState(saved.step, dict(saved.smoothed), saved.best_error, saved.elapsed_s)
 
 
@@ -108,8 +116,7 @@ def write_checkpoints(folder: Path, checkpoint: Checkpoint, is_best: bool) -> No
 
 def append_history(folder: Path, facts: Mapping[str, object]) -> None:
     """Adds a line of facts to the run's history."""
-    with (folder / HISTORY).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(facts) + "\n")
+    append_line(folder / HISTORY, json.dumps(facts))
 
 
 def settings_besides(config: msgspec.Struct, pace: frozenset[str]) -> dict[str, object]:

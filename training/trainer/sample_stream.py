@@ -104,7 +104,7 @@ class SampleStream:
         parts = []
         for place in np.unique(picked // size):
             shard = epoch + int(place)
-            wait_for_shard(self._folder, shard, self._check)
+            wait_for_shard(self._folder, shard, size, self._check)
             parts.append(read_hands(self._folder, shard, picked[picked // size == place] % size))
         hands = RenderedHands(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
         return make_batch(hands, epoch * size + picked, epoch, self._config)

@@ -14,8 +14,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from handmap.files.atomic import make_folder, refuse_unwritable
 from handmap.system.progress import Advance, track_progress
-from handmap.types.errors import ConfigError, ModelError
+from handmap.types.errors import ModelError
 
 from ..network.network import HandMap
 from .budget import Clock
@@ -66,13 +67,9 @@ def train(config: TrainConfig) -> Path:
     """
     started_s = time.monotonic()
     torch.set_num_threads(config.threads)
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"training output {str(config.out)!r} cannot be created: {error}; use a writable folder"
-        ) from error
     path = config.out / "handmap.pt2"
+    make_folder(config.out)
+    refuse_unwritable(path)
     with join_processes(config.batch_samples, config.device) as place:
         run = _begin(config, place)
         state = restore(config.out, run.learner, identity_of(config))

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from handmap.bundle.manifest import MANIFEST, read_bundle
@@ -19,7 +20,7 @@ def test_a_bundle_is_replaced_also_when_it_was_damaged(tmp_path: Path) -> None:
         (tmp_path / "out" / MANIFEST).write_bytes(damage)
         write_bundle(tmp_path / "out", source.manifest, read_files(source))
 
-    assert read_bundle(tmp_path / "out").id == source.id
+    assert msgspec.structs.replace(read_bundle(tmp_path / "out").manifest, format=1) == source.manifest
 
 
 @pytest.mark.parametrize("has_manifest", [True, False])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import msgspec
 import pytest
 
 from handmap.bundle.manifest import Bundle
-from handmap.engines.cache import SIDECAR_FILE, engine_cache_dir, find_engine, list_sidecars
+from handmap.engines.cache import SIDECAR_FILE, find_engine, list_sidecars
+from handmap.engines.cache_dir import engine_cache_dir
 from handmap.engines.cuda_driver import DeviceFacts
 from handmap.engines.engine_keys import BuilderOptions, EngineKey, describe_platform, engine_key, key_name
 from handmap.types.errors import BundleError, EngineUnusable
+from tests.support.bounded import within
 from tests.support.stored_engines import CONTENT, KEY, ORIN, store, wanted_in
 from tests.support.tiny_bundle import write_bundle
 
@@ -183,3 +186,38 @@ def test_leftovers_of_a_killed_build_are_ignored(tmp_path: Path) -> None:
 )
 def test_engines_are_kept_where_the_service_or_the_user_keeps_caches(environment: dict[str, str], wanted: str) -> None:
     assert str(engine_cache_dir(environment)) == wanted
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b'{"said": "\xff"}', b"[" * 100_000, b'{"format": ' + b"9" * 5000 + b"}"], ids=range(5)
+)
+def test_a_bad_sidecar_is_the_fault_of_its_engine_alone(
+    damage: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = wanted_in(tmp_path)
+    bad = wanted_in(tmp_path, msgspec.structs.replace(KEY, batch=2))
+    absent = wanted_in(tmp_path, msgspec.structs.replace(KEY, batch=3))
+    store(sound)
+    (store(bad) / SIDECAR_FILE).write_bytes(damage)
+
+    for _ in range(2):
+        assert list(list_sidecars(tmp_path)) == [sound.folder]
+        assert find_engine(sound).path.parent == sound.folder
+        with pytest.raises(EngineUnusable, match="batch 3"):
+            find_engine(absent)
+    with pytest.raises(EngineUnusable) as refused:
+        find_engine(bad)
+
+    assert refused.value.cause == "unreadable sidecar"
+    assert [str(bad.folder) in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_a_named_pipe_for_a_sidecar_or_engine_is_not_waited_for(tmp_path: Path) -> None:
+    for number, name in enumerate((SIDECAR_FILE, "hand.engine"), start=1):
+        wanted = wanted_in(tmp_path, msgspec.structs.replace(KEY, batch=number))
+        file = store(wanted) / name
+        file.unlink()
+        os.mkfifo(file)
+
+        with within(20), pytest.raises(EngineUnusable, match="named pipe"):
+            find_engine(wanted)

@@ -1,15 +1,17 @@
 """Atomic files and folders are complete or absent."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from handmap.files.atomic import all_names, new_folder, write_file
-from handmap.types.errors import ConfigError
+from handmap.files.atomic import all_names, make_folder, new_folder, refuse_unwritable, write_file, write_into
+from handmap.types.errors import ConfigError, FileError
 from tests.support.processes import ROOT
 
 
@@ -130,3 +132,50 @@ def test_an_empty_folder_may_be_replaced_and_a_file_or_link_may_not(tmp_path: Pa
             raise AssertionError("it is refused before the work")
 
     assert os.listdir(tmp_path / "empty") == ["new"] and (tmp_path / "file").read_text() == "mine"
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_write_that_fails_is_a_sentence_and_leaves_nothing(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_file(tmp_path / "f", b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os if call == "fsync" else Path, call, full_disk)
+
+        with pytest.raises(FileError, match=r"No space left on device.*free some space"):
+            write_file(tmp_path / "f", b"new")
+
+    assert (tmp_path / "f").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_folder_that_cannot_be_finished_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileError, match="No space left"), new_folder(tmp_path / "bundle") as folder:
+        write_into(folder, {"a": b"x"})
+        monkeypatch.setattr(os, "fsync", full_disk)
+
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["file/out", "file/deeper/out", "/proc/out", "/sys/kernel/out", "a\0b", "x" * 300])
+@pytest.mark.parametrize("write", [refuse_unwritable, lambda path: write_file(path, b"x"), make_folder])
+def test_a_place_that_cannot_be_written_is_a_sentence(
+    place: str, write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(FileError, match="cannot be written") as refused:
+        write(tmp_path / place)
+
+    assert "\n" not in str(refused.value)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_checking_a_place_leaves_nothing_and_makes_no_folder(tmp_path: Path) -> None:
+    refuse_unwritable(tmp_path / "deep" / "deeper" / "out")
+
+    assert os.listdir(tmp_path) == []

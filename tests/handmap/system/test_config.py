@@ -1,5 +1,6 @@
 """YAML into structs: what is refused, and how the message helps."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +9,7 @@ import pytest
 
 from handmap.system.config import read_config
 from handmap.types.errors import ConfigError
+from tests.support.bounded import within
 
 
 class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="replay", tag_field="kind"):
@@ -153,3 +155,63 @@ def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:
 )
 def test_a_refusal_suggests_what_was_probably_meant(tmp_path: Path, text: str, said: str) -> None:
     assert said in refusal(tmp_path, text)
+
+
+def test_every_fault_is_given_with_its_line_in_the_order_of_the_file(tmp_path: Path) -> None:
+    message = refusal(
+        tmp_path,
+        "camera:\n  kind: replay\n  lop: true\nrate_hz: fast\npace: LOCKSTEP\ntargets:\n- host: 1\n- port: x\n- {host: a, prot: 1}\n"
+        "rate: 1\nrate_hz: 1\non: 2\n",
+    )
+
+    lines = message.splitlines()
+    assert lines[0] == f"configuration {str(tmp_path / 'settings.yaml')!r} has {len(lines) - 1} faults:"
+    said = [(1, "'camera.path' is missing"), (3, "'camera.lop'"), (4, "'rate_hz': expected a number"), (5, "'lockstep'"), (7, "'targets[0].host'"),
+            (8, "'targets[1].port'"), (8, "'targets[1].host' is missing"), (9, "'targets[2].prot'"), (10, "'rate'"),
+            (11, "'rate_hz' is given twice"), (12, "is not text")]  # fmt: skip
+    for line, words in said:
+        assert any(one.startswith(f"  line {line}: ") and words in one for one in lines[1:]), (line, words, message)
+    assert len(lines) - 1 == len(said)
+
+
+def test_a_crowd_of_faults_is_counted(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "camera: {kind: live}\n" + "".join(f"x{n}: 1\n" for n in range(50)))
+
+    assert message.count("\n") == 21
+    assert "has 50 faults" in message and message.endswith("and 30 more")
+
+
+@pytest.mark.parametrize("serial", ["123456789012", "0123", "1.5", "2020-01-02"])
+def test_a_serial_number_without_quotes_is_told_so(tmp_path: Path, serial: str) -> None:
+    message = refusal(tmp_path, f"camera: {{kind: live, serial: {serial}}}\n")
+
+    assert "'camera.serial'" in message and "put it in quotes" in message
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "0x" + "f" * 100_000, "0b" + "1" * 100_000, "0" + "7" * 100_000, "1" + ":59" * 30_000, "9" * 100_000, "-" + "9" * 5000,
+        "1" + ":59" * 30_000 + ".5",
+    ],
+    ids=range(7),
+)  # fmt: skip
+def test_a_number_without_end_is_refused_within_bounds(tmp_path: Path, number: str) -> None:
+    with within(20):
+        message = refusal(tmp_path, f"camera: {{kind: live}}\nrate_hz: {number}\n")
+
+    assert "line 2: found a number of" in message and len(message) < 500
+
+
+@pytest.mark.parametrize("number", ["1e999", ".nan", "-.inf"])
+def test_a_number_beyond_its_type_is_a_sentence(tmp_path: Path, number: str) -> None:
+    message = refusal(tmp_path, f"camera: {{kind: live}}\ntargets: [{{host: a, port: {number}}}]\n")
+
+    assert "'targets[0].port'" in message and "\n" not in message
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.yaml")
+
+    with within(20), pytest.raises(ConfigError, match="named pipe"):
+        read_config(tmp_path / "c.yaml", Settings)
