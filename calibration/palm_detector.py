@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from handmap.bundle.manifest import PRECISIONS, Bundle, Gate
+from handmap.bundle.judgment import Gate
+from handmap.bundle.manifest import PRECISIONS, Bundle
 from handmap.engines.onnx_engine import open_onnx_palm_engine
 from handmap.tracking.detector import MAX_DETECTIONS
 from handmap.tracking.palm_detector import decode_detections

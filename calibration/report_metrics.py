@@ -4,7 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from handmap.bundle.manifest import Bundle, Gate
+from handmap.bundle.judgment import Gate
+from handmap.bundle.manifest import Bundle
 from handmap.metrics.reliability import reliability
 from handmap.types.arrays import Float64
 from handmap.types.joints import BONES, HAND21

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from handmap.bundle.manifest import Bundle, Gate
+from handmap.bundle.judgment import Gate
+from handmap.bundle.manifest import Bundle
 from handmap.metrics.reliability import BAD_JOINT_MM
 from handmap.tracking.detector import MAX_DETECTIONS
 

@@ -16,15 +16,13 @@ from handmap.bundle.confidence import ConfidenceTable
 from handmap.bundle.facts import (
     Count,
     CubeMm,
-    ErrorMm,
-    Extra,
     MinScore,
     Normalization,
-    Share,
     refuse_cube,
     refuse_other_conventions,
     refuse_other_tensors,
 )
+from handmap.bundle.judgment import Accuracy, Gate
 from handmap.bundle.manifest_hash import MANIFEST_HASH, manifest_hash
 from handmap.bundle.tensors import Tensors, refuse_other_palm_tensors
 from handmap.files.reading import MAX_MODEL_BYTES, NotJson, decode_json, encode_json, read_bytes
@@ -35,41 +33,6 @@ GOLDEN: Final = "golden.npz"
 FORMAT: Final = 2
 UNHASHED_FORMAT: Final = 1  # its manifest has no hash
 PRECISIONS: Final = ("fp32", "fp16", "int8")
-
-
-class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The score of a precision, and the data set."""
-
-    dataset: str
-    mean_mm: ErrorMm
-    frames: Count
-
-
-class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether a quantized graph passed the accuracy gate, and the figures that decided it."""
-
-    passed: bool
-    kind: str
-    mean_mm: float
-    p95_mm: float
-    limits: dict[str, float]
-    dataset: str
-    frames: Count
-    found_drop: Share = (
-        0.0  # share of hands found, FP32 minus INT8; without labels, share of FP32 detections missing in INT8
-    )
-    extra: Extra = 0.0  # palm graph only: detections that FP32 does not have, as a share of FP32's
-
-    def __post_init__(self) -> None:
-        figures = {"mean": self.mean_mm, "p95": self.p95_mm, "found": self.found_drop, "extra": self.extra}
-        if unknown := set(self.limits) - set(figures):
-            raise ValueError(f"limits: wanted some of {', '.join(figures)}, found {', '.join(sorted(unknown))}")
-        above = [name for name, limit in self.limits.items() if not figures[name] <= limit]
-        if self.passed and (above or not self.limits):
-            raise ValueError(
-                f"passed: stated as true, but {above or 'nothing'} of {figures} is "
-                f"{'above' if above else 'held against'} its limits {self.limits}; gate the graph again"
-            )
 
 
 class GraphFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

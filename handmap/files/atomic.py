@@ -20,7 +20,6 @@ _RENAME_EXCHANGE = 2
 _PROBE_BYTES = 1 << 16
 _LOCK_TRIES = 100
 
-
 OwnNames: TypeAlias = Callable[[Path], Set[str]]
 
 

@@ -16,7 +16,8 @@ from calibration.quantize import Recipe, quantize_bundle
 from calibration.record import RECORD, Distance, Sensitivity, read_record, work_key
 from calibration.report import report_bundle
 from handmap.bundle.golden import read_golden
-from handmap.bundle.manifest import Gate, read_bundle
+from handmap.bundle.judgment import Gate
+from handmap.bundle.manifest import read_bundle
 from handmap.engines.factory import EngineConfig, check_golden, open_engines
 from handmap.types.arrays import Float64
 from handmap.types.errors import BundleError, ConfigError, DatasetError
