@@ -24,6 +24,8 @@ Weight = Annotated[
 ]  # of a fitted table: weights, and the values they are looked up at
 InputValue = Annotated[float, msgspec.Meta(ge=-10_000, le=10_000)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")]  # in the bundle's own folder
 
 # Paths of the fields that only record, for people and audits: nothing is decided by them. Every other field is applied or
 # refused, which `python -m tests.support.field_mutations` shows for each.

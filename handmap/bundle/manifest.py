@@ -16,8 +16,10 @@ from handmap.bundle.confidence import ConfidenceTable
 from handmap.bundle.facts import (
     Count,
     CubeMm,
+    FileName,
     MinScore,
     Normalization,
+    Sha256,
     refuse_cube,
     refuse_other_conventions,
     refuse_other_tensors,
@@ -38,8 +40,8 @@ PRECISIONS: Final = ("fp32", "fp16", "int8")
 class GraphFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One ONNX file of a graph."""
 
-    file: str
-    sha256: str
+    file: FileName
+    sha256: Sha256
     bytes: Count
     accuracy: Accuracy | None = None
     gate: Gate | None = None
@@ -98,7 +100,7 @@ class Graphs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a bundle was made from."""
 
-    checkpoint_sha256: str
+    checkpoint_sha256: Sha256
     commit: str
     tools: dict[str, str]
     opset: int
@@ -109,9 +111,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: int
     graphs: Graphs
-    golden_sha256: str
+    golden_sha256: Sha256
     provenance: Provenance = msgspec.field(name="made_from")
-    records: dict[str, str] = {}  # sha256 of further files by name: how INT8 was calibrated, what it cost
+    records: dict[FileName, Sha256] = {}  # sha256 of further files by name: how INT8 was calibrated, what it cost
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Checks of the RealSense SDK: whether it loads, which cameras it finds, and whether their firmware suits it."""
 
-import json
 from typing import Final
+
+from handmap.files.reading import decode_json
 
 from .context import Check, DoctorContext, Finding, failed, ok, warning
 from .machine import NotApplicable
@@ -11,7 +12,7 @@ def seen_by_sdk(context: DoctorContext) -> list[dict[str, str]] | str:
     """The cameras that `runtime.doctor.sdk` reports, or why it reports nothing."""
     answer = context.sdk_answer
     try:
-        cameras: list[dict[str, str]] = json.loads(answer.out)
+        cameras = decode_json(answer.out, list[dict[str, str]])
     except ValueError:
         return answer.err.splitlines()[-1] if answer.err else f"the SDK process exited with code {answer.code}"
     return cameras
