@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from handmap.bundle.judgment import Gate
+from handmap.bundle.gate import Gate
 from handmap.types.arrays import Bool, Float64
 
 # INT8 gate with labels: limits of the error above FP32's, mm; `found` is a fraction of all frames.

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from handmap.bundle.judgment import Gate
+from handmap.bundle.gate import Gate
 from handmap.bundle.manifest import PRECISIONS, Bundle
 from handmap.engines.onnx_engine import open_onnx_palm_engine
 from handmap.tracking.detector import MAX_DETECTIONS

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from handmap.bundle.judgment import Gate
+from handmap.bundle.gate import Gate
 from handmap.bundle.manifest import Bundle
 from handmap.metrics.reliability import reliability
 from handmap.types.arrays import Float64

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from handmap.bundle.judgment import Gate
+from handmap.bundle.gate import Gate
 from handmap.bundle.manifest import Bundle
 from handmap.metrics.reliability import BAD_JOINT_MM
 from handmap.tracking.detector import MAX_DETECTIONS

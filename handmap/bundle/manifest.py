@@ -24,7 +24,7 @@ from handmap.bundle.facts import (
     refuse_other_conventions,
     refuse_other_tensors,
 )
-from handmap.bundle.judgment import Accuracy, Gate
+from handmap.bundle.gate import Accuracy, Gate
 from handmap.bundle.manifest_hash import MANIFEST_HASH, manifest_hash
 from handmap.bundle.tensors import Tensors, refuse_other_palm_tensors
 from handmap.files.reading import MAX_MODEL_BYTES, NotJson, decode_json, encode_json, read_bytes

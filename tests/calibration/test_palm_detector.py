@@ -14,9 +14,9 @@ from calibration.quantize import Recipe, quantize_bundle
 from calibration.record import read_record
 from calibration.report import report_bundle
 from export.to_bundle import export_bundle
+from handmap.bundle.gate import Gate
 from handmap.bundle.graph_lint import lint
 from handmap.bundle.graph_view import view_graph
-from handmap.bundle.judgment import Gate
 from handmap.bundle.manifest import GraphFile, read_bundle
 from handmap.bundle.writer import read_files, with_precisions, write_bundle
 from handmap.engines.factory import EngineConfig, open_engines

@@ -23,6 +23,11 @@ def rewrite(path: Path, change: Callable[[dict], None]) -> None:  # type: ignore
     (path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
 
 
+def gate(**changed: object) -> dict[str, object]:
+    passed = {"passed": True, "kind": "labels", "mean_mm": 0.1, "p95_mm": 0.2, "limits": {"mean": 0.5, "p95": 1.5}}
+    return {**passed, "dataset": "d", "frames": 9, **changed}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -33,6 +38,25 @@ def rewrite(path: Path, change: Callable[[dict], None]) -> None:  # type: ignore
             lambda hand: hand["joint_names"].pop(),
             "joint_names: wanted the 21 joints of hand21 .* found 20, without little_tip",
         ),
+        (
+            lambda hand: hand["joint_names"].reverse(),
+            "joint_names: wanted the order of hand21 .* export the network again",
+        ),
+        (lambda hand: hand["joint_names"].__setitem__(0, "palm"), "joint_names: .* 'palm', without wrist"),
+        (lambda hand: hand["normalisation"].update(near=0.0), "normalisation: wanted near -1, far 1 and background 1"),
+        (lambda hand: hand["normalisation"].update(background=0.0), "normalisation: wanted near -1"),
+        (lambda hand: hand["tensors"]["outputs"][0].update(shape=["batch", 20, 3]), r"tensors\.outputs: wanted joints"),
+        (lambda hand: hand["tensors"]["inputs"][0].update(dtype="float16"), r"tensors\.inputs: wanted float32 depth"),
+        (lambda hand: hand.update(cube_mm=1e-300), r"`float` >= 50.*hand\.cube_mm`"),
+        (lambda hand: hand.update(cube_mm_range=[180.0, 1e300]), "cube_mm_range"),
+        (lambda hand: hand["confidence"].update(hand_probability=[7.0]), "`float` <= 1.*hand_probability"),
+        (lambda hand: hand["confidence"].update(expected_error_mm=[12.0, -1e30]), "`float` >= 0.*expected_error_mm"),
+        (lambda hand: hand["precisions"]["fp32"].update(bytes=1), "states 1 as bytes"),
+        (
+            lambda hand: hand["precisions"]["fp32"].update(gate=gate(mean_mm=0.9)),
+            "passed: stated as true, but .'mean'.",
+        ),
+        (lambda hand: hand["precisions"]["fp32"].update(gate=gate(limits={})), "passed: stated as true, but nothing"),
         (lambda hand: hand.update(speed=1), "unknown field"),
         (lambda hand: hand["confidence"]["guidance"].reverse(), "must rise"),
     ],

@@ -1,4 +1,4 @@
-"""How good a precision of a graph was found to be: its score, and the gate that an INT8 graph must pass."""
+"""What a graph's accuracy was measured to be, and whether an INT8 graph may be used. Measuring and judging is calibration's."""
 
 import msgspec
 
