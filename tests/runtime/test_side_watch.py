@@ -1,13 +1,21 @@
 """A configured side that the evidence contradicts is said once an episode."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from handmap.tracking.track import Track
 from handmap.types.values import Handedness
+from runtime.daemon import Daemon
+from runtime.retry import StopFlag
+from runtime.settings import read_settings
 from runtime.side_watch import SideWatch
+from runtime.snapshot import take_snapshot
+from runtime.status import format_status
+from tests.support.processes import ROOT
+from tests.support.tiny_bundle import write_config
 
 FPS = 30
 
@@ -59,3 +67,22 @@ def test_without_a_contradiction_nothing_is_said(configured: Handedness, logits:
     watch_for(watch, 5, configured, *logits)
 
     assert watch.warning == ""
+
+
+def test_the_daemon_warns_of_a_right_hand_where_a_left_one_is_configured(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = write_config(
+        tmp_path / "c.yaml", ROOT / "models/handmap-hand21", ROOT / "models/demo_recording", 9, "lockstep", False
+    )
+    config.write_text(config.read_text() + "tracking: {handedness: left}\ntelemetry: {port: null}\n")
+    daemon = Daemon(read_settings(config), StopFlag())
+
+    daemon.run()
+
+    warnings = [record.getMessage() for record in caplog.records if "tracking.handedness" in record.getMessage()]
+    assert len(warnings) == 1
+    assert "handedness=left seen=right" in warnings[0]
+    facts = take_snapshot(daemon._monitor.facts)
+    assert "the model sees a right hand" in facts.warning
+    assert f"warning   {facts.warning}" in format_status(facts)
