@@ -12,6 +12,7 @@ from onnx import numpy_helper
 from handmap.bundle.gate import Accuracy, Gate
 from handmap.bundle.golden import read_golden
 from handmap.bundle.graph_steps import has_float_steps
+from handmap.bundle.graph_view import read_model
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.bundle.writer import read_files, refuse_foreign_bundle, with_precisions, with_records, write_bundle
 from handmap.engines.factory import check_golden

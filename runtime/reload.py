@@ -158,7 +158,9 @@ class Reload:
         return settings
 
     def _refuse(self, sentence: str) -> None:
-        sentence = " ".join(sentence.split())  # several faults have a line each; a message to systemd ends with its line
+        sentence = " ".join(
+            sentence.split()
+        )  # several faults have a line each; a message to systemd ends with its line
         self.refused += 1
         self.refusal = sentence
         LOG.error("configuration=kept refused=%r", sentence)

@@ -17,7 +17,7 @@ from calibration.record import RECORD, Distance, Sensitivity, read_record, work_
 from calibration.report import report_bundle
 from handmap.bundle.gate import Gate
 from handmap.bundle.golden import read_golden
-from handmap.bundle.manifest import encode_manifest, read_bundle
+from handmap.bundle.manifest import read_bundle
 from handmap.engines.factory import EngineConfig, check_golden, open_engines
 from handmap.types.arrays import Float64
 from handmap.types.errors import BundleError, ConfigError, DatasetError
