@@ -64,8 +64,6 @@ def check_targets(context: DoctorContext) -> Finding:
                     out.connect(address)  # on a UDP socket this sends nothing, it only looks up the route
         except OSError as error:  # socket.gaierror included
             unreached[target.host] = f"{target.host}:{target.port} ({error.strerror})"
-        except UnicodeError:  # such as two dots in a row
-            unreached[target.host] = f"{target.host}:{target.port} (not a valid host name)"
     if unreached:
         look = "; ".join(f"getent ahosts {shlex.quote(host)}" for host in unreached)
         return failed(f"no route to {', '.join(unreached.values())}", f"ip route; {look}; {context.edit_config()}")

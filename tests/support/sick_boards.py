@@ -131,7 +131,7 @@ SICK: list[Case] = [
     ("bundle", "failed", put(f"{BUNDLE}/hand.fp32.onnx", "x"), "has sha256", "--reinstall"),
     ("config.fit", "failed", config("backend: tensorrt", "precision: fp16"), "no fp16 file", "sudoedit"),
     ("network.targets", "failed", config("127.0.0.1", "no-such-host.invalid"), "no route to no-such-host.invalid:5656", "getent"),
-    ("network.targets", "failed", config("127.0.0.1", "255.255.255.255"), "no route to 255.255.255.255:5656", "ip route"),
+    ("network.targets", "failed", config("127.0.0.1", "fe80::1%nowhere0"), "no route to fe80::1%nowhere0:5656", "ip route"),
     ("network.receivers", "warning", put("proc/net/udp", SOCKETS), "UDP port 5656", "handmap listen --port 5656"),
     ("network.telemetry", "failed", put("proc/net/tcp", SOCKETS + FOREIGN), f"user {UID + 1} holds TCP port 9400", "ss -ltnp"),
     ("l4t", "failed", gone(RELEASE), "there is no /etc/nv_tegra_release", "nvidia-l4t-core"),

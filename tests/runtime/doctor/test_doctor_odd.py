@@ -145,10 +145,10 @@ def test_a_port_held_by_root_is_not_the_daemons(tree: Tree) -> None:
 def test_an_invalid_receiver_host_name_is_reported(tree: Tree) -> None:
     tree.file("etc/handmap/config.yaml", CONFIG.replace("127.0.0.1", "robot..local"))
 
-    found = of(run(tree), "network.targets")
+    found = of(run(tree), "config")
 
-    assert found.details == "no route to robot..local:5656 (not a valid host name)"
-    assert "getent" in found.fix
+    assert found.status == "failed"
+    assert "host: 'robot..local' is not a host name" in found.details
 
 
 def test_unreadable_metadata_is_not_reported_as_missing(tree: Tree) -> None:
