@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,7 @@ NYU_JOINTS = (
     *("little_tip", "little_pip", "ring_tip", "ring_pip", "middle_tip", "middle_pip"),
     *("index_tip", "index_pip", "thumb_tip", "thumb_ip"),
 )
+RIGHT = TrackingConfig(handedness="right")  # all of these frames show one
 DEFAULTS = {  # of the daemon, and of its demo on a laptop
     "TrackingConfig()": TrackingConfig(),
     "configs/laptop_demo.yaml": TrackingConfig(handedness="any", max_hands=2),
@@ -105,7 +106,7 @@ def nyu_joints_mm() -> Float32:
 def poses_of(frames: list[DepthFrame], bundle_path: Path = BUNDLE) -> list[HandPose | None]:
     """The pose in each frame, each followed alone."""
     bundle = read_bundle(bundle_path)
-    settings = tracker_settings(bundle, TrackingConfig())
+    settings = tracker_settings(bundle, RIGHT)
     with open_engines(bundle, EngineConfig(threads=2)) as engines:
         answers = [track_hands(frame, TrackerState(), engines, settings, StageClock())[0] for frame in frames]
     return [poses[0] if poses else None for poses in answers]
@@ -157,10 +158,10 @@ def count_without_hand(path: Path | None, bundle_path: Path) -> None:
         draw_sheet(path, panels)
 
 
-def noise_table(bundle_path: Path, seeds: Sequence[int] = range(3)) -> dict[tuple[str, int], list[Found]]:
+def noise_table(bundle_path: Path, config: TrackingConfig = RIGHT) -> dict[tuple[str, int], list[Found]]:
     """By kind of disturbance and seed: what is found of the SR305 frames' hands."""
     bundle = read_bundle(bundle_path)
-    settings = tracker_settings(bundle, TrackingConfig())
+    settings = tracker_settings(bundle, config)
     frames = [(name, frame) for name, frame in real_frames() if name.startswith("sr305")]
     with open_engines(bundle) as engines:
         search = Disturbed(engines, settings)
@@ -171,13 +172,13 @@ def noise_table(bundle_path: Path, seeds: Sequence[int] = range(3)) -> dict[tupl
                 if (found := search.find_again(frame, HAND_CENTERS_MM[name], disturb, seed)) is not None
             ]
             for kind, disturb in DISTURBANCES.items()
-            for seed in seeds
+            for seed in range(3)
         }
 
 
-def print_noise(bundle_path: Path) -> None:
+def print_noise(bundle_path: Path, config: TrackingConfig) -> None:
     """Prints a line for each kind of disturbance and seed."""
-    for (kind, seed), ones in noise_table(bundle_path).items():
+    for (kind, seed), ones in noise_table(bundle_path, config).items():
         again, kept = sum(one.is_found for one in ones), sum(one.kept for one in ones) / (len(ones) * FRAMES)
         away_mm = np.median([one.joints_mm for one in ones])
         sys.stdout.write(
@@ -212,7 +213,9 @@ def _arguments() -> argparse.Namespace:
 def _run(arguments: argparse.Namespace) -> None:
     bundle = arguments.bundle or arguments.named_bundle
     if arguments.noise:
-        print_noise(bundle)
+        for config in (RIGHT, TrackingConfig()):
+            sys.stdout.write(f"handedness: {config.handedness or 'left out'}\n")
+            print_noise(bundle, config)
     elif arguments.without_hand:
         count_without_hand(arguments.out, bundle)
     else:

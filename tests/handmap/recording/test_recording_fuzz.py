@@ -86,8 +86,10 @@ def test_flipped_bits_raise_nothing_but_a_sentence(kind: str, data: st.DataObjec
 
     try:
         found = content(copy)
-    except (RecordingError, ConfigError) as error:
+    except RecordingError as error:
         assert "\n" not in str(error)
+    except ConfigError:
+        assert kind == "pngs"  # its intrinsics.yaml, all of whose faults are listed
     else:
         assert kind != "ours" or found == content(original(kind)[0])
 
