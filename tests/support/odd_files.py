@@ -70,7 +70,7 @@ NETWORKS: Final = {
     "facts_other_order.yaml": "refused", "facts_no_conf.yaml": "refused right",
 }  # fmt: skip
 FACTS: Final = {
-    "zero_one": "same refused", "hands17": "same refused", "mm": "refused", "y_up": "refused",
+    "plain": "same refused", "zero_one": "same refused", "hands17": "same refused", "mm": "refused", "y_up": "refused",
     "joints14": "refused", "joints16": "refused", "joints20": "refused", "joints26": "refused",
 }  # fmt: skip
 
