@@ -20,6 +20,7 @@ from msgspec import inspect as types
 from export.conventions import standard_facts, to_standard
 from handmap.bundle.facts import PROVENANCE
 from handmap.bundle.manifest import MANIFEST, Bundle, Manifest, read_bundle
+from handmap.bundle.manifest_hash import MANIFEST_HASH, manifest_hash
 from handmap.bundle.model_metadata import ModelMetadata
 from handmap.engines.engine import Engine, EngineOutput, Engines
 from handmap.engines.factory import EngineConfig, open_engines
@@ -135,15 +136,22 @@ def manifest_verdicts(has_spread: bool) -> Iterator[Verdict]:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "bundle"
         shutil.copytree(SHIPPED, copy)
-        (copy / MANIFEST).write_bytes(msgspec.json.encode(content))
+        _state(copy, content)
         before = observer.packets(read_bundle(copy)), observer.int8(read_bundle(copy))
 
         def apply(changed: Any) -> bool:
-            (copy / MANIFEST).write_bytes(msgspec.json.encode(changed))
+            _state(copy, changed)
             bundle = read_bundle(copy)
             return observer.packets(bundle) != before[0] or observer.int8(bundle) != before[1]
 
         yield from _verdicts(types.type_info(Manifest), content, apply)
+
+
+def _state(folder: Path, manifest: Any) -> None:
+    """Writes plain values as a bundle's manifest, with its hash."""
+    content = msgspec.json.encode(manifest)
+    (folder / MANIFEST).write_bytes(content)
+    (folder / MANIFEST_HASH).write_bytes(manifest_hash(MANIFEST, content))
 
 
 def metadata_verdicts() -> Iterator[Verdict]:

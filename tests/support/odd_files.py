@@ -182,8 +182,11 @@ def _judge_recording(at: RecordingAt, plain: list[Float32]) -> Row:
         return Row("", "", "wrong", f"{type(error).__name__}: {error}")
 
 
-def _judge_sentence(sentence: str) -> tuple[str, str]:
-    return ("wrong", f"several lines: {sentence!r}") if "\n" in sentence.strip() else ("refused", sentence.strip())
+def _judge_sentence(said: str) -> tuple[str, str]:
+    """One sentence, after any notes; what is listed or advised under it is indented."""
+    sentence, *more = [line for line in said.strip().splitlines() if not line.startswith("note: ")] or [""]
+    is_one = sentence and "Traceback" not in said and all(line.startswith(" ") or not line for line in more)
+    return ("refused", sentence) if is_one else ("wrong", f"several lines: {said!r}")
 
 
 def _joints(at: RecordingAt, bundle: Path) -> list[Float32]:
