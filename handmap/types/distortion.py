@@ -49,7 +49,7 @@ def distort(xy: NDArray[np.float64], distortion: Distortion) -> NDArray[np.float
     scale = radial(squared)
     bent_x = x * scale + 2 * p1 * x * y + p2 * (squared + 2 * x * x) + s1 * squared + s2 * squared**2
     bent_y = y * scale + p1 * (squared + 2 * y * y) + 2 * p2 * x * y + s3 * squared + s4 * squared**2
-    radii = np.linspace(0, float(np.sqrt(squared.max())), _RADII)
+    radii = np.linspace(0, float(np.sqrt(squared.max())), _RADII, dtype=np.float64)
     is_rising: NDArray[np.bool_] = np.diff(radii * radial(radii**2)) > 0
     reach = np.inf if is_rising.all() else radii[int(np.argmin(is_rising))]
     return np.where((squared > reach**2)[..., None], np.nan, np.stack([bent_x, bent_y], axis=-1))
@@ -93,8 +93,9 @@ def _fisheye(xy: NDArray[np.float64], coefficients: tuple[float, ...]) -> NDArra
         t2 = theta * theta
         return np.asarray(theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4)))))
 
-    angles = np.linspace(0, float(angle.max()), _RADII)
+    angles = np.linspace(0, float(angle.max()), _RADII, dtype=np.float64)
     is_rising: NDArray[np.bool_] = np.diff(bend(angles)) > 0
     reach = np.inf if is_rising.all() else angles[int(np.argmin(is_rising))]
     scale = np.where(angle > reach, np.nan, bend(angle) / np.maximum(radius, 1e-12))
-    return xy * np.where(radius < 1e-12, 1.0, scale)[..., None]
+    bent: NDArray[np.float64] = xy * np.where(radius < 1e-12, 1.0, scale)[..., None]
+    return bent

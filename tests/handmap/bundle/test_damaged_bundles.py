@@ -6,10 +6,12 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from handmap.bundle.golden import read_golden
 from handmap.bundle.manifest import read_bundle
@@ -67,25 +69,25 @@ def test_a_named_pipe_in_a_bundle_is_refused_and_not_waited_for(name: str, stamp
         read_bundle(stamped)
 
 
-def integer_joints(depth: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:
+def integer_joints(depth: NDArray[Any], joints: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {"depth": depth, "joints": np.zeros(joints.shape, np.int64)}
 
 
-def nothing(depth: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:
+def nothing(depth: NDArray[Any], joints: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {"depth": depth[:0], "joints": joints[:0]}
 
 
-def not_finite(depth: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:
+def not_finite(depth: NDArray[Any], joints: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {"depth": depth, "joints": np.full(joints.shape, np.nan, np.float32)}
 
 
-def bomb(depth: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:
+def bomb(depth: NDArray[Any], joints: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {"depth": np.zeros((300, 1 << 20), np.float32), "joints": joints}
 
 
 @pytest.mark.parametrize("change", [integer_joints, nothing, not_finite, bomb])
 def test_golden_samples_of_another_kind_are_refused_within_bounds(
-    change: Callable[..., dict[str, np.ndarray]], tmp_path: Path
+    change: Callable[..., dict[str, NDArray[Any]]], tmp_path: Path
 ) -> None:
     source = tiny_bundle.write_bundle(tmp_path / "old")
     golden = read_golden(source)

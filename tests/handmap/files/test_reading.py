@@ -7,10 +7,12 @@ import socket
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from handmap.files.arrays import NotArrays, read_arrays
 from handmap.files.reading import MAX_JSON_BYTES, NotJson, decode_json, encode_json, read_bytes, read_json
@@ -122,7 +124,7 @@ def test_json_is_written_the_same_whatever_the_order() -> None:
     assert len(encode_json({})) < MAX_JSON_BYTES
 
 
-def npz(**arrays: np.ndarray) -> bytes:
+def npz(**arrays: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes the last keyword for all
     return buffer.getvalue()
