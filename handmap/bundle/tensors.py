@@ -1,5 +1,7 @@
 """Names, types and shapes of a graph's inputs and outputs: stated in a manifest, and required of an opened engine."""
 
+from typing import Final
+
 import msgspec
 
 from handmap.types.values import GUIDANCE_PX
@@ -33,8 +35,10 @@ class Tensors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: tuple[Tensor, ...]
 
 
-PALM_ROWS, PALM_COLUMNS = 96, 128  # input of a palm graph
-PALM_MAP_ROWS, PALM_MAP_COLUMNS = 24, 32  # its output
+PALM_ROWS: Final = 96  # of the input of a palm graph
+PALM_COLUMNS: Final = 128
+PALM_MAP_ROWS: Final = 24  # of its output
+PALM_MAP_COLUMNS: Final = 32
 PALM_TENSORS = Tensors(
     (Tensor("depth_small", "float32", ("batch", 1, PALM_ROWS, PALM_COLUMNS)),),
     (Tensor("palms", "float32", ("batch", 3, PALM_MAP_ROWS, PALM_MAP_COLUMNS)),),
