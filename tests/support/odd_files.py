@@ -63,7 +63,7 @@ NETWORKS: Final = {
     "state_dict.pth": "refused", "checkpoint.pth.tar": "refused", "module.pth": "refused", "torchscript.pt": "refused",
     "fixed_batch1.pt2": "refused right", "fixed_batch2.pt2": "refused right", "half.pt2": "refused right",
     "bfloat.pt2": "refused right", "nhwc.pt2": "refused", "size96.pt2": "refused", "flat63.pt2": "refused right",
-    "transposed.pt2": "refused", "xyzc.pt2": "refused", "train_mode.pt2": "refused", "dyn_hw.pt2": "refused right",
+    "transposed.pt2": "refused", "mm.pt2": "refused right", "xyzc.pt2": "refused", "train_mode.pt2": "refused", "dyn_hw.pt2": "refused right",
     "names.onnx": "refused right", "fixed.onnx": "refused right", "half_io32.onnx": "refused right",
     "half_io16.onnx": "refused", "nan_weight.onnx": "refused", "dict_pose.pt2": "refused right",
     "tuple.pt2": "refused right", "facts_20.yaml": "refused", "facts_swapped.yaml": "refused",
@@ -183,9 +183,9 @@ def _judge_recording(at: RecordingAt, plain: list[Float32]) -> Row:
 
 
 def _judge_sentence(said: str) -> tuple[str, str]:
-    """One sentence, after any notes; what is listed or advised under it is indented."""
+    """One sentence, after any notes; one that ends with a colon may have a list or lines of code under it."""
     sentence, *more = [line for line in said.strip().splitlines() if not line.startswith("note: ")] or [""]
-    is_one = sentence and "Traceback" not in said and all(line.startswith(" ") or not line for line in more)
+    is_one = sentence and "Traceback" not in said and (not more or sentence.endswith(":"))
     return ("refused", sentence) if is_one else ("wrong", f"several lines: {said!r}")
 
 
