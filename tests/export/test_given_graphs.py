@@ -23,7 +23,7 @@ from handmap.bundle.manifest import read_bundle
 from handmap.types.errors import ModelError
 from tests.export.make_torch_graphs import FOLDER, Tiny
 from tests.export.programs import FACTS, SmallNetwork, save_program
-from tests.handmap.engines.test_odd_graphs import endless_loop, nested_loop, nul_in_a_name, second_input
+from tests.export.test_odd_graphs import endless_loop, nested_loop, nul_in_a_name, second_input
 from tests.support.bounded import within
 
 GRAPHS = sorted(FOLDER.glob("*.onnx"))
