@@ -6,7 +6,7 @@ from typing import Literal, cast
 import click
 
 from handmap.recording.stated import read_stated, recording_options
-from handmap.system.options import PATH
+from handmap.system.options import PATH, FiniteRange
 
 BUNDLE = click.option("--bundle", "bundle_path", type=PATH, required=True, help="Bundle to read.")
 
@@ -125,7 +125,7 @@ def quantize(
 @click.option("--crops", type=click.IntRange(8), default=256, show_default=True, help="Number of crops to measure on.")
 @click.option(
     "--max-mm",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=1.0,
     show_default=True,
     help="Limit of the mean joint error against FP32, mm; layers move to float until it is below 0.8 of the limit.",

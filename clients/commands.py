@@ -6,6 +6,7 @@ import time
 import click
 
 from handmap.protocol.fields import DEFAULT_PORT
+from handmap.system.options import FiniteRange
 
 PORT = click.option(
     "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="UDP port to receive on."
@@ -18,7 +19,7 @@ BIND = click.option("--bind", default="", help="Address to receive on; default: 
 @BIND
 @click.option("--json", "is_json", is_flag=True, help="One JSON object per line, joints in meters.")
 @click.option("--count", type=click.IntRange(min=1), help="Exit after this many packets.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Exit after this many seconds.")
+@click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
 def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: float | None) -> None:
     """Print packets as they arrive, then what was lost."""
     from .listen import TextLines, as_json, reception_summary
@@ -47,7 +48,7 @@ def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: floa
     help="Address to serve the page on; 0.0.0.0 lets other machines see it.",
 )
 @click.option("--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Exit after this many seconds.")
+@click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
 def view(port: int, bind: str, web_host: str, web_port: int, seconds: float | None) -> None:
     """Show the tracked hands in a browser."""
     from .receive import open_receiver

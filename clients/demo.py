@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from handmap.protocol.fields import DEFAULT_PORT, HandFlags, MessageType
-from handmap.system.options import PATH
+from handmap.system.options import PATH, FiniteRange
 from handmap.types.errors import EXIT_CONFIG, HandmapError
 
 from .listen import format_packet, reception_summary
@@ -26,9 +26,7 @@ STOP_S = 3.0
 
 @click.command()
 @click.option("--config", type=PATH, default=CONFIG, help="The daemon's configuration file.")
-@click.option(
-    "--seconds", type=click.FloatRange(min=1), help="Exit this long after the first packet; default: on Ctrl-C."
-)
+@click.option("--seconds", type=FiniteRange(min=1), help="Exit this long after the first packet; default: on Ctrl-C.")
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),

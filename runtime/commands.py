@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handmap.recording.stated import RecordingAt, read_stated, recording_options
-from handmap.system.options import PATH
+from handmap.system.options import PATH, FiniteRange
 from handmap.types.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def status(config: Path | None, port: int | None, as_json: bool) -> None:
 @click.option("--out", type=PATH, required=True, help="Recording to write; must not exist yet.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     help="Stop after this many seconds; default: on Ctrl-C or at the end.",
 )
 @JSON

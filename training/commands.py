@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 import click
 
-from handmap.system.options import PATH
+from handmap.system.options import PATH, FiniteRange
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
@@ -128,8 +128,8 @@ def evaluate(
 
 @click.command("synthesize")
 @click.option("--out", type=PATH, required=True, help="Recording to write.")
-@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=6.0, show_default=True)
-@click.option("--fps", type=click.FloatRange(1, 240), default=30.0, show_default=True)
+@click.option("--seconds", type=FiniteRange(0.1, 3600), default=6.0, show_default=True)
+@click.option("--fps", type=FiniteRange(1, 240), default=30.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 def synthesize(out: Path, seconds: float, fps: float, seed: int) -> None:
     """Write a recording of a synthetic hand in smooth motion.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from handmap.types.values import DepthFrame, TimestampSource
 class Bag:
     """A ROS 1 or ROS 2 bag; opened once for its facts, and again by each iteration.
 
-    survey and plan say what is in it and how it is read; cut, what a killed recorder cost it, else "".
+    survey and plan say what is in it and how it is read; cut, what it lacks if its recorder was killed or still writes, else "".
     """
 
     def __init__(self, path: Path, stated: Stated) -> None:
@@ -32,7 +33,7 @@ class Bag:
             self.cut = "; ".join(files.cut)
             if self.cut and not self.survey.topics:
                 raise RecordingError(
-                    f"recording {str(path)!r}: {self.cut} before it wrote a frame; remove it and record again"
+                    f"recording {str(path)!r}: {self.cut}; no frame can be read; wait for the recorder, or record again"
                 )
             self.plan: Plan = make_plan(self.survey, path, stated)
         self._length = sum(one.count for one in self.survey.topics if one.name == self.plan.topic)
@@ -83,7 +84,9 @@ class Bag:
         reader = _FrameReader(self.path, self.plan)
         messages = files.messages(self._topics())
         frames = (frame for message in messages if (frame := reader.take(message)) is not None)
-        yield from without_steps(frames, self.plan.period_ns)
+        # One that is being written has more by now; its recorder may even have come to its end.
+        counted = islice(frames, self._length) if self.cut else frames
+        yield from without_steps(counted, self.plan.period_ns)
         if reader.count != self._length:
             raise RecordingError(
                 f"recording {str(self.path)!r}: only {reader.count} of {self._length} frames could be read; it was "

@@ -95,11 +95,11 @@ class BagFiles:
         )
 
     def _accept_cut(self, path: Path, lost_bytes: int) -> None:
-        """A killed recorder leaves no metadata.yaml either: with one, the file was whole once."""
+        """A recorder that was killed, or still writes, left no metadata.yaml either: with one, the file was whole once."""
         if (path.parent / METADATA).exists():
             raise mcap_file.McapError("the end of the file is missing")
         lost = f", and the last {lost_bytes} bytes cannot be read" if lost_bytes else ""
-        self.cut.append(f"{path.name!r} has no end, so its recorder was killed{lost}")
+        self.cut.append(f"{path.name!r} has no end: its recorder was killed, or still writes{lost}")
 
     def _unpacked(self, path: Path) -> Path:
         """The content of a file that was compressed as a whole, in a temporary folder."""
@@ -177,7 +177,7 @@ def _store(name: Stores) -> Any:
 
 
 def _stored(path: Path) -> Iterator[Path]:
-    return (file for pattern in STORED for file in path.glob(pattern) if not file.name.startswith("."))
+    return (file for pattern in STORED for file in path.glob(pattern) if not file.name.startswith("._"))  # macOS's
 
 
 def _listed(path: Path) -> list[str]:

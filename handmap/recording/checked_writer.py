@@ -3,10 +3,11 @@
 import os
 import struct
 import zlib
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapWriter
 
 _CHUNK_CRC_AT: Final = 9 + 24  # after opcode and length: start time, end time, size
@@ -16,7 +17,14 @@ MAX_CHUNK_NS: Final = 500_000_000  # the most that SIGKILL can cost
 
 
 class CheckedMcapWriter(McapWriter):
-    """Writes an MCAP file in which any flipped bit is found; it can be read up to the last second while it grows."""
+    """Writes an MCAP file in which any flipped bit is found; it can be read up to the last second while it grows.
+
+    kept counts the messages of each channel that the kernel has taken, and thus whatever ends this process.
+    """
+
+    def __init__(self, path: Path, compression: CompressionMode) -> None:
+        super().__init__(path, compression)
+        self.kept: dict[int, int] = {}
 
     def write(self, connection: Connection, timestamp: int, data: bytes | memoryview) -> None:
         """Adds a message; closes the chunk when it is large or old."""
@@ -27,10 +35,13 @@ class CheckedMcapWriter(McapWriter):
     def close_chunk(self) -> None:
         """Writes the chunk, its checksum in it, and hands both to the kernel."""
         crc = zlib.crc32(self.chunk.bio.getbuffer())
+        counts = {number: len(messages) for number, messages in self.chunk.msgs.items()}
         start = self.bio.tell()
         super().close_chunk()
         _write_crc(self.bio, start + _CHUNK_CRC_AT, crc)
         self.bio.flush()
+        for number, count in counts.items():
+            self.kept[number] = self.kept.get(number, 0) + count
 
     def close(self, version: int, metadata: str) -> None:
         """Writes index and footer, then the checksum over both."""
@@ -50,6 +61,15 @@ class CheckedWriter(Writer):
     STORAGE_PLUGINS = {  # noqa: RUF012  as in the base class
         StoragePlugin.MCAP: CheckedMcapWriter
     }
+
+    def open(self) -> None:
+        """Makes the folder and its file."""
+        super().open()
+        self._file = self.storage  # which the base class forgets when it closes it
+
+    def kept_messages(self, connection: Connection) -> int:
+        """How many messages of the connection are in the file already."""
+        return self._file.kept.get(connection.id, 0) if isinstance(self._file, CheckedMcapWriter) else 0
 
 
 def _write_crc(file: BinaryIO, place: int, crc: int) -> None:

@@ -1,5 +1,6 @@
 """Reads one SQLite file of a ROS 2 bag, of any version of rosbag2."""
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,17 +8,27 @@ from typing import Final
 from urllib.parse import quote
 
 from handmap.recording.bag_file import Message, Topic, recorded_order
+from handmap.types.errors import RecordingError
 
 MAGIC: Final = b"SQLite format 3\0"
+_COMPANION_HEAD: Final = 28  # bytes; SQLite zeroes the head of a journal that is done with
 
 
 class SqliteFile:
-    """An open .db3 file; never changed, not even by a journal beside it."""
+    """An open .db3 file; never changed.
+
+    A recorder that was killed leaves a write-ahead log or a journal beside it: the log holds the newest messages and is read
+    too; with the journal, half of a transaction is in the file, which only writing can take back.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._base = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?immutable=1", uri=True, check_same_thread=False
-        )
+        if _has_content(path, "-journal"):
+            raise RecordingError(
+                f"recording {str(path)!r}: its recorder was killed while it wrote, or still writes; if it does not, put the "
+                f"file in order with: sqlite3 {shlex.quote(str(path))} 'PRAGMA integrity_check'"
+            )
+        mode = "mode=ro" if _has_content(path, "-wal") else "immutable=1"
+        self._base = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True, check_same_thread=False)
         try:
             rows = self._base.execute("SELECT id, name, type, serialization_format FROM topics ORDER BY id").fetchall()
             counts = dict(self._base.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id"))
@@ -50,3 +61,12 @@ class SqliteFile:
     def close(self) -> None:
         """See `BagFile`."""
         self._base.close()
+
+
+def _has_content(path: Path, suffix: str) -> bool:
+    """Whether SQLite's companion of that suffix is beside the file, with content that counts."""
+    try:
+        with path.with_name(path.name + suffix).open("rb") as companion:
+            return any(companion.read(_COMPANION_HEAD))
+    except FileNotFoundError:
+        return False

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from handmap.system.config import read_config
+from handmap.system.options import FiniteRange
 from handmap.types.errors import ConfigError
 
 # Bounds far beyond any camera's keep out infinity and NaN, which YAML can express.
@@ -64,7 +65,7 @@ def recording_options(verb: Verb) -> Verb:
         click.option("--intrinsics", metavar="FX,FY,CX,CY|FILE", help=f"Intrinsics of the recording: {WANTED}."),
         click.option(
             "--depth-unit-mm",
-            type=click.FloatRange(0, MAX_UNIT_MM, min_open=True),
+            type=FiniteRange(0, MAX_UNIT_MM, min_open=True),
             help="Millimeters per raw step of the recording's depth.",
         ),
         click.option("--topic", help="Depth topic of the recording; `handmap inspect` lists them."),

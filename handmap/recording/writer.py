@@ -84,6 +84,9 @@ class RecordingWriter:
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
         except OSError as error:
+            if self._in_place:
+                with suppress(OSError):
+                    self._path.rmdir()  # made, and then its file could not be
             self._stack.close()
             raise self._failed(error) from error
         return self
@@ -161,12 +164,18 @@ class RecordingWriter:
         if self._in_place and self._frames and not self._has_failed:
             with suppress(OSError):
                 self._finish()
+        is_empty = not self._kept_frames()
         with suppress(OSError):
             self._writer.abort()
-        if self._in_place and not self._frames:
+        if self._in_place and is_empty:
             shutil.rmtree(self._bag, ignore_errors=True)
         with suppress(OSError):
             self._stack.__exit__(type(error) if error else None, error, None)
+
+    def _kept_frames(self) -> int:
+        """How many frames can be read whatever happens now: those written after them are not in a whole chunk."""
+        depth = self._connections.get(DEPTH_TOPIC)
+        return 0 if depth is None else self._writer.kept_messages(depth)
 
     def _put(self, topic: str, msgtype: str, stamp_ns: int, **fields: Any) -> None:
         message = self._store.types[msgtype](**fields)
@@ -196,11 +205,8 @@ class RecordingWriter:
 
     def _failed(self, error: OSError) -> RecordingError:
         self._has_failed = True
-        left = (
-            f"its first {self._frames} frames can be read"
-            if self._in_place and self._frames
-            else "nothing was left behind"
-        )
+        kept = self._kept_frames() if self._in_place else 0
+        left = f"its first {kept} frames can be read" if kept else "nothing was left behind"
         return RecordingError(
             f"recording {str(self._path)!r} cannot be written ({error.strerror or error}); free up space or choose "
             f"another place; {left}"

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import shutil
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -169,7 +170,7 @@ def test_full_disk_is_one_sentence_and_leaves_frames_only_in_place(tmp_path: Pat
         assert list(tmp_path.iterdir()) == []
         return
     told = int(done.stdout.partition("its first ")[2].split()[0])
-    assert 0 < len(list(open_recording(tmp_path / "r"))) <= told
+    assert len(list(open_recording(tmp_path / "r"))) == told > 0
 
 
 @pytest.mark.parametrize("in_place", [False, True])
@@ -234,7 +235,7 @@ def test_recording_without_metadata_is_read_up_to_where_it_was_cut(tmp_path: Pat
     os.truncate(bag, int(bag.stat().st_size * kept_share))
 
     if kept_share < 0.1:
-        with pytest.raises(RecordingError, match=r"recorder was killed.*before it wrote a frame"):
+        with pytest.raises(RecordingError, match=r"recorder was killed.*no frame can be read"):
             open_recording(path)
         return
     frames = list(open_recording(path))
@@ -550,3 +551,105 @@ def test_recording_without_frames_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(RecordingError, match="use another recording"):
         open_recording(tmp_path / "r")
+
+
+def test_disk_that_is_full_before_the_first_chunk_leaves_nothing(tmp_path: Path) -> None:
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from tests.handmap.recording.test_recording import *\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10000, 10000))\n"
+        "try: write_frames(Path(sys.argv[1]), 400, in_place=True)\n"
+        "except RecordingError as error: print(error)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program, str(tmp_path / "r")], cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert "nothing was left behind" in done.stdout, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_name_too_long_for_its_file_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"name too long.*nothing was left behind"):
+        write_frames(tmp_path / ("n" * 252), in_place=True)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recording_that_grows_is_read_as_far_as_it_was_when_opened(tmp_path: Path) -> None:
+    with RecordingWriter(tmp_path / "r", CAMERA, 1.0, in_place=True) as writer:
+        for number in range(60):
+            writer.write(make_frame(number))
+        recording = open_recording(tmp_path / "r")
+        counted = len(recording)
+        for number in range(60, 120):
+            writer.write(make_frame(number))
+        while_written = [frame.frame_number for frame in recording]
+
+    assert 0 < counted < 60
+    assert while_written == [frame.frame_number for frame in recording] == list(range(counted))
+    assert "still writes" in recording.cut  # type: ignore[attr-defined]
+    assert len(list(open_recording(tmp_path / "r"))) == 120
+
+
+def test_recording_with_a_hidden_name_is_read(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / ".r", in_place=True)
+    assert len(list(open_recording(path))) == 5
+    (path / "metadata.yaml").unlink()
+    (path / "._.r.mcap").write_bytes(b"of another system")
+    assert len(list(open_recording(path))) == 5
+
+
+def leave_unfinished(path: Path, pragmas: str) -> None:
+    """Deletes half of the messages in a process that is killed before it can write that to the file itself."""
+    program = (
+        "import os, sqlite3, sys; base = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        f"for pragma in {pragmas.split(';')!r}: base.execute(pragma)\n"
+        "base.execute('DELETE FROM messages WHERE id > 6'); os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+
+
+def sqlite_bag(folder: Path) -> Path:
+    """The .db3 file of a bag with 5 frames and their camera infos."""
+    write_frames(folder / "source")
+    with (
+        Reader(folder / "source") as source,
+        Writer(folder / "bag", version=8, storage_plugin=StoragePlugin.SQLITE3) as target,
+    ):
+        made = {one.id: target.add_connection(one.topic, one.msgtype, typestore=STORE) for one in source.connections}
+        for connection, time_ns, data in source.messages():
+            target.write(made[connection.id], time_ns, data)
+    return folder / "bag" / "bag.db3"
+
+
+def test_messages_in_a_write_ahead_log_are_read(tmp_path: Path) -> None:
+    file = sqlite_bag(tmp_path)
+    leave_unfinished(file, "PRAGMA journal_mode=WAL")
+    before = file.read_bytes()
+
+    assert len(list(open_recording(file.parent))) == 3
+    assert file.read_bytes() == before
+
+
+def test_half_a_transaction_is_refused_with_what_takes_it_back(tmp_path: Path) -> None:
+    file = sqlite_bag(tmp_path)
+    leave_unfinished(file, "PRAGMA cache_size=1;PRAGMA cache_spill=1;BEGIN")
+
+    with pytest.raises(
+        RecordingError, match=r"put the file in order with: sqlite3 \S*bag.db3 'PRAGMA integrity_check'"
+    ):
+        open_recording(file.parent)
+    with sqlite3.connect(file) as base:
+        assert base.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert len(list(open_recording(file.parent))) == 5
+
+
+def test_disk_that_is_full_at_the_end_keeps_what_was_written(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"its first 5 frames can be read"):  # noqa: SIM117  the order matters
+        with RecordingWriter(tmp_path / "r", CAMERA, 1.0, in_place=True) as writer:
+            for number in range(5):
+                writer.write(make_frame(number))
+            (tmp_path / "r" / "metadata.yaml").mkdir()  # so that the last file cannot be written
+
+    assert len(list(open_recording(tmp_path / "r" / "r.mcap"))) == 5

@@ -1,0 +1,35 @@
+"""No option of any verb takes `nan` or `inf` for a number: a loop that compares with it never ends."""
+
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from typing import Any
+
+import click
+import pytest
+
+from handmap.system.options import FiniteRange
+
+
+def float_options(command: click.Command, name: str) -> Iterator[tuple[str, Any]]:
+    """Options that take a number, with those of subcommands."""
+    if isinstance(command, click.Group):
+        for inner, one in command.commands.items():
+            yield from float_options(one, f"{name} {inner}")
+    for option in command.params:
+        if isinstance(option.type, click.types.FloatParamType):
+            yield f"{name} {option.opts[0]}", option.type
+
+
+def test_every_number_that_a_verb_takes_is_finite() -> None:
+    found = [
+        pair for entry in entry_points(group="handmap.commands") for pair in float_options(entry.load(), entry.name)
+    ]
+
+    assert {name for name, _ in found} >= {"record --seconds", "listen --seconds", "inspect --depth-unit-mm"}
+    assert [name for name, kind in found if not isinstance(kind, FiniteRange)] == []
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_what_is_not_finite_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"not a finite number|not in the range"):
+        FiniteRange(min=0, min_open=True).convert(text, None, None)
