@@ -31,5 +31,6 @@ def refuse_misbehavior(run: Callable[[Float32], Float32], depth: Float32, half_c
     if not farthest <= MAX_HALF_CUBES:
         raise ModelError(
             f"network {name!r}: its farthest joint is {farthest:.0f} half cube sides from the center of the crop (median), wanted about "
-            f"1; they look like mm: divide them by half the cube's side, {half_cube_mm:g}, in the network"
+            f"1; they look like mm: divide them by half the cube's side, {half_cube_mm:g}, in the network, "
+            "or correct normalisation in the model facts if it is not what the network was trained with"
         )

@@ -26,7 +26,7 @@ from .conventions import joint_order, normalized_as
 RunJoints: TypeAlias = Callable[[Float32], Float32]
 
 MAX_FRAMES: Final = 64
-POOR_MM: Final = 20.0  # an error above this is worth a second look
+POOR_MM: Final = 5.0  # an error above this is worth a second look
 LIKELY: Final = 0.6  # a convention that lowers the error to this fraction explains it
 AXES: Final = ("x", "y", "z")
 NORMALIZATIONS: Final = (

@@ -13,6 +13,7 @@ from handmap.bundle.facts import ErrorMm, Probability, Weight
 from handmap.types.arrays import Array, ArrayModule, Float32
 from handmap.types.values import NormalizedJoints
 
+LEAST_WORST_MM = 1.0  # no network knows the joints of a hand better than this where it doubts them most
 SIDE_LIMIT = 8.0  # a surer handedness is no further evidence of a hand
 
 
@@ -34,6 +35,8 @@ class JointDoubt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         _check_columns("doubt", self.doubt, "expected_error_mm", self.expected_error_mm)
+        _check_order("expected_error_mm", self.expected_error_mm, "fall with the doubt")
+        _check_unit(self.expected_error_mm)
 
 
 class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +67,8 @@ class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     def __post_init__(self) -> None:
         if self.joint_doubt is None:
             _check_columns("guidance", self.guidance, "expected_error_mm", self.expected_error_mm)
+            _check_order("expected_error_mm", self.expected_error_mm[::-1], "rise with the guidance")
+            _check_unit(self.expected_error_mm)
         elif self.guidance or self.expected_error_mm:
             raise ValueError(
                 "confidence table: joint_doubt and guidance both predict joint errors; give only one of them"
@@ -73,6 +78,7 @@ class ConfidenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
                 "confidence table: presence and hand_peak both predict whether there is a hand; give only one of them"
             )
         _check_columns("hand_peak", self.mean_heatmap_peak, "hand_probability", self.hand_probability)
+        _check_order("hand_probability", self.hand_probability, "fall with hand_peak")
 
     def refuse_missing(self, outputs: set[str]) -> None:
         """Raises ValueError if the network lacks an output that the tables use, or has a spread that none of them uses."""
@@ -161,6 +167,19 @@ def to_host(array: Array) -> Float32:
     # CuPy arrays have get() to copy them to the host; NumPy arrays are there already.
     host: Float32 = array.get() if hasattr(array, "get") else np.asarray(array)
     return host.astype(np.float32, copy=False)
+
+
+def _check_order(name: str, values: tuple[float, ...], wrong: str) -> None:
+    if any(after < before for before, after in itertools.pairwise(values)):
+        raise ValueError(f"confidence table: {name} must not {wrong}")
+
+
+def _check_unit(expected_error_mm: tuple[float, ...]) -> None:
+    if max(expected_error_mm) < LEAST_WORST_MM:
+        raise ValueError(
+            f"confidence table: expected_error_mm reaches {max(expected_error_mm):g} mm, wanted at least {LEAST_WORST_MM:g} mm in "
+            "its worst row; write millimeters, not meters"
+        )
 
 
 def _check_columns(name: str, values: tuple[float, ...], other: str, others: tuple[float, ...]) -> None:

@@ -144,6 +144,9 @@ def test_joints_that_are_not_finite_are_refused(bad: float) -> None:
         refuse_misbehavior(lambda some: np.full((len(some), 21, 3), bad, np.float32), depth, 125.0, "n")
 
 
+ZERO_BEHIND = Normalization(near=-1.0, far=1.0, background=0.0)
+
+
 def true_joints(depth: Float32) -> Float32:
     """Joints that follow from the crops: a fixed hand, moved by the means of the four quarters of the depth."""
     rng = np.random.default_rng(5)
@@ -179,6 +182,7 @@ def test_a_network_that_is_right_is_scored() -> None:
         (lambda depth: true_joints(depth)[:, ::-1], FACTS, f"state joint_names: .{', '.join(BACKWARD)}."),
         (lambda depth: true_joints(depth), msgspec.structs.replace(FACTS, joint_names=BACKWARD), f"state joint_names: .{', '.join(HAND21)}."),
         (lambda depth: true_joints(np.where(depth > 0, depth * 2 - 1, 1)), FACTS, "near: 0.0, far: 1.0, background: 0.0"),
+        (lambda depth: true_joints(depth), msgspec.structs.replace(FACTS, normalization=ZERO_BEHIND), "near: -1.0, far: 1.0, background: 1.0"),
         (lambda depth: true_joints(depth) + 3, FACTS, "wanted less than half the cube's side"),
         (lambda depth: true_joints(depth) * np.float32(np.nan), FACTS, "wanted less than half the cube's side"),
     ],

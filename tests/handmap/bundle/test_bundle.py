@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from handmap.bundle.confidence import JointDoubt
 from handmap.bundle.golden import read_golden
 from handmap.bundle.manifest import GOLDEN, MANIFEST, read_bundle
 from handmap.engines.factory import EngineConfig, open_engines
@@ -59,6 +60,20 @@ def gate(**changed: object) -> dict[str, object]:
         (lambda hand: hand["precisions"]["fp32"].update(gate=gate(limits={})), "passed: stated as true, but nothing"),
         (lambda hand: hand.update(speed=1), "unknown field"),
         (lambda hand: hand["confidence"]["guidance"].reverse(), "must rise"),
+        (
+            lambda hand: hand["confidence"]["expected_error_mm"].reverse(),
+            "expected_error_mm must not rise with the guidance",
+        ),
+        (
+            lambda hand: hand["confidence"].update(hand_peak=[0.1, 0.9], hand_probability=[0.9, 0.1]),
+            "hand_probability must not fall",
+        ),
+        (
+            lambda hand: hand["confidence"].update(
+                expected_error_mm=[one / 1000 for one in hand["confidence"]["expected_error_mm"]]
+            ),
+            "write millimeters, not meters",
+        ),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(
@@ -105,3 +120,16 @@ def test_a_precision_missing_from_the_bundle_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(BundleError, match="no int8 file for graph 'hand'"):
         open_engines(bundle, EngineConfig(precision="int8"), 1)
+
+
+@pytest.mark.parametrize(
+    ("expected_error_mm", "said"),
+    [
+        ((20.0, 5.0), "must not fall with the doubt"),
+        ((0.005, 0.02), "write millimeters"),
+        ((0.0, 0.0), "wanted at least 1 mm"),
+    ],
+)
+def test_a_table_that_no_fit_gives_is_refused(expected_error_mm: tuple[float, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        JointDoubt((0.0, 1.0), expected_error_mm)
