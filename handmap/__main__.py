@@ -1,6 +1,7 @@
 """The `handmap` command: finds the verbs of the installed parts, and turns our errors into one sentence and an exit code."""
 
 import errno
+import io
 import re
 import sys
 from importlib.metadata import EntryPoint, entry_points, requires
@@ -66,6 +67,8 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the verb; exits with 78 for a wrong configuration, 75 for a transient error, 1 for any other HandMap error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files that the terminal's encoding lacks
     try:
         refuse_renamed(sys.argv[1:])
         cli.main(prog_name="handmap", standalone_mode=True)

@@ -129,3 +129,16 @@ def test_what_may_not_be_entered_or_read_is_a_sentence(tmp_path: Path) -> None:
             assert_refused(done, "Permission denied")
     finally:
         closed.chmod(0o755)
+
+
+def test_a_name_that_no_encoding_has_is_escaped(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"of\xff")
+    shutil.copytree(ROOT / RECORDING, path)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "handmap", "inspect", str(path)],
+        cwd=ROOT, capture_output=True, timeout=60, check=False, env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert rb"of\udcff" in done.stdout

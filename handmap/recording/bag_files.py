@@ -25,7 +25,7 @@ else:
     from backports import zstd  # what rosbags stands on
 
 METADATA: Final = "metadata.yaml"
-STORED: Final = ("*.mcap", "*.db3", "*.mcap.zstd", "*.db3.zstd")
+STORED: Final = ("*.mcap", "*.db3", "*.mcap.zstd", "*.db3.zstd", "*.bag")
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _LFS_MAGIC: Final = b"version https://git-lfs"
 _FORMATS: Final[dict[bytes, Callable[[Path], BagFile]]] = {

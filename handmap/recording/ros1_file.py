@@ -1,12 +1,14 @@
 """Reads one .bag file of ROS 1 or of the RealSense SDK."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from rosbags.rosbag1 import Reader
+from rosbags.rosbag1 import Reader, ReaderError
 
 from handmap.recording.bag_file import Message, Topic
+from handmap.types.errors import RecordingError
 
 MAGIC: Final = b"#ROSBAG V2.0"
 
@@ -16,7 +18,13 @@ class Ros1File:
 
     def __init__(self, path: Path) -> None:
         self._reader = Reader(path)
-        self._reader.open()
+        try:
+            self._reader.open()
+        except ReaderError as error:
+            raise RecordingError(
+                f"recording {str(path)!r}: its index cannot be read ({str(error).rstrip('.')}), so its recorder was killed or the file was cut "
+                f"short; copy it again, or write its index with ROS 1: rosbag reindex {shlex.quote(str(path))}"
+            ) from error
 
     @property
     def topics(self) -> tuple[Topic, ...]:

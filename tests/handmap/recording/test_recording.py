@@ -5,6 +5,8 @@ refused.
 import hashlib
 import itertools
 import os
+import re
+import shlex
 import shutil
 import sqlite3
 import struct
@@ -653,3 +655,35 @@ def test_disk_that_is_full_at_the_end_keeps_what_was_written(tmp_path: Path) -> 
             (tmp_path / "r" / "metadata.yaml").mkdir()  # so that the last file cannot be written
 
     assert len(list(open_recording(tmp_path / "r" / "r.mcap"))) == 5
+
+
+def ros1_bag(path: Path) -> Path:
+    """A .bag with one message, in a folder of its own."""
+    path.parent.mkdir()
+    store = get_typestore(Stores.ROS1_NOETIC)
+    with Writer1(path) as writer:
+        topic = writer.add_connection("/text", "std_msgs/msg/String", typestore=store)
+        writer.write(
+            topic, 1, store.serialize_ros1(store.types["std_msgs/msg/String"]("x" * 999), "std_msgs/msg/String")
+        )
+    return path
+
+
+def test_ros1_bag_without_an_index_says_how_to_write_one(tmp_path: Path) -> None:
+    path = ros1_bag(tmp_path / "a folder" / "a.bag")
+    os.truncate(path, path.stat().st_size // 2)
+    unindexed = tmp_path / "b.bag"
+    content = path.read_bytes()
+    place = content.index(b"index_pos=") + len(b"index_pos=")
+    unindexed.write_bytes(content[:place] + bytes(8) + content[place + 8 :])
+
+    for found in (path, unindexed):
+        with pytest.raises(RecordingError, match=f"rosbag reindex {re.escape(shlex.quote(str(found)))}$"):
+            open_recording(found)
+
+
+def test_folder_with_one_ros1_bag_is_that_bag(tmp_path: Path) -> None:
+    path = ros1_bag(tmp_path / "folder" / "a.bag")
+
+    with pytest.raises(RecordingError, match="no topic with depth images"):
+        open_recording(path.parent)
