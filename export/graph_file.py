@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
-from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
+from handmap.files.reading import LFS_MAGIC, MAX_MODEL_BYTES, read_bytes
 from handmap.types.errors import ModelError
 
 
@@ -23,6 +23,10 @@ def read_graph(path: Path) -> tuple[ModelProto, str]:
         raise ModelError(
             f"graph {str(path)!r} cannot be read ({error.strerror}); name an ONNX file of at most 2 GB"
         ) from error
+    if content.startswith(LFS_MAGIC):
+        raise ModelError(
+            f"graph {str(path)!r}: it is a pointer of Git LFS, not the file itself; fetch that with: git lfs pull"
+        )
     try:
         model = onnx.load_from_string(content)
     except Exception as error:  # the parser can raise anything on malformed bytes

@@ -31,6 +31,7 @@ def check_same_outputs(model: onnx.ModelProto, path: Path) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        found = " ".join(str(error).split()).rstrip(".")  # it says it in several lines
         raise ModelError(
-            f"program {str(path)!r}: the exported graph is not valid ONNX: {error}; change the network"
+            f"program {str(path)!r}: the exported graph is not valid ONNX: {found}; change the network"
         ) from error

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 MAX_JSON_BYTES: Final = 16 << 20
 MAX_MODEL_BYTES: Final = 2 << 30  # the most that one protobuf message can hold
+LFS_MAGIC: Final = b"version https://git-lfs"  # how a file begins that Git LFS has not fetched
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),

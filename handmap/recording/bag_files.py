@@ -14,7 +14,7 @@ import yaml
 from rosbags.rosbag2.storage_mcap import DECOMPRESSORS
 from rosbags.typesys import Stores, get_typestore
 
-from handmap.files.reading import open_regular, read_bytes
+from handmap.files.reading import LFS_MAGIC, open_regular, read_bytes
 from handmap.recording import mcap_file, ros1_file, sqlite_file
 from handmap.recording.bag_file import BagFile, Message, Topic
 from handmap.types.errors import RecordingError
@@ -27,7 +27,6 @@ else:
 METADATA: Final = "metadata.yaml"
 STORED: Final = ("*.mcap", "*.db3", "*.mcap.zstd", "*.db3.zstd", "*.bag")
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-_LFS_MAGIC: Final = b"version https://git-lfs"
 _FORMATS: Final[dict[bytes, Callable[[Path], BagFile]]] = {
     mcap_file.MAGIC: mcap_file.McapFile,
     sqlite_file.MAGIC: sqlite_file.SqliteFile,
@@ -85,7 +84,7 @@ class BagFiles:
                 if isinstance(opened, mcap_file.McapFile) and opened.is_cut:
                     self._accept_cut(path, opened.lost_bytes)
                 return opened
-        if head.startswith(_LFS_MAGIC):
+        if head.startswith(LFS_MAGIC):
             raise RecordingError(
                 f"recording {str(path)!r}: it is a pointer of Git LFS, not the file itself; fetch that with: git lfs pull"
             )

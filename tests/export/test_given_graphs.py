@@ -17,6 +17,7 @@ from onnx import TensorProto, numpy_helper
 from torch import nn
 
 from export.from_onnx import load_graph
+from export.simplify import check_same_outputs
 from export.to_bundle import export_bundle
 from export.to_onnx import load_program
 from handmap.bundle.manifest import read_bundle
@@ -279,3 +280,19 @@ def test_a_network_with_a_nan_weight_is_refused(facts: Path, recording: Path, tm
         export_bundle(program, tmp_path / "b", recording, None)
 
     assert not (tmp_path / "b").exists()
+
+
+def test_what_the_checker_says_in_several_lines_is_one_sentence(graph: Path) -> None:
+    model = onnx.load(graph)
+    model.graph.node[0].op_type = "Nope"
+
+    with pytest.raises(ModelError, match=r"No Op registered for Nope.*change the network") as refused:
+        check_same_outputs(model, graph)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_graph_that_git_lfs_has_not_fetched_is_said_to_be_one(facts: Path, tmp_path: Path) -> None:
+    pointer = tmp_path / "network.onnx"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4269650\n")
+
+    assert "git lfs pull" in refusal(pointer, facts)
