@@ -1,5 +1,6 @@
 """The receiving end: a UDP socket, packets in order, and counts of what was lost, late, refused or restarted."""
 
+import errno
 import ipaddress
 import socket
 import time
@@ -124,6 +125,11 @@ def open_receiver(host: str, port: int) -> Receiver:
             "or leave it out to receive on all of them"
         ) from error
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise ConfigError(
+                f"receiver on {shown}: no network interface of this machine has that address; pass one that has with --bind (see: "
+                "ip address), or leave it out to receive on all of them"
+            ) from error
         raise ConfigError(
             f"receiver on {shown}: the port cannot be opened ({error.strerror or error}); "
             "stop the program that uses it (see: ss -lunp), or choose another with --port and in publish.targets"

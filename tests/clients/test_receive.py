@@ -184,3 +184,10 @@ def test_port_in_use_is_one_sentence(receiver: Receiver) -> None:
 def test_unresolvable_bind_address_is_refused_with_the_option_to_correct(host: str) -> None:
     with pytest.raises(ConfigError, match="--bind"):
         open_receiver(host, 0)
+
+
+def test_an_address_of_another_machine_is_not_taken_for_a_port_in_use() -> None:
+    with pytest.raises(
+        ConfigError, match="no network interface of this machine has that address; pass one that has with --bind"
+    ):
+        open_receiver("192.0.2.1", 5656)
