@@ -5,18 +5,20 @@ from pathlib import Path
 
 from handmap.recording.cameras import Camera, Pace
 from handmap.recording.writer import RecordingWriter
+from handmap.types.errors import CameraLost
 from handmap.types.values import DepthFrame
 
 from .retry import StopFlag
 
 WAIT_S = 0.2
+STALLED_S = 10.0  # a camera that is open and gives no frame for so long gives none any more
 MAX_GAP_NS = 5 * 10**9
 
 
 def record_frames(camera: Camera, pace: Pace, out: Path, seconds: float | None, stop: StopFlag) -> int:
     """Writes frames for `seconds` of camera time, or until the stream ends or stop is set; returns how many.
 
-    What was written stays, whatever ends it. Raises RecordingError if it cannot be written.
+    What was written stays, whatever ends it. Raises RecordingError if it cannot be written, CameraLost if frames stop coming.
     """
     # ROS stamps count from the epoch; the clocks' difference is taken once, so that setting the clock does not distort them.
     epoch_offset_ns = time.time_ns() - time.monotonic_ns()
@@ -39,7 +41,13 @@ def record_frames(camera: Camera, pace: Pace, out: Path, seconds: float | None, 
 
 
 def _next_frame(camera: Camera, pace: Pace, stop: StopFlag) -> DepthFrame | None:
+    since_s = time.monotonic()
     while not stop.is_set:
+        if time.monotonic() - since_s > STALLED_S:
+            raise CameraLost(
+                f"record: {camera.name} gave no frame for {STALLED_S:g} s; what came before is kept; plug the camera in again and "
+                "record to another name"
+            )
         frame = camera.wait_frame(WAIT_S)
         if frame is not None:
             pace.taken()

@@ -166,7 +166,7 @@ def _choose_lens(survey: Survey, path: Path, topic: str, why: dict[str, str]) ->
     valid = {name: info for name, info in infos.items() if has_matrix(info)}
     if not valid:
         raise RecordingError(
-            f"{here}: the matrix K in {', '.join(sorted(infos))} is zero, so the camera's driver has no calibration; {STATE_INTRINSICS}"
+            f"{here}: the matrix K in {', '.join(sorted(infos))} is zero or no lens's, so the camera's driver has no calibration; {STATE_INTRINSICS}"
         )
     lenses = {name: lens for name, info in valid.items() if (lens := _lens(info, size, topic, name, here)) is not None}
     if not lenses:

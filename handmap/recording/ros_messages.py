@@ -48,12 +48,16 @@ def meters_from_depth(depth: Uint16, unit_mm: float) -> Float32:
     return (depth * (unit_mm / 1000)).astype(np.float32)
 
 
+FOCAL_PX: Final = (1.0, 100_000.0)  # of any lens; more than the largest is no principal point either
+
+
 def has_matrix(message: Any) -> bool:
-    """Whether a CameraInfo message states focal lengths; a driver without a calibration leaves the matrix zero."""
+    """Whether a CameraInfo message states a lens; a driver without a calibration leaves the matrix zero."""
     if message is None:
         return False
     k = _matrix(message, "k")
-    return bool(np.isfinite(k).all() and k[0] > 0 and k[4] > 0)
+    low, high = FOCAL_PX
+    return bool(np.isfinite(k).all() and (np.abs(k) <= high).all() and min(k[0], k[4]) >= low)
 
 
 def lens_from_message(message: Any, size: tuple[int, int], is_rectified: bool) -> Lens | None:

@@ -13,7 +13,7 @@ from handmap.system.options import FiniteRange
 from handmap.types.errors import ConfigError
 
 # Bounds far beyond any camera's keep out infinity and NaN, which YAML can express.
-Focal = Annotated[float, msgspec.Meta(gt=0, le=100_000)]
+Focal = Annotated[float, msgspec.Meta(ge=1, le=100_000)]
 Center = Annotated[float, msgspec.Meta(ge=-100_000, le=100_000)]
 Unit = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 Coefficient = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]

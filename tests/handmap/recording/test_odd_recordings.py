@@ -160,13 +160,14 @@ def test_floats_in_millimeters_are_read_with_the_stated_unit(tmp_path: Path) -> 
     check_frames(path, depth_unit_mm=1.0)
 
 
-def test_zero_matrix_waits_for_a_valid_one_or_is_named(tmp_path: Path) -> None:
-    late = write_bag(tmp_path / "late", frames(facts=lambda number: InfoFacts(0.0 if number < 3 else 60.0)))
-    never = write_bag(tmp_path / "never", frames(facts=InfoFacts(0.0)))
+@pytest.mark.parametrize("focal", [0.0, -60.0, 1e-300, 1e308])
+def test_matrix_of_no_lens_waits_for_a_valid_one_or_is_named(tmp_path: Path, focal: float) -> None:
+    late = write_bag(tmp_path / "late", frames(facts=lambda number: InfoFacts(focal if number < 3 else 60.0)))
+    never = write_bag(tmp_path / "never", frames(facts=InfoFacts(focal)))
 
     check_frames(late)
     assert open_recording(late).intrinsics.fx_px == 60.0
-    refused(never, "matrix K in /cam/depth/camera_info is zero.*--intrinsics")
+    refused(never, "matrix K in /cam/depth/camera_info is zero or no lens.*--intrinsics")
     check_frames(never, intrinsics=STATED)
 
 
