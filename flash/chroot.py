@@ -66,7 +66,7 @@ def run_inside(rootfs: Path, *command: str, debs: Mapping[str, Path] | None = No
     It sees the image and nothing else: no file, device, process or network of this machine (`flash.confined`). All
     mounts end with its namespaces, however this process ends.
     Raises ConfigError unless run as root or if the image has links out of it, DependencyError if this machine has no
-    unshare.
+    setpriv and unshare.
     """
     need_root()
     refuse_links_out(rootfs)
@@ -76,7 +76,8 @@ def run_inside(rootfs: Path, *command: str, debs: Mapping[str, Path] | None = No
     with _mount_point(rootfs / POLICY):
         try:
             done = subprocess.run(
-                ["unshare", *namespaces, "--propagation", "private", *confined],
+                # In a session of its own it would outlive this process; --kill-child ends what it started.
+                ["setpriv", "--pdeathsig", "KILL", "unshare", *namespaces, "--propagation", "private", *confined],
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -86,7 +87,7 @@ def run_inside(rootfs: Path, *command: str, debs: Mapping[str, Path] | None = No
                 env=ENVIRONMENT,
             )
         except FileNotFoundError as error:
-            raise DependencyError("flash-overlay: this machine has no unshare; install util-linux") from error
+            raise DependencyError("flash-overlay: this machine has no setpriv; install util-linux") from error
     refuse_links_out(rootfs)
     return done
 

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 MAX_JSON_BYTES: Final = 16 << 20
 MAX_MODEL_BYTES: Final = 2 << 30  # the most that one protobuf message can hold
+CHUNK_BYTES: Final = 1 << 20
 LFS_MAGIC: Final = b"version https://git-lfs"  # how a file begins that Git LFS has not fetched
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"),
@@ -37,12 +38,21 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         try:
             size = os.fstat(descriptor).st_size
-            content = file.read(max_bytes + 1) if size <= max_bytes else b""
+            content = read_up_to(file, max_bytes + 1) if size <= max_bytes else b""
         except OSError as error:
             raise _unreadable(path, error.strerror or str(error), error.errno or errno.EIO) from error
     if size > max_bytes or len(content) > max_bytes:
         raise _unreadable(path, f"it is longer than {max_bytes} bytes")
     return content
+
+
+def read_up_to(file: BinaryIO, limit: int) -> bytes:
+    """At most `limit` bytes, with no more memory than there are: `read` takes all that it is asked for beforehand."""
+    parts: list[bytes] = []
+    while limit > 0 and (part := file.read(min(limit, CHUNK_BYTES))):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)
 
 
 def open_regular(path: Path) -> int:

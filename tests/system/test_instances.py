@@ -60,4 +60,5 @@ def test_the_target_restarts_both(two: Container) -> None:
 
 def test_each_instance_checks_whether_it_needs_an_engine(two: Container) -> None:
     for name in PORTS:
-        assert two.show(f"handmap-engine@{name}", "Result") == "exec-condition"
+        unit = f"handmap-engine@{name}"
+        until(lambda unit=unit: two.show(unit, "Result") == "exec-condition", f"{unit} has checked", 60)  # type: ignore[misc]  # a default argument

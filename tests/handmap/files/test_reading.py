@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import socket
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,15 @@ import pytest
 from numpy.typing import NDArray
 
 from handmap.files.arrays import NotArrays, read_arrays
-from handmap.files.reading import MAX_JSON_BYTES, NotJson, decode_json, encode_json, read_bytes, read_json
+from handmap.files.reading import (
+    MAX_JSON_BYTES,
+    MAX_MODEL_BYTES,
+    NotJson,
+    decode_json,
+    encode_json,
+    read_bytes,
+    read_json,
+)
 from handmap.types.errors import Fatal, FileError
 from tests.support.bounded import within
 
@@ -171,3 +180,18 @@ def test_a_file_error_serves_as_an_os_error(tmp_path: Path) -> None:
 
     assert (refused.value.errno, refused.value.strerror) == (errno.ENOENT, "No such file or directory")
     assert refused.value.filename == str(tmp_path / "none")
+
+
+def test_reading_takes_no_more_memory_than_the_file_has(tmp_path: Path) -> None:
+    path = tmp_path / "small"
+    path.write_bytes(b"x" * 1000)
+
+    tracemalloc.start()
+    try:
+        content = read_bytes(path, MAX_MODEL_BYTES)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert content == b"x" * 1000
+    assert peak_bytes < 4 << 20
