@@ -46,6 +46,7 @@ class Capture:
         self._shape: tuple[int, ...] | None = None
         self._kept_ns = 0
         self._refused_s = 0.0
+        self._taken_cpu_s = time.thread_time()  # of the caller, when a frame was handed out last
         self._called_s = time.monotonic()  # when the thread's current call began
         self._hung_s = OPEN_HUNG_S
         self._is_stopping = False
@@ -101,6 +102,7 @@ class Capture:
             if frame is not None:
                 frame = self._not_outdated(self._not_late(frame))
         if frame is not None:
+            self._taken_cpu_s = time.thread_time()
             self._pace.taken()
         elif not self._camera.has_ended and time.monotonic() - self._called_s > self._hung_s:
             raise CameraLost(
@@ -109,8 +111,12 @@ class Capture:
         return frame
 
     def is_outdated(self, frame: DepthFrame) -> bool:
-        """Whether a frame that was handed out has become too old to publish; counted."""
-        is_outdated = self._is_real_time and _age_s(frame) > OUTDATED_S
+        """Whether the frame handed out last has become too old to publish, as when the process was stopped meanwhile; counted.
+
+        Work of the calling thread does not make it so: a machine that needs seconds for a frame publishes it.
+        """
+        worked_s = time.thread_time() - self._taken_cpu_s
+        is_outdated = self._is_real_time and _age_s(frame) - worked_s > OUTDATED_S
         self._counts.outdated += is_outdated
         return is_outdated
 

@@ -223,6 +223,19 @@ def test_a_frame_can_become_too_old_to_publish(age_s: float, is_real_time: bool,
     assert counts.outdated == expected
 
 
+def test_work_does_not_make_a_frame_too_old_to_publish(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.capture.OUTDATED_S", 0.05)
+    capture = Capture(ListCamera([]), Counts(), is_real_time=True)
+    frame, end_s = aged(0, 0.0), time.thread_time() + 0.1
+
+    while time.thread_time() < end_s:
+        pass
+    after_work = capture.is_outdated(frame)
+    time.sleep(0.1)
+
+    assert (after_work, capture.is_outdated(frame)) == (False, True)
+
+
 class SteadyCamera(ListCamera):
     """A frame every 20 ms."""
 
