@@ -5,7 +5,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0+cpu
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup test boards lint lint-3.10 docs bench soak mutants kill-test kernels test-gpu test-system test-image clean
+.PHONY: demo setup test lint lint-3.10 docs bench soak mutants kill-test kernels test-gpu test-system test-image clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -46,12 +46,6 @@ lint-3.10: .venv-3.10/ready
 
 test-3.%: .venv-3.%/ready
 	.venv-3.$*/bin/pytest $(HOST_TESTS)
-
-# One after another: the boards' interpreters, and the service in a container.
-boards:
-	$(MAKE) test-3.10
-	$(MAKE) test-3.12
-	$(MAKE) test-system
 
 # An hour of the daemon at 60 frames a second: figures and plot into docs/measured; stop other work meanwhile.
 SOAK_MINUTES ?= 60
