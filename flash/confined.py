@@ -12,7 +12,7 @@ import platform
 import sys
 from pathlib import Path
 
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 8, 32, 4096, 16384
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MNT_DETACH = 2
 PR_CAPBSET_READ, PR_CAPBSET_DROP = 23, 24
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}  # glibc has no wrapper

@@ -19,9 +19,7 @@ LATE_S: Final = 0.1  # a frame older than this is skipped if a newer one follows
 NEWER_S: Final = 0.02
 CATCH_UP_S: Final = 0.3
 STALE_S: Final = 0.5  # a frame older than this says nothing about the present
-OUTDATED_S: Final = (
-    3.0  # nor does one that took this long from capture to publication; an emulated board takes a second
-)
+OUTDATED_S: Final = 3.0  # nor does one that is this much older when it is published than the work on it took
 FUTURE_S: Final = 0.05  # nor does one this far in the future; clocks are mapped to within milliseconds
 
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from handmap.recording.cameras import Camera, Pace
+from handmap.recording.clock import DEFAULT_PERIOD_NS, is_step
 from handmap.recording.writer import RecordingWriter
 from handmap.types.errors import CameraLost
 from handmap.types.values import DepthFrame
@@ -12,7 +13,6 @@ from .retry import StopFlag
 
 WAIT_S = 0.2
 STALLED_S = 10.0  # a camera that is open and gives no frame for so long gives none any more
-MAX_GAP_NS = 5 * 10**9
 
 
 def record_frames(camera: Camera, pace: Pace, out: Path, seconds: float | None, stop: StopFlag) -> int:
@@ -30,7 +30,7 @@ def record_frames(camera: Camera, pace: Pace, out: Path, seconds: float | None, 
         frame: DepthFrame | None = first
         while frame is not None:
             gap_ns, before_ns = frame.capture_ns - before_ns, frame.capture_ns
-            elapsed_ns += gap_ns if 0 <= gap_ns <= MAX_GAP_NS else 0  # not the steps of its clock
+            elapsed_ns += 0 if is_step(gap_ns, DEFAULT_PERIOD_NS) else gap_ns
             if seconds is not None and elapsed_ns >= seconds * 1e9:
                 break
             writer.write(frame)

@@ -76,8 +76,6 @@ class PalmGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _refuse_precisions(self.precisions)
         refuse_other_palm_tensors(self.tensors)
-        if not 0 < self.min_score < 1:
-            raise ValueError(f"least_score must lie between 0 and 1, found {self.min_score}")
 
 
 def _refuse_precisions(precisions: dict[str, GraphFile]) -> None:

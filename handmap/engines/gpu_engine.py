@@ -28,13 +28,30 @@ from handmap.types.values import DepthFrame, HandRoi
 LOG: Final = logging.getLogger("handmap.gpu")
 
 
-class GpuHandEngine:
+class _StoredEngine:
+    """A device engine, and the open engine file that cache cleanup leaves alone as long as it is held."""
+
+    def __init__(self, engine: DeviceEngine, held: IO[bytes] | None) -> None:
+        self.precision, self.tensors = engine.precision, engine.tensors
+        self._engine, self._held = engine, held
+
+    def close(self) -> None:
+        """Closes the engine and releases its file."""
+        try:
+            self._engine.close()
+        finally:
+            if self._held is not None:
+                self._held.close()
+
+
+class GpuHandEngine(_StoredEngine):
     """A device engine with its own crop; implements `handmap.engines.engine.CroppingEngine`. Not thread-safe."""
 
     def __init__(self, engine: DeviceEngine, crop: FusedCrop, held: IO[bytes] | None = None) -> None:
         """`crop` writes into the engine's input; `held` keeps cache cleanup from removing the engine file."""
-        self.batch, self.precision, self.tensors = engine.batch, engine.precision, engine.tensors
-        self._engine, self._crop, self._held = engine, crop, held
+        super().__init__(engine, held)
+        self.batch = engine.batch
+        self._crop = crop
         self._frame: DepthFrame | None = None
         self._buffer: FrameBuffer | None = None
         engine.set_preprocess(crop.enqueue)
@@ -65,36 +82,19 @@ class GpuHandEngine:
         np.copyto(self._buffer.on_host, frame.depth)
         return replace(frame, depth=self._buffer.on_gpu)
 
-    def close(self) -> None:
-        """Closes the engine and releases its file."""
-        try:
-            self._engine.close()
-        finally:
-            if self._held is not None:
-                self._held.close()
 
-
-class GpuPalmEngine:
+class GpuPalmEngine(_StoredEngine):
     """A device engine of the palm graph; implements `handmap.engines.engine.PalmEngine`. Not thread-safe."""
 
     def __init__(self, engine: DeviceEngine, held: IO[bytes] | None = None) -> None:
         """`held` keeps cache cleanup from removing the engine file."""
-        self.precision, self.tensors = engine.precision, engine.tensors
-        self._engine, self._held = engine, held
+        super().__init__(engine, held)
 
     def infer(self, depth_small: Array) -> Float32:
         """See `handmap.engines.engine.PalmEngine`; depth_small is a NumPy or CuPy array."""
         (palms,) = self._engine.run(depth_small[None, None])["palms"]
         answer: Float32 = palms
         return answer
-
-    def close(self) -> None:
-        """Closes the engine and releases its file."""
-        try:
-            self._engine.close()
-        finally:
-            if self._held is not None:
-                self._held.close()
 
 
 def open_gpu_palm_engine(bundle: Bundle, precision: str, wanted_of_hand: WantedEngine) -> GpuPalmEngine:

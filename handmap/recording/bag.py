@@ -23,7 +23,7 @@ from handmap.types.values import DepthFrame, TimestampSource
 class Bag:
     """A ROS 1 or ROS 2 bag; opened once for its facts, and again by each iteration.
 
-    survey and plan say what is in it and how it is read; cut, what it lacks if its recorder was killed or still writes, else "".
+    survey and plan say what is in it and how it is read.
     """
 
     def __init__(self, path: Path, stated: Stated) -> None:

@@ -13,6 +13,7 @@ from handmap.recording.depth_images import (
     beyond_range,
     encoding_of,
     is_float,
+    read_depth,
     why_no_depth,
 )
 from handmap.recording.ros_messages import (
@@ -148,8 +149,6 @@ def _size_of(survey: Survey, image: Any, topic: str, path: Path) -> tuple[int, i
     """(width, height) of the first image of a topic; compressed images have to be unpacked for it."""
     if hasattr(image, "width"):
         return int(image.width), int(image.height)
-    from handmap.recording.depth_images import read_depth
-
     height, width = read_depth(image, survey.type_of(topic), DepthScale(METER_MM, FLOAT_UNIT_MM), topic).shape
     return width, height
 

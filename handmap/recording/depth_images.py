@@ -59,7 +59,7 @@ def read_depth(message: Any, msgtype: str, scale: DepthScale, topic: str) -> Uin
 
     Raises RecordingError for an unsupported encoding or layout.
     """
-    values = _decompress(message, topic) if msgtype == COMPRESSED_IMAGE else _pixels(message, topic)
+    values = _values(message, msgtype, topic)
     if values.dtype.kind == "f":
         return _to_units(values, scale.raw_mm / scale.unit_mm)
     return values.astype(np.uint16)
@@ -67,11 +67,15 @@ def read_depth(message: Any, msgtype: str, scale: DepthScale, topic: str) -> Uin
 
 def beyond_range(message: Any, msgtype: str, scale: DepthScale, topic: str) -> float | None:
     """The median of an image's values if they are numbers and none fits into 16 bits at this scale; else None."""
-    values = _decompress(message, topic) if msgtype == COMPRESSED_IMAGE else _pixels(message, topic)
+    values = _values(message, msgtype, topic)
     if values.dtype.kind != "f" or _to_units(values, scale.raw_mm / scale.unit_mm).any():
         return None
     measured = values[np.isfinite(values) & (values > 0)]
     return float(np.median(measured)) if measured.size else None
+
+
+def _values(message: Any, msgtype: str, topic: str) -> NDArray[Any]:
+    return _decompress(message, topic) if msgtype == COMPRESSED_IMAGE else _pixels(message, topic)
 
 
 def _pixels(message: Any, topic: str) -> NDArray[Any]:

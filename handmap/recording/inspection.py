@@ -37,7 +37,8 @@ def inspect_recording(at: RecordingAt) -> tuple[dict[str, Any], Uint8 | None]:
     report: dict[str, Any] = {"recording": str(path), "topics": _topics(path) if is_bag else [], "fault": None}
     try:
         recording = open_recording(at)
-        return report | _facts(recording), _sheet(recording)
+        shown = _samples(recording)
+        return report | _facts(recording, shown), _sheet(shown, recording.depth_unit_mm)
     except (RecordingError, ConfigError) as error:
         if not is_bag:
             raise
@@ -77,7 +78,7 @@ def _of_topic(survey: Survey, name: str, msgtype: str) -> dict[str, Any]:
     return facts
 
 
-def _facts(recording: Recording) -> dict[str, Any]:
+def _facts(recording: Recording, shown: list[Uint16]) -> dict[str, Any]:
     facts: dict[str, Any] = {"frames": len(recording), "fps": round(recording.fps, 3)}
     facts["depth_unit_mm"] = recording.depth_unit_mm
     if isinstance(recording, Bag):
@@ -89,10 +90,8 @@ def _facts(recording: Recording) -> dict[str, Any]:
     elif isinstance(recording, PngFolder):
         facts |= {"files": [recording.files[0].name, recording.files[-1].name], "why": {}, "clock_steps": []}
         facts |= _lens(recording.lens)
-    shown = _samples(recording)
     facts["depth_histogram"] = _histogram(shown, recording.depth_unit_mm)
-    cut = recording.cut if isinstance(recording, Bag) else ""
-    facts["note"] = "; ".join(filter(None, (cut, describe_range(shown, recording.depth_unit_mm)))) or None
+    facts["note"] = "; ".join(filter(None, (recording.cut, describe_range(shown, recording.depth_unit_mm)))) or None
     return facts
 
 
@@ -123,12 +122,12 @@ def _histogram(images: list[Uint16], unit_mm: float) -> dict[str, float]:
     return {"none": round(float((every_mm == 0).mean()), 4), **shares}
 
 
-def _sheet(recording: Recording) -> Uint8:
+def _sheet(shown: list[Uint16], unit_mm: float) -> Uint8:
     rows, columns = SHEET
     sheet = np.zeros((rows * TILE_PX, columns * TILE_PX), np.uint8)
-    for number, depth in enumerate(_samples(recording)[: rows * columns]):
+    for number, depth in enumerate(shown[: rows * columns]):
         stride = max(-(-max(depth.shape) // TILE_PX), 1)
-        depth_mm = depth[::stride, ::stride] * recording.depth_unit_mm
+        depth_mm = depth[::stride, ::stride] * unit_mm
         gray = np.where(depth_mm > 0, 255 * (1 - np.clip(depth_mm / SHEET_MM, 0, 0.9)), 0).astype(np.uint8)
         top, left = number // columns * TILE_PX, number % columns * TILE_PX
         sheet[top : top + gray.shape[0], left : left + gray.shape[1]] = gray

@@ -16,17 +16,8 @@ from rosbags.rosbag2.storage_mcap import DECOMPRESSORS
 from handmap.recording.bag_file import Message, Topic, full_type, recorded_order
 
 MAGIC: Final = b"\x89MCAP0\r\n"
-_HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _CHUNK_INDEX, _STATISTICS, _DATA_END = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    8,
-    11,
-    15,
-)
+_FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 2, 3, 4, 5, 6
+_CHUNK_INDEX, _STATISTICS, _DATA_END = 8, 11, 15
 _FOOTER_BYTES: Final = 9 + 20 + len(MAGIC)
 MAX_RECORD_BYTES: Final = 2**31
 

@@ -40,6 +40,8 @@ class PngFolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PngFolder:
     """The frames of a folder, read one by one; iterate as often as you like."""
 
+    cut = ""
+
     def __init__(self, path: Path, config: PngFolderConfig | None, stated: Stated = NOTHING_STATED) -> None:
         self.path = path
         if stated.topic is not None:

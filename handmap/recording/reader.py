@@ -21,13 +21,15 @@ class Recording(Protocol):
     """Depth frames in recorded order; every iteration starts from the beginning.
 
     capture_ns is the recorded time, on whatever clock was used; a step of that clock, or a pause, is one period long.
-    intrinsics are those of the first frame: each frame has its own, which change when the camera was set up anew.
+    intrinsics are those of the first frame: each frame has its own, which change when the camera was set up anew. cut says what
+    is missing if its recorder was killed or still writes, else "".
     """
 
     path: Path
     intrinsics: Intrinsics
     depth_unit_mm: float
     fps: float
+    cut: str
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[DepthFrame]: ...

@@ -9,7 +9,7 @@ import numpy as np
 from handmap.types.arrays import Bool, Float32, Uint8, Uint16
 from handmap.types.distortion import Distortion
 from handmap.types.errors import RecordingError
-from handmap.types.intrinsics import Intrinsics
+from handmap.types.intrinsics import FOCAL_PX, Intrinsics
 from handmap.types.joints import JOINT_COUNT
 from handmap.types.values import Handedness
 
@@ -44,11 +44,8 @@ class Lens:
 
 
 def meters_from_depth(depth: Uint16, unit_mm: float) -> Float32:
-    """Depth as float32 meters; `DepthDecoder` restores it without loss."""
+    """Depth as float32 meters; `read_depth` restores it without loss."""
     return (depth * (unit_mm / 1000)).astype(np.float32)
-
-
-FOCAL_PX: Final = (1.0, 100_000.0)  # of any lens; more than the largest is no principal point either
 
 
 def has_matrix(message: Any) -> bool:

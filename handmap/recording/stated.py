@@ -11,13 +11,14 @@ import msgspec
 from handmap.system.config import read_config
 from handmap.system.options import FiniteRange
 from handmap.types.errors import ConfigError
+from handmap.types.intrinsics import FOCAL_PX
 
 # Bounds far beyond any camera's keep out infinity and NaN, which YAML can express.
-Focal = Annotated[float, msgspec.Meta(ge=1, le=100_000)]
-Center = Annotated[float, msgspec.Meta(ge=-100_000, le=100_000)]
-Unit = Annotated[float, msgspec.Meta(gt=0, le=1000)]
-Coefficient = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 MAX_UNIT_MM: Final = 1000.0
+Focal = Annotated[float, msgspec.Meta(ge=FOCAL_PX[0], le=FOCAL_PX[1])]
+Center = Annotated[float, msgspec.Meta(ge=-FOCAL_PX[1], le=FOCAL_PX[1])]
+Unit = Annotated[float, msgspec.Meta(gt=0, le=MAX_UNIT_MM)]
+Coefficient = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 WANTED: Final = "FX,FY,CX,CY in pixels, or a YAML file with fx_px, fy_px, cx_px and cy_px"
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 

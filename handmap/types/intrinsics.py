@@ -1,10 +1,13 @@
 """The pinhole camera model: pixels with depth to points and back, in the camera frame (x right, y down, z away, mm)."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from handmap.types.arrays import Array, ArrayModule
+
+FOCAL_PX: Final = (1.0, 100_000.0)  # of any lens; more than the largest is no principal point either
 
 
 @dataclass(frozen=True)

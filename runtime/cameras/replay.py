@@ -187,7 +187,7 @@ def open_replay(config: ReplayConfig, pace: ReplayPace) -> ReplayCamera:
     recording = config.open_recording()
     if isinstance(recording, Bag) and not recording.plan.has_stamps:
         LOG.warning("recording %r is read by %s", str(recording.path), recording.plan.why["clock"])
-    if isinstance(recording, Bag) and recording.cut:
+    if recording.cut:
         LOG.warning("recording %r: %s", str(recording.path), recording.cut)
     first = next(iter(recording), None)
     note = None if first is None else describe_range([first.depth], recording.depth_unit_mm)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from handmap.bundle.tensors import Tensors
 from handmap.types.arrays import Array
 
 # Does what the crop kernel does with hands, batch, out and filled, by address.
@@ -153,6 +154,32 @@ class RawModule:
         launch, (hands, out, filled) = self._launch, arguments
         assert launch is not None, "no kernel was given"
         current_stream().do(lambda: launch(hands.data.ptr, grid[0], out.data.ptr, filled.data.ptr))
+
+
+class NumpyPlan:
+    """A plan of a device engine that computes on the host, or fails; a test says what."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self.tensors = tensors
+        self.fails_with: Exception | None = None
+        self.buffers: dict[str, Array] = {}
+
+    def bind(self, buffers: dict[str, Array]) -> None:
+        self.buffers = dict(buffers)
+
+    def execute(self, stream: Any) -> None:
+        stream.do(self._run)
+
+    def pop_log(self) -> str:
+        return ""
+
+    def compute(self) -> None:
+        raise NotImplementedError
+
+    def _run(self) -> None:
+        if self.fails_with:
+            raise self.fails_with
+        self.compute()
 
 
 def _filled(value: int) -> Callable[..., DeviceArray]:

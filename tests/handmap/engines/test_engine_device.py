@@ -1,7 +1,5 @@
 """The device engine around a plan: buffers, preprocessing, typed errors. On NumPy; tests/gpu does the same with CuPy on a GPU."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ from handmap.engines.device_engine import DeviceEngine
 from handmap.types.arrays import Array, Float32
 from handmap.types.errors import EngineFailed
 from handmap.types.values import CROP_PX
-from tests.support.numpy_gpu import DeviceArray, Stream, numpy_gpu
+from tests.support.numpy_gpu import DeviceArray, NumpyPlan, Stream, numpy_gpu
 
 BATCH = 2
 TENSORS = Tensors(
@@ -19,31 +17,21 @@ TENSORS = Tensors(
 )
 
 
-class DoublingPlan:
+class DoublingPlan(NumpyPlan):
     """joints are twice a corner of the depth image, guidance is that corner plus one."""
 
     def __init__(self, tensors: Tensors = TENSORS) -> None:
-        self.tensors = tensors
-        self.fails_with: Exception | None = None
+        super().__init__(tensors)
         self.factor = 2.0
-        self._buffers: dict[str, Array] = {}
-
-    def bind(self, buffers: dict[str, Array]) -> None:
-        self._buffers = dict(buffers)
-
-    def execute(self, stream: Any) -> None:
-        stream.do(self._run)
 
     def pop_log(self) -> str:
         return " (library: it was warm)"
 
-    def _run(self) -> None:
-        if self.fails_with:
-            raise self.fails_with
-        depth = self._buffers["depth"].values
-        self._buffers["joints"].values[...] = depth[:, 0, :21, :3] * np.float32(self.factor)
-        if "guidance" in self._buffers:
-            self._buffers["guidance"].values[...] = depth[:, :, :32, :32] + 1
+    def compute(self) -> None:
+        depth = self.buffers["depth"].values
+        self.buffers["joints"].values[...] = depth[:, 0, :21, :3] * np.float32(self.factor)
+        if "guidance" in self.buffers:
+            self.buffers["guidance"].values[...] = depth[:, :, :32, :32] + 1
 
 
 def random_depth(seed: int) -> Float32:

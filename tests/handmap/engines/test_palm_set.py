@@ -1,7 +1,6 @@
 """The palm engine beside the hand engine on TensorRT: its key, its place in the cache, its answers, and its check."""
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,7 +17,7 @@ from handmap.engines.gpu_engine import GpuPalmEngine
 from handmap.engines.palm_check import TOLERANCE, check_palm, palm_difference
 from handmap.types.arrays import Array, Float32
 from handmap.types.errors import BundleError, EngineFailed, EngineUnusable
-from tests.support.numpy_gpu import numpy_gpu
+from tests.support.numpy_gpu import NumpyPlan, numpy_gpu
 from tests.support.processes import ROOT
 from tests.support.stored_engines import ORIN, store
 
@@ -43,29 +42,15 @@ class ShiftedPalm:
         self._palm.close()
 
 
-class MaximaPlan:
+class MaximaPlan(NumpyPlan):
     """A palm network of a kind: each cell of each map is the largest value of its block."""
 
-    tensors = PALM
-
     def __init__(self) -> None:
-        self.fails_with: Exception | None = None
-        self._buffers: dict[str, Array] = {}
+        super().__init__(PALM)
 
-    def bind(self, buffers: dict[str, Array]) -> None:
-        self._buffers = dict(buffers)
-
-    def execute(self, stream: Any) -> None:
-        stream.do(self._run)
-
-    def pop_log(self) -> str:
-        return ""
-
-    def _run(self) -> None:
-        if self.fails_with:
-            raise self.fails_with
-        blocks = self._buffers["depth_small"].values.reshape(24, 4, 32, 4)
-        self._buffers["palms"].values[...] = blocks.max(axis=(1, 3))
+    def compute(self) -> None:
+        blocks = self.buffers["depth_small"].values.reshape(24, 4, 32, 4)
+        self.buffers["palms"].values[...] = blocks.max(axis=(1, 3))
 
 
 def wanted_hand(cache_dir: Path, batch: int = 2) -> WantedEngine:

@@ -188,7 +188,7 @@ def test_killed_writer_leaves_a_recording_only_in_place(tmp_path: Path, in_place
     assert len(frames) == len(recording)
     assert written - 30 <= len(frames) <= written  # thirty a second
     assert all((frame.depth == make_frame(number).depth).all() for number, frame in enumerate(frames))
-    assert "recorder was killed" in recording.cut  # type: ignore[attr-defined]
+    assert "recorder was killed" in recording.cut
     with pytest.raises(RecordingError, match="never overwritten"):
         write_frames(path)
 
@@ -219,7 +219,7 @@ def test_failure_in_place_keeps_what_was_written(tmp_path: Path, error: type[Bas
 
     recording = open_recording(tmp_path / "r")
     assert len(list(recording)) == 1
-    assert recording.cut == ""  # type: ignore[attr-defined]
+    assert recording.cut == ""
 
 
 def test_failure_in_place_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
@@ -590,7 +590,7 @@ def test_recording_that_grows_is_read_as_far_as_it_was_when_opened(tmp_path: Pat
 
     assert 0 < counted < 60
     assert while_written == [frame.frame_number for frame in recording] == list(range(counted))
-    assert "still writes" in recording.cut  # type: ignore[attr-defined]
+    assert "still writes" in recording.cut
     assert len(list(open_recording(tmp_path / "r"))) == 120
 
 

@@ -22,6 +22,7 @@ class Memory:
     path = Path("memory")
     depth_unit_mm = 1.0
     fps = 30.0
+    cut = ""
     intrinsics = blob_frame(0, False).intrinsics
 
     def __init__(self, times_ns: list[int]) -> None:
