@@ -13,8 +13,10 @@ from handmap.bundle.manifest import Bundle
 from handmap.protocol.fields import HandFlags, MessageType
 from handmap.protocol.packet import Packet
 from handmap.recording.datasets import LabeledFrame
+from handmap.recording.reader import Recording
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.types.arrays import Float32
+from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame
 from runtime.cameras import replay as replay_file
 from runtime.daemon import Daemon
@@ -80,9 +82,10 @@ class OneAfterTheOther:
     """Frames of several cameras as one recording."""
 
     path = Path("joined")
-    intrinsics = CAMERA
+    intrinsics: Intrinsics = CAMERA
     depth_unit_mm = 1.0
     fps = float(FPS)
+    cut = ""
 
     def __init__(self, frames: list[DepthFrame]) -> None:
         self._frames = frames
@@ -106,7 +109,9 @@ def test_a_hand_seen_with_other_intrinsics_is_a_new_one(
 ) -> None:
     intrinsics_list = [CAMERA] * 5 + [replace(CAMERA, fx_px=focal_px, fy_px=focal_px)] * 5
     place = np.array([0, 0, 500], np.float32)
-    recording = OneAfterTheOther([blob_frame_at(n, place, intrinsics) for n, intrinsics in enumerate(intrinsics_list)])
+    recording: Recording = OneAfterTheOther(
+        [blob_frame_at(n, place, intrinsics) for n, intrinsics in enumerate(intrinsics_list)]
+    )
     monkeypatch.setattr(replay_file, "open_recording", lambda *_: recording)
 
     packets = packets_of(tmp_path, bundle, write_frames(tmp_path / "r", list(recording)[:1]), PLAIN, "lockstep")
