@@ -21,6 +21,7 @@ TURNS = ARCH_TURN, SPLAY_TURN, FLEXION_TURN, TWIST_TURN, MIDDLE_TURN, END_TURN =
 )  # in this order along a finger
 BASES = np.arange(1, JOINT_COUNT, 4)  # first joint of each finger
 _FIVE = len(FINGERS)
+_PRIOR_WEIGHT = 0.5  # of the natural poses: real ones are not all drawn
 _SPLAY_FLOOR = np.radians(
     5.0
 )  # the drawn poses hardly spread fingers; people do, so no angle is known better than this
@@ -77,7 +78,7 @@ def _build_model(stored: dict[str, Float64]) -> SkeletonModel:
         spread_angles=_spread_angles(),
         arch_axes=arch_axes * np.array([0, 0, 0, 0.5, 1])[:, None],
         pose_mean=stored["pose_mean"],
-        pose_precision=np.linalg.inv(stored["pose_covariance"] + floor),
+        pose_precision=_PRIOR_WEIGHT * np.linalg.inv(stored["pose_covariance"] + floor),
         radii_mm=stored["radii_mm"],
     )
 

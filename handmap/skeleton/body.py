@@ -1,0 +1,135 @@
+"""From tracked joints to bodies, frame after frame: the fit of all hands of a frame in one call, and what is kept of each track."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from handmap.skeleton.fit import (
+    COLD_STEPS,
+    PER_AXIS,
+    WARM_STEPS,
+    BodyPose,
+    FittedPose,
+    Measurement,
+    PosePrior,
+    fit_pose,
+    measurement,
+    start_pose,
+)
+from handmap.skeleton.hand_shape import SkeletonModel, load_skeleton_model
+from handmap.skeleton.hand_size import HandSize, learn_size
+from handmap.skeleton.kinematics import ROOT_COUNT, PosedBones, RestShape, rest_shape
+from handmap.skeleton.memory import BodyState, Memory, recall, remember
+from handmap.types.arrays import Bool, Float64, Int64
+from handmap.types.joints import JOINT_COUNT
+from handmap.types.values import Handedness, HandPose
+
+MAX_GAP_S = 0.25  # a hand unseen for longer starts from its palm, with its size kept
+LOST_MISFIT = 3.0  # a fit so far off starts from its palm
+WALK_RAD, WALK_RAD_S = 0.03, 3.0  # deviation of an angle from frame to frame: a constant, and so much for each second
+WATCH_S = 0.09  # how often a held size is compared with the measurement
+MIRROR = np.array([-1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """The N fitted hands of a frame, in the order of its poses.
+
+    joints_mm (N, 21, 3), camera frame, and joint_errors_mm (N, 21), the errors expected of them; angles (N, 22) and their standard
+    deviations angle_errors, rad. misfit (N,): rms of the residuals in units of expected errors. pose, posed and rest are those of
+    right hands: a left one (is_left) is the mirror image, x negated. The size is the one that this frame was fitted with.
+    """
+
+    track_ids: tuple[int, ...]
+    is_left: Bool
+    joints_mm: Float64
+    joint_errors_mm: Float64
+    angles: Float64
+    angle_errors: Float64
+    misfit: Float64
+    pose: BodyPose
+    posed: PosedBones
+    rest: RestShape
+    size: HandSize
+
+
+def fit_bodies(poses: Sequence[HandPose], state: BodyState) -> tuple[Bodies | None, BodyState]:
+    """The bodies of a frame's poses, all in one call, and the state for the next one; None for a frame without hands.
+
+    Raises ValueError if a joint or an expected error is not finite.
+    """
+    if not poses:
+        return None, state
+    model, now_ns = load_skeleton_model(), poses[0].capture_ns
+    is_left = np.array([pose.handedness == Handedness.LEFT for pose in poses])
+    sides = np.where(is_left[:, None, None], MIRROR, 1.0)
+    measured = measurement(
+        np.array([pose.xyz_camera_mm for pose in poses], np.float64) * sides,
+        np.array([pose.expected_error_mm for pose in poses], np.float64),
+    )
+    ids = tuple(pose.track_id for pose in poses)
+    before = recall(model, state, ids)
+    rest = rest_shape(model, before.size.shape)
+    start, prior, steps = _start(model, rest, measured, (before, _continued_s(before, now_ns, is_left)))
+    fitted = fit_pose((model, rest, measured, prior), start, steps)
+    bodies = _bodies(ids, is_left, fitted, (rest, before.size))
+    size, learned_ns = _learned(model, before, (fitted, measured), now_ns)
+    seen_ns = np.full(len(ids), now_ns)
+    return bodies, remember(state, Memory(ids, is_left, seen_ns, learned_ns, bodies.misfit, fitted.pose, size))
+
+
+def _continued_s(before: Memory, now_ns: int, is_left: Bool) -> Float64:
+    """Seconds (N,) since each hand was last seen; infinite for one whose pose then says nothing about now."""
+    elapsed_s: Float64 = (now_ns - before.seen_ns) / 1e9
+    is_continued = (elapsed_s > 0) & (elapsed_s <= MAX_GAP_S) & (before.is_left == is_left)
+    return np.where(is_continued & (before.misfit < LOST_MISFIT), elapsed_s, np.inf)
+
+
+def _start(
+    model: SkeletonModel, rest: RestShape, measured: Measurement, known: tuple[Memory, Float64]
+) -> tuple[BodyPose, PosePrior, int]:
+    """Where the fit starts, what is expected of it, and in how many steps it is done."""
+    before, elapsed_s = known
+    precision = np.repeat((WALK_RAD + WALK_RAD_S * elapsed_s[:, None]) ** -2, len(model.pose_mean), axis=1)
+    prior = PosePrior(before.pose.angles, precision)
+    is_new = np.isinf(elapsed_s)
+    if not is_new.any():
+        return before.pose, prior, WARM_STEPS
+    cold = start_pose(model, rest, measured)
+    start = BodyPose(
+        np.where(is_new[:, None, None], cold.rotations, before.pose.rotations),
+        np.where(is_new[:, None], cold.positions_mm, before.pose.positions_mm),
+        np.where(is_new[:, None], cold.angles, before.pose.angles),
+    )
+    return start, prior, COLD_STEPS
+
+
+def _learned(
+    model: SkeletonModel, before: Memory, seen: tuple[FittedPose, Measurement], now_ns: int
+) -> tuple[HandSize, Int64]:
+    """Each hand's size, and the time (N,) of the frame that it was last compared with."""
+    elapsed_s = np.maximum(now_ns - before.learned_ns, 0) / 1e9
+    if before.size.is_held.all() and float(elapsed_s.max()) < WATCH_S:
+        return before.size, before.learned_ns
+    return learn_size(model, before.size, *seen, elapsed_s), np.full(len(elapsed_s), now_ns)
+
+
+def _bodies(ids: tuple[int, ...], is_left: Bool, fitted: FittedPose, person: tuple[RestShape, HandSize]) -> Bodies:
+    pose, count = fitted.pose, len(ids)
+    joints = fitted.posed.joints_mm @ np.swapaxes(pose.rotations, 1, 2) + pose.positions_mm[:, None]
+    variance = ((fitted.slopes @ fitted.covariance) * fitted.slopes).sum(axis=-1).reshape(count, JOINT_COUNT, 3)
+    angle_variance = np.diagonal(fitted.covariance, axis1=1, axis2=2)[:, ROOT_COUNT:]
+    return Bodies(
+        track_ids=ids,
+        is_left=is_left,
+        joints_mm=joints * np.where(is_left[:, None, None], MIRROR, 1.0),
+        joint_errors_mm=PER_AXIS * np.sqrt(variance.mean(axis=-1)),
+        angles=pose.angles,
+        angle_errors=np.sqrt(angle_variance),
+        misfit=np.sqrt((fitted.residuals * fitted.residuals).mean(axis=1)),
+        pose=pose,
+        posed=fitted.posed,
+        rest=person[0],
+        size=person[1],
+    )
