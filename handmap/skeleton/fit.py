@@ -76,6 +76,17 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class _Point:
+    """A pose that was tried: its bones, white residuals (N, 63) in the hand frame, pull (N, 22) of the priors, and cost (N,)."""
+
+    pose: BodyPose
+    posed: PosedBones
+    residuals: Float64
+    pull: Float64
+    cost: Float64
+
+
+@dataclass(frozen=True)
 class _Normal:
     """The normal equations at a pose: hessian (N, 28, 28), gradient (N, 28), and the Jacobians of `FittedPose`."""
 
@@ -114,106 +125,108 @@ def start_pose(model: SkeletonModel, rest: RestShape, measured: Measurement) -> 
 
 def fit_pose(problem: Problem, start: BodyPose, steps: int) -> FittedPose:
     """The pose of least cost after so many steps from `start`; never one that costs more than `start`, nor one beyond limits."""
-    model, rest, measured, _ = problem
-    best = BodyPose(start.rotations, start.positions_mm, np.clip(start.angles, MIN_ANGLES, MAX_ANGLES))
-    posed = pose_bones(model, rest, best.angles)
-    normal, cost = _normal(problem, best, posed), _cost(problem, best, posed)
-    damping = np.full(len(cost), _DAMPING)
-    for step in range(steps):
-        trial, covariance = _step(normal, best, damping)
-        trial_posed = pose_bones(model, rest, trial.angles)
-        trial_cost = _cost(problem, trial, trial_posed)
-        is_better = trial_cost < cost
+    within = np.minimum(np.maximum(start.angles, MIN_ANGLES), MAX_ANGLES)
+    best = _try(problem, BodyPose(start.rotations, start.positions_mm, within))
+    damping = np.full(len(best.cost), _DAMPING)
+    for _ in range(steps):
+        normal = _normal(problem, best)
+        hessian, gradient = _free(normal, best.pose, damping)
+        step: Float64 = np.linalg.solve(hessian, gradient[..., None])[..., 0]
+        trial = _try(problem, _moved(best.pose, step))
+        is_better = trial.cost < best.cost
         damping = np.where(is_better, damping * 0.1, damping * 10)
-        cost = np.where(is_better, trial_cost, cost)
-        best, posed = _chosen(is_better, trial, best), _chosen_bones(is_better, trial_posed, posed)
-        if step + 1 < steps:
-            normal = _normal(problem, best, posed)
-    residuals = _residuals(measured, best, posed)
-    return FittedPose(best, posed, covariance, residuals, normal.slopes, normal.jacobian)
+        best = _chosen(is_better, trial, best)
+    covariance: Float64 = np.linalg.inv(hessian)
+    return FittedPose(best.pose, best.posed, covariance, best.residuals, normal.slopes, normal.jacobian)
 
 
-def _residuals(measured: Measurement, pose: BodyPose, posed: PosedBones) -> Float64:
-    """White residuals (N, 63) in the hand frame: measured less posed."""
-    seen = (measured.joints_mm - pose.positions_mm[:, None]) @ pose.rotations
-    white: Float64 = measured.whitening @ (seen - posed.joints_mm)
-    return white.reshape(len(white), -1)
-
-
-def _cost(problem: Problem, pose: BodyPose, posed: PosedBones) -> Float64:
-    model, _, measured, prior = problem
-    residuals = _residuals(measured, pose, posed)
-    natural, predicted = pose.angles - model.pose_mean, pose.angles - prior.angles
-    strain = (natural @ model.pose_precision) * natural + prior.precision * predicted * predicted
-    cost: Float64 = (residuals * residuals).sum(axis=1) + strain.sum(axis=1)
-    return cost
-
-
-def _normal(problem: Problem, pose: BodyPose, posed: PosedBones) -> _Normal:
+def _try(problem: Problem, pose: BodyPose) -> _Point:
     model, rest, measured, prior = problem
-    count = len(pose.angles)
-    slopes = joint_jacobian(model, rest, posed)
+    posed = pose_bones(model, rest, pose.angles)
+    seen = (measured.joints_mm - pose.positions_mm[:, None]) @ pose.rotations
+    residuals = (measured.whitening @ (seen - posed.joints_mm)).reshape(len(seen), -1)
+    natural, predicted = pose.angles - model.pose_mean, pose.angles - prior.angles
+    natural_pull, predicted_pull = natural @ model.pose_precision, prior.precision * predicted
+    strain = natural_pull * natural + predicted_pull * predicted
+    cost = (residuals * residuals).sum(axis=1) + strain.sum(axis=1)
+    return _Point(pose, posed, residuals, -(natural_pull + predicted_pull), cost)
+
+
+def _normal(problem: Problem, point: _Point) -> _Normal:
+    model, rest, measured, prior = problem
+    count = len(point.cost)
+    slopes = joint_jacobian(model, rest, point.posed)
     white = measured.whitening @ slopes.reshape(count, JOINT_COUNT, 3 * PARAMETER_COUNT)
     jacobian = white.reshape(count, 3 * JOINT_COUNT, PARAMETER_COUNT)
-    residuals = _residuals(measured, pose, posed)
     turned = np.swapaxes(jacobian, 1, 2)
     hessian = turned @ jacobian
-    gradient = (turned @ residuals[..., None])[..., 0]
+    gradient = (turned @ point.residuals[..., None])[..., 0]
     hessian[:, ROOT_COUNT:, ROOT_COUNT:] += model.pose_precision
     hessian[:, _ANGLES, _ANGLES] += prior.precision
-    gradient[:, ROOT_COUNT:] += (model.pose_mean - pose.angles) @ model.pose_precision
-    gradient[:, ROOT_COUNT:] += prior.precision * (prior.angles - pose.angles)
+    gradient[:, ROOT_COUNT:] += point.pull
     return _Normal(hessian, gradient, slopes, jacobian)
 
 
-def _step(normal: _Normal, pose: BodyPose, damping: Float64) -> tuple[BodyPose, Float64]:
-    """The pose after one damped step within limits, and the covariance (N, 28, 28) at the pose before it."""
-    gradient = normal.gradient.copy()
-    pull = gradient[:, ROOT_COUNT:]
-    pull[((pose.angles <= MIN_ANGLES) & (pull < 0)) | ((pose.angles >= MAX_ANGLES) & (pull > 0))] = 0
-    held = np.ones_like(gradient)
-    held[:, ROOT_COUNT:] = pull != 0
-    hessian = normal.hessian * (held[:, :, None] * held[:, None, :])
-    diagonal = normal.hessian[:, _ALL, _ALL]
-    hessian[:, _ALL, _ALL] = diagonal * (1 + damping[:, None])
-    covariance: Float64 = np.linalg.inv(hessian)
-    step = (covariance @ gradient[..., None])[..., 0]
+def _free(normal: _Normal, pose: BodyPose, damping: Float64) -> tuple[Float64, Float64]:
+    """The damped equations (N, 28, 28) and (N, 28) without the angles that are at a limit and pulled beyond it."""
+    pull = normal.gradient[:, ROOT_COUNT:]
+    is_held = ((pose.angles <= MIN_ANGLES) & (pull < 0)) | ((pose.angles >= MAX_ANGLES) & (pull > 0))
+    hessian, gradient = normal.hessian, normal.gradient
+    diagonal = hessian[:, _ALL, _ALL] * (1 + damping[:, None])
+    if is_held.any():
+        free = np.ones_like(gradient)
+        free[:, ROOT_COUNT:] = ~is_held
+        hessian, gradient = hessian * (free[:, :, None] * free[:, None, :]), gradient * free
+    hessian[:, _ALL, _ALL] = diagonal
+    return hessian, gradient
+
+
+def _moved(pose: BodyPose, step: Float64) -> BodyPose:
+    """The pose after a step (N, 28), shortened where it turns too far, within limits."""
     longest = np.abs(step[:, 3:]).max(axis=1, keepdims=True)
-    step *= np.minimum(1, MAX_TURN / np.maximum(longest, 1e-12))
-    moved = pose.positions_mm + (pose.rotations @ step[:, :3, None])[..., 0]
+    step = step * np.minimum(1, MAX_TURN / np.maximum(longest, 1e-12))
+    position = pose.positions_mm + (pose.rotations @ step[:, :3, None])[..., 0]
     rotations = pose.rotations @ rotation_of(step[:, 3:ROOT_COUNT])
-    angles = np.clip(pose.angles + step[:, ROOT_COUNT:], MIN_ANGLES, MAX_ANGLES)
-    return BodyPose(rotations, moved, angles), covariance
+    angles = np.minimum(np.maximum(pose.angles + step[:, ROOT_COUNT:], MIN_ANGLES), MAX_ANGLES)
+    return BodyPose(rotations, position, angles)
 
 
 def rotation_of(vectors: Float64) -> Float64:
     """Rotations (N, 3, 3) of rotation vectors (N, 3) in rad."""
-    angle = np.sqrt((vectors * vectors).sum(axis=1))[:, None, None]
+    angle = np.maximum(np.sqrt((vectors * vectors).sum(axis=1)), 1e-12)[:, None, None]
     cross = (vectors @ _CROSS).reshape(-1, 3, 3)
-    small = np.maximum(angle, 1e-12)
-    rotation: Float64 = _EYE + np.sin(angle) / small * cross + (1 - np.cos(angle)) / (small * small) * (cross @ cross)
+    rotation: Float64 = _EYE + np.sin(angle) / angle * cross + (1 - np.cos(angle)) / (angle * angle) * (cross @ cross)
     return rotation
 
 
-def _chosen(is_first: Bool, first: BodyPose, second: BodyPose) -> BodyPose:
+def _chosen(is_first: Bool, first: _Point, second: _Point) -> _Point:
+    """For each hand one of two points."""
     if is_first.all():
         return first
-    return BodyPose(
-        np.where(is_first[:, None, None], first.rotations, second.rotations),
-        np.where(is_first[:, None], first.positions_mm, second.positions_mm),
-        np.where(is_first[:, None], first.angles, second.angles),
-    )
+    if not is_first.any():
+        return second
 
+    def pick(one: Float64, other: Float64, axis: int = 0) -> Float64:
+        shape = [1] * one.ndim
+        shape[axis] = -1
+        return np.where(is_first.reshape(shape), one, other)
 
-def _chosen_bones(is_first: Bool, first: PosedBones, second: PosedBones) -> PosedBones:
-    if is_first.all():
-        return first
-    of_all = is_first[:, None, None]
-    return PosedBones(
-        np.where(is_first[:, None, None], first.joints_mm, second.joints_mm),
-        np.where(of_all[..., None], first.bones, second.bones),
-        np.where(of_all, first.points_mm, second.points_mm),
-        np.where(of_all[..., None], first.turned, second.turned),
+    pose, posed, other = first.pose, first.posed, second.posed
+    return _Point(
+        BodyPose(
+            pick(pose.rotations, second.pose.rotations),
+            pick(pose.positions_mm, second.pose.positions_mm),
+            pick(pose.angles, second.pose.angles),
+        ),
+        PosedBones(
+            pick(posed.joints_mm, other.joints_mm),
+            pick(posed.bones, other.bones, axis=1),
+            pick(posed.points_mm, other.points_mm, axis=1),
+            pick(posed.turned, other.turned, axis=1),
+        ),
+        pick(first.residuals, second.residuals),
+        pick(first.pull, second.pull),
+        pick(first.cost, second.cost),
     )
 
 
