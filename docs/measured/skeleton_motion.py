@@ -50,7 +50,7 @@ PER_AXIS = math.sqrt(8 / math.pi)
 
 
 @dataclass(frozen=True)
-class Sequence:
+class HandSequence:
     """T frames of one right hand: measured and true joints (T, 21, 3), mm; expected errors (T, 21), mm; true angles (T, 22), rad;
     true rotations (T, 3, 3) of the hand frame."""
 
@@ -103,7 +103,7 @@ def move_freely(shape: HandShape, frames: int, random: np.random.Generator, at_r
         yield Moment(angles, hand, rotation, joints - 0.8 * joints[9] + np.array([x, y, z]))
 
 
-def with_noise(moments: list[Moment], random: np.random.Generator) -> Sequence:
+def with_noise(moments: list[Moment], random: np.random.Generator) -> HandSequence:
     """What a network of the shipped one's errors would say: errors that last and that neighbors share, fingers hidden by turns."""
     frames = len(moments)
     expected = np.tile(SEEN_SHARE * MEAN_ERROR_MM, (frames, 1))
@@ -124,7 +124,7 @@ def with_noise(moments: list[Moment], random: np.random.Generator) -> Sequence:
 
 def with_network(
     shape: HandShape, moments: list[Moment], engines: Engines, settings: TrackerSettings, random: np.random.Generator
-) -> Sequence:
+) -> HandSequence:
     """What the tracker says of the rendered hand; frames in which it has lost it are left out."""
     state, clock = TrackerState(), StageClock()
     sensor = draw_sensor(random, 1.0, HEIGHT_PX, WIDTH_PX)
@@ -152,8 +152,8 @@ def _scene(shape: HandShape, moment: Moment) -> Scene:
     return Scene(INTRINSICS, skin_mm, moment.joints_mm, None, None)
 
 
-def _sequence(moments: list[Moment], measured: Float64, expected: Float64) -> Sequence:
-    return Sequence(
+def _sequence(moments: list[Moment], measured: Float64, expected: Float64) -> HandSequence:
+    return HandSequence(
         measured,
         np.stack([moment.joints_mm for moment in moments]),
         expected,

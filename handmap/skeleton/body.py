@@ -19,7 +19,8 @@ from handmap.skeleton.fit import (
 )
 from handmap.skeleton.hand_shape import SkeletonModel, load_skeleton_model
 from handmap.skeleton.hand_size import HandSize, learn_size
-from handmap.skeleton.kinematics import ROOT_COUNT, PosedBones, RestShape, rest_shape
+from handmap.skeleton.hands import MIRROR, PosedHands, place_hands
+from handmap.skeleton.kinematics import ROOT_COUNT, RestShape, rest_shape
 from handmap.skeleton.memory import BodyState, Memory, recall, remember
 from handmap.types.arrays import Bool, Float64, Int64
 from handmap.types.joints import JOINT_COUNT
@@ -28,29 +29,25 @@ from handmap.types.values import Handedness, HandPose
 MAX_GAP_S = 0.25  # a hand unseen for longer starts from its palm, with its size kept
 LOST_MISFIT = 3.0  # a fit so far off starts from its palm
 WALK_RAD, WALK_RAD_S = 0.03, 3.0  # deviation of an angle from frame to frame: a constant, and so much for each second
+# What neighbors and successive frames err in common does not average out: measured on sequences of the shipped network.
+COMMON_SHARE = 0.6  # of a joint's expected error, added to what the fit itself leaves
+ANGLE_ERROR_SCALE = 1.6
 WATCH_S = 0.09  # how often a held size is compared with the measurement
-MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
 class Bodies:
-    """The N fitted hands of a frame, in the order of its poses.
+    """The N fitted hands of a frame, in the order of its poses, with their sizes as of this frame.
 
-    joints_mm (N, 21, 3), camera frame, and joint_errors_mm (N, 21), the errors expected of them; angles (N, 22) and their standard
-    deviations angle_errors, rad. misfit (N,): rms of the residuals in units of expected errors. pose, posed and rest are those of
-    right hands: a left one (is_left) is the mirror image, x negated. The size is the one that this frame was fitted with.
+    joint_errors_mm (N, 21) are the errors expected of the joints, angle_errors (N, 22) the standard deviations of the angles in rad.
+    misfit (N,) is the rms of the residuals in units of expected errors: 1 if they are right.
     """
 
     track_ids: tuple[int, ...]
-    is_left: Bool
-    joints_mm: Float64
+    hands: PosedHands
     joint_errors_mm: Float64
-    angles: Float64
     angle_errors: Float64
     misfit: Float64
-    pose: BodyPose
-    posed: PosedBones
-    rest: RestShape
     size: HandSize
 
 
@@ -73,7 +70,8 @@ def fit_bodies(poses: Sequence[HandPose], state: BodyState) -> tuple[Bodies | No
     rest = rest_shape(model, before.size.shape)
     start, prior, steps = _start(model, rest, measured, (before, _continued_s(before, now_ns, is_left)))
     fitted = fit_pose((model, rest, measured, prior), start, steps)
-    bodies = _bodies(ids, is_left, fitted, (rest, before.size))
+    hands = place_hands(is_left, fitted.pose, fitted.posed, rest)
+    bodies = _bodies(ids, hands, (fitted, measured), before.size)
     size, learned_ns = _learned(model, before, (fitted, measured), now_ns)
     seen_ns = np.full(len(ids), now_ns)
     return bodies, remember(state, Memory(ids, is_left, seen_ns, learned_ns, bodies.misfit, fitted.pose, size))
@@ -115,21 +113,15 @@ def _learned(
     return learn_size(model, before.size, *seen, elapsed_s), np.full(len(elapsed_s), now_ns)
 
 
-def _bodies(ids: tuple[int, ...], is_left: Bool, fitted: FittedPose, person: tuple[RestShape, HandSize]) -> Bodies:
-    pose, count = fitted.pose, len(ids)
-    joints = fitted.posed.joints_mm @ np.swapaxes(pose.rotations, 1, 2) + pose.positions_mm[:, None]
-    variance = ((fitted.slopes @ fitted.covariance) * fitted.slopes).sum(axis=-1).reshape(count, JOINT_COUNT, 3)
+def _bodies(ids: tuple[int, ...], hands: PosedHands, seen: tuple[FittedPose, Measurement], size: HandSize) -> Bodies:
+    fitted, measured = seen
+    variance = ((fitted.slopes @ fitted.covariance) * fitted.slopes).sum(axis=-1).reshape(len(ids), JOINT_COUNT, 3)
     angle_variance = np.diagonal(fitted.covariance, axis1=1, axis2=2)[:, ROOT_COUNT:]
     return Bodies(
         track_ids=ids,
-        is_left=is_left,
-        joints_mm=joints * np.where(is_left[:, None, None], MIRROR, 1.0),
-        joint_errors_mm=PER_AXIS * np.sqrt(variance.mean(axis=-1)),
-        angles=pose.angles,
-        angle_errors=np.sqrt(angle_variance),
+        hands=hands,
+        joint_errors_mm=np.sqrt(PER_AXIS**2 * variance.mean(axis=-1) + (COMMON_SHARE * measured.expected_mm) ** 2),
+        angle_errors=ANGLE_ERROR_SCALE * np.sqrt(angle_variance),
         misfit=np.sqrt((fitted.residuals * fitted.residuals).mean(axis=1)),
-        pose=pose,
-        posed=fitted.posed,
-        rest=person[0],
-        size=person[1],
+        size=size,
     )

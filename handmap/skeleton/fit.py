@@ -5,7 +5,7 @@ limits: one that is at a limit and pulled beyond it takes no part in a step, and
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class FittedPose:
     """The best pose, its bones, and the covariance (N, 28, 28) of motion in the hand frame (mm, rad), then of angles (rad).
 
     residuals (N, 63) are white, of unit variance if expected errors are right. slopes (N, 63, 28) is the Jacobian of the joints, and
-    jacobian the same in units of the residuals; both are those before the last step.
+    jacobian the same in units of the residuals, zero for angles held at a limit; both are those before the last step.
     """
 
     pose: BodyPose
@@ -69,9 +69,10 @@ class FittedPose:
 
 @dataclass(frozen=True)
 class Measurement:
-    """N hands as measured, right or mirrored to be: joints_mm (N, 21, 3), camera frame, and whitening (N, 21, 21), per mm."""
+    """N hands as measured, right or mirrored to be: joints_mm (N, 21, 3), camera frame, expected_mm (N, 21), whitening (N, 21, 21), per mm."""
 
     joints_mm: Float64
+    expected_mm: Float64
     whitening: Float64
 
 
@@ -105,8 +106,8 @@ def measurement(joints_mm: Float64, expected_error_mm: Float64) -> Measurement:
         raise ValueError(
             "fitting the hand's bones: found NaN or infinity among joints or expected errors, wanted numbers; drop the frame"
         )
-    sigma = np.clip(expected_error_mm, MIN_ERROR_MM, MAX_ERROR_MM) / PER_AXIS
-    return Measurement(joints_mm, _WHITENING / sigma[:, None, :])
+    expected_mm = np.clip(expected_error_mm, MIN_ERROR_MM, MAX_ERROR_MM)
+    return Measurement(joints_mm, expected_mm, _WHITENING * (PER_AXIS / expected_mm[:, None, :]))
 
 
 def start_pose(model: SkeletonModel, rest: RestShape, measured: Measurement) -> BodyPose:
@@ -130,14 +131,17 @@ def fit_pose(problem: Problem, start: BodyPose, steps: int) -> FittedPose:
     damping = np.full(len(best.cost), _DAMPING)
     for _ in range(steps):
         normal = _normal(problem, best)
-        hessian, gradient = _free(normal, best.pose, damping)
-        step: Float64 = np.linalg.solve(hessian, gradient[..., None])[..., 0]
+        hessian, gradient, is_held = _free(normal, best.pose, damping)
+        step = cast(Float64, np.linalg.solve(hessian, gradient[..., None])[..., 0])
         trial = _try(problem, _moved(best.pose, step))
         is_better = trial.cost < best.cost
         damping = np.where(is_better, damping * 0.1, damping * 10)
         best = _chosen(is_better, trial, best)
-    covariance: Float64 = np.linalg.inv(hessian)
-    return FittedPose(best.pose, best.posed, covariance, best.residuals, normal.slopes, normal.jacobian)
+    covariance = cast(Float64, np.linalg.inv(hessian))
+    jacobian = normal.jacobian
+    if is_held.any():
+        jacobian[:, :, ROOT_COUNT:] *= ~is_held[:, None]
+    return FittedPose(best.pose, best.posed, covariance, best.residuals, normal.slopes, jacobian)
 
 
 def _try(problem: Problem, pose: BodyPose) -> _Point:
@@ -167,8 +171,8 @@ def _normal(problem: Problem, point: _Point) -> _Normal:
     return _Normal(hessian, gradient, slopes, jacobian)
 
 
-def _free(normal: _Normal, pose: BodyPose, damping: Float64) -> tuple[Float64, Float64]:
-    """The damped equations (N, 28, 28) and (N, 28) without the angles that are at a limit and pulled beyond it."""
+def _free(normal: _Normal, pose: BodyPose, damping: Float64) -> tuple[Float64, Float64, Bool]:
+    """The damped equations (N, 28, 28) and (N, 28) without the angles that are at a limit and pulled beyond it, and which (N, 22) are."""
     pull = normal.gradient[:, ROOT_COUNT:]
     is_held = ((pose.angles <= MIN_ANGLES) & (pull < 0)) | ((pose.angles >= MAX_ANGLES) & (pull > 0))
     hessian, gradient = normal.hessian, normal.gradient
@@ -178,7 +182,7 @@ def _free(normal: _Normal, pose: BodyPose, damping: Float64) -> tuple[Float64, F
         free[:, ROOT_COUNT:] = ~is_held
         hessian, gradient = hessian * (free[:, :, None] * free[:, None, :]), gradient * free
     hessian[:, _ALL, _ALL] = diagonal
-    return hessian, gradient
+    return hessian, gradient, is_held
 
 
 def _moved(pose: BodyPose, step: Float64) -> BodyPose:

@@ -1,7 +1,7 @@
 """The user's hand size and bone lengths: learned over the first seconds of a track, then held, until another user is noticed.
 
 What a frame says about shape is the information that is left once the pose has taken its part (the Schur complement), and its
-pull. Frames of one second say much the same, so each counts only for its share of CORRELATION_S.
+pull. Frames that follow one another say much the same, so each counts only for its share of CORRELATION_S.
 """
 
 from dataclasses import dataclass, replace
@@ -14,9 +14,11 @@ from handmap.skeleton.kinematics import RestShape, rest_shape, shape_jacobian
 from handmap.types.arrays import Bool, Float64
 from handmap.types.joints import JOINT_COUNT
 
-LEARNING_S = 2.0  # of frames in which the hand is seen
-CORRELATION_S = 0.15  # errors of frames nearer than that are as good as the same
-MAX_SHAPE = 3.5  # standard deviations of people
+LEARNING_S = 3.0  # of frames in which the hand is seen
+CORRELATION_S = 0.4  # errors of frames nearer than that are as good as the same
+BIAS_SHARE = 0.027  # of a hand's length that the shipped network gets wrong for a person, however long it looks
+MAX_SHAPE = 4.0  # standard deviations from the mean person, over all parameters
+MAX_MISFIT = 2.5  # a frame that fits no hand says nothing about its size
 RECENT_S = 0.4  # what a held size is compared with
 NEW_USER_SHARE = 0.06  # so much longer or shorter than held, and beyond doubt, is another user
 NEW_USER_SIGMAS = 3.0
@@ -71,6 +73,8 @@ def learn_size(
     """The size after a frame that came elapsed_s (N,) after the one before; held ones change only with the user."""
     information, pull = _said_by_frame(model, fitted, measured)
     seconds = np.minimum(elapsed_s, MAX_FRAME_S)
+    squared_misfit = (fitted.residuals * fitted.residuals).mean(axis=1)
+    seconds = np.where(squared_misfit < MAX_MISFIT**2, seconds, 0.0)
     share = (seconds / CORRELATION_S)[:, None, None]
     learned = _learn(size, information * share, pull * share[:, 0], seconds)
     if not size.is_held.any():
@@ -83,7 +87,7 @@ def hand_length(model: SkeletonModel, size: HandSize) -> HandLength:
     """The length of each hand."""
     slope, length_mm = _length_slope(model, rest_shape(model, size.shape))
     variance = (slope * np.linalg.solve(size.information, slope[..., None])[..., 0]).sum(axis=1)
-    return HandLength(length_mm, np.sqrt(variance))
+    return HandLength(length_mm, np.sqrt(variance + (BIAS_SHARE * length_mm) ** 2))
 
 
 def _said_by_frame(model: SkeletonModel, fitted: FittedPose, measured: Measurement) -> tuple[Float64, Float64]:
@@ -100,7 +104,9 @@ def _said_by_frame(model: SkeletonModel, fitted: FittedPose, measured: Measureme
 def _learn(size: HandSize, information: Float64, pull: Float64, seconds: Float64) -> HandSize:
     total = size.information + information
     step = np.linalg.solve(total, pull[..., None])[..., 0]
-    shape = np.clip(size.shape + step, -MAX_SHAPE, MAX_SHAPE)
+    shape = size.shape + step
+    distance = np.sqrt((shape * shape).sum(axis=1, keepdims=True))
+    shape = shape * (MAX_SHAPE / np.maximum(distance, MAX_SHAPE))
     return replace(size, shape=shape, information=total, seconds=size.seconds + seconds)
 
 

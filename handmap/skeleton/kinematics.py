@@ -21,7 +21,7 @@ from handmap.types.joints import FINGERS, JOINT_COUNT
 
 ROOT_COUNT = 6  # translation, then rotation vector, both in the hand frame
 PARAMETER_COUNT = ROOT_COUNT + ANGLE_COUNT
-_FIVE = len(FINGERS)
+_FIVE, _MIDDLE = len(FINGERS), 2
 _NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
 
 
@@ -51,6 +51,13 @@ def rest_shape(model: SkeletonModel, shape: Float64) -> RestShape:
     base = np.moveaxis(model.base_mm @ weights.T, -1, 0)
     offsets = np.moveaxis(model.offsets_mm @ weights.T, -1, 1)
     return RestShape(base, weights @ model.pivot_mm.T, np.ascontiguousarray(offsets))
+
+
+def rest_length_mm(rest: RestShape) -> Float64:
+    """Hand length (N,): from the wrist to the middle fingertip along the bones."""
+    bones = np.concatenate([(rest.base_mm[:, _MIDDLE] + rest.pivot_mm)[None], rest.offsets_mm[:, :, _MIDDLE]])
+    length: Float64 = np.sqrt((bones * bones).sum(axis=-1)).sum(axis=0)
+    return length
 
 
 def pose_bones(model: SkeletonModel, rest: RestShape, angles: Float64) -> PosedBones:
