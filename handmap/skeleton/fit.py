@@ -127,7 +127,9 @@ def start_pose(model: SkeletonModel, rest: RestShape, measured: Measurement) -> 
 def fit_pose(problem: Problem, start: BodyPose, steps: int) -> FittedPose:
     """The pose of least cost after so many steps from `start`; never one that costs more than `start`, nor one beyond limits."""
     within = np.minimum(np.maximum(start.angles, MIN_ANGLES), MAX_ANGLES)
-    best = _try(problem, BodyPose(start.rotations, start.positions_mm, within))
+    turned = np.swapaxes(start.rotations, 1, 2) @ start.rotations
+    rotations = start.rotations @ (1.5 * _EYE - 0.5 * turned)  # as orthonormal as ever, however many frames have passed
+    best = _try(problem, BodyPose(rotations, start.positions_mm, within))
     damping = np.full(len(best.cost), _DAMPING)
     for _ in range(steps):
         normal = _normal(problem, best)
