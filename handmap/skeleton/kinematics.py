@@ -37,12 +37,13 @@ class RestShape:
 @dataclass(frozen=True)
 class PosedBones:
     """N posed hands in the hand frame: joints_mm (N, 21, 3); bones (3, N, 5, 3, 3), whose columns are axes of flexion, of splay and
-    along the bone; points_mm (4, N, 5, 3), the fingers' joints; turned (2, N, 5, 3, 3): the palm, and after splay."""
+    along the bone; points_mm (4, N, 5, 3), the fingers' joints; palm (N, 5, 3, 3): turn of the palm's arch; splayed: after splay."""
 
     joints_mm: Float64
     bones: Float64
     points_mm: Float64
-    turned: Float64
+    palm: Float64
+    splayed: Float64
 
 
 def rest_shape(model: SkeletonModel, shape: Float64) -> RestShape:
@@ -67,16 +68,17 @@ def pose_bones(model: SkeletonModel, rest: RestShape, angles: Float64) -> PosedB
     constant, cosine, sine = model.turns[:, :, None]
     turns = constant + np.cos(angle) * cosine + np.sin(angle) * sine
     splayed = turns[ARCH_TURN] @ turns[SPLAY_TURN]
-    first = splayed @ turns[FLEXION_TURN] @ turns[TWIST_TURN]
-    second = first @ turns[MIDDLE_TURN]
-    bones = np.stack([first, second, second @ turns[END_TURN]])
+    bones = np.empty((SEGMENTS, count, _FIVE, 3, 3))
+    np.matmul(splayed @ turns[FLEXION_TURN], turns[TWIST_TURN], out=bones[0])
+    np.matmul(bones[0], turns[MIDDLE_TURN], out=bones[1])
+    np.matmul(bones[1], turns[END_TURN], out=bones[2])
     points = np.empty((SEGMENTS + 1, count, _FIVE, 3))
     points[0] = (turns[ARCH_TURN] @ rest.base_mm[..., None])[..., 0] + rest.pivot_mm[:, None]
     points[1:] = (bones @ rest.offsets_mm[..., None])[..., 0]
     np.cumsum(points, axis=0, out=points)
     joints = np.zeros((count, JOINT_COUNT, 3))
     joints[:, 1:] = points.transpose(1, 2, 0, 3).reshape(count, JOINT_COUNT - 1, 3)
-    return PosedBones(joints, bones, points, np.stack([turns[ARCH_TURN], splayed]))
+    return PosedBones(joints, bones, points, turns[ARCH_TURN], splayed)
 
 
 def joint_jacobian(model: SkeletonModel, rest: RestShape, posed: PosedBones) -> Float64:
@@ -99,7 +101,7 @@ def shape_jacobian(model: SkeletonModel, posed: PosedBones) -> Float64:
     """Change (N, 63, K) of the joints with the shape parameters."""
     count, shapes = len(posed.joints_mm), model.shape_count
     points = np.empty((SEGMENTS + 1, count, _FIVE, 3, shapes))
-    points[0] = posed.turned[0] @ model.base_mm[..., :-1] + model.pivot_mm[..., :-1]
+    points[0] = posed.palm @ model.base_mm[..., :-1] + model.pivot_mm[..., :-1]
     points[1:] = posed.bones @ model.offsets_mm[:, None, ..., :-1]
     np.cumsum(points, axis=0, out=points)
     jacobian = np.zeros((count, JOINT_COUNT, 3, shapes))
@@ -109,7 +111,7 @@ def shape_jacobian(model: SkeletonModel, posed: PosedBones) -> Float64:
 
 def _finger_turns(posed: PosedBones) -> Float64:
     """Change (N, 5, 5, 3, 3) of the points after each finger's base (third axis) with five turns (second): flexion, splay, twist, middle, end."""
-    bones, splayed = posed.bones, posed.turned[1]
+    bones, splayed = posed.bones, posed.splayed
     axes = np.stack([splayed[..., 0], splayed[..., 1], bones[0, ..., 2], bones[1, ..., 0], bones[2, ..., 0]])
     points = posed.points_mm
     arms = points[None, 1:] - points[_PIVOTS, None]  # (5, 3, N, 5, 3)

@@ -73,7 +73,7 @@ def joint_rotations(hands: PosedHands) -> Float64:
     rotations[:, 2:6] = bones[:, 0, _TIPS]
     four = rotations[:, 6:].reshape(count, 4, 5, 3, 3)
     four[:, :, 1:] = bones[:, 1:, _TIPS]
-    carriers = hands.posed.turned[0][:, 1:]  # the metacarpals of ring and little finger turn with the palm's arch
+    carriers = hands.posed.palm[:, 1:]  # the metacarpals of ring and little finger turn with the palm's arch
     four[:, :, 0] = carriers @ _OF_HAND
     in_camera: Float64 = hands.pose.rotations[:, None] @ rotations
     sides = np.where(hands.is_left[:, None, None, None], np.outer(MIRROR, MIRROR), 1.0)
@@ -82,23 +82,25 @@ def joint_rotations(hands: PosedHands) -> Float64:
 
 def quaternions_of(rotations: Float64) -> Float64:
     """Unit quaternions (..., 4) as x, y, z, w, with w >= 0, of rotations (..., 3, 3)."""
-    m = rotations
-    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    entries = rotations.reshape(*rotations.shape[:-2], 9)
     # Four times the outer product of the quaternion with itself; its row with the largest diagonal is the most exact.
-    outer = np.empty((*m.shape[:-2], 4, 4))
-    outer[..., 0, 0], outer[..., 1, 1] = 1 + xx - yy - zz, 1 - xx + yy - zz
-    outer[..., 2, 2], outer[..., 3, 3] = 1 - xx - yy + zz, 1 + xx + yy + zz
-    outer[..., 0, 1] = outer[..., 1, 0] = m[..., 1, 0] + m[..., 0, 1]
-    outer[..., 0, 2] = outer[..., 2, 0] = m[..., 0, 2] + m[..., 2, 0]
-    outer[..., 1, 2] = outer[..., 2, 1] = m[..., 2, 1] + m[..., 1, 2]
-    outer[..., 0, 3] = outer[..., 3, 0] = m[..., 2, 1] - m[..., 1, 2]
-    outer[..., 1, 3] = outer[..., 3, 1] = m[..., 0, 2] - m[..., 2, 0]
-    outer[..., 2, 3] = outer[..., 3, 2] = m[..., 1, 0] - m[..., 0, 1]
+    outer = (entries @ _OUTER + _OUTER_OF_NOTHING).reshape(*entries.shape[:-1], 4, 4)
     largest = np.diagonal(outer, axis1=-2, axis2=-1).argmax(axis=-1)
     row = np.take_along_axis(outer, largest[..., None, None], axis=-2)[..., 0, :]
     row = row * np.where(row[..., 3:] < 0, -1.0, 1.0)
     unit: Float64 = row / np.sqrt((row * row).sum(axis=-1, keepdims=True))
     return unit
+
+
+def _outer_products() -> Float64:
+    """The linear map (9, 16) from a rotation's entries, row by row, to the outer product of x, y, z, w with itself, less its constant."""
+    signs = np.zeros((3, 3, 4, 4))
+    for axis in range(3):
+        signs[axis, axis] = np.diag([1.0 if k in (axis, 3) else -1.0 for k in range(4)])
+    for i, j, k in ((1, 0, 2), (0, 2, 1), (2, 1, 0)):
+        signs[i, j, [i, j], [j, i]] = signs[j, i, [i, j], [j, i]] = 1
+        signs[i, j, [k, 3], [3, k]], signs[j, i, [k, 3], [3, k]] = 1, -1
+    return signs.reshape(9, 16)
 
 
 @cache
@@ -113,3 +115,6 @@ def _radii_mm(hands: PosedHands) -> Float64:
     scale = rest_length_mm(hands.rest) / _mean_length_mm()
     radii: Float64 = scale[:, None] * model.radii_mm[np.maximum(HAND21_OF_XR26, 0)]
     return radii
+
+
+_OUTER, _OUTER_OF_NOTHING = _outer_products(), np.eye(4).reshape(16)
