@@ -32,6 +32,9 @@ WALK_RAD, WALK_RAD_S = 0.03, 3.0  # deviation of an angle from frame to frame: a
 # What neighbors and successive frames err in common does not average out: measured on sequences of the shipped network.
 COMMON_SHARE = 0.6  # of a joint's expected error, added to what the fit itself leaves
 ANGLE_ERROR_SCALE = 1.6
+ENOUGH_RAD = (
+    0.15  # once sizes are held, a step that turns nothing farther is the last; learning needs the residuals of a second
+)
 WATCH_S = 0.09  # how often a held size is compared with the measurement
 
 
@@ -69,7 +72,8 @@ def fit_bodies(poses: Sequence[HandPose], state: BodyState) -> tuple[Bodies | No
     before = recall(model, state, ids)
     rest = rest_shape(model, before.size.shape)
     start, prior, steps = _start(model, rest, measured, (before, _continued_s(before, now_ns, is_left)))
-    fitted = fit_pose((model, rest, measured, prior), start, steps)
+    enough_rad = ENOUGH_RAD if before.size.is_held.all() else 0.0
+    fitted = fit_pose((model, rest, measured, prior), start, steps, enough_rad)
     hands = place_hands(is_left, fitted.pose, fitted.posed, rest)
     bodies = _bodies(ids, hands, (fitted, measured), before.size)
     size, learned_ns = _learned(model, before, (fitted, measured), now_ns)

@@ -26,7 +26,6 @@ COLD_STEPS, WARM_STEPS = 8, 2
 PER_AXIS = 1.6  # mean length of a normal error in space, in standard deviations along one axis
 MIN_ERROR_MM, MAX_ERROR_MM = 1.0, 500.0
 PALM_JOINTS = np.array([0, 1, 5, 9, 13, 17])
-ENOUGH_RAD = 0.15  # a step that turns nothing farther is the last
 MAX_TURN = 0.5  # rad of a step: linear enough
 _DAMPING = 1e-3  # of the first step, as a share of the diagonal
 # The network errs alike at neighboring joints: the correlation with the joint named, half of that measured on synthetic:val, where
@@ -125,8 +124,11 @@ def start_pose(model: SkeletonModel, rest: RestShape, measured: Measurement) -> 
     return BodyPose(rotations, positions, angles.copy())
 
 
-def fit_pose(problem: Problem, start: BodyPose, steps: int) -> FittedPose:
-    """The pose of least cost after at most so many steps from `start`; never one that costs more than `start`, nor one beyond limits."""
+def fit_pose(problem: Problem, start: BodyPose, steps: int, enough_rad: float = 0.0) -> FittedPose:
+    """The pose of least cost after at most so many steps, of which one that turns nothing by enough_rad is the last.
+
+    Never one that costs more than `start`, nor one beyond limits.
+    """
     within = np.minimum(np.maximum(start.angles, MIN_ANGLES), MAX_ANGLES)
     turned = np.swapaxes(start.rotations, 1, 2) @ start.rotations
     rotations = start.rotations @ (1.5 * _EYE - 0.5 * turned)  # as orthonormal as ever, however many frames have passed
@@ -140,7 +142,7 @@ def fit_pose(problem: Problem, start: BodyPose, steps: int) -> FittedPose:
         is_better = trial.cost < best.cost
         damping = np.where(is_better, damping * 0.1, damping * 10)
         best = _chosen(is_better, trial, best)
-        if is_better.all() and float(np.abs(step[:, 3:]).max()) < ENOUGH_RAD:
+        if is_better.all() and float(np.abs(step[:, 3:]).max()) < enough_rad:
             break
     covariance = cast(Float64, np.linalg.inv(hessian))
     jacobian = normal.jacobian
