@@ -1,10 +1,11 @@
 """From tracked joints to bodies, frame after frame: the fit of all hands of a frame in one call, and what is kept of each track."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from handmap.skeleton.degrees_of_freedom import ANGLE_COUNT
 from handmap.skeleton.fit import (
     COLD_STEPS,
     PER_AXIS,
@@ -18,7 +19,7 @@ from handmap.skeleton.fit import (
     start_pose,
 )
 from handmap.skeleton.hand_shape import SkeletonModel, load_skeleton_model
-from handmap.skeleton.hand_size import HandSize, learn_size
+from handmap.skeleton.hand_size import HandSize, guess_size, learn_size
 from handmap.skeleton.hands import MIRROR, PosedHands, place_hands
 from handmap.skeleton.kinematics import ROOT_COUNT, RestShape, rest_shape
 from handmap.skeleton.memory import BodyState, Memory, recall, remember
@@ -35,6 +36,7 @@ ANGLE_ERROR_SCALE = 1.6
 ENOUGH_RAD = (
     0.15  # once sizes are held, a step that turns nothing farther is the last; learning needs the residuals of a second
 )
+GUESSES = 4  # rounds in which a hand just met is sized by its first frame
 WATCH_S = 0.09  # how often a held size is compared with the measurement
 
 
@@ -70,6 +72,8 @@ def fit_bodies(poses: Sequence[HandPose], state: BodyState) -> tuple[Bodies | No
     )
     ids = tuple(pose.track_id for pose in poses)
     before = recall(model, state, ids)
+    if not before.size.seconds.all():
+        before = replace(before, size=_guessed(model, before.size, measured))
     rest = rest_shape(model, before.size.shape)
     start, prior, steps = _start(model, rest, measured, (before, _continued_s(before, now_ns, is_left)))
     enough_rad = ENOUGH_RAD if before.size.is_held.all() else 0.0
@@ -79,6 +83,16 @@ def fit_bodies(poses: Sequence[HandPose], state: BodyState) -> tuple[Bodies | No
     size, learned_ns = _learned(model, before, (fitted, measured), now_ns)
     seen_ns = np.full(len(ids), now_ns)
     return bodies, remember(state, Memory(ids, is_left, seen_ns, learned_ns, bodies.misfit, fitted.pose, size))
+
+
+def _guessed(model: SkeletonModel, size: HandSize, measured: Measurement) -> HandSize:
+    """Sizes of hands just met by their first frame, which so need not look like the mean hand."""
+    unpredicted = PosePrior(np.zeros((len(size.shape), ANGLE_COUNT)), np.zeros((len(size.shape), ANGLE_COUNT)))
+    for _ in range(GUESSES):
+        rest = rest_shape(model, size.shape)
+        start = start_pose(model, rest, measured)
+        size = guess_size(model, size, fit_pose((model, rest, measured, unpredicted), start, COLD_STEPS), measured)
+    return size
 
 
 def _continued_s(before: Memory, now_ns: int, is_left: Bool) -> Float64:

@@ -83,6 +83,15 @@ def learn_size(
     return _chosen(size.is_held, watched, learned)
 
 
+def guess_size(model: SkeletonModel, size: HandSize, fitted: FittedPose, measured: Measurement) -> HandSize:
+    """The size nearer to the most likely one by what this frame alone says, for hands of which nothing is known yet."""
+    information, pull = _said_by_frame(model, fitted, measured)
+    total = information + np.eye(model.shape_count)
+    step = np.linalg.solve(total, (pull - size.shape)[..., None])[..., 0]
+    guessed = replace(size, shape=_within_people(size.shape + np.clip(step, -1, 1)), information=total)
+    return _chosen(size.seconds > 0, size, guessed)
+
+
 def hand_length(model: SkeletonModel, size: HandSize) -> HandLength:
     """The length of each hand."""
     slope, length_mm = _length_slope(model, rest_shape(model, size.shape))
@@ -104,10 +113,14 @@ def _said_by_frame(model: SkeletonModel, fitted: FittedPose, measured: Measureme
 def _learn(size: HandSize, information: Float64, pull: Float64, seconds: Float64) -> HandSize:
     total = size.information + information
     step = np.linalg.solve(total, pull[..., None])[..., 0]
-    shape = size.shape + step
-    distance = np.sqrt((shape * shape).sum(axis=1, keepdims=True))
-    shape = shape * (MAX_SHAPE / np.maximum(distance, MAX_SHAPE))
+    shape = _within_people(size.shape + step)
     return replace(size, shape=shape, information=total, seconds=size.seconds + seconds)
+
+
+def _within_people(shape: Float64) -> Float64:
+    distance = np.sqrt((shape * shape).sum(axis=1, keepdims=True))
+    within: Float64 = shape * (MAX_SHAPE / np.maximum(distance, MAX_SHAPE))
+    return within
 
 
 def _watch(model: SkeletonModel, size: HandSize, said: tuple[Float64, Float64], seconds: Float64) -> HandSize:
