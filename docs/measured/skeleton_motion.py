@@ -24,7 +24,7 @@ from training.hand.hand_model import (
     pose_hand,
     shape_hand,
 )
-from training.hand.poses import open_hand, sample_any_pose, sample_kind
+from training.hand.poses import sample_any_pose
 from training.hand.rotations import turn_x, turn_y, turn_z
 from training.hand.shape_variation import ShapeVariation, draw_outer_variation, draw_variation, vary_shape
 from training.seed_domains import SeedDomain
@@ -84,16 +84,14 @@ def draw_person(asset: HandAsset, number: int, random: np.random.Generator) -> H
     return vary_shape(asset, shape, draw(random))
 
 
-def move_freely(shape: HandShape, frames: int, random: np.random.Generator, at_rest: bool = False) -> Iterator[Moment]:
-    """Poses of all kinds eased into one another while the hand turns and sways; at rest, one open hand."""
+def move_freely(shape: HandShape, frames: int, random: np.random.Generator) -> Iterator[Moment]:
+    """Poses of all kinds eased into one another while the hand turns and sways."""
     asset = load_hand_asset()
     count = max(round(frames / FPS / GESTURE_S), 2)
     keys = [sample_any_pose(asset, shape.anchors_mm, random)[0] for _ in range(count)]
-    if at_rest:
-        keys = [sample_kind(asset, shape.anchors_mm, open_hand, random)[0]] * 2
     motion = Motion(shape, np.stack(keys), random.uniform(0, 2 * math.pi, 6))
     for frame in range(frames):
-        seconds = 0 if at_rest else frame / FPS
+        seconds = frame / FPS
         x, y, z, pitch, yaw, roll = MIDDLE + SWING * np.sin(motion.phases + 2 * math.pi * seconds / PERIODS_S)
         angles = angles_at(motion, frame / frames)
         angles[FOREARM] = 0
