@@ -8,20 +8,18 @@ import numpy as np
 from handmap.skeleton.degrees_of_freedom import ANGLE_COUNT
 from handmap.skeleton.fit import (
     COLD_STEPS,
-    PER_AXIS,
     WARM_STEPS,
     BodyPose,
     FittedPose,
-    Measurement,
     PosePrior,
     fit_pose,
-    measurement,
     start_pose,
 )
 from handmap.skeleton.hand_shape import SkeletonModel, load_skeleton_model
 from handmap.skeleton.hand_size import HandSize, guess_size, learn_size
 from handmap.skeleton.hands import MIRROR, PosedHands, place_hands
 from handmap.skeleton.kinematics import ROOT_COUNT, RestShape, rest_shape
+from handmap.skeleton.measurement import PER_AXIS, Measurement, measurement
 from handmap.skeleton.memory import BodyState, Memory, recall, remember
 from handmap.types.arrays import Bool, Float64, Int64
 from handmap.types.joints import JOINT_COUNT

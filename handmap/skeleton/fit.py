@@ -19,19 +19,14 @@ from handmap.skeleton.kinematics import (
     joint_jacobian,
     pose_bones,
 )
+from handmap.skeleton.measurement import Measurement
 from handmap.types.arrays import Bool, Float64
 from handmap.types.joints import JOINT_COUNT
 
 COLD_STEPS, WARM_STEPS = 8, 2
-PER_AXIS = 1.6  # mean length of a normal error in space, in standard deviations along one axis
-MIN_ERROR_MM, MAX_ERROR_MM = 1.0, 500.0
 PALM_JOINTS = np.array([0, 1, 5, 9, 13, 17])
 MAX_TURN = 0.5  # rad of a step: linear enough
 _DAMPING = 1e-3  # of the first step, as a share of the diagonal
-# The network errs alike at neighboring joints: the correlation with the joint named, half of that measured on synthetic:val, where
-# half served joints better than all of it or none.
-_LIKE_JOINT = np.array([-1, 0, 1, 2, 3, 1, 5, 6, 7, 5, 9, 10, 11, 9, 13, 14, 15, 13, 17, 18, 19])
-_CORRELATION = 0.5 * np.array([0, 0.6, 0.4, 0.6, 0.65, *(0.45, 0.4, 0.6, 0.7), *(0.8, 0.4, 0.65, 0.7) * 3])
 
 
 @dataclass(frozen=True)
@@ -68,15 +63,6 @@ class FittedPose:
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """N hands as measured, right or mirrored to be: joints_mm (N, 21, 3), camera frame, expected_mm (N, 21), whitening (N, 21, 21), per mm."""
-
-    joints_mm: Float64
-    expected_mm: Float64
-    whitening: Float64
-
-
-@dataclass(frozen=True)
 class _Point:
     """A pose that was tried: its bones, white residuals (N, 63) in the hand frame, pull (N, 22) of the priors, and cost (N,)."""
 
@@ -98,16 +84,6 @@ class _Normal:
 
 
 Problem: TypeAlias = tuple[SkeletonModel, RestShape, Measurement, PosePrior]
-
-
-def measurement(joints_mm: Float64, expected_error_mm: Float64) -> Measurement:
-    """Joints (N, 21, 3) with expected errors (N, 21), both mm. Raises ValueError if any of them is not finite."""
-    if not (np.isfinite(joints_mm).all() and np.isfinite(expected_error_mm).all()):
-        raise ValueError(
-            "fitting the hand's bones: found NaN or infinity among joints or expected errors, wanted numbers; drop the frame"
-        )
-    expected_mm = np.clip(expected_error_mm, MIN_ERROR_MM, MAX_ERROR_MM)
-    return Measurement(joints_mm, expected_mm, _WHITENING * (PER_AXIS / expected_mm[:, None, :]))
 
 
 def start_pose(model: SkeletonModel, rest: RestShape, measured: Measurement) -> BodyPose:
@@ -242,16 +218,6 @@ def _chosen(is_first: Bool, first: _Point, second: _Point) -> _Point:
     )
 
 
-def _whitening() -> Float64:
-    """The matrix (21, 21) that makes errors in units of their standard deviations independent."""
-    matrix = np.eye(JOINT_COUNT)
-    for joint in range(1, JOINT_COUNT):
-        matrix[joint, _LIKE_JOINT[joint]] = -_CORRELATION[joint]
-        matrix[joint] /= np.sqrt(1 - _CORRELATION[joint] ** 2)
-    return matrix
-
-
-_WHITENING = _whitening()
 _ALL, _ANGLES = np.arange(PARAMETER_COUNT), np.arange(ROOT_COUNT, PARAMETER_COUNT)
 _EYE = np.eye(3)
 _CROSS = np.array(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from handmap.skeleton.fit import FittedPose, Measurement
+from handmap.skeleton.fit import FittedPose
 from handmap.skeleton.hand_shape import SEGMENTS, SkeletonModel
 from handmap.skeleton.kinematics import RestShape, rest_shape, shape_jacobian
+from handmap.skeleton.measurement import Measurement
 from handmap.types.arrays import Bool, Float64
 from handmap.types.joints import JOINT_COUNT
 
