@@ -37,7 +37,8 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
 }
 ROOMS = {  # what lives in each is in its `__init__`; in `handmap` and `training` a room never imports one that stands after it
     "handmap": (
-        "types", "files", "system", "bundle", "geometry", "engines", "recording", "tracking", "metrics", "protocol",
+        "types", "files", "system", "bundle", "geometry", "engines", "recording", "skeleton", "tracking", "metrics",
+        "protocol",
     ),
     "training": ("hand", "synthesis", "datasets", "network", "samples", "trainer", "evaluation"),
     "runtime": ("cameras", "doctor", "faults"),

@@ -15,6 +15,7 @@ class SeedDomain(IntEnum):
     MOTION = 5  # `handmap synthesize`, the demo recording
     TWO_HANDS = 41  # the two-hand sequences, fixed
     SMOOTHING = 43  # docs/measured/smoothing.py
+    SKELETON = 44  # docs/measured/skeleton.py
     PALM_TRAINING = 64  # palm samples are kept on disk: a new number with every change of what is rendered
     PALM_VALIDATION = 65
     TRAINING = 66
