@@ -25,6 +25,7 @@ HOMES = {  # a folder's name stands for all in it
     "handmap/recording": "recordings are read and written as streams",
     "handmap/engines/gpu.py": "a source of this package",
     "training/network/geodesic_kernel.py": "a source of this package",
+    "handmap/skeleton/hand_shape.py": "a source of this package",
     "handmap/system/jetpack.py": "files of the kernel and the system",
     "runtime/thermal.py": "files of the kernel",
     "runtime/bench.py": "files of the kernel",
