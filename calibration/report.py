@@ -19,6 +19,7 @@ from handmap.engines.factory import check_golden
 from handmap.engines.onnx_engine import onnxruntime_version, run_graph
 from handmap.files.reading import MAX_MODEL_BYTES, encode_json, read_bytes
 from handmap.recording.stated import NOTHING_STATED, Stated
+from handmap.tracking.fitted_hands import UNFITTED
 from handmap.tracking.smooth import UNSMOOTHED
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 
@@ -115,7 +116,10 @@ def _compare(
     bundle: Bundle, record: CalibrationRecord | None, data: str, max_frames: int, handedness: str, stated: Stated
 ) -> Comparison:
     settings = tracker_settings(
-        bundle, msgspec.convert({"handedness": handedness, "assume_hand_present": True}, TrackingConfig), UNSMOOTHED
+        bundle,
+        msgspec.convert({"handedness": handedness, "assume_hand_present": True}, TrackingConfig),
+        UNSMOOTHED,
+        UNFITTED,
     )
     with open_precisions(bundle, record) as opened:
         for name, engines in opened.items():

@@ -10,6 +10,7 @@ import numpy as np
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.factory import open_engines
 from handmap.recording.stated import NOTHING_STATED, Stated
+from handmap.tracking.fitted_hands import UNFITTED
 from handmap.tracking.smooth import UNSMOOTHED
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.arrays import Float32
@@ -198,7 +199,7 @@ def _open_all(request: SelectRequest) -> tuple[list[FrameSource], list[bool]]:
 def _find_all(bundle: Bundle, frame_sources: list[FrameSource], request: SelectRequest) -> list[Found]:
     total = sum(len(one) for one in frame_sources)
     stride = max(total // (CANDIDATES_A_FRAME * request.frames), 1)
-    settings = tracker_settings(bundle, TrackingConfig(handedness=request.hand), UNSMOOTHED)
+    settings = tracker_settings(bundle, TrackingConfig(handedness=request.hand), UNSMOOTHED, UNFITTED)
     with open_engines(bundle) as engines:
         return [
             find_candidates(one, source, engines, settings, stride if one.is_moving else 1)

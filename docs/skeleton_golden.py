@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from handmap.skeleton.body_pose import BodyPose, rotation_of
 from handmap.skeleton.degrees_of_freedom import ANGLE_COUNT, ANGLE_NAMES, MAX_ANGLES, MIN_ANGLES
-from handmap.skeleton.fit import BodyPose, rotation_of
 from handmap.skeleton.gestures import grasp_closure
 from handmap.skeleton.hand_shape import load_skeleton_model
 from handmap.skeleton.hands import PosedHands, pose_hands

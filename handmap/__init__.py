@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from handmap.recording.reader import open_recording
     from handmap.recording.writer import RecordingWriter
     from handmap.system.timing import StageClock
+    from handmap.tracking.fitted_hands import SkeletonConfig
     from handmap.tracking.smooth import SmoothingConfig
     from handmap.tracking.tracker import TrackerState, track_hands
     from handmap.tracking.tracker_settings import TrackerSettings, TrackingConfig, tracker_settings
@@ -29,7 +30,8 @@ __version__ = "0.1.0"
 __all__ = [
     "read_bundle", "Bundle", "open_engines", "EngineConfig", "Engines",
     "open_recording", "RecordingWriter", "open_dataset", "DepthFrame", "Intrinsics",
-    "track_hands", "TrackerState", "tracker_settings", "TrackerSettings", "TrackingConfig", "SmoothingConfig", "StageClock",
+    "track_hands", "TrackerState", "tracker_settings", "TrackerSettings", "TrackingConfig", "SmoothingConfig", "SkeletonConfig",
+    "StageClock",
     "HandPose", "Handedness", "HAND21", "BONES", "Packet", "PacketHand", "HandmapError",
 ]  # fmt: skip
 
@@ -42,6 +44,7 @@ _MODULES = {
     "recording.reader": ("open_recording",),
     "recording.writer": ("RecordingWriter",),
     "system.timing": ("StageClock",),
+    "tracking.fitted_hands": ("SkeletonConfig",),
     "tracking.smooth": ("SmoothingConfig",),
     "tracking.tracker": ("TrackerState", "track_hands"),
     "tracking.tracker_settings": ("TrackerSettings", "TrackingConfig", "tracker_settings"),

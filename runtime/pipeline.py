@@ -118,7 +118,8 @@ class Pipeline:
         return self._monitor.settings
 
     def _tracker_settings(self, bundle: Bundle) -> TrackerSettings:
-        return tracker_settings(bundle, self._settings.tracking, self._settings.smoothing)
+        settings = self._settings
+        return tracker_settings(bundle, settings.tracking, settings.smoothing, settings.skeleton)
 
     def _read_bundle(self, publisher: Publisher) -> Bundle:
         bundle = read_bundle(self._settings.bundle)

@@ -28,6 +28,7 @@ LOG = logging.getLogger("handmap.reload")
 JOIN_S: Final = 0.3
 LIVE: Final = {
     "tracking",
+    "skeleton",
     "smoothing",
     "publish",
     "thermal",

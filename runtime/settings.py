@@ -9,6 +9,7 @@ from handmap.engines.factory import EngineConfig
 from handmap.protocol.fields import DEFAULT_PORT
 from handmap.recording.cameras import CAMERAS, CameraConfig
 from handmap.system.config import read_config
+from handmap.tracking.fitted_hands import SkeletonConfig
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.tracker_settings import TrackingConfig
 
@@ -86,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publish: PublishConfig  # where to send joints
     engine: EngineConfig = EngineConfig()  # what runs the networks
     tracking: TrackingConfig = TrackingConfig()  # which hands are tracked
+    skeleton: SkeletonConfig = SkeletonConfig()  # fit of the hand's bones to the joints
     smoothing: SmoothingConfig = SmoothingConfig()  # smoothing and prediction of the joints
     thermal: ThermalConfig = ThermalConfig()  # how temperature limits the rate
     telemetry: TelemetryConfig = TelemetryConfig()  # metrics

@@ -10,6 +10,9 @@ from typing import Final
 import msgspec
 
 from handmap import __version__
+from handmap.skeleton.body import Bodies
+from handmap.skeleton.hand_shape import load_skeleton_model
+from handmap.skeleton.hand_size import hand_length
 from handmap.system.timing import StageClock, StageHistogram
 
 from .publish import Target
@@ -60,6 +63,17 @@ class ReloadFacts(msgspec.Struct, frozen=True):
     refusal: str
 
 
+class HandSizeFacts(msgspec.Struct, frozen=True):
+    """The size of a fitted hand, wrist to middle fingertip along the bones, and its standard deviation, mm; learned until it is held."""
+
+    track_id: int
+    hand: str
+    length_mm: float
+    expected_error_mm: float
+    learned_s: float
+    is_held: bool
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """Everything that `handmap status --json` prints.
 
@@ -91,6 +105,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     thermal: ThermalState
     reload: ReloadFacts
     warning: str = ""
+    hand_sizes: tuple[HandSizeFacts, ...] = ()
 
 
 @dataclass
@@ -155,9 +170,27 @@ def take_snapshot(sources: Sources) -> Snapshot:
         ),
         reload=ReloadFacts(reload.taken, reload.refused, reload.refusal),
         warning=status.warning,
+        hand_sizes=_hand_sizes(status.bodies),
     )  # fmt: skip
 
 
 def stage_histograms(sources: Sources) -> dict[str, StageHistogram]:
     """The stages' histograms since the start; `age` is the age at send."""
     return dict(sources.clock.histograms())
+
+
+def _hand_sizes(bodies: Bodies | None) -> tuple[HandSizeFacts, ...]:
+    if bodies is None:
+        return ()
+    size, length = bodies.size, hand_length(load_skeleton_model(), bodies.size)
+    return tuple(
+        HandSizeFacts(
+            track_id,
+            "left" if bodies.hands.is_left[row] else "right",
+            round(float(length.length_mm[row]), 1),
+            round(float(length.deviation_mm[row]), 1),
+            round(float(size.seconds[row]), 1),
+            bool(size.is_held[row]),
+        )
+        for row, track_id in enumerate(bodies.track_ids)
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from handmap.protocol.fields import DaemonState
+from handmap.skeleton.body import Bodies
 from handmap.system.notify import Notifier
 from handmap.types.values import DepthFrame
 
@@ -45,6 +46,7 @@ class DaemonStatus:
         self.frame_number = 0
         self.capture_ns = 0
         self.hands = 0
+        self.bodies: Bodies | None = None  # the fitted hands of the newest frame
         self.reason = ""  # why it is in this state
         self.limited_by = ""  # why the rate is lowered; every frame is then DEGRADED
         self.fallback_reason = ""  # why the engines are not those configured; every frame is then DEGRADED

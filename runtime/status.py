@@ -5,11 +5,12 @@ import socket
 from pathlib import Path
 
 from handmap.files.reading import NotJson, decode_json
+from handmap.skeleton.hand_size import LEARNING_S
 from handmap.types.errors import ConfigError, NoAnswer
 
 from .endpoint import status_address
 from .settings import TelemetryConfig, read_settings
-from .snapshot import Snapshot
+from .snapshot import HandSizeFacts, Snapshot
 
 HOST = "127.0.0.1"
 WAIT_S = 3.0
@@ -99,6 +100,7 @@ def format_status(now: Snapshot) -> str:
         *([("warning", now.warning)] if now.warning else []),
         ("camera", now.camera or "not opened yet"),
         ("hands", f"{now.hands} now, {now.rate_hz:.1f} frames/s"),
+        *(("size", _size(hand)) for hand in now.hand_sizes),
         (
             "frames",
             _counts(
@@ -133,6 +135,11 @@ def format_status(now: Snapshot) -> str:
 
 def _hanging(name: str, text: str) -> list[tuple[str, str]]:
     return [(name if index == 0 else "", line) for index, line in enumerate(text.split("\n"))]
+
+
+def _size(hand: HandSizeFacts) -> str:
+    learned = "" if hand.is_held else f", learned for {hand.learned_s:.1f} of {LEARNING_S:.0f} s"
+    return f"track {hand.track_id}, {hand.hand}: {hand.length_mm:.0f} mm long, give or take {hand.expected_error_mm:.0f} mm{learned}"
 
 
 def _counts(**values: int) -> str:

@@ -23,8 +23,12 @@ from handmap.engines.factory import open_engines
 from handmap.metrics.matching import TrackedFrame, match_hands
 from handmap.recording.datasets import LabeledFrame
 from handmap.recording.reader import open_recording
+from handmap.skeleton.body import Bodies, fit_bodies
+from handmap.skeleton.memory import BodyState
 from handmap.system.timing import StageClock
+from handmap.tracking.fitted_hands import UNFITTED
 from handmap.tracking.smooth import NO_FILTERS, UNSMOOTHED, SmoothingConfig, smooth
+from handmap.tracking.smooth_bodies import smooth_bodies
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackerSettings, TrackingConfig, tracker_settings
 from handmap.types.arrays import Float32, Float64
@@ -46,17 +50,26 @@ FPS = 30
 FRAME_NS = round(1e9 / FPS)
 SWING_MM, SLOW_SWING_MM, FAST_MM_S = 120.0, 60.0, 200.0
 NEAR_TOP = 0.7  # of the highest speed: where lag is read
-MIN_CUTOFFS_HZ = (0.2, 0.5, 1.0)
-BETAS = (0.016, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3)
-DERIVATIVE_CUTOFFS_HZ = (2.0, 3.0, 4.0, 5.0)
+MIN_CUTOFFS_HZ = (0.5, 1.0)
+BETAS = (0.016, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.6)
+DERIVATIVE_CUTOFFS_HZ = (2.0, 4.0, 5.0)
+DRAWN_BETAS = (0.06, 0.15, 0.3, 0.6)
 PAINLESS_MM = 0.3  # smoothed joints may be so much farther off than raw ones
 
 
 class Story(NamedTuple):
-    """One track from its first frame on: poses as the network gave them, and the true joints (T, J, 3), mm."""
+    """One track from its first frame on: poses as the network gave them, the true joints (T, J, 3), mm, and the fitted hands."""
 
     poses: list[HandPose]
     truth_mm: Float64
+    bodies: list[Bodies]
+
+
+class Setting(NamedTuple):
+    """How joints are smoothed: each by itself, or the angles of the fitted hand."""
+
+    smoothing: SmoothingConfig
+    is_fitted: bool
 
 
 def swing(speed_mm_s: float, seed: int) -> Iterator[LabeledFrame]:
@@ -106,27 +119,27 @@ def follow_two_hands(engines: Engines, settings: TrackerSettings) -> list[Story]
     return _stories(list(parts.values()))
 
 
-def measure_error(stories: list[Story], settings: SmoothingConfig) -> tuple[float, float]:
+def measure_error(stories: list[Story], setting: Setting) -> tuple[float, float]:
     """Mean distance from the truth in mm, raw and smoothed."""
     raw, smoothed = [], []
     for story in stories:
-        before, after = _smoothed(story.poses, settings)
+        before, after = _smoothed(story, setting)
         raw.append(np.linalg.norm(before - story.truth_mm, axis=-1).mean(axis=1))
         smoothed.append(np.linalg.norm(after - story.truth_mm, axis=-1).mean(axis=1))
     return float(np.concatenate(raw).mean()), float(np.concatenate(smoothed).mean())
 
 
-def measure_jitter(stories: list[Story], settings: SmoothingConfig) -> tuple[float, float]:
+def measure_jitter(stories: list[Story], setting: Setting) -> tuple[float, float]:
     """Mean over joints of the rms distance from their mean in mm once settled, raw and smoothed, of hands at rest."""
-    both = [tuple(_jitter_mm(joints) for joints in _smoothed(story.poses, settings)) for story in stories]
+    both = [tuple(_jitter_mm(joints) for joints in _smoothed(story, setting)) for story in stories]
     return float(np.mean([raw for raw, _ in both])), float(np.mean([after for _, after in both]))
 
 
-def measure_lag(stories: list[Story], settings: SmoothingConfig) -> tuple[float, float]:
+def measure_lag(stories: list[Story], setting: Setting) -> tuple[float, float]:
     """How far the smoothed hand is behind the raw one near its highest speed: in mm, and in ms."""
     behind_mm, lags_ms = [], []
     for story in stories:
-        before, after = _smoothed(story.poses, settings)
+        before, after = _smoothed(story, setting)
         velocity = np.gradient(story.truth_mm.mean(axis=1), 1 / FPS, axis=0)
         speed = np.linalg.norm(velocity, axis=1)
         for at in np.flatnonzero(speed >= NEAR_TOP * speed.max()):
@@ -136,18 +149,20 @@ def measure_lag(stories: list[Story], settings: SmoothingConfig) -> tuple[float,
     return float(np.mean(behind_mm)), float(np.mean(lags_ms))
 
 
-def row_of(told: dict[str, list[Story]], settings: SmoothingConfig) -> dict[str, float]:
+def row_of(told: dict[str, list[Story]], setting: Setting) -> dict[str, float]:
     """Every figure of a setting; those of a speed are named by it."""
-    raw_mm, rest_mm = measure_jitter(told["0"], settings)
+    raw_mm, rest_mm = measure_jitter(told["0"], setting)
+    settings = setting.smoothing
     row = {
+        "is_fitted": float(setting.is_fitted),
         "min_cutoff_hz": settings.min_cutoff_hz, "beta": settings.beta, "derivative_cutoff_hz": settings.derivative_cutoff_hz,
         "jitter_raw_mm": raw_mm, "jitter_mm": rest_mm,
     }  # fmt: skip
     for name, stories in told.items():
-        before, after = measure_error(stories, settings)
+        before, after = measure_error(stories, setting)
         row |= {f"error_raw_mm.{name}": before, f"error_mm.{name}": after}
         if name.isdigit() and name != "0":
-            row[f"lag_mm.{name}"], row[f"lag_ms.{name}"] = measure_lag(stories, settings)
+            row[f"lag_mm.{name}"], row[f"lag_ms.{name}"] = measure_lag(stories, setting)
     return {name: round(value, 3) for name, value in row.items()}
 
 
@@ -160,9 +175,16 @@ def draw(path: Path, rows: list[dict[str, float]], chosen: SmoothingConfig) -> N
     for row in rows:
         if (row["min_cutoff_hz"], row["derivative_cutoff_hz"]) != (chosen.min_cutoff_hz, chosen.derivative_cutoff_hz):
             continue
-        is_chosen = row["beta"] == chosen.beta
-        style = {"linewidth": 2.6 if is_chosen else 1.1, "marker": "o", "markersize": 4}
-        label = f"beta {row['beta']:g}, jitter {row['jitter_mm']:.2f} mm{' (default)' if is_chosen else ''}"
+        is_fitted = bool(row["is_fitted"])
+        if row["beta"] not in DRAWN_BETAS:
+            continue
+        is_chosen = row["beta"] == chosen.beta and is_fitted
+        style = {
+            "linewidth": 2.6 if is_chosen else 1.1, "marker": "o", "markersize": 4, "linestyle": "-" if is_fitted else "--",
+            "color": f"C{DRAWN_BETAS.index(row['beta'])}",
+        }  # fmt: skip
+        way = "fitted" if is_fitted else "points"
+        label = f"{way}, beta {row['beta']:g}, jitter {row['jitter_mm']:.2f} mm{' (default)' if is_chosen else ''}"
         lag.plot(speeds, [row[f"lag_mm.{speed}"] for speed in speeds], label=label, **style)
         added = [row[f"error_mm.{speed}"] - row[f"error_raw_mm.{speed}"] for speed in speeds]
         error.plot(speeds, added, **style)
@@ -172,15 +194,15 @@ def draw(path: Path, rows: list[dict[str, float]], chosen: SmoothingConfig) -> N
     for axes in (lag, error):
         axes.set_xscale("log")
         axes.set_xlabel("speed of the hand, mm/s")
-    lag.legend(fontsize=8, title=f"raw jitter {rows[0]['jitter_raw_mm']:.2f} mm", title_fontsize=8)
+    lag.legend(fontsize=7, title=f"raw jitter {rows[0]['jitter_raw_mm']:.2f} mm", title_fontsize=8)
     figure.savefig(path, dpi=90)
 
 
 def main(bundle_path: Path, picture: Path) -> None:
     """Measures every setting on the same joints."""
     bundle = read_bundle(bundle_path)
-    one = tracker_settings(bundle, TrackingConfig(handedness="right"), UNSMOOTHED)
-    two = tracker_settings(bundle, TrackingConfig(handedness="any", max_hands=2), UNSMOOTHED)
+    one = tracker_settings(bundle, TrackingConfig(handedness="right"), UNSMOOTHED, UNFITTED)
+    two = tracker_settings(bundle, TrackingConfig(handedness="any", max_hands=2), UNSMOOTHED, UNFITTED)
     with open_engines(bundle) as engines, open_engines(bundle, batch=2) as both:
         told = {
             str(speed): [story for seed in range(HANDS) for story in follow_one(swing(speed, seed), engines, one)]
@@ -188,29 +210,56 @@ def main(bundle_path: Path, picture: Path) -> None:
         }
         told["demo"] = follow_one(open_recording(DEMO).labeled(), engines, one)
         told["two-hands"] = follow_two_hands(both, two)
-    rows = [
-        row_of(told, SmoothingConfig(True, cutoff, beta, derivative))
+    points = [
+        Setting(SmoothingConfig(True, cutoff, beta, derivative), False)
         for derivative in DERIVATIVE_CUTOFFS_HZ
         for beta in BETAS
         for cutoff in MIN_CUTOFFS_HZ
     ]
+    fitted = [Setting(SmoothingConfig(True, cutoff, beta), True) for beta in BETAS for cutoff in MIN_CUTOFFS_HZ]
+    rows = [row_of(told, setting) for setting in (*points, *fitted)]
     draw(picture, rows, SmoothingConfig())
-    chosen = row_of(told, SmoothingConfig())
-    print(json.dumps({"default": chosen, "settings": rows}, indent=1))  # noqa: T201
+    chosen = row_of(told, Setting(SmoothingConfig(), True))
+    unsmoothed = row_of(told, Setting(UNSMOOTHED, True))
+    print(json.dumps({"default": chosen, "fit alone": unsmoothed, "settings": rows}, indent=1))  # noqa: T201
 
 
 def _stories(parts: list[list[tuple[HandPose, Float32]]]) -> list[Story]:
     long = [part for part in parts if len(part) > 2 * SETTLE]
-    return [Story([pose for pose, _ in part], np.array([truth for _, truth in part], np.float64)) for part in long]
+    return [_story([pose for pose, _ in part], np.array([truth for _, truth in part], np.float64)) for part in long]
 
 
-def _smoothed(poses: list[HandPose], settings: SmoothingConfig) -> tuple[Float64, Float64]:
-    """Joints (T, J, 3) raw and smoothed."""
-    filters, after = NO_FILTERS, []
+def _story(poses: list[HandPose], truth_mm: Float64) -> Story:
+    state, fitted = BodyState(), []
     for pose in poses:
+        bodies, state = fit_bodies([pose], state)
+        assert bodies is not None
+        fitted.append(bodies)
+    return Story(poses, truth_mm, fitted)
+
+
+def _smoothed(story: Story, setting: Setting) -> tuple[Float64, Float64]:
+    """Joints (T, J, 3) as the network gave them and smoothed."""
+    after = (
+        _bodies_smoothed(story, setting.smoothing) if setting.is_fitted else _points_smoothed(story, setting.smoothing)
+    )
+    return np.array([pose.xyz_camera_mm for pose in story.poses], np.float64), np.array(after, np.float64)
+
+
+def _points_smoothed(story: Story, settings: SmoothingConfig) -> list[Float32]:
+    filters, after = NO_FILTERS, []
+    for pose in story.poses:
         (smoothed,), filters = smooth([pose], filters, settings)
         after.append(smoothed.xyz_camera_mm)
-    return np.array([pose.xyz_camera_mm for pose in poses], np.float64), np.array(after, np.float64)
+    return after
+
+
+def _bodies_smoothed(story: Story, settings: SmoothingConfig) -> list[Float64]:
+    moving, after = None, []
+    for pose, bodies in zip(story.poses, story.bodies, strict=True):
+        smoothed, moving = smooth_bodies(bodies, pose.capture_ns, moving, settings)
+        after.append(smoothed.hands.joints_mm[0])
+    return after
 
 
 def _jitter_mm(xyz_mm: Float64) -> float:

@@ -26,10 +26,12 @@ PRESENTATION_NS = 33_333_333  # between the presentations of a still frame: 30 a
 class FrameErrors:
     """Joint errors (N, J) in mm, of the runtime's own detection and with the label's cube; which joints the camera sees.
 
+    raw_error_mm (N, J) are those of the network's own joints, before the skeleton's fit and smoothing.
     expected_error_mm (N, J) is the tracker's own estimate; meaningless where the hand was not found.
     """
 
     error_mm: Float64
+    raw_error_mm: Float64
     oracle_error_mm: Float64
     expected_error_mm: Float64
     is_visible: Bool
@@ -41,7 +43,7 @@ def measure_pose_errors(
 ) -> FrameErrors:
     """Errors on the first `max_frames` frames: each on its own, detected in the frame and re-centered, with nothing taken from the label."""
     clock = StageClock()
-    errors, oracle, expected, visible, found = [], [], [], [], []
+    errors, raw, oracle, expected, visible, found = [], [], [], [], [], []
     total = min(len(dataset), max_frames or len(dataset))
     with track_progress("score", total, "frames") as advance:
         for index, labeled in enumerate(itertools.islice(dataset, max_frames)):
@@ -50,6 +52,7 @@ def measure_pose_errors(
             error_mm, is_found = found_errors_mm(poses[0].xyz_camera_mm if poses else None, truth)
             found.append(is_found)
             errors.append(error_mm)
+            raw.append(found_errors_mm(poses[0].raw_xyz_camera_mm if is_found else None, truth)[0])
             expected.append(poses[0].expected_error_mm if poses else np.zeros(len(truth)))
             roi = HandRoi(cube_center(truth), settings.cube_mm, labeled.handedness is Handedness.LEFT)
             (seen,) = estimate_poses(labeled.frame, [roi], engines.hand, settings, clock)
@@ -57,7 +60,9 @@ def measure_pose_errors(
             visible.append(labeled.is_visible)
             advance(index + 1, "")
     is_visible, is_found_there = np.array(visible, dtype=bool), np.array(found, dtype=bool)
-    return FrameErrors(np.array(errors), np.array(oracle), np.array(expected, np.float64), is_visible, is_found_there)
+    return FrameErrors(
+        np.array(errors), np.array(raw), np.array(oracle), np.array(expected, np.float64), is_visible, is_found_there
+    )
 
 
 def present(frame: DepthFrame, engines: Engines, settings: TrackerSettings, presentations: int) -> list[HandPose]:
@@ -91,8 +96,9 @@ def mpjpe_mm(xyz_mm: Float32, truth_mm: Float32) -> float:
 def pose_error_summary(errors: FrameErrors, joint_names: tuple[str, ...]) -> dict[str, object]:
     """The figures of `handmap evaluate --json`.
 
-    `mean_mm` is the MPJPE; `within_*` is the share of frames whose worst joint is that close; the percentile is over all joints
-    of all frames; figures on expected errors cover the joints of the hands that were found.
+    `mean_mm` is the MPJPE, `raw_mean_mm` that of the network's joints before the skeleton's fit and smoothing; `within_*` is the
+    share of frames whose worst joint is that close; the percentile is over all joints of all frames; figures on expected errors
+    cover the joints of the hands that were found.
     """
     error = errors.error_mm
     worst = error.max(axis=1)
@@ -102,6 +108,8 @@ def pose_error_summary(errors: FrameErrors, joint_names: tuple[str, ...]) -> dic
         "median_mm": float(np.median(error)),
         "p95_mm": float(np.percentile(error, 95)),
         "visible_mean_mm": float(error[errors.is_visible].mean()) if errors.is_visible.any() else None,
+        "raw_mean_mm": float(errors.raw_error_mm.mean()),
+        "raw_median_mm": float(np.median(errors.raw_error_mm)),
         "oracle_mean_mm": float(errors.oracle_error_mm.mean()),
         "per_joint_mm": dict(zip(joint_names, (float(value) for value in error.mean(axis=0)), strict=True)),
         **{f"within_{limit}mm": float((worst <= limit).mean()) for limit in WITHIN_MM},

@@ -39,6 +39,7 @@ class TrackCounts:
     tracks: int = 0
     right_tracks: int = 0
     errors_mm: list[Float64] = field(default_factory=list)  # (21,) of each found hand
+    raw_errors_mm: list[Float64] = field(default_factory=list)  # of the network's own joints, where they were kept
     to_loss: list[int] = field(default_factory=list)
     to_entry: list[int] = field(default_factory=list)
 
@@ -99,6 +100,7 @@ def track_summary(counts: TrackCounts) -> dict[str, float | int | None]:
         "handedness_accuracy_tracks": _share(counts.right_tracks, counts.tracks),
         "mean_mm": None if errors is None else float(errors.mean()),
         "median_mm": None if errors is None else float(np.median(errors)),
+        "raw_mean_mm": float(np.mean(counts.raw_errors_mm)) if counts.raw_errors_mm else None,
         "frames_to_loss": float(np.mean(counts.to_loss)) if counts.to_loss else None,
         "frames_to_entry": float(np.mean(counts.to_entry)) if counts.to_entry else None,
         "hands": counts.hands,
@@ -118,6 +120,8 @@ def _count_found(frame: TrackedFrame, pairs: dict[int, HandPose], max_hands: int
     counts.published += len(frame.poses) - neither
     counts.false += len(frame.poses) - neither - len(found)
     counts.errors_mm += [joint_errors_mm(pairs[hand.hand_id].xyz_camera_mm, hand.xyz_camera_mm) for hand in found]
+    raw = [(pairs[hand.hand_id].raw_xyz_camera_mm, hand.xyz_camera_mm) for hand in found]
+    counts.raw_errors_mm += [joint_errors_mm(joints, truth) for joints, truth in raw if joints is not None]
 
 
 def _count_sides(frames: Sequence[TrackedFrame], carried: Sequence[dict[int, HandPose]], counts: TrackCounts) -> None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from handmap.skeleton.body_pose import BodyPose, choose_pose
 from handmap.skeleton.degrees_of_freedom import ANGLE_COUNT
 from handmap.skeleton.fit import (
     COLD_STEPS,
     WARM_STEPS,
-    BodyPose,
     FittedPose,
     PosePrior,
     fit_pose,
@@ -111,12 +111,7 @@ def _start(
     if not is_new.any():
         return before.pose, prior, WARM_STEPS
     cold = start_pose(model, rest, measured)
-    start = BodyPose(
-        np.where(is_new[:, None, None], cold.rotations, before.pose.rotations),
-        np.where(is_new[:, None], cold.positions_mm, before.pose.positions_mm),
-        np.where(is_new[:, None], cold.angles, before.pose.angles),
-    )
-    return start, prior, COLD_STEPS
+    return choose_pose(is_new, cold, before.pose), prior, COLD_STEPS
 
 
 def _learned(

@@ -9,6 +9,7 @@ from typing import TypeAlias, cast
 
 import numpy as np
 
+from handmap.skeleton.body_pose import BodyPose, choose_pose, move_pose
 from handmap.skeleton.degrees_of_freedom import ANGLE_COUNT, MAX_ANGLES, MIN_ANGLES
 from handmap.skeleton.hand_shape import SkeletonModel
 from handmap.skeleton.kinematics import (
@@ -27,15 +28,6 @@ COLD_STEPS, WARM_STEPS = 8, 2
 PALM_JOINTS = np.array([0, 1, 5, 9, 13, 17])
 MAX_TURN = 0.5  # rad of a step: linear enough
 _DAMPING = 1e-3  # of the first step, as a share of the diagonal
-
-
-@dataclass(frozen=True)
-class BodyPose:
-    """Where N right hands are: rotations (N, 3, 3) and positions_mm (N, 3) of the hand frame in the camera frame, angles (N, 22)."""
-
-    rotations: Float64
-    positions_mm: Float64
-    angles: Float64
 
 
 @dataclass(frozen=True)
@@ -172,18 +164,7 @@ def _moved(pose: BodyPose, step: Float64) -> BodyPose:
     """The pose after a step (N, 28), shortened where it turns too far, within limits."""
     longest = np.abs(step[:, 3:]).max(axis=1, keepdims=True)
     step = step * np.minimum(1, MAX_TURN / np.maximum(longest, 1e-12))
-    position = pose.positions_mm + (pose.rotations @ step[:, :3, None])[..., 0]
-    rotations = pose.rotations @ rotation_of(step[:, 3:ROOT_COUNT])
-    angles = np.minimum(np.maximum(pose.angles + step[:, ROOT_COUNT:], MIN_ANGLES), MAX_ANGLES)
-    return BodyPose(rotations, position, angles)
-
-
-def rotation_of(vectors: Float64) -> Float64:
-    """Rotations (N, 3, 3) of rotation vectors (N, 3) in rad."""
-    angle = np.maximum(np.sqrt((vectors * vectors).sum(axis=1)), 1e-12)[:, None, None]
-    cross = (vectors @ _CROSS).reshape(-1, 3, 3)
-    rotation: Float64 = _EYE + np.sin(angle) / angle * cross + (1 - np.cos(angle)) / (angle * angle) * (cross @ cross)
-    return rotation
+    return move_pose(pose, step)
 
 
 def _chosen(is_first: Bool, first: _Point, second: _Point) -> _Point:
@@ -198,13 +179,9 @@ def _chosen(is_first: Bool, first: _Point, second: _Point) -> _Point:
         shape[axis] = -1
         return np.where(is_first.reshape(shape), one, other)
 
-    pose, posed, other = first.pose, first.posed, second.posed
+    posed, other = first.posed, second.posed
     return _Point(
-        BodyPose(
-            pick(pose.rotations, second.pose.rotations),
-            pick(pose.positions_mm, second.pose.positions_mm),
-            pick(pose.angles, second.pose.angles),
-        ),
+        choose_pose(is_first, first.pose, second.pose),
         PosedBones(
             pick(posed.joints_mm, other.joints_mm),
             pick(posed.bones, other.bones, axis=1),
@@ -220,6 +197,3 @@ def _chosen(is_first: Bool, first: _Point, second: _Point) -> _Point:
 
 _ALL, _ANGLES = np.arange(PARAMETER_COUNT), np.arange(ROOT_COUNT, PARAMETER_COUNT)
 _EYE = np.eye(3)
-_CROSS = np.array(
-    [[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0]], np.float64
-)

@@ -5,12 +5,13 @@ pull. Frames that follow one another say much the same, so each counts only for 
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
 from handmap.skeleton.fit import FittedPose
-from handmap.skeleton.hand_shape import SEGMENTS, SkeletonModel
-from handmap.skeleton.kinematics import RestShape, rest_shape, shape_jacobian
+from handmap.skeleton.hand_shape import SEGMENTS, SkeletonModel, load_skeleton_model
+from handmap.skeleton.kinematics import RestShape, rest_length_mm, rest_shape, shape_jacobian
 from handmap.skeleton.measurement import Measurement
 from handmap.types.arrays import Bool, Float64
 from handmap.types.joints import JOINT_COUNT
@@ -98,6 +99,13 @@ def hand_length(model: SkeletonModel, size: HandSize) -> HandLength:
     slope, length_mm = _length_slope(model, rest_shape(model, size.shape))
     variance = (slope * np.linalg.solve(size.information, slope[..., None])[..., 0]).sum(axis=1)
     return HandLength(length_mm, np.sqrt(variance + (BIAS_SHARE * length_mm) ** 2))
+
+
+@cache
+def mean_length_mm() -> float:
+    """The length of the mean person's hand."""
+    model = load_skeleton_model()
+    return float(rest_length_mm(rest_shape(model, np.zeros((1, model.shape_count))))[0])
 
 
 def _said_by_frame(model: SkeletonModel, fitted: FittedPose, measured: Measurement) -> tuple[Float64, Float64]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handmap.skeleton.fit import BodyPose
+from handmap.skeleton.body_pose import BodyPose
 from handmap.skeleton.hand_shape import SkeletonModel
 from handmap.skeleton.kinematics import PosedBones, RestShape, pose_bones, rest_shape
 from handmap.types.arrays import Bool, Float64

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from handmap.skeleton.fit import BodyPose
+from handmap.skeleton.body_pose import BodyPose
 from handmap.skeleton.hand_shape import SkeletonModel
 from handmap.skeleton.hand_size import HandSize, unknown_size
 from handmap.types.arrays import Bool, Float64, Int64
@@ -72,14 +72,13 @@ def _unknown(model: SkeletonModel, track_id: int, size: HandSize) -> Memory:
 
 
 def _rows(memory: Memory, rows: list[int]) -> Memory:
-    pose = memory.pose
     return Memory(
         tuple(memory.track_ids[row] for row in rows),
         memory.is_left[rows],
         memory.seen_ns[rows],
         memory.learned_ns[rows],
         memory.misfit[rows],
-        BodyPose(pose.rotations[rows], pose.positions_mm[rows], pose.angles[rows]),
+        memory.pose.rows(rows),
         _taken(memory.size, rows),
     )
 

@@ -6,14 +6,14 @@ them to the camera frame (x right, y down, z away); quaternions are (x, y, z, w)
 """
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
 
 from handmap.skeleton.hand_shape import load_skeleton_model
+from handmap.skeleton.hand_size import mean_length_mm
 from handmap.skeleton.hands import MIRROR, PosedHands
-from handmap.skeleton.kinematics import rest_length_mm, rest_shape
+from handmap.skeleton.kinematics import rest_length_mm
 from handmap.types.arrays import Bool, Float64
 from handmap.types.joints import FINGERS
 
@@ -103,16 +103,10 @@ def _outer_products() -> Float64:
     return signs.reshape(9, 16)
 
 
-@cache
-def _mean_length_mm() -> float:
-    model = load_skeleton_model()
-    return float(rest_length_mm(rest_shape(model, np.zeros((1, model.shape_count))))[0])
-
-
 def _radii_mm(hands: PosedHands) -> Float64:
     """Radii (N, 26): those of the mean hand, larger as the hand is longer; metacarpals and palm as thick as the wrist."""
     model = load_skeleton_model()
-    scale = rest_length_mm(hands.rest) / _mean_length_mm()
+    scale = rest_length_mm(hands.rest) / mean_length_mm()
     radii: Float64 = scale[:, None] * model.radii_mm[np.maximum(HAND21_OF_XR26, 0)]
     return radii
 

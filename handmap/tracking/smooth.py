@@ -29,7 +29,7 @@ class SmoothingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = (
         0.5  # cutoff for a joint at rest; higher: less lag, more jitter
     )
-    beta: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.15  # Hz of cutoff added per mm/s of a joint's speed
+    beta: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3  # Hz of cutoff added per mm/s of a joint's speed
     derivative_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = 4.0  # cutoff for the speed itself
     extrapolate: bool = False  # true: predict joints for the time of publication, and mark them as extrapolated
     max_extrapolation_ms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 30.0  # furthest to extrapolate
@@ -92,15 +92,15 @@ def _filtered(pose: HandPose, before: JointFilter | None, settings: SmoothingCon
         return JointFilter(pose.track_id, pose.capture_ns, raw_mm, raw_mm, np.zeros_like(raw_mm))
     elapsed_s = (pose.capture_ns - before.capture_ns) / 1e9
     newest = (raw_mm - before.raw_mm) / np.float32(elapsed_s)
-    share = _new_share(settings.derivative_cutoff_hz, elapsed_s)
+    share = newest_share(settings.derivative_cutoff_hz, elapsed_s)
     velocity = before.velocity_mm_s + share * (newest - before.velocity_mm_s)
     speed_mm_s = np.linalg.norm(velocity, axis=-1, keepdims=True)  # (J, 1)
     cutoff_hz = settings.min_cutoff_hz + settings.beta * speed_mm_s
-    xyz_mm = before.xyz_camera_mm + _new_share(cutoff_hz, elapsed_s) * (raw_mm - before.xyz_camera_mm)
+    xyz_mm = before.xyz_camera_mm + newest_share(cutoff_hz, elapsed_s) * (raw_mm - before.xyz_camera_mm)
     return JointFilter(pose.track_id, pose.capture_ns, raw_mm, xyz_mm.astype(np.float32), velocity.astype(np.float32))
 
 
-def _new_share(cutoff_hz: float | Float32, elapsed_s: float) -> Array:
+def newest_share(cutoff_hz: float | Array, elapsed_s: float) -> Array:
     """The weight of the newest value in exponential smoothing, for each cutoff: 1 / (1 + tau / T) with tau = 1 / (2 pi cutoff)."""
     return 1 / (1 + 1 / (2 * math.pi * cutoff_hz * elapsed_s))
 

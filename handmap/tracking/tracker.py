@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handmap.engines.engine import Engines
+from handmap.skeleton.hand_size import MAX_MISFIT
 from handmap.tracking.detector import Search, detect_hands, passes_presence_gate, run_palm_detector
+from handmap.tracking.fitted_hands import (
+    NO_FITTED_HANDS,
+    FittedHands,
+    extrapolate_hands,
+    fit_hands,
+    held_palms_mm,
+)
 from handmap.tracking.hand_presence import KEEP_LOGIT, SURE_LOGIT, hand_presence_logit
 from handmap.tracking.palm_detector import DetectionMap
 from handmap.tracking.pose_estimate import PoseEstimate, StageTimer, estimate_poses, refine_off_center
@@ -31,6 +39,7 @@ GEOMETRIC_SEARCH_INTERVAL_FRAMES = (
 )
 DETECTOR_INTERVAL_FRAMES = 15  # frames between runs of the palm graph while no hand is missing or uncertain
 PRESENCE_EMA_ALPHA = 0.25  # weight of the newest presence logit
+MISFIT_LOGIT = -1.0  # what a hand that fits no body is evidence for, each time
 MAX_GAP_S = 0.2  # a hand found again this soon on its predicted path is the same one: it flickered
 OCCLUSION_TIMEOUT_S = 0.8  # how long a hand occluded by another one keeps its track
 OCCLUSION_DISTANCE_MM = 300.0  # a hand lost within this distance of another one counts as occluded by it
@@ -39,15 +48,16 @@ REID_DISTANCE_MM = 160.0  # base distance from its predicted position for re-ide
 
 @dataclass(frozen=True)
 class TrackerState:
-    """The state kept between frames: tracks, joint filters, and the intrinsics they were seen with."""
+    """The state kept between frames: tracks, fitted hands or joint filters, and the intrinsics they were seen with."""
 
     tracks: Tracks = NO_TRACKS
+    fitted: FittedHands = NO_FITTED_HANDS
     filters: Filters = NO_FILTERS
     intrinsics: Intrinsics | None = None
 
     def without_hands(self) -> "TrackerState":
         """The state without tracks; a hand that is found again gets a new ID."""
-        return TrackerState(Tracks((), self.tracks.next_id))
+        return TrackerState(Tracks((), self.tracks.next_id), self.fitted.without_hands())
 
 
 @dataclass(frozen=True)
@@ -61,16 +71,30 @@ class TrackedEstimate:
 def track_hands(
     frame: DepthFrame, state: TrackerState, engines: Engines, settings: TrackerSettings, clock: StageTimer
 ) -> tuple[list[HandPose], TrackerState]:
-    """The whole per-frame step: poses to publish, smoothed and extrapolated as configured, and the state for the next frame.
+    """The whole per-frame step: poses to publish, fitted, smoothed and extrapolated as configured, and the state for the next frame.
 
-    Raises EngineFailed if an engine fails.
+    The state's `fitted` has the bodies of these poses. Raises EngineFailed if an engine fails.
     """
     if frame.intrinsics != state.intrinsics:  # positions seen with other intrinsics are meaningless
         state = replace(state.without_hands(), intrinsics=frame.intrinsics)
     poses, tracks = update_tracks(frame, state.tracks, engines, settings, clock)
-    poses, filters = smooth(poses, state.filters, settings.smoothing)
-    shown = extrapolate(poses, filters, clock.now_ns(), settings.smoothing)
-    return shown, TrackerState(tracks, filters, frame.intrinsics)
+    if not settings.skeleton.enabled:
+        poses, filters = smooth(poses, state.filters, settings.smoothing)
+        shown = extrapolate(poses, filters, clock.now_ns(), settings.smoothing)
+        return shown, TrackerState(tracks, NO_FITTED_HANDS, filters, frame.intrinsics)
+    with clock.stage("skeleton"):
+        poses, fitted = fit_hands(poses, state.fitted, settings.smoothing)
+        tracks = learn_from_fit(tracks, fitted)
+        shown, fitted = extrapolate_hands(poses, fitted, clock.now_ns(), settings.smoothing)
+    return shown, TrackerState(tracks, fitted, NO_FILTERS, frame.intrinsics)
+
+
+def learn_from_fit(tracks: Tracks, fitted: FittedHands) -> Tracks:
+    """The tracks with the sizes of their fitted hands once held, and less certain of hands that fit no body."""
+    if fitted.bodies is None:
+        return tracks
+    rows = zip(tracks.active, fitted.bodies.misfit, held_palms_mm(fitted.bodies), strict=True)
+    return replace(tracks, active=tuple(_fitted(track, float(misfit), palm_mm) for track, misfit, palm_mm in rows))
 
 
 def update_tracks(
@@ -151,6 +175,11 @@ def _with_presence(one: TrackedEstimate, palms: DetectionMap) -> TrackedEstimate
     return replace(one, track=replace(one.track, presence_logit=mean))
 
 
+def _fitted(track: Track, misfit: float, palm_mm: float | None) -> Track:
+    doubt = PRESENCE_EMA_ALPHA * (track.presence_logit - MISFIT_LOGIT) if misfit > MAX_MISFIT else 0.0
+    return replace(track, palm_mm=palm_mm or track.palm_mm, presence_logit=track.presence_logit - max(doubt, 0.0))
+
+
 def _continued(one: TrackedEstimate, frame: DepthFrame) -> TrackedEstimate:
     return TrackedEstimate(update_track(one.track, one.seen.center_mm, frame.capture_ns), one.seen)
 
@@ -212,6 +241,7 @@ def _pose(one: TrackedEstimate, is_tracked: bool, frame: DepthFrame, settings: T
         xyz_camera_mm=seen.xyz_camera_mm,
         expected_error_mm=seen.expected_error_mm,
         roi=seen.roi,
+        raw_xyz_camera_mm=seen.xyz_camera_mm,
         track_id=track.track_id,
         handedness=_handedness(track, settings),
         # Handedness fixed by the configuration is not observed.

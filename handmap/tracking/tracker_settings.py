@@ -8,6 +8,7 @@ import numpy as np
 
 from handmap.bundle.confidence import ConfidenceTable
 from handmap.bundle.manifest import Bundle
+from handmap.tracking.fitted_hands import DEFAULT_SKELETON, SkeletonConfig
 from handmap.tracking.smooth import DEFAULT_SMOOTHING, SmoothingConfig
 from handmap.types.arrays import ArrayModule
 from handmap.types.errors import ConfigError
@@ -55,10 +56,15 @@ class TrackerSettings:
     min_confidence: float
     assume_hand_present: bool = False
     smoothing: SmoothingConfig = DEFAULT_SMOOTHING
+    skeleton: SkeletonConfig = DEFAULT_SKELETON
 
 
 def tracker_settings(
-    bundle: Bundle, config: TrackingConfig, smoothing: SmoothingConfig = DEFAULT_SMOOTHING, xp: ArrayModule = np
+    bundle: Bundle,
+    config: TrackingConfig,
+    smoothing: SmoothingConfig = DEFAULT_SMOOTHING,
+    skeleton: SkeletonConfig = DEFAULT_SKELETON,
+    xp: ArrayModule = np,
 ) -> TrackerSettings:
     """Settings for a bundle's model on this device.
 
@@ -82,4 +88,5 @@ def tracker_settings(
         min_confidence=config.min_confidence,
         assume_hand_present=config.assume_hand_present,
         smoothing=smoothing,
+        skeleton=skeleton,
     )

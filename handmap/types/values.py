@@ -98,7 +98,8 @@ class NormalizedJoints:
 class HandPose:
     """One tracked hand: joints (21, 3) in the camera frame in mm with their expected errors (21,), in mm.
 
-    view is the cube that the crop was taken from.
+    raw_xyz_camera_mm are the network's own joints, before any fit, smoothing or extrapolation; None where they were not kept.
+    roi is the cube that the crop was taken from.
     """
 
     xyz_camera_mm: Float32
@@ -113,3 +114,4 @@ class HandPose:
     is_extrapolated: bool
     frame_number: int
     capture_ns: int
+    raw_xyz_camera_mm: Float32 | None = None

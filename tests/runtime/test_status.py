@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from handmap.bundle.manifest import Bundle
+from handmap.skeleton.hand_size import LEARNING_S
 from handmap.types.errors import ConfigError, NoAnswer
 from runtime.status import ask_daemon, status_port
-from tests.support.processes import handmap, started
+from tests.support.processes import ROOT, handmap, started
 from tests.support.running import free_port, wait_for
 from tests.support.tiny_bundle import write_config
+
+SHIPPED, DEMO = ROOT / "models" / "handmap-hand21", ROOT / "models" / "demo_recording"
 
 
 def with_port(config: Path, port: int | str) -> Path:
@@ -40,6 +43,25 @@ def test_a_running_daemon_reports_its_status(tmp_path: Path, bundle: Bundle, rec
     rows = {line.split()[0]: line for line in as_text.stdout.splitlines() if line}
     assert "TRACKING" in rows["state"] and "frames/s" in rows["hands"] and "p50 ms" in rows["stage"]
     assert max(len(line) for line in as_text.stdout.splitlines() if str(tmp_path) not in line) <= 110
+
+
+def test_the_size_of_a_fitted_hand_is_reported(tmp_path: Path) -> None:
+    port = free_port()
+    config = with_port(write_config(tmp_path / "c.yaml", SHIPPED, DEMO, 9), port)
+    config.write_text(config.read_text().replace("skeleton: {enabled: false}", "skeleton: {enabled: true}"))
+    with started("run", "--config", config):
+        wait_for(port, lambda now: bool(now.hand_sizes))
+
+        facts = ask_daemon(port)
+        as_text = handmap("status", "--port", str(port))
+
+    (size,) = facts.hand_sizes
+    assert (size.track_id, size.hand) == (1, "right")
+    assert 150 < size.length_mm < 220 and 0 < size.expected_error_mm < 20
+    assert size.is_held == (size.learned_s >= LEARNING_S)
+    assert facts.stages["skeleton"].p50_ms > 0
+    (row,) = (line for line in as_text.stdout.splitlines() if line.startswith("size "))
+    assert "track 1, right: " in row and " mm long" in row
 
 
 def test_the_daemon_of_another_configuration_is_not_accepted(tmp_path: Path, bundle: Bundle, recording: Path) -> None:

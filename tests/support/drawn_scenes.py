@@ -9,6 +9,7 @@ from handmap.bundle.confidence import ConfidenceTable
 from handmap.bundle.tensors import Tensors
 from handmap.engines.engine import EngineOutput
 from handmap.geometry.crop import crop_hand
+from handmap.tracking.fitted_hands import UNFITTED
 from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Array, Float32, Int32, Uint16
 from handmap.types.intrinsics import Intrinsics
@@ -70,7 +71,9 @@ class CentroidEngine:
 
 
 def settings(max_hands: int = 1, handedness: Handedness = Handedness.RIGHT) -> TrackerSettings:
-    return TrackerSettings(np, CUBE_MM, (220.0, 280.0), TABLE, handedness, max_hands, (150.0, 1000.0), 5, 0.5)
+    return TrackerSettings(
+        np, CUBE_MM, (220.0, 280.0), TABLE, handedness, max_hands, (150.0, 1000.0), 5, 0.5, skeleton=UNFITTED
+    )
 
 
 def scene(*balls: tuple[float, float, float, float], number: int = 0, capture_ns: int = 0) -> DepthFrame:

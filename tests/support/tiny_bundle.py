@@ -106,5 +106,6 @@ def write_config(
         f"publish: {{targets: [{{host: 127.0.0.1, port: {port}}}]}}\n"
         "log: {stats_interval_s: 0.5}\n"
         "smoothing: {enabled: false}\n"
+        "skeleton: {enabled: false}\n"  # its networks see no hands
     )
     return path

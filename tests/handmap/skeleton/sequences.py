@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from handmap.skeleton.body_pose import BodyPose, rotation_of
 from handmap.skeleton.degrees_of_freedom import MAX_ANGLES, MIN_ANGLES
-from handmap.skeleton.fit import BodyPose, rotation_of
 from handmap.skeleton.hand_shape import load_skeleton_model
 from handmap.skeleton.hands import PosedHands, pose_hands
 from handmap.types.arrays import Float64
