@@ -94,6 +94,9 @@ def train_handedness(config_path: Path) -> None:
     "[default: run for sets with hand-free frames, such as synthetic:hard, else found]",
 )
 @click.option("--quick", is_flag=True, help="With --sequence: one short sequence per scene.")
+@click.option(
+    "--sheet", type=PATH, help="With --data: PNG to draw a dozen of the frames into, with the published hands."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     bundle_path: Path,
@@ -104,6 +107,7 @@ def evaluate(
     frames: int | None,
     defaults: Literal["found", "run"] | None,
     quick: bool,
+    sheet: Path | None,
     as_json: bool,
 ) -> None:
     """Evaluate a bundle on a labeled data set or on sequences.
@@ -116,14 +120,16 @@ def evaluate(
     from .evaluation.evaluate_sequence import evaluate_sequence, sequence_table
 
     if data is not None and sequence is None and not quick:
-        config = EvaluationConfig(precision, threads, frames, defaults)
+        config = EvaluationConfig(precision, threads, frames, defaults, sheet)
         figures = evaluate_bundle(bundle_path, data, config)
         click.echo(json.dumps(figures) if as_json else evaluation_table(figures))
-    elif sequence is not None and data is None and frames is None and defaults is None:
+    elif sequence is not None and data is None and frames is None and defaults is None and sheet is None:
         figures = evaluate_sequence(bundle_path, sequence, precision, threads, quick)
         click.echo(json.dumps(figures) if as_json else sequence_table(figures))
     else:
-        raise click.UsageError("give either --data (with --frames and --defaults) or --sequence (with --quick)")
+        raise click.UsageError(
+            "give either --data (with --frames, --defaults and --sheet) or --sequence (with --quick)"
+        )
 
 
 @click.command("synthesize")

@@ -54,7 +54,7 @@ def score_frames(
 ) -> Iterator[KindResult]:
     """The result of each frame on its own; nothing is taken from its label."""
     for shown in frames:
-        poses = present(shown.frame, engines, settings, presentations)
+        poses, _ = present(shown.frame, engines, settings, presentations)
         if shown.hands:
             yield _score_hand(shown, poses, engines, settings)
         else:

@@ -48,7 +48,7 @@ def measure_pose_errors(
     with track_progress("score", total, "frames") as advance:
         for index, labeled in enumerate(itertools.islice(dataset, max_frames)):
             truth = labeled.xyz_camera_mm
-            poses = present(labeled.frame, engines, settings, presentations)
+            poses, _ = present(labeled.frame, engines, settings, presentations)
             error_mm, is_found = found_errors_mm(poses[0].xyz_camera_mm if poses else None, truth)
             found.append(is_found)
             errors.append(error_mm)
@@ -65,14 +65,16 @@ def measure_pose_errors(
     )
 
 
-def present(frame: DepthFrame, engines: Engines, settings: TrackerSettings, presentations: int) -> list[HandPose]:
-    """What is published for a still frame shown `presentations` times in a row, at 30 frames per second."""
+def present(
+    frame: DepthFrame, engines: Engines, settings: TrackerSettings, presentations: int
+) -> tuple[list[HandPose], TrackerState]:
+    """What is published for a still frame shown `presentations` times in a row, at 30 frames per second, and the state after it."""
     clock, state = StageClock(), TrackerState()
     poses: list[HandPose] = []
     for shown in range(presentations):
         again = replace(frame, frame_number=shown, capture_ns=frame.capture_ns + shown * PRESENTATION_NS)
         poses, state = track_hands(again, state, engines, settings, clock)
-    return poses
+    return poses, state
 
 
 def found_errors_mm(xyz_mm: Float32 | None, truth_mm: Float32) -> tuple[Float64, bool]:

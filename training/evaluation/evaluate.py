@@ -1,9 +1,11 @@
 """Evaluates a bundle on a labeled data set with the daemon's own steps."""
 
+import itertools
 from pathlib import Path
 from typing import Literal, cast
 
 import msgspec
+import numpy as np
 
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.engine import Engines
@@ -21,12 +23,16 @@ PRESENTATIONS: dict[Defaults, int] = {"found": 1, "run": 5}
 
 
 class EvaluationConfig(msgspec.Struct, frozen=True):
-    """Evaluation options; `defaults` is by default "found" for a set of hands and "run" for one scored by kind."""
+    """Evaluation options; `sheet` is a PNG to draw some frames into.
+
+    `defaults` is by default "found" for a set of hands and "run" for one scored by kind.
+    """
 
     precision: str = "fp32"
     threads: int = 1
     max_frames: int | None = None
     defaults: Defaults | None = None
+    sheet: Path | None = None
 
 
 def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> dict[str, object]:
@@ -47,10 +53,23 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
     engine_config = EngineConfig(precision=cast(PrecisionName, config.precision), threads=config.threads)
     with open_engines(bundle, engine_config) as engines:
         if isinstance(dataset, KindDataset):
+            if config.sheet is not None:
+                raise DatasetError(
+                    f"evaluate: --sheet draws labeled hands, but {data!r} is scored by kind; use another --data"
+                )
             return _evaluate_kinds(dataset, bundle, engines, config)
         defaults = config.defaults or "found"
         settings = tracker_settings(bundle, TrackingConfig("right", assume_hand_present=defaults == "found"))
         errors = measure_pose_errors(dataset, engines, settings, config.max_frames, PRESENTATIONS[defaults])
+        if config.sheet is not None:
+            from .fitted_sheet import SHOWN, draw_fitted_sheet, labeled_tile
+
+            total = min(len(dataset), config.max_frames or len(dataset))
+            wanted = set(np.linspace(0, total - 1, min(SHOWN, total)).astype(int).tolist())
+            frames = [labeled for number, labeled in enumerate(itertools.islice(dataset, total)) if number in wanted]
+            draw_fitted_sheet(
+                config.sheet, [labeled_tile(one, engines, settings, PRESENTATIONS[defaults]) for one in frames]
+            )
         return {**pose_error_summary(errors, bundle.hand.joint_names), "defaults": defaults}
 
 
