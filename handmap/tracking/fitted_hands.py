@@ -11,6 +11,7 @@ from handmap.skeleton.hand_size import MAX_MISFIT
 from handmap.skeleton.memory import BodyState
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.smooth_bodies import BodyFilter, extrapolate_bodies, smooth_bodies
+from handmap.types.arrays import Float64
 from handmap.types.values import HandPose
 
 
@@ -67,11 +68,11 @@ def extrapolate_hands(
     return moved, replace(fitted, bodies=ahead)
 
 
-def held_palms_mm(bodies: Bodies) -> list[float | None]:
-    """The palm length of each hand, as `handmap.tracking.track.palm_length_mm` has it; None while its size is still learned."""
+def fitted_palms_mm(bodies: Bodies) -> Float64:
+    """The palm length (N,) of each hand, as `handmap.tracking.track.palm_length_mm` has it."""
     rest = bodies.hands.rest
-    palms = np.linalg.norm(rest.base_mm[:, 1:] + rest.pivot_mm[:, None], axis=-1).mean(axis=1)
-    return [float(palm) if is_held else None for palm, is_held in zip(palms, bodies.size.is_held, strict=True)]
+    palms: Float64 = np.linalg.norm(rest.base_mm[:, 1:] + rest.pivot_mm[:, None], axis=-1).mean(axis=1)
+    return palms
 
 
 def _shown(poses: Sequence[HandPose], bodies: Bodies) -> list[HandPose]:

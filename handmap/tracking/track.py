@@ -32,6 +32,7 @@ class Track:
     frames: int
     right_logit: float = 0.0
     palm_mm: float = PALM_MM
+    fitted_palm_mm: float | None = None  # that of the fitted hand, if there is one
     presence_logit: float = 0.0  # EMA of the presence logit whenever the palm graph ran; starts neutral
 
     @property
@@ -106,8 +107,9 @@ def update_handedness_and_size(track: Track, right_logit: float, xyz_camera_mm: 
 def scaled_cube_mm(track: Track, cube_mm: float, limits_mm: tuple[float, float]) -> float:
     """The cube side that makes this hand appear as large as the model's own, within the trained range.
 
-    The model's own cube side until the size has been averaged over SIZE_FRAMES frames.
+    The model's own cube side until the hand is fitted, or its size has been averaged over SIZE_FRAMES frames.
     """
-    if track.frames < SIZE_FRAMES:
+    if track.fitted_palm_mm is None and track.frames < SIZE_FRAMES:
         return cube_mm
-    return min(max(cube_mm * track.palm_mm / PALM_MM, limits_mm[0]), limits_mm[1])
+    palm_mm = track.palm_mm if track.fitted_palm_mm is None else track.fitted_palm_mm
+    return min(max(cube_mm * palm_mm / PALM_MM, limits_mm[0]), limits_mm[1])

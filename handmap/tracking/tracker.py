@@ -13,7 +13,7 @@ from handmap.tracking.fitted_hands import (
     FittedHands,
     extrapolate_hands,
     fit_hands,
-    held_palms_mm,
+    fitted_palms_mm,
 )
 from handmap.tracking.hand_presence import KEEP_LOGIT, SURE_LOGIT, hand_presence_logit
 from handmap.tracking.palm_detector import DetectionMap
@@ -90,11 +90,13 @@ def track_hands(
 
 
 def learn_from_fit(tracks: Tracks, fitted: FittedHands) -> Tracks:
-    """The tracks with the sizes of their fitted hands once held, and less certain of hands that fit no body."""
+    """The tracks with the sizes of their fitted hands, and less certain of hands that fit no body."""
     if fitted.bodies is None:
         return tracks
-    rows = zip(tracks.active, fitted.bodies.misfit, held_palms_mm(fitted.bodies), strict=True)
-    return replace(tracks, active=tuple(_fitted(track, float(misfit), palm_mm) for track, misfit, palm_mm in rows))
+    rows = zip(tracks.active, fitted.bodies.misfit, fitted_palms_mm(fitted.bodies), strict=True)
+    return replace(
+        tracks, active=tuple(_fitted(track, float(misfit), float(palm_mm)) for track, misfit, palm_mm in rows)
+    )
 
 
 def update_tracks(
@@ -175,9 +177,9 @@ def _with_presence(one: TrackedEstimate, palms: DetectionMap) -> TrackedEstimate
     return replace(one, track=replace(one.track, presence_logit=mean))
 
 
-def _fitted(track: Track, misfit: float, palm_mm: float | None) -> Track:
+def _fitted(track: Track, misfit: float, palm_mm: float) -> Track:
     doubt = PRESENCE_EMA_ALPHA * (track.presence_logit - MISFIT_LOGIT) if misfit > MAX_MISFIT else 0.0
-    return replace(track, palm_mm=palm_mm or track.palm_mm, presence_logit=track.presence_logit - max(doubt, 0.0))
+    return replace(track, fitted_palm_mm=palm_mm, presence_logit=track.presence_logit - max(doubt, 0.0))
 
 
 def _continued(one: TrackedEstimate, frame: DepthFrame) -> TrackedEstimate:

@@ -8,7 +8,7 @@ import pytest
 from handmap.tracking.fitted_hands import NO_FITTED_HANDS, FittedHands, extrapolate_hands, fit_hands
 from handmap.tracking.hand_presence import KEEP_LOGIT
 from handmap.tracking.smooth import UNSMOOTHED, SmoothingConfig
-from handmap.tracking.track import NO_TRACKS, PALM_MM, palm_length_mm, start_track
+from handmap.tracking.track import NO_TRACKS, PALM_MM, palm_length_mm, scaled_cube_mm, start_track
 from handmap.tracking.tracker import learn_from_fit
 from handmap.types.arrays import Float64
 from handmap.types.joints import PARENTS
@@ -132,7 +132,7 @@ def test_a_hand_that_fits_no_body_is_doubted() -> None:
 
     assert good[0].confidence == poses[0].confidence
     assert bad[0].confidence < 0.6 * scrambled.confidence
-    assert learn_from_fit(tracks, kept).active == (track,)
+    assert learn_from_fit(tracks, kept).active[0].presence_logit == track.presence_logit
     assert learn_from_fit(tracks, doubted).active[0].presence_logit < KEEP_LOGIT
     assert learn_from_fit(tracks, FittedHands()) == tracks
 
@@ -144,20 +144,20 @@ def test_a_certain_hand_is_not_made_more_certain_by_a_misfit() -> None:
     )
     track = replace(start_track(1, np.zeros(3, np.float32), 0), presence_logit=-5.0)
 
-    assert learn_from_fit(replace(NO_TRACKS, active=(track,)), doubted).active == (track,)
+    assert learn_from_fit(replace(NO_TRACKS, active=(track,)), doubted).active[0].presence_logit == -5.0
 
 
-def test_the_cube_follows_the_size_once_it_is_held() -> None:
+def test_the_cube_follows_the_size_of_the_fitted_hand() -> None:
     poses, truth = hand_poses(110, seed=3)
     track = start_track(1, np.zeros(3, np.float32), 0)
-    tracks = replace(NO_TRACKS, active=(track,))
+    true_mm = np.mean([palm_length_mm(one.astype(np.float32)) for one in truth])
 
-    _, learning = follow(poses[:30], SMOOTH)
-    _, held = follow(poses, SMOOTH)
+    _, fitted = follow(poses, SMOOTH)
+    (sized,) = learn_from_fit(replace(NO_TRACKS, active=(track,)), fitted).active
 
-    assert learn_from_fit(tracks, learning).active[0].palm_mm == PALM_MM
-    palm_mm = learn_from_fit(tracks, held).active[0].palm_mm
-    assert palm_mm == pytest.approx(np.mean([palm_length_mm(one.astype(np.float32)) for one in truth]), rel=0.03)
+    assert scaled_cube_mm(track, 250.0, (180.0, 293.0)) == 250
+    assert scaled_cube_mm(sized, 250.0, (180.0, 293.0)) == pytest.approx(250 * true_mm / PALM_MM, rel=0.03)
+    assert scaled_cube_mm(sized, 250.0, (249.0, 251.0)) in (249, 251)
 
 
 def test_sizes_outlive_all_hands() -> None:
