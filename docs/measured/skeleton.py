@@ -16,6 +16,7 @@ import numpy as np
 
 from handmap.bundle.manifest import read_bundle
 from handmap.engines.factory import open_engines
+from handmap.metrics.bone_variation import bone_lengths_mm, bone_variation
 from handmap.recording.datasets import open_dataset
 from handmap.skeleton.body import Bodies, fit_bodies
 from handmap.skeleton.hand_shape import load_skeleton_model
@@ -26,7 +27,6 @@ from handmap.system.timing import StageClock
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.arrays import Float64
-from handmap.types.joints import PARENTS
 from handmap.types.values import Handedness, HandPose, HandRoi
 from training.hand.hand_model import load_hand_asset
 
@@ -69,13 +69,6 @@ def follow(sequence: HandSequence) -> list[Bodies]:
     return seen
 
 
-def bone_lengths_mm(joints: Float64) -> Float64:
-    """Lengths (..., 20) of the bones of joints (..., 21, 3)."""
-    children = np.arange(1, 21)
-    lengths: Float64 = np.linalg.norm(joints[..., children, :] - joints[..., np.array(PARENTS)[children], :], axis=-1)
-    return lengths
-
-
 def score(sequence: HandSequence, bodies: list[Bodies]) -> dict[str, float]:
     """One person's figures: mm, degrees and percent."""
     fitted = np.stack([one.hands.joints_mm[0] for one in bodies])
@@ -114,8 +107,8 @@ def _size_score(sequence: HandSequence, bodies: list[Bodies], fitted: Float64) -
         "mean_hand_length_percent": 100 * abs(mean_mm / true_mm - 1),
         "bone_percent": 100 * float(np.median(np.abs(settled.mean(axis=0) / true_bones - 1))),
         "raw_bone_percent": 100 * float(np.median(np.abs(raw.mean(axis=0) / true_bones - 1))),
-        "bone_variation_percent": 100 * float((settled.std(axis=0) / settled.mean(axis=0)).max()),
-        "raw_bone_variation_percent": 100 * float((raw.std(axis=0) / raw.mean(axis=0)).mean()),
+        "bone_variation_percent": 100 * float(bone_variation(fitted[SETTLED:]).max()),
+        "raw_bone_variation_percent": 100 * float(bone_variation(sequence.measured_mm[SETTLED:]).mean()),
         "converged_share": float(np.mean([one.size.is_held[0] for one in bodies[SETTLED:]])),
     }
 

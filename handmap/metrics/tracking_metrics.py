@@ -1,4 +1,4 @@
-"""Tracking metrics over sequences: recall, false positives, ID switches, handedness accuracy and joint errors.
+"""Tracking metrics over sequences: recall, false positives, ID switches, handedness accuracy, joint errors and bone variation.
 
 The one definition for every tracker that returns poses per frame; a single-hand tracker is scored on one hand only.
 """
@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from handmap.metrics.bone_variation import bone_variation
 from handmap.metrics.matching import TrackedFrame, match_hands
 from handmap.metrics.pose_error import joint_errors_mm
 from handmap.metrics.tracking_events import find_crossings, frames_to_entry, frames_to_loss
-from handmap.types.arrays import Float64
+from handmap.types.arrays import Float32, Float64
 from handmap.types.values import HandPose
 
 YOUNG_FRAMES = 10  # age up to which a track's handedness is not scored
+MIN_BONE_FRAMES = 30  # bones vary little over a few frames, whatever the tracker; a second
 
 
 @dataclass
@@ -40,6 +42,7 @@ class TrackCounts:
     right_tracks: int = 0
     errors_mm: list[Float64] = field(default_factory=list)  # (21,) of each found hand
     raw_errors_mm: list[Float64] = field(default_factory=list)  # of the network's own joints, where they were kept
+    bone_variations: list[Float64] = field(default_factory=list)  # (20,) of each track on one hand
     to_loss: list[int] = field(default_factory=list)
     to_entry: list[int] = field(default_factory=list)
 
@@ -57,6 +60,7 @@ def score_tracks(frames: Sequence[TrackedFrame], max_hands: int) -> TrackCounts:
         _count_found(frame, pairs, max_hands, counts)
     _count_sides(frames, carried, counts)
     _count_switches(frames, carried, counts)
+    _measure_bones(frames, carried, counts)
     for crossing in find_crossings(frames, carried, max_hands):
         counts.crossings += 1
         counts.kept += crossing.is_kept
@@ -82,9 +86,11 @@ def track_summary(counts: TrackCounts) -> dict[str, float | int | None]:
 
     detection_rate is over the hands the tracker must find, found_of_all over all visible hands, found_of_well_seen over those
     with two thirds of their joints visible; false_hands is over published hands, ids_kept over crossings,
-    handedness_accuracy over found hands with a track older than YOUNG_FRAMES; frames_to_* are means.
+    handedness_accuracy over found hands with a track older than YOUNG_FRAMES; frames_to_* are means. bone_variation is of
+    the mean bone and bone_variation_max of the most varying one, as shares of their lengths, both means over tracks.
     """
     errors = np.concatenate(counts.errors_mm) if counts.errors_mm else None
+    bones = np.stack(counts.bone_variations) if counts.bone_variations else None
     return {
         "detection_rate": _share(counts.found, counts.demanded),
         "found_of_all": _share(counts.found, counts.hands),
@@ -101,6 +107,8 @@ def track_summary(counts: TrackCounts) -> dict[str, float | int | None]:
         "mean_mm": None if errors is None else float(errors.mean()),
         "median_mm": None if errors is None else float(np.median(errors)),
         "raw_mean_mm": float(np.mean(counts.raw_errors_mm)) if counts.raw_errors_mm else None,
+        "bone_variation": None if bones is None else float(bones.mean()),
+        "bone_variation_max": None if bones is None else float(bones.max(axis=1).mean()),
         "frames_to_loss": float(np.mean(counts.to_loss)) if counts.to_loss else None,
         "frames_to_entry": float(np.mean(counts.to_entry)) if counts.to_entry else None,
         "hands": counts.hands,
@@ -160,6 +168,18 @@ def _count_switches(
             if before.get(which) != now:
                 counts.switches += was_others or is_unbroken[which]
             last[which], is_unbroken[which] = now, True
+
+
+def _measure_bones(frames: Sequence[TrackedFrame], carried: Sequence[dict[int, HandPose]], counts: TrackCounts) -> None:
+    """Bone variation of each track that was on one hand for MIN_BONE_FRAMES frames in which the hand had to be found."""
+    published: dict[tuple[int, int], list[Float32]] = {}  # joints by hand and track
+    for frame, pairs in zip(frames, carried, strict=True):
+        for hand in frame.truth:
+            if hand.must_detect and hand.hand_id in pairs:
+                pose = pairs[hand.hand_id]
+                published.setdefault((hand.hand_id, pose.track_id), []).append(pose.xyz_camera_mm)
+    long = (joints for joints in published.values() if len(joints) >= MIN_BONE_FRAMES)
+    counts.bone_variations += [bone_variation(np.stack(joints)) for joints in long]
 
 
 def _share(part: int, whole: int) -> float | None:

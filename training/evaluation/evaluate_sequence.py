@@ -33,7 +33,8 @@ COLUMNS = {  # of the printed table: key, heading and format
     "found_of_well_seen": ("well seen %", 100), "false_hands": ("false %", 100),
     "false_hands_per_frame": ("false/frame", 1), "id_switches": ("switches", 1), "ids_kept": ("ids kept %", 100),
     "crossings": ("crossings", 1), "handedness_accuracy": ("side %", 100), "mean_mm": ("mean mm", 1),
-    "raw_mean_mm": ("raw mm", 1), "median_mm": ("median mm", 1), "frames_to_loss": ("to loss", 1), "frames_to_entry": ("to entry", 1),
+    "raw_mean_mm": ("raw mm", 1), "median_mm": ("median mm", 1), "bone_variation": ("bones %", 100), "bone_variation_max": ("max bone %", 100),
+    "frames_to_loss": ("to loss", 1), "frames_to_entry": ("to entry", 1),
 }  # fmt: skip
 
 

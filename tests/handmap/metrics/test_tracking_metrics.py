@@ -1,5 +1,9 @@
 """Tracking metrics on constructed sequences that can be counted by hand."""
 
+import dataclasses
+import itertools
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import pytest
 
@@ -132,6 +136,45 @@ def test_handedness_is_scored_once_a_track_is_ten_frames_old() -> None:
     assert figures["handedness_accuracy"] == pytest.approx(4 / 6)
     assert figures["handedness_accuracy_tracks"] == 1
     assert track_summary(score_tracks(frames[:10], 2))["handedness_accuracy"] is None
+
+
+def bone_story(scales: Sequence[float], track_ids: Iterable[int] = itertools.repeat(1), seen: int = 21) -> TrackCounts:
+    """One hand in place, published larger or smaller than it is."""
+    said = [
+        dataclasses.replace(pose(track_id, 0), xyz_camera_mm=(SHAPE * scale + np.array([0, 0, 450])).astype(np.float32))
+        for scale, track_id in zip(scales, track_ids, strict=False)
+    ]
+    return score_tracks([frame([hand(1, 0, seen)], [one]) for one in said], 2)
+
+
+def test_bones_vary_as_the_published_hand_does() -> None:
+    small = dataclasses.replace(pose(1, 0), xyz_camera_mm=joints_at(0))
+    small.xyz_camera_mm[4] = small.xyz_camera_mm[3] + [30, 0, 0]
+    large = dataclasses.replace(pose(1, 0), xyz_camera_mm=small.xyz_camera_mm.copy())
+    large.xyz_camera_mm[4] = large.xyz_camera_mm[3] + [50, 0, 0]
+
+    figures = track_summary(score_tracks([frame([hand(1, 0)], [one]) for one in [small, large] * 15], 2))
+
+    assert figures["bone_variation"] == pytest.approx(0.25 / 20, abs=1e-6)  # one of twenty bones: 40 mm, 10 up and down
+    assert figures["bone_variation_max"] == pytest.approx(0.25, abs=1e-6)
+
+
+def test_bones_are_those_of_tracks_of_a_second_and_more() -> None:
+    steady, trembling = bone_story([1.0] * 30), bone_story([0.9, 1.1] * 20)
+
+    figures = track_summary(sum_counts([steady, trembling]))
+
+    assert figures["bone_variation"] == pytest.approx(0.05, abs=1e-6)
+    assert figures["bone_variation_max"] == pytest.approx(0.05, abs=1e-6)
+    assert track_summary(bone_story([0.9, 1.1] * 14 + [0.9]))["bone_variation"] is None
+
+
+def test_bones_are_not_compared_across_tracks_nor_where_the_hand_is_hardly_visible() -> None:
+    """A new track may be another person's; that hands differ is not variation."""
+    figures = track_summary(bone_story([0.9] * 30 + [1.1] * 30, [1] * 30 + [2] * 30))
+
+    assert figures["bone_variation"] == pytest.approx(0, abs=1e-6)
+    assert track_summary(bone_story([0.9, 1.1] * 20, seen=6))["bone_variation_max"] is None
 
 
 def test_counts_of_sequences_add_up_and_nothing_has_no_share() -> None:

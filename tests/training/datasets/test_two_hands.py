@@ -130,6 +130,7 @@ def test_a_network_that_knows_nothing_scores_as_badly_as_it_should(tmp_path: Pat
     assert not figures["targets"]["detection_rate"]["is_met"]
     assert figures["baseline"]["scenes"]["empty"]["detection_rate"] is None
     assert "not met" in sequence_table(figures)
+    assert "bones %" in sequence_table(figures) and "bone_variation" in figures["scenes"]["crossing"]
 
 
 def test_an_unknown_sequence_is_rejected_with_the_known_ones(tmp_path: Path) -> None:
