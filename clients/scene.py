@@ -10,6 +10,7 @@ from handmap.protocol.packet import PacketHand
 from handmap.types.arrays import Float32, Uint8
 from handmap.types.joints import BONES
 
+from .capsules import Capsules, capsules_of
 from .receive import Received, StreamCounts
 
 SURE_MM, UNSURE_MM = 5.0, 30.0
@@ -21,18 +22,19 @@ SILENCE_S = 1.5  # a running daemon sends a heartbeat every second
 
 @dataclass(frozen=True)
 class DrawnHand:
-    """One hand to draw: joints (21, 3) m with colors (21, 3), bones (20, 2, 3) m."""
+    """One hand to draw: joints (21, 3) m with colors (21, 3), and the capsules between them with colors (20, 3)."""
 
     joints_m: Float32
     colors: Uint8
-    bones_m: Float32
+    capsules: Capsules
+    capsule_colors: Uint8
 
 
 def drawn_hand(hand: PacketHand) -> DrawnHand:
-    """The shape of a hand, green where the error is expected to be small, red where it is large."""
+    """The shape of a hand, green where the error is expected to be small, red where it is large; a bone is as its outer joint."""
     share = np.clip((hand.expected_error_m.astype(float) * 1000 - SURE_MM) / (UNSURE_MM - SURE_MM), 0, 1)[:, None]
     colors = (SURE_RGB * (1 - share) + UNSURE_RGB * share).astype(np.uint8)
-    return DrawnHand(hand.xyz_m, colors, hand.xyz_m[np.array(BONES)])
+    return DrawnHand(hand.xyz_m, colors, capsules_of(hand.xyz_m), colors[np.array(BONES)[:, 1]])
 
 
 class Readout:
@@ -69,7 +71,7 @@ class Readout:
         lines = [f"**{self._newest.packet.state.name}**", f"rate {self.rate_hz(now_ns):.1f} Hz"]
         if self._frame is not None:
             lines += [_latency_line(self._frame), *(_hand_line(hand) for hand in self._frame.packet.hands)]
-        lines.append(f"joints: green up to {SURE_MM:.0f} mm expected error, red from {UNSURE_MM:.0f} mm")
+        lines.append(f"hands: green up to {SURE_MM:.0f} mm expected error, red from {UNSURE_MM:.0f} mm")
         lines.append(f"lost {counts.lost}, restarts {counts.restarts}, refused {counts.refused}")
         return "\n\n".join(lines)
 

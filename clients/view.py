@@ -16,15 +16,15 @@ import websockets.asyncio.server
 
 from handmap.protocol.fields import MAX_HANDS, MessageType
 from handmap.types.errors import ConfigError
+from handmap.types.joints import BONES, JOINT_COUNT
 
+from .capsules import Mesh, unit_cylinder, unit_sphere
 from .receive import Receiver
 from .scene import DrawnHand, Readout, drawn_hand
 from .web_origin import is_own_origin
 
 WAIT_S = 0.1
 TEXT_EVERY_S = 0.2
-JOINT_RADIUS_M = 0.006
-BONE_THICKNESS_M = 0.004
 FAR_AWAY_M = 1000.0  # where the joints of a hidden hand are parked
 
 
@@ -79,8 +79,9 @@ class HandViewer:
             self._server.stop()
 
     def _draw(self, shapes: list[DrawnHand]) -> None:
-        for index, hand in enumerate(self._hands):
-            hand.show(shapes[index] if index < len(shapes) else None)
+        with self._server.atomic():  # so that no browser shows bones of one frame at joints of another
+            for index, hand in enumerate(self._hands):
+                hand.show(shapes[index] if index < len(shapes) else None)
 
 
 @contextmanager
@@ -117,42 +118,35 @@ def _refuse_foreign(host: str) -> None:
 
 
 class _Hand:
-    """The spheres and lines of one hand, created once and then moved."""
+    """The joints and bones of one hand, two nodes of the scene: created once, then moved."""
 
     def __init__(self, server: viser.ViserServer, name: str) -> None:
-        nowhere = np.full((21, 3), FAR_AWAY_M, np.float32)
-        vertices, faces = octahedron_sphere(JOINT_RADIUS_M)
-        upright = np.tile(np.array([1, 0, 0, 0], np.float32), (21, 1))
         self._is_shown = True
-        self._joints: Any = server.scene.add_batched_meshes_simple(
-            f"{name}/joints", vertices, faces, upright, nowhere, batched_colors=np.full((21, 3), 128, np.uint8)
-        )
-        self._bones: Any = server.scene.add_line_segments(
-            f"{name}/bones", np.zeros((20, 2, 3), np.float32), (90, 90, 90), thickness=BONE_THICKNESS_M
-        )
+        self._joints = _copies(server, f"{name}/joints", unit_sphere(), JOINT_COUNT)
+        self._bones = _copies(server, f"{name}/bones", unit_cylinder(), len(BONES))
         self.show(None)
 
     def show(self, shape: DrawnHand | None) -> None:
         """Moves the hand there, or hides it."""
         if shape is not None:
             self._joints.batched_positions = shape.joints_m
+            self._joints.batched_scales = np.repeat(shape.capsules.joint_radii_m[:, None], 3, axis=1)
             self._joints.batched_colors = shape.colors
-            self._bones.points = shape.bones_m
+            self._bones.batched_positions = shape.capsules.centers_m
+            self._bones.batched_wxyzs = shape.capsules.wxyz
+            self._bones.batched_scales = shape.capsules.scales_m
+            self._bones.batched_colors = shape.capsule_colors
         if (shape is not None) is not self._is_shown:
             self._is_shown = shape is not None
             self._joints.visible = self._bones.visible = self._is_shown
 
 
-def octahedron_sphere(radius_m: float) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Vertices (V, 3) and faces (F, 3) of a sphere: an octahedron, each face split into four twice."""
-    vertices = [(1.0, 0, 0), (-1.0, 0, 0), (0, 1.0, 0), (0, -1.0, 0), (0, 0, 1.0), (0, 0, -1.0)]
-    faces = [(0, 2, 4), (2, 1, 4), (1, 3, 4), (3, 0, 4), (2, 0, 5), (1, 2, 5), (3, 1, 5), (0, 3, 5)]
-    points = np.array(vertices, np.float32)[np.array(faces)]  # (F, 3, 3)
-    for _ in range(2):
-        a, b, c = points[:, 0], points[:, 1], points[:, 2]
-        ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
-        quarters = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
-        points = np.concatenate([np.stack(quarter, axis=1) for quarter in quarters])
-    points /= np.linalg.norm(points, axis=-1, keepdims=True)
-    corners = points.reshape(-1, 3)
-    return (corners * radius_m).astype(np.float32), np.arange(len(corners), dtype=np.uint32).reshape(-1, 3)
+def _copies(server: viser.ViserServer, name: str, mesh: Mesh, count: int) -> Any:
+    """One node with so many copies of a mesh of size 1, out of sight until they are placed."""
+    upright = np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1))
+    nowhere = np.full((count, 3), FAR_AWAY_M, np.float32)
+    small = np.full((count, 3), 1e-3, np.float32)
+    gray = np.full((count, 3), 128, np.uint8)
+    return server.scene.add_batched_meshes_simple(
+        name, *mesh, upright, nowhere, batched_scales=small, batched_colors=gray, lod="off"
+    )

@@ -1,8 +1,8 @@
 """What the fitted hand gives and costs: errors of joints, bones, hand length, orientation and angles over 20 unseen people, and time.
 
-`python -m docs.measured.skeleton noise|network|val|cost` with `OMP_NUM_THREADS=1`; half a minute, two, two, and a second.
-`noise` adds errors like the network's to the truth, `network` renders the hands and follows them with the shipped bundle, `val`
-takes single frames of synthetic:val, `cost` times two hands. JSON.
+`python -m docs.measured.skeleton noise|network|val|cost|pinch|pinch-network` with `OMP_NUM_THREADS=1`; half a minute, two, two, a
+second, one and seven minutes. `noise` adds errors like the network's to the truth, `network` renders the hands and follows them with
+the shipped bundle, `val` takes single frames of synthetic:val, `cost` times two hands. The pinches are those of skeleton_pinch.py. JSON.
 """
 
 import json
@@ -27,36 +27,28 @@ from handmap.system.timing import StageClock
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.arrays import Float64
-from handmap.types.values import Handedness, HandPose, HandRoi
 from training.hand.hand_model import load_hand_asset
 
 from .skeleton_motion import (
-    FPS,
+    BUNDLE,
+    FIRST_PERSON,
     PEOPLE,
     HandSequence,
     draw_person,
     move_freely,
     person_random,
+    tracked,
     with_network,
     with_noise,
 )
+from .skeleton_pinch import measure_pinch, measure_pinch_network
 
-BUNDLE = Path(__file__).resolve().parents[2] / "models/handmap-hand21"
 FRAMES, SETTLED = 150, 95  # five seconds of each; the size is held after three
 DOUBTED_MM = 11.0  # joints expected to be farther off count as hidden
 CHAIN = [0, 9, 10, 11, 12]
 TIMED = 600
-FIRST_PERSON = 100  # constants of the fit were chosen on the people before
 VAL_FRAMES = 500
 MODEL = load_skeleton_model()
-
-
-def tracked(joints_mm: Float64, expected_mm: Float64, frame: int, is_left: bool = False) -> HandPose:
-    """Joints (21, 3) as the tracker gives them; the left hand is track 2."""
-    side = Handedness.LEFT if is_left else Handedness.RIGHT
-    roi = HandRoi(joints_mm.mean(axis=0), 250.0, is_left)
-    xyz, expected = joints_mm.astype(np.float32), expected_mm.astype(np.float32)
-    return HandPose(xyz, expected, roi, 1 + is_left, side, 1, 1, True, True, False, frame, round(frame * 1e9 / FPS))
 
 
 def follow(sequence: HandSequence) -> list[Bodies]:
@@ -209,7 +201,12 @@ def _load() -> tuple[float, ...]:
 
 
 if __name__ == "__main__":
-    measure = {"noise": measure_noise, "network": measure_network, "val": measure_val, "cost": measure_cost}[
-        sys.argv[1]
-    ]
-    sys.stdout.write(json.dumps(measure(), indent=1) + "\n")
+    measures = {
+        "noise": measure_noise,
+        "network": measure_network,
+        "val": measure_val,
+        "cost": measure_cost,
+        "pinch": measure_pinch,
+        "pinch-network": measure_pinch_network,
+    }
+    sys.stdout.write(json.dumps(measures[sys.argv[1]](), indent=1) + "\n")

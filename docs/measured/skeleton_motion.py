@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Float64
 from handmap.types.joints import JOINT_COUNT
+from handmap.types.values import Handedness, HandPose, HandRoi
 from training.hand.build_skeleton import skeleton_angles
 from training.hand.hand_model import (
     FOREARM,
@@ -33,8 +35,10 @@ from training.synthesis.observe import observe
 from training.synthesis.scene import HEIGHT_PX, WIDTH_PX, Scene, skin_of
 from training.synthesis.sensor import draw_sensor
 
+BUNDLE = Path(__file__).resolve().parents[2] / "models/handmap-hand21"
 FPS = 30
 PEOPLE = 20
+FIRST_PERSON = 100  # constants were chosen on the people before
 CHILD, LARGE = 0.80, 1.20  # of the first two people, in all lengths
 MIDDLE = np.array([0.0, 22.0, 430.0, 0.0, 0.0, 0.0])
 SWING = np.array([60.0, 30.0, 60.0, 0.5, 1.1, 0.5])  # mm, then pitch, yaw and roll, rad
@@ -91,14 +95,18 @@ def move_freely(shape: HandShape, frames: int, random: np.random.Generator) -> I
     keys = [sample_any_pose(asset, shape.anchors_mm, random)[0] for _ in range(count)]
     motion = Motion(shape, np.stack(keys), random.uniform(0, 2 * math.pi, 6))
     for frame in range(frames):
-        seconds = frame / FPS
-        x, y, z, pitch, yaw, roll = MIDDLE + SWING * np.sin(motion.phases + 2 * math.pi * seconds / PERIODS_S)
         angles = angles_at(motion, frame / frames)
         angles[FOREARM] = 0
-        hand = pose_hand(asset, shape.anchors_mm, angles)
-        rotation = turn_z(roll) @ turn_x(pitch) @ turn_y(yaw)
-        joints = hand.joints_mm @ rotation.T
-        yield Moment(angles, hand, rotation, joints - 0.8 * joints[9] + np.array([x, y, z]))
+        yield moment_at(shape, angles, motion.phases, frame)
+
+
+def moment_at(shape: HandShape, angles: Float64, phases: Float64, frame: int) -> Moment:
+    """The hand with the rig's angles (19, 3) as it turns and sways, with these phases (6,), in this frame."""
+    x, y, z, pitch, yaw, roll = MIDDLE + SWING * np.sin(phases + 2 * math.pi * (frame / FPS) / PERIODS_S)
+    hand = pose_hand(load_hand_asset(), shape.anchors_mm, angles)
+    rotation = turn_z(roll) @ turn_x(pitch) @ turn_y(yaw)
+    joints = hand.joints_mm @ rotation.T
+    return Moment(angles, hand, rotation, joints - 0.8 * joints[9] + np.array([x, y, z]))
 
 
 def with_noise(moments: list[Moment], random: np.random.Generator) -> HandSequence:
@@ -118,6 +126,14 @@ def with_noise(moments: list[Moment], random: np.random.Generator) -> HandSequen
         noise[frame] = math.sqrt(LASTING_SHARE) * lasting + math.sqrt(1 - LASTING_SHARE) * fresh
     truth = np.stack([moment.joints_mm for moment in moments])
     return _sequence(moments, truth + noise * expected[..., None] / PER_AXIS, expected)
+
+
+def tracked(joints_mm: Float64, expected_mm: Float64, frame: int, is_left: bool = False) -> HandPose:
+    """Joints (21, 3) as the tracker gives them; the left hand is track 2."""
+    side = Handedness.LEFT if is_left else Handedness.RIGHT
+    roi = HandRoi(joints_mm.mean(axis=0), 250.0, is_left)
+    xyz, expected = joints_mm.astype(np.float32), expected_mm.astype(np.float32)
+    return HandPose(xyz, expected, roi, 1 + is_left, side, 1, 1, True, True, False, frame, round(frame * 1e9 / FPS))
 
 
 def with_network(

@@ -14,7 +14,7 @@ from clients.demo import watch
 from clients.listen import MAX_STREAMS, TextLines, as_json, print_packets, reception_summary
 from clients.receive import Received, StreamCounts, open_receiver
 from clients.scene import SURE_RGB, UNSURE_RGB, Readout, drawn_hand
-from clients.view import HandViewer, octahedron_sphere
+from clients.view import HandViewer
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand, encode
 from handmap.types.errors import ConfigError
@@ -179,7 +179,7 @@ def test_page_on_an_address_of_another_machine_is_refused() -> None:
 def test_color_runs_from_sure_to_unsure() -> None:
     assert (drawn_hand(make_hand(0.001)).colors == SURE_RGB.astype(np.uint8)).all()
     assert (drawn_hand(make_hand(0.1)).colors == UNSURE_RGB.astype(np.uint8)).all()
-    assert drawn_hand(make_hand()).bones_m.shape == (len(BONES), 2, 3)
+    assert drawn_hand(make_hand()).capsule_colors.shape == (len(BONES), 3)
 
 
 def test_readout_shows_rate_latency_confidence_and_silence() -> None:
@@ -197,11 +197,19 @@ def test_readout_shows_rate_latency_confidence_and_silence() -> None:
     assert readout.rate_hz(now_ns + 2 * 10**9) == 0.0
 
 
-def test_sphere_is_round_and_closed() -> None:
-    vertices, faces = octahedron_sphere(0.006)
+def test_a_lost_hand_disappears_and_comes_back() -> None:
+    page = HandViewer("127.0.0.1", 18080)
+    first, second = page._hands[:2]
+    hand = drawn_hand(make_hand())
+    shown = []
 
-    assert np.allclose(np.linalg.norm(vertices, axis=1), 0.006)
-    assert faces.shape == (128, 3) and faces.max() < len(vertices)
+    for hands in ([hand, hand], [hand], [], [hand]):
+        page._draw(hands)
+        shown.append([node.visible for one in (first, second) for node in (one._joints, one._bones)])
+    page.close()
+
+    assert shown == [[True] * 4, [True, True, False, False], [False] * 4, [True, True, False, False]]
+    assert np.allclose(first._bones.batched_scales, hand.capsules.scales_m)
 
 
 def test_page_is_served_and_survives_a_restart_of_the_sender() -> None:
