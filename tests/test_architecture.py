@@ -11,7 +11,7 @@ import pytest
 from tests.support.one_module import PARTS, held_twice
 
 ROOT = Path(__file__).resolve().parent.parent
-PLOTS = {"training/plots.py", "calibration/plots.py"}
+PLOTS = {"training/plots.py", "training/evaluation/fitted_sheet.py", "calibration/plots.py"}
 HOMES = {  # the only files that may import each heavy library; a folder's name stands for all in it
     "cupy": {"handmap/engines/gpu.py", "training/network/geodesic_kernel.py"},
     "pycuda": {"handmap/engines/mapped_memory.py"},

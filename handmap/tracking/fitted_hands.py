@@ -9,8 +9,10 @@ import numpy as np
 from handmap.skeleton.body import Bodies, fit_bodies
 from handmap.skeleton.hand_size import MAX_MISFIT
 from handmap.skeleton.memory import BodyState
+from handmap.tracking.hand_presence import MISFIT_LOGIT, PRESENCE_EMA_ALPHA
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.smooth_bodies import BodyFilter, extrapolate_bodies, smooth_bodies
+from handmap.tracking.track import Track, Tracks
 from handmap.types.arrays import Float64
 from handmap.types.values import HandPose
 
@@ -73,6 +75,21 @@ def fitted_palms_mm(bodies: Bodies) -> Float64:
     rest = bodies.hands.rest
     palms: Float64 = np.linalg.norm(rest.base_mm[:, 1:] + rest.pivot_mm[:, None], axis=-1).mean(axis=1)
     return palms
+
+
+def learn_from_fit(tracks: Tracks, fitted: FittedHands) -> Tracks:
+    """The tracks with the sizes of their fitted hands, and less certain of hands that fit no body."""
+    if fitted.bodies is None:
+        return tracks
+    rows = zip(tracks.active, fitted.bodies.misfit, fitted_palms_mm(fitted.bodies), strict=True)
+    return replace(
+        tracks, active=tuple(_fitted(track, float(misfit), float(palm_mm)) for track, misfit, palm_mm in rows)
+    )
+
+
+def _fitted(track: Track, misfit: float, palm_mm: float) -> Track:
+    doubt = PRESENCE_EMA_ALPHA * (track.presence_logit - MISFIT_LOGIT) if misfit > MAX_MISFIT else 0.0
+    return replace(track, fitted_palm_mm=palm_mm, presence_logit=track.presence_logit - max(doubt, 0.0))
 
 
 def _shown(poses: Sequence[HandPose], bodies: Bodies) -> list[HandPose]:

@@ -14,6 +14,8 @@ START_LOGIT: Final = 0.5
 # Thresholds on a track's mean: below the first the track ends; from the second on it is certain.
 KEEP_LOGIT: Final = 0.0
 SURE_LOGIT: Final = 3.0
+PRESENCE_EMA_ALPHA: Final = 0.25  # weight of the newest logit in that mean
+MISFIT_LOGIT: Final = -1.0  # what a hand that fits no body is evidence for
 BIAS: Final = -1.05
 HAND_WEIGHT: Final = 0.75
 DETECTOR_WEIGHT: Final = 2.0

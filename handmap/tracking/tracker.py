@@ -6,16 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handmap.engines.engine import Engines
-from handmap.skeleton.hand_size import MAX_MISFIT
 from handmap.tracking.detector import Search, detect_hands, passes_presence_gate, run_palm_detector
 from handmap.tracking.fitted_hands import (
     NO_FITTED_HANDS,
     FittedHands,
     extrapolate_hands,
     fit_hands,
-    fitted_palms_mm,
+    learn_from_fit,
 )
-from handmap.tracking.hand_presence import KEEP_LOGIT, SURE_LOGIT, hand_presence_logit
+from handmap.tracking.hand_presence import KEEP_LOGIT, PRESENCE_EMA_ALPHA, SURE_LOGIT, hand_presence_logit
 from handmap.tracking.palm_detector import DetectionMap
 from handmap.tracking.pose_estimate import PoseEstimate, StageTimer, estimate_poses, refine_off_center
 from handmap.tracking.smooth import NO_FILTERS, Filters, extrapolate, smooth
@@ -38,8 +37,6 @@ GEOMETRIC_SEARCH_INTERVAL_FRAMES = (
     4  # frames: the longest delay for a hand that the palm graph misses, and little cost for an empty room
 )
 DETECTOR_INTERVAL_FRAMES = 15  # frames between runs of the palm graph while no hand is missing or uncertain
-PRESENCE_EMA_ALPHA = 0.25  # weight of the newest presence logit
-MISFIT_LOGIT = -1.0  # what a hand that fits no body is evidence for, each time
 MAX_GAP_S = 0.2  # a hand found again this soon on its predicted path is the same one: it flickered
 OCCLUSION_TIMEOUT_S = 0.8  # how long a hand occluded by another one keeps its track
 OCCLUSION_DISTANCE_MM = 300.0  # a hand lost within this distance of another one counts as occluded by it
@@ -87,16 +84,6 @@ def track_hands(
         tracks = learn_from_fit(tracks, fitted)
         shown, fitted = extrapolate_hands(poses, fitted, clock.now_ns(), settings.smoothing)
     return shown, TrackerState(tracks, fitted, NO_FILTERS, frame.intrinsics)
-
-
-def learn_from_fit(tracks: Tracks, fitted: FittedHands) -> Tracks:
-    """The tracks with the sizes of their fitted hands, and less certain of hands that fit no body."""
-    if fitted.bodies is None:
-        return tracks
-    rows = zip(tracks.active, fitted.bodies.misfit, fitted_palms_mm(fitted.bodies), strict=True)
-    return replace(
-        tracks, active=tuple(_fitted(track, float(misfit), float(palm_mm)) for track, misfit, palm_mm in rows)
-    )
 
 
 def update_tracks(
@@ -175,11 +162,6 @@ def _with_presence(one: TrackedEstimate, palms: DetectionMap) -> TrackedEstimate
     found = hand_presence_logit(one.seen, palms)
     mean = one.track.presence_logit + PRESENCE_EMA_ALPHA * (found - one.track.presence_logit)
     return replace(one, track=replace(one.track, presence_logit=mean))
-
-
-def _fitted(track: Track, misfit: float, palm_mm: float) -> Track:
-    doubt = PRESENCE_EMA_ALPHA * (track.presence_logit - MISFIT_LOGIT) if misfit > MAX_MISFIT else 0.0
-    return replace(track, fitted_palm_mm=palm_mm, presence_logit=track.presence_logit - max(doubt, 0.0))
 
 
 def _continued(one: TrackedEstimate, frame: DepthFrame) -> TrackedEstimate:

@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from handmap.tracking.fitted_hands import NO_FITTED_HANDS, FittedHands, extrapolate_hands, fit_hands
+from handmap.tracking.fitted_hands import NO_FITTED_HANDS, FittedHands, extrapolate_hands, fit_hands, learn_from_fit
 from handmap.tracking.hand_presence import KEEP_LOGIT
 from handmap.tracking.smooth import UNSMOOTHED, SmoothingConfig
 from handmap.tracking.track import NO_TRACKS, PALM_MM, palm_length_mm, scaled_cube_mm, start_track
-from handmap.tracking.tracker import learn_from_fit
 from handmap.types.arrays import Float64
 from handmap.types.joints import PARENTS
 from handmap.types.values import Handedness, HandPose
