@@ -9,6 +9,7 @@ import numpy as np
 
 from handmap.engines.engine import Engines
 from handmap.recording.datasets import LabeledFrame
+from handmap.skeleton.body import Bodies
 from handmap.system.timing import StageClock
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackerSettings
@@ -138,11 +139,11 @@ def tracked(joints_mm: Float64, expected_mm: Float64, frame: int, is_left: bool 
 
 def with_network(
     shape: HandShape, moments: list[Moment], engines: Engines, settings: TrackerSettings, random: np.random.Generator
-) -> HandSequence:
-    """What the tracker says of the rendered hand; frames in which it has lost it are left out."""
+) -> tuple[HandSequence, list[Bodies]]:
+    """What the network says of the rendered hand, and the bodies published of it; frames in which it is lost are left out."""
     state, clock = TrackerState(), StageClock()
     sensor = draw_sensor(random, 1.0, HEIGHT_PX, WIDTH_PX)
-    seen, measured, expected = [], [], []
+    seen, measured, expected, published = [], [], [], []
     for number, moment in enumerate(moments):
         noise = replace(sensor, seed=int(random.integers(2**62)))
         labeled: LabeledFrame = observe(
@@ -151,9 +152,11 @@ def with_network(
         poses, state = track_hands(labeled.frame, state, engines, settings, clock)
         if poses:
             seen.append(moment)
-            measured.append(poses[0].xyz_camera_mm)
-            expected.append(poses[0].expected_error_mm)
-    return _sequence(seen, np.array(measured, np.float64), np.array(expected, np.float64))
+            measured.append(poses[0].raw_xyz_camera_mm)
+            expected.append(poses[0].raw_expected_error_mm)
+            assert state.fitted.bodies is not None
+            published.append(state.fitted.bodies)
+    return _sequence(seen, np.array(measured, np.float64), np.array(expected, np.float64)), published
 
 
 def person_random(number: int) -> np.random.Generator:

@@ -72,7 +72,7 @@ def measure_pinch_network() -> dict[str, Any]:
             random = person_random(FIRST_PERSON + number)
             shape = draw_person(load_hand_asset(), number, random)
             moments = list(pinch_in_turn(shape, random))
-            seen += count_seen(shape, [with_network(shape, moments, engines, settings, random)])
+            seen += count_seen(shape, [with_network(shape, moments, engines, settings, random)[0]])
     return {way: pinch_figures([one[way] for one in seen]) for way in seen[0]}
 
 

@@ -226,6 +226,7 @@ def _pose(one: TrackedEstimate, is_tracked: bool, frame: DepthFrame, settings: T
         expected_error_mm=seen.expected_error_mm,
         roi=seen.roi,
         raw_xyz_camera_mm=seen.xyz_camera_mm,
+        raw_expected_error_mm=seen.expected_error_mm,
         track_id=track.track_id,
         handedness=_handedness(track, settings),
         # Handedness fixed by the configuration is not observed.

@@ -98,7 +98,8 @@ class NormalizedJoints:
 class HandPose:
     """One tracked hand: joints (21, 3) in the camera frame in mm with their expected errors (21,), in mm.
 
-    raw_xyz_camera_mm are the network's own joints, before any fit, smoothing or extrapolation; None where they were not kept.
+    raw_xyz_camera_mm and raw_expected_error_mm are the network's own, before any fit, smoothing or extrapolation; None where they
+    were not kept.
     roi is the cube that the crop was taken from.
     """
 
@@ -115,3 +116,4 @@ class HandPose:
     frame_number: int
     capture_ns: int
     raw_xyz_camera_mm: Float32 | None = None
+    raw_expected_error_mm: Float32 | None = None

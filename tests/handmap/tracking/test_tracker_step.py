@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 
 from handmap.engines.engine import Engines
+from handmap.tracking.fitted_hands import DEFAULT_SKELETON, UNFITTED, SkeletonConfig
 from handmap.tracking.smooth import UNSMOOTHED, SmoothingConfig
 from handmap.tracking.track import NO_TRACKS, cube_center
 from handmap.tracking.tracker import TrackerState, track_hands, update_tracks
@@ -43,6 +45,29 @@ def test_without_smoothing_the_joints_are_those_of_the_network() -> None:
         (raw,), tracks = update_tracks(frame, tracks, engines, settings(), NoClock())
 
     np.testing.assert_array_equal(last_of(moving(), UNSMOOTHED).xyz_camera_mm, raw.xyz_camera_mm)
+
+
+@pytest.mark.parametrize("skeleton", [DEFAULT_SKELETON, UNFITTED])
+def test_the_networks_own_joints_stay_available(skeleton: SkeletonConfig) -> None:
+    (frame,) = moving(1)
+    raw = last_of([frame], UNSMOOTHED)
+    how = replace(settings(), skeleton=skeleton)
+    (pose,), state = track_hands(frame, TrackerState(), Engines(CentroidEngine()), how, NoClock())
+
+    np.testing.assert_array_equal(pose.raw_xyz_camera_mm, raw.xyz_camera_mm)
+    np.testing.assert_array_equal(pose.raw_expected_error_mm, raw.expected_error_mm)
+    assert (np.abs(pose.xyz_camera_mm - raw.xyz_camera_mm).max() > 0.1) == skeleton.enabled
+    assert (state.fitted.bodies is not None) == skeleton.enabled
+
+
+def test_sizes_are_kept_when_the_camera_is_opened_again() -> None:
+    state, engines, how = TrackerState(), Engines(CentroidEngine()), replace(settings(), skeleton=DEFAULT_SKELETON)
+    (_,), state = track_hands(moving()[0], state, engines, how, NoClock())
+
+    forgotten = state.without_hands()
+
+    assert forgotten.fitted.bodies is None and forgotten.fitted.moving is None
+    assert forgotten.fitted.memory is state.fitted.memory and forgotten.tracks.next_id == 2
 
 
 def test_smoothed_joints_of_a_moving_hand_lag() -> None:
