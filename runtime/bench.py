@@ -15,7 +15,7 @@ from handmap.recording.stated import RecordingAt
 from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock, StageSummary
 from handmap.tracking.tracker import TrackerState, track_hands
-from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
+from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.errors import RecordingError
 
 from .cameras.replay import ReplayConfig
@@ -50,7 +50,9 @@ class BenchReport:
         return asdict(self)
 
 
-def run_bench(bundle: Bundle, engines: Engines, threads: int, at: RecordingAt, tracking: TrackingConfig) -> BenchReport:
+def run_bench(
+    bundle: Bundle, engines: Engines, threads: int, at: RecordingAt, settings: TrackerSettings
+) -> BenchReport:
     """Runs every frame of the recording through the daemon's path and publishes to a socket of this process."""
     clock = StageClock(CAPACITY)
     load_average = os.getloadavg()
@@ -62,7 +64,7 @@ def run_bench(bundle: Bundle, engines: Engines, threads: int, at: RecordingAt, t
             replay = _replay_of(at)
             source = replay.source()
             with Capture(source.open(), pace=source.pace) as capture:
-                frames, hands, elapsed_s = _run(capture, bundle, engines, tracking, publisher, clock)
+                frames, hands, elapsed_s = _run(capture, engines, settings, publisher, clock)
                 dropped = capture.dropped
         finally:
             publisher.close()
@@ -94,14 +96,12 @@ def _peak_rss_mb() -> float:
 
 def _run(
     capture: Capture,
-    bundle: Bundle,
     engines: Engines,
-    tracking: TrackingConfig,
+    settings: TrackerSettings,
     publisher: Publisher,
     clock: StageClock,
 ) -> tuple[int, int, float]:
     """Frames and hands published after the warm-up, and the seconds they took."""
-    settings = tracker_settings(bundle, tracking)
     status = DaemonStatus(Notifier(None))
     state = TrackerState()
     frames = hands = 0

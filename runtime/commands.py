@@ -153,16 +153,18 @@ def check(bundle: Path, as_json: bool) -> None:
 @click.option("--recording", type=PATH, help="Recording to run; default: demo_recording beside the bundle.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
+@click.option("--skeleton/--no-skeleton", default=True, show_default=True, help="Whether the hand's bones are fitted.")
 @recording_options
 @JSON
 def bench(
-    bundle: Path, recording: Path | None, precision: str, threads: int, as_json: bool, topic: str | None,
+    bundle: Path, recording: Path | None, precision: str, threads: int, skeleton: bool, as_json: bool, topic: str | None,
     depth_unit_mm: float | None, intrinsics: str | None,
 ) -> None:  # fmt: skip
     """Time every stage of the daemon over a recording."""
     from handmap.bundle.manifest import read_bundle
     from handmap.engines.factory import EngineConfig, open_engines
-    from handmap.tracking.tracker_settings import TrackingConfig
+    from handmap.tracking.fitted_hands import SkeletonConfig
+    from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 
     from .bench import run_bench as measure
 
@@ -173,7 +175,8 @@ def bench(
     config = EngineConfig(precision=precision, threads=threads)  # type: ignore[arg-type]  # click checked it
     at = RecordingAt(chosen, read_stated(topic, depth_unit_mm, intrinsics))
     with open_engines(found, config) as engines:
-        report = measure(found, engines, threads, at, TrackingConfig())
+        settings = tracker_settings(found, TrackingConfig(), skeleton=SkeletonConfig(skeleton))
+        report = measure(found, engines, threads, at, settings)
     click.echo(json.dumps(report.as_json()) if as_json else _as_text(report))
     if report.note:
         click.echo(f"note: {report.note}", err=True)

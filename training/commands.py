@@ -94,6 +94,7 @@ def train_handedness(config_path: Path) -> None:
     "[default: run for sets with hand-free frames, such as synthetic:hard, else found]",
 )
 @click.option("--quick", is_flag=True, help="With --sequence: one short sequence per scene.")
+@click.option("--skeleton/--no-skeleton", default=True, show_default=True, help="Whether the hand's bones are fitted.")
 @click.option(
     "--sheet", type=PATH, help="With --data: PNG to draw a dozen of the frames into, with the published hands."
 )
@@ -107,6 +108,7 @@ def evaluate(
     frames: int | None,
     defaults: Literal["found", "run"] | None,
     quick: bool,
+    skeleton: bool,
     sheet: Path | None,
     as_json: bool,
 ) -> None:
@@ -120,11 +122,11 @@ def evaluate(
     from .evaluation.evaluate_sequence import evaluate_sequence, sequence_table
 
     if data is not None and sequence is None and not quick:
-        config = EvaluationConfig(precision, threads, frames, defaults, sheet)
+        config = EvaluationConfig(precision, threads, frames, defaults, sheet, skeleton)
         figures = evaluate_bundle(bundle_path, data, config)
         click.echo(json.dumps(figures) if as_json else evaluation_table(figures))
     elif sequence is not None and data is None and frames is None and defaults is None and sheet is None:
-        figures = evaluate_sequence(bundle_path, sequence, precision, threads, quick)
+        figures = evaluate_sequence(bundle_path, sequence, precision, threads, quick, skeleton)
         click.echo(json.dumps(figures) if as_json else sequence_table(figures))
     else:
         raise click.UsageError(

@@ -14,6 +14,7 @@ from handmap.metrics.kind_scores import kind_summary, score_frames
 from handmap.metrics.pose_error import measure_pose_errors, pose_error_summary
 from handmap.recording.datasets import KindDataset, open_dataset
 from handmap.system.progress import track_progress
+from handmap.tracking.fitted_hands import SkeletonConfig
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import DatasetError
 
@@ -23,7 +24,7 @@ PRESENTATIONS: dict[Defaults, int] = {"found": 1, "run": 5}
 
 
 class EvaluationConfig(msgspec.Struct, frozen=True):
-    """Evaluation options; `sheet` is a PNG to draw some frames into.
+    """Evaluation options; `sheet` is a PNG to draw some frames into, `skeleton` whether bones are fitted.
 
     `defaults` is by default "found" for a set of hands and "run" for one scored by kind.
     """
@@ -33,6 +34,7 @@ class EvaluationConfig(msgspec.Struct, frozen=True):
     max_frames: int | None = None
     defaults: Defaults | None = None
     sheet: Path | None = None
+    skeleton: bool = True
 
 
 def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> dict[str, object]:
@@ -59,7 +61,8 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
                 )
             return _evaluate_kinds(dataset, bundle, engines, config)
         defaults = config.defaults or "found"
-        settings = tracker_settings(bundle, TrackingConfig("right", assume_hand_present=defaults == "found"))
+        tracking = TrackingConfig("right", assume_hand_present=defaults == "found")
+        settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(config.skeleton))
         errors = measure_pose_errors(dataset, engines, settings, config.max_frames, PRESENTATIONS[defaults])
         if config.sheet is not None:
             from .fitted_sheet import SHOWN, draw_fitted_sheet, labeled_tile
@@ -79,7 +82,8 @@ def _evaluate_kinds(
     defaults = config.defaults or "run"
     tells_handedness = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
     hand: Literal["any", "right"] = "any" if tells_handedness else "right"
-    settings = tracker_settings(bundle, TrackingConfig(handedness=hand, assume_hand_present=defaults == "found"))
+    tracking = TrackingConfig(handedness=hand, assume_hand_present=defaults == "found")
+    settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(config.skeleton))
     total = min(dataset.count_frames(), config.max_frames or dataset.count_frames())
     results = []
     with track_progress("score", total, "frames") as advance:

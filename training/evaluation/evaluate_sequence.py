@@ -13,9 +13,10 @@ from handmap.metrics.matching import GroundTruthHand, TrackedFrame
 from handmap.metrics.tracking_metrics import TrackCounts, score_tracks, sum_counts, track_summary
 from handmap.system.progress import Advance, track_progress
 from handmap.system.timing import StageClock
+from handmap.tracking.fitted_hands import SkeletonConfig
 from handmap.tracking.track import cube_center
 from handmap.tracking.tracker import TrackerState, track_hands
-from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
+from handmap.tracking.tracker_settings import TrackerSettings, TrackingConfig, tracker_settings
 from handmap.types.errors import ConfigError
 from handmap.types.values import Handedness
 
@@ -39,7 +40,7 @@ COLUMNS = {  # of the printed table: key, heading and format
 
 
 def evaluate_sequence(
-    bundle_path: Path, sequence: str, precision: str, threads: int, is_quick: bool
+    bundle_path: Path, sequence: str, precision: str, threads: int, is_quick: bool, is_fitted: bool = True
 ) -> dict[str, object]:
     """Figures of `handmap.metrics.tracking_metrics.track_summary` over all scenes and for each, the same of the baseline, and the targets.
 
@@ -51,8 +52,10 @@ def evaluate_sequence(
         raise ConfigError(f"evaluate: found no sequence {sequence!r}; use one of {', '.join(SEQUENCES)}")
     bundle = read_bundle(bundle_path)
     config = EngineConfig(precision=cast(PrecisionName, precision), threads=threads)
+    tracking = TrackingConfig(handedness=asked_hand(bundle), max_hands=MAX_HANDS)
+    settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(is_fitted))
     with open_engines(bundle, config, MAX_HANDS) as engines:
-        ours, baseline = _run_scenes(bundle, engines, is_quick)
+        ours, baseline = _run_scenes(engines, settings, is_quick)
     whole = track_summary(sum_counts(ours.values()))
     return {
         **whole,
@@ -82,7 +85,7 @@ def sequence_table(figures: Figures) -> str:
 
 
 def _run_scenes(
-    bundle: Bundle, engines: Engines, is_quick: bool
+    engines: Engines, settings: TrackerSettings, is_quick: bool
 ) -> tuple[dict[str, TrackCounts], dict[str, TrackCounts]]:
     """Counts per scene, ours and the baseline's."""
     ours, baseline = {}, {}
@@ -94,7 +97,7 @@ def _run_scenes(
             sequences, frames = _size(kind, is_quick)
             for number in range(sequences):
                 tell = _teller(advance, done, kind.name)
-                both = _run_sequence(bundle, engines, kind, number, frames, tell)
+                both = _run_sequence(engines, settings, kind, number, frames, tell)
                 ours[kind.name].add(both[0])
                 baseline[kind.name].add(both[1])
                 done += frames
@@ -102,9 +105,8 @@ def _run_scenes(
 
 
 def _run_sequence(
-    bundle: Bundle, engines: Engines, kind: SceneKind, number: int, frames: int, tell: Callable[[int], None]
+    engines: Engines, settings: TrackerSettings, kind: SceneKind, number: int, frames: int, tell: Callable[[int], None]
 ) -> tuple[TrackCounts, TrackCounts]:
-    settings = tracker_settings(bundle, TrackingConfig(handedness=asked_hand(bundle), max_hands=MAX_HANDS))
     clock = StageClock()
     state, track = TrackerState(), NO_BASELINE_TRACK
     ours: list[TrackedFrame] = []
