@@ -1,7 +1,7 @@
 """The One-Euro filter on fitted hands: wrist pose and joint angles in the place of points, so bones keep their lengths; extrapolation.
 
-As in `handmap.tracking.smooth`, cutoffs rise with speed in mm/s. A rotation's is that of the joints it moves: its rate times their rms
-distance from its axis.
+As in `handmap.tracking.smooth`, cutoffs rise with speed in mm/s. A rotation's is that of the joint it moves
+fastest: its rate times that joint's distance from its axis.
 """
 
 from dataclasses import dataclass, replace
@@ -88,12 +88,12 @@ def _speeds_mm_s(velocity: Float64) -> Float64:
 
 @cache
 def _levers_mm() -> Float64:
-    """The rms distance (28,) by which the joints that it moves are shifted by a unit of each part of a motion, of the mean hand."""
+    """The farthest (28,) that a unit of each part of a motion moves any joint of the mean hand."""
     model = load_skeleton_model()
     rest = rest_shape(model, np.zeros((1, model.shape_count)))
     slopes = joint_jacobian(model, rest, pose_bones(model, rest, model.pose_mean[None]))
     squares = (slopes.reshape(JOINT_COUNT, 3, PARAMETER_COUNT) ** 2).sum(axis=1)
-    levers: Float64 = np.sqrt(squares.sum(axis=0) / np.maximum((squares > 0).sum(axis=0), 1))
+    levers: Float64 = np.sqrt(squares.max(axis=0))
     return levers
 
 

@@ -107,9 +107,9 @@ def update_handedness_and_size(track: Track, right_logit: float, xyz_camera_mm: 
 def scaled_cube_mm(track: Track, cube_mm: float, limits_mm: tuple[float, float]) -> float:
     """The cube side that makes this hand appear as large as the model's own, within the trained range.
 
-    The model's own cube side until the hand is fitted, or its size has been averaged over SIZE_FRAMES frames.
+    The model's own cube side until the size has been averaged or learned over SIZE_FRAMES frames.
     """
-    if track.fitted_palm_mm is None and track.frames < SIZE_FRAMES:
+    if track.frames < SIZE_FRAMES:
         return cube_mm
     palm_mm = track.palm_mm if track.fitted_palm_mm is None else track.fitted_palm_mm
     return min(max(cube_mm * palm_mm / PALM_MM, limits_mm[0]), limits_mm[1])

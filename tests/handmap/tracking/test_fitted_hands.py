@@ -8,7 +8,7 @@ import pytest
 from handmap.tracking.fitted_hands import NO_FITTED_HANDS, FittedHands, extrapolate_hands, fit_hands, learn_from_fit
 from handmap.tracking.hand_presence import KEEP_LOGIT
 from handmap.tracking.smooth import UNSMOOTHED, SmoothingConfig
-from handmap.tracking.track import NO_TRACKS, PALM_MM, palm_length_mm, scaled_cube_mm, start_track
+from handmap.tracking.track import NO_TRACKS, PALM_MM, SIZE_FRAMES, palm_length_mm, scaled_cube_mm, start_track
 from handmap.types.arrays import Float64
 from handmap.types.joints import PARENTS
 from handmap.types.values import Handedness, HandPose
@@ -148,7 +148,7 @@ def test_a_certain_hand_is_not_made_more_certain_by_a_misfit() -> None:
 
 def test_the_cube_follows_the_size_of_the_fitted_hand() -> None:
     poses, truth = hand_poses(110, seed=3)
-    track = start_track(1, np.zeros(3, np.float32), 0)
+    track = replace(start_track(1, np.zeros(3, np.float32), 0), frames=SIZE_FRAMES)
     true_mm = np.mean([palm_length_mm(one.astype(np.float32)) for one in truth])
 
     _, fitted = follow(poses, SMOOTH)
@@ -157,6 +157,7 @@ def test_the_cube_follows_the_size_of_the_fitted_hand() -> None:
     assert scaled_cube_mm(track, 250.0, (180.0, 293.0)) == 250
     assert scaled_cube_mm(sized, 250.0, (180.0, 293.0)) == pytest.approx(250 * true_mm / PALM_MM, rel=0.03)
     assert scaled_cube_mm(sized, 250.0, (249.0, 251.0)) in (249, 251)
+    assert scaled_cube_mm(replace(sized, frames=SIZE_FRAMES - 1), 250.0, (180.0, 293.0)) == 250
 
 
 def test_sizes_outlive_all_hands() -> None:
