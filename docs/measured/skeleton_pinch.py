@@ -29,7 +29,7 @@ from .skeleton_motion import (
 )
 from .skeleton_pinch_motion import is_pinching, length_scale, pinch_in_turn
 
-RENDERED_PEOPLE = 8
+RENDERED_PEOPLE = 6
 LATE_FRAMES = 5  # one that is seen so soon after the pads have parted is that pinch still
 MIRRORED = np.array([-1.0, 1.0, 1.0])
 
