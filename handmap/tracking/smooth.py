@@ -25,7 +25,7 @@ class SmoothingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speed. With extrapolate, joints are predicted for the time of publication, at most max_extrapolation_ms ahead.
     """
 
-    enabled: bool = True  # false: publish joints as the network predicts them
+    enabled: bool = True  # false: publish joints as they are fitted, or as the network predicts them
     min_cutoff_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] = (
         0.5  # cutoff for a joint at rest; higher: less lag, more jitter
     )

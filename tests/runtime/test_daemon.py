@@ -46,7 +46,7 @@ def offline(settings: Settings) -> list[list[HandPose]]:
     bundle = read_bundle(settings.bundle)
     engines = open_engines(bundle, settings.engine, settings.tracking.max_hands)
     state, results = TrackerState(), []
-    how = tracker_settings(bundle, settings.tracking, settings.smoothing)
+    how = tracker_settings(bundle, settings.tracking, settings.smoothing, settings.skeleton)
     assert isinstance(settings.camera, ReplayConfig)
     for frame in shifted(open_recording(settings.camera.path), False, start_ns=0):
         poses, state = track_hands(frame, state, engines, how, StageClock())

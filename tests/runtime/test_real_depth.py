@@ -25,8 +25,9 @@ from tests.real_depth import (
 )
 
 SAME_HAND_MM = 80.0
-MAX_MEAN_TIP_ERROR_MM = 4.0  # of all twenty marks, across the line of sight; each is good to 3 px, 4 mm
-MAX_MEAN_OF_FIVE_MM = 5.0  # of the repository's one marked frame, where this network is off by 4.4
+MAX_MEAN_TIP_ERROR_MM = 4.0  # of the network on all twenty marks, across the line of sight; each is good to 3 px, 4 mm
+MAX_MEAN_OF_FIVE_MM = 5.0  # of the repository's one marked frame, where this network is off by 4.9
+MAX_FITTED_MORE_MM = 0.5  # the fit of a frame by itself, to a hand of a size unknown, may be so much farther off
 MAX_TIP_ERROR_MM = 12.0
 MAX_NYU_ERROR_MM = 11.3  # mean of ten joints: the weights this network began with reach 10.8, and 0.5 is the margin
 INTRINSICS = Intrinsics(320, 240, 240.0, 240.0, 159.5, 119.5)
@@ -58,21 +59,30 @@ def test_the_hand_is_found_in_every_frame_despite_torso_elbow_or_head(
 
 def test_finger_tips_are_where_they_were_marked(poses: dict[str, HandPose | None]) -> None:
     frames = dict(real_frames())
-    errors_mm = []
+    raw_mm: list[float] = []
+    errors_mm: list[float] = []
     for file, tips in finger_tips().items():
         name = f"sr305/{file.removesuffix('.png')}"
         pose = poses[name]
         assert pose is not None, name
-        uv = project(np, pose.xyz_camera_mm, frames[name].intrinsics)
-        for joint, mark in tips.items():
-            place = HAND21.index(joint)
-            away_px = float(np.linalg.norm(uv[place] - mark))
-            errors_mm.append(away_px * pose.xyz_camera_mm[place, 2] / frames[name].intrinsics.fx_px)
+        assert pose.raw_xyz_camera_mm is not None
+        for joints, found_mm in ((pose.raw_xyz_camera_mm, raw_mm), (pose.xyz_camera_mm, errors_mm)):
+            uv = project(np, joints, frames[name].intrinsics)
+            for joint, mark in tips.items():
+                place = HAND21.index(joint)
+                away_px = float(np.linalg.norm(uv[place] - mark))
+                found_mm.append(away_px * joints[place, 2] / frames[name].intrinsics.fx_px)
 
-    mean, median, largest = (float(of(errors_mm)) for of in (np.mean, np.median, np.max))
-    sys.stdout.write(f"{len(errors_mm)} tips: mean {mean:.1f} mm, median {median:.1f} mm, largest {largest:.1f} mm\n")
-    assert mean <= (MAX_MEAN_TIP_ERROR_MM if len(errors_mm) > 5 else MAX_MEAN_OF_FIVE_MM)
-    assert largest <= MAX_TIP_ERROR_MM
+    means = []
+    for who, found_mm in (("network", raw_mm), ("fitted", errors_mm)):
+        mean, median, largest = (float(of(found_mm)) for of in (np.mean, np.median, np.max))
+        sys.stdout.write(
+            f"{who}, {len(found_mm)} tips: mean {mean:.1f} mm, median {median:.1f}, largest {largest:.1f}\n"
+        )
+        assert largest <= MAX_TIP_ERROR_MM
+        means.append(mean)
+    assert means[0] <= (MAX_MEAN_TIP_ERROR_MM if len(raw_mm) > 5 else MAX_MEAN_OF_FIVE_MM)
+    assert means[1] <= means[0] + MAX_FITTED_MORE_MM
 
 
 def test_joints_of_the_nyu_frame_are_where_they_are_labeled(poses: dict[str, HandPose | None]) -> None:
