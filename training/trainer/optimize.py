@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from handmap.types.joints import BONES
+
 from ..network.heads import Votes
 from ..network.network import HandMap
 from .train_config import TrainConfig
@@ -15,6 +17,7 @@ from .train_config import TrainConfig
 FINAL_RATE_SHARE = 0.01
 GRADIENT_NORM_LIMIT = 5.0
 VOTE_WEIGHT = 0.5  # beside the loss of the joint that the votes make together
+PARENT_ENDS, CHILD_ENDS = (list(ends) for ends in zip(*BONES, strict=True))
 
 
 class Schedule(Protocol):
@@ -33,11 +36,18 @@ class Schedule(Protocol):
 
 
 class Losses(NamedTuple):
-    """Scalars of one batch: what is minimized, and its two terms before weighting."""
+    """Scalars of one batch: what is minimized, and its terms before weighting; None for bones that have no weight."""
 
     total: Tensor
     pose: Tensor
     maps: Tensor
+    bones: Tensor | None = None
+
+    @property
+    def terms(self) -> dict[str, Tensor]:
+        """The terms that there are, by name."""
+        named = {"pose": self.pose, "maps": self.maps, "bones": self.bones}
+        return {name: term for name, term in named.items() if term is not None}
 
 
 class Trainee(nn.Module):
@@ -48,6 +58,7 @@ class Trainee(nn.Module):
         self.network = network
         self.pose_knee = config.pose_knee
         self.map_weight = config.map_weight
+        self.bone_weight = config.bone_weight
 
     def forward(self, depth: Tensor, joints: Tensor, maps: Tensor | None) -> Losses:
         """Losses of depth (N, 1, 128, 128) against joints (N, 21, 3) and the guidance maps (N, K, 32, 32).
@@ -68,7 +79,11 @@ class Trainee(nn.Module):
             pose = pose + VOTE_WEIGHT * self._vote_loss(estimate.votes, wanted, has_hand)
         stages = [functional.mse_loss(stage.float(), maps) for stage in described.stage_maps if maps is not None]
         map_loss = torch.stack(stages).sum() if stages else torch.zeros_like(pose)
-        return Losses(pose + self.map_weight * map_loss, pose, map_loss)
+        total = pose + self.map_weight * map_loss
+        if not self.bone_weight:
+            return Losses(total, pose, map_loss)
+        bones = bone_loss(estimate.joints, joints, self.pose_knee)
+        return Losses(total + self.bone_weight * bones, pose, map_loss, bones)
 
     def _vote_loss(self, votes: Votes, wanted: Tensor, has_hand: Tensor) -> Tensor:
         """The weighted mean of the loss of every single vote."""
@@ -76,6 +91,17 @@ class Trainee(nn.Module):
             votes.xyz, wanted.unsqueeze(3).expand_as(votes.xyz), beta=self.pose_knee, reduction="none"
         )
         return (torch.matmul(each, votes.weight.unsqueeze(3)).squeeze(3) * has_hand).mean()
+
+
+def bone_loss(joints: Tensor, labeled: Tensor, knee: float) -> Tensor:
+    """How far bones of joints (N, 21, 3) are from the length that they have in labeled (N, 21, 3), both in half cube sides.
+
+    The mean over samples and the 20 bones of the smooth L1 loss (Girshick, "Fast R-CNN", ICCV 2015): with d the difference in
+    length, d^2 / (2 knee) below the knee, then |d| - knee / 2. A bone with an end that has no label (NaN) is not punished.
+    """
+    lengths, wanted = _bone_lengths(joints), _bone_lengths(labeled)
+    wanted = torch.where(torch.isfinite(wanted), wanted, lengths.detach())
+    return functional.smooth_l1_loss(lengths, wanted, beta=knee)
 
 
 def make_optimizer(network: nn.Module, config: Schedule) -> torch.optim.AdamW:
@@ -122,3 +148,8 @@ def update_average(average: nn.Module, network: nn.Module, step: int, decay: flo
             mean.lerp_(value, share)
         else:
             mean.copy_(value)
+
+
+def _bone_lengths(joints: Tensor) -> Tensor:
+    lengths: Tensor = torch.linalg.vector_norm(joints[:, CHILD_ENDS] - joints[:, PARENT_ENDS], dim=-1)
+    return lengths

@@ -174,7 +174,8 @@ def _count(state: RunState, losses: Losses) -> RunState:
     """
     step, smoothed = state.step + 1, dict(state.smoothed)
     if step % CHECK_EVERY_STEPS == 0:
-        for name, value in zip(("pose", "maps"), (losses.pose.item(), losses.maps.item()), strict=True):
+        for name, term in losses.terms.items():
+            value = term.item()
             if not np.isfinite(value):
                 raise ModelError(
                     f"training step {step}: the {name} loss is {value}; start again with a lower learning_rate"

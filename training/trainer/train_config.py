@@ -55,6 +55,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     average_decay: Share = 0.999
     pose_knee: Fraction = 0.04  # half cube sides; below it the pose loss is quadratic: 5 mm
     map_weight: Weight = 4.0
+    bone_weight: Weight = 0.0  # of the loss on bone lengths; 0 is training without it
     cube_mm: CubeMm = 250.0
     validation_samples: Count = 768
     validate_every_samples: Count = 25_600
@@ -125,8 +126,10 @@ RESUME_MUTABLE_KEYS = frozenset(
 def identity_of(config: TrainConfig) -> dict[str, object]:
     """The settings that a resumed run must share with the checkpoint, as plain values."""
     plain: dict[str, object] = msgspec.to_builtins(config, enc_hook=str)
+    # Without its loss a run is what runs were before there was one, and resumes their checkpoints.
+    left_out = RESUME_MUTABLE_KEYS if config.bone_weight else RESUME_MUTABLE_KEYS | {"bone_weight"}
     window = {"shard_samples": config.cache.shard_samples, "window_shards": config.cache.window_shards}
-    return {name: value for name, value in plain.items() if name not in RESUME_MUTABLE_KEYS} | window
+    return {name: value for name, value in plain.items() if name not in left_out} | window
 
 
 def length_of(config: TrainConfig) -> dict[str, object]:

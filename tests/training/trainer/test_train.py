@@ -113,9 +113,10 @@ def test_an_ended_run_is_extended_by_a_larger_budget(config: TrainConfig) -> Non
     assert learning_rate_at(96, short) < learning_rate_at(96, msgspec.structs.replace(short, total_samples=160))
 
 
+@pytest.mark.parametrize("bone_weight", [0.0, 1.0])
 @pytest.mark.parametrize("head", ["votes", "fully_connected"])
-def test_a_sample_without_a_hand_teaches_the_maps_and_not_the_pose(head: HeadKind) -> None:
-    config = TrainConfig(total_samples=1, network=NetworkConfig(features=16, head=head))
+def test_a_sample_without_a_hand_teaches_the_maps_and_not_the_pose(head: HeadKind, bone_weight: float) -> None:
+    config = TrainConfig(total_samples=1, bone_weight=bone_weight, network=NetworkConfig(features=16, head=head))
     trainee = Trainee(HandMap(config.network), config)
     nowhere = torch.full((2, 21, 3), float("nan"))
 
@@ -139,6 +140,16 @@ def test_a_checkpoint_of_another_run_is_rejected(config: TrainConfig) -> None:
         train(msgspec.structs.replace(config, learning_rate=1e-3))
 
 
+def test_a_run_with_a_loss_on_bones_tells_it_and_goes_on_only_with_it(config: TrainConfig) -> None:
+    with_bones = msgspec.structs.replace(config, bone_weight=2.0)
+    train(with_bones)
+
+    (*_, last) = [json.loads(line) for line in (config.out / "history.jsonl").read_text().splitlines()]
+    assert 0 < last["bones_loss"] < 1
+    with pytest.raises(ConfigError, match=r"trained with bone_weight = 2\.0"):
+        train(config)
+
+
 def test_a_damaged_checkpoint_is_rejected(tmp_path: Path) -> None:
     (tmp_path / LAST).write_bytes(b"not a checkpoint")
 
@@ -155,6 +166,9 @@ def test_a_batch_size_that_does_not_divide_the_round_is_rejected() -> None:
     "line",
     [
         "learning_rate: .nan",
+        "bone_weight: .nan",
+        "bone_weight: .inf",
+        "bone_weight: -0.1",
         "cube_mm: -1.0",
         "threads: 0",
         "batch_samples: 7",
