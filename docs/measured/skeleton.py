@@ -1,8 +1,9 @@
 """What the fitted hand gives and costs: errors of joints, bones, hand length, orientation and angles over 20 unseen people, and time.
 
-`python -m docs.measured.skeleton noise|network|val|cost|pinch|pinch-network` with `OMP_NUM_THREADS=1`; half a minute, two, two, a
-second, one and seven minutes. `noise` adds errors like the network's to the truth, `network` renders the hands and follows them with
-the shipped bundle, `val` takes single frames of synthetic:val, `cost` times two hands. The pinches are those of skeleton_pinch.py. JSON.
+`python -m docs.measured.skeleton noise|network|val|cost|pinch|pinch-network` with `OMP_NUM_THREADS=1`; on a quiet machine half a
+minute, two minutes, two, a second, a minute, and one and a half. `noise` adds errors like the network's to the truth, `network`
+renders the hands and follows them with the shipped bundle, `val` takes single frames of synthetic:val, `cost` times two hands; for
+pinches see skeleton_pinch.py. JSON.
 """
 
 import json
