@@ -28,8 +28,9 @@ from handmap.types.values import Handedness, HandPose
 MAX_GAP_S = 0.25  # a hand unseen for longer starts from its palm, with its size kept
 LOST_MISFIT = 3.0  # a fit so far off starts from its palm
 WALK_RAD, WALK_RAD_S = 0.03, 3.0  # deviation of an angle from frame to frame: a constant, and so much for each second
-# What neighbors and successive frames err in common does not average out: measured on sequences of the shipped network.
-COMMON_SHARE = 0.6  # of a joint's expected error, added to what the fit itself leaves
+# What neighbors and successive frames err in common does not average out: such a share of a joint's expected error is added to what
+# the fit itself leaves. Measured on sequences of the shipped network, the upper end on synthetic:tune, where whole fingers are guessed.
+COMMON_SHARES, COMMON_MM = (0.6, 0.9), (8.0, 20.0)  # the share between these expected errors
 ANGLE_ERROR_SCALE = 1.6
 ENOUGH_RAD = (
     0.15  # once sizes are held, a step that turns nothing farther is the last; learning needs the residuals of a second
@@ -127,11 +128,12 @@ def _learned(
 def _bodies(ids: tuple[int, ...], hands: PosedHands, seen: tuple[FittedPose, Measurement], size: HandSize) -> Bodies:
     fitted, measured = seen
     variance = ((fitted.slopes @ fitted.covariance) * fitted.slopes).sum(axis=-1).reshape(len(ids), JOINT_COUNT, 3)
+    common_mm = np.interp(measured.expected_mm, COMMON_MM, COMMON_SHARES) * measured.expected_mm
     angle_variance = np.diagonal(fitted.covariance, axis1=1, axis2=2)[:, ROOT_COUNT:]
     return Bodies(
         track_ids=ids,
         hands=hands,
-        joint_errors_mm=np.sqrt(PER_AXIS**2 * variance.mean(axis=-1) + (COMMON_SHARE * measured.expected_mm) ** 2),
+        joint_errors_mm=np.sqrt(PER_AXIS**2 * variance.mean(axis=-1) + common_mm**2),
         angle_errors=ANGLE_ERROR_SCALE * np.sqrt(angle_variance),
         misfit=np.sqrt((fitted.residuals * fitted.residuals).mean(axis=1)),
         size=size,
