@@ -125,19 +125,22 @@ def with_network(
 ) -> HandSequence:
     """What the tracker says of the rendered hand; frames in which it has lost it are left out."""
     state, clock = TrackerState(), StageClock()
-    sensor = draw_sensor(random, 1.0, HEIGHT_PX, WIDTH_PX)
     seen, measured, expected = [], [], []
-    for number, moment in enumerate(moments):
-        noise = replace(sensor, seed=int(random.integers(2**62)))
-        labeled: LabeledFrame = observe(
-            load_hand_asset(), _scene(shape, moment), noise, number, round(number * 1e9 / FPS)
-        )
+    for moment, labeled in zip(moments, render_moments(shape, moments, random), strict=True):
         poses, state = track_hands(labeled.frame, state, engines, settings, clock)
         if poses:
             seen.append(moment)
             measured.append(poses[0].xyz_camera_mm)
             expected.append(poses[0].expected_error_mm)
     return _sequence(seen, np.array(measured, np.float64), np.array(expected, np.float64))
+
+
+def render_moments(shape: HandShape, moments: list[Moment], random: np.random.Generator) -> Iterator[LabeledFrame]:
+    """The frames of one random sensor."""
+    sensor = draw_sensor(random, 1.0, HEIGHT_PX, WIDTH_PX)
+    for number, moment in enumerate(moments):
+        noise = replace(sensor, seed=int(random.integers(2**62)))
+        yield observe(load_hand_asset(), _scene(shape, moment), noise, number, round(number * 1e9 / FPS))
 
 
 def person_random(number: int) -> np.random.Generator:
