@@ -142,13 +142,8 @@ def with_network(
 ) -> tuple[HandSequence, list[Bodies]]:
     """What the network says of the rendered hand, and the bodies published of it; frames in which it is lost are left out."""
     state, clock = TrackerState(), StageClock()
-    sensor = draw_sensor(random, 1.0, HEIGHT_PX, WIDTH_PX)
     seen, measured, expected, published = [], [], [], []
-    for number, moment in enumerate(moments):
-        noise = replace(sensor, seed=int(random.integers(2**62)))
-        labeled: LabeledFrame = observe(
-            load_hand_asset(), _scene(shape, moment), noise, number, round(number * 1e9 / FPS)
-        )
+    for moment, labeled in zip(moments, render_moments(shape, moments, random), strict=True):
         poses, state = track_hands(labeled.frame, state, engines, settings, clock)
         if poses:
             seen.append(moment)
@@ -157,6 +152,14 @@ def with_network(
             assert state.fitted.bodies is not None
             published.append(state.fitted.bodies)
     return _sequence(seen, np.array(measured, np.float64), np.array(expected, np.float64)), published
+
+
+def render_moments(shape: HandShape, moments: list[Moment], random: np.random.Generator) -> Iterator[LabeledFrame]:
+    """The frames of one random sensor."""
+    sensor = draw_sensor(random, 1.0, HEIGHT_PX, WIDTH_PX)
+    for number, moment in enumerate(moments):
+        noise = replace(sensor, seed=int(random.integers(2**62)))
+        yield observe(load_hand_asset(), _scene(shape, moment), noise, number, round(number * 1e9 / FPS))
 
 
 def person_random(number: int) -> np.random.Generator:
