@@ -160,7 +160,6 @@ class Daemon:
         if self._has_ended or time.monotonic() - self._last_frame_s <= CAMERA_GRACE_S:
             return
         self._tracker = self._tracker.without_hands()
-        self._status.bodies = None
         if capture.is_refusing:
             self._status.enter(DaemonState.DEGRADED, "the camera's frames are repeated or stale")
         else:

@@ -68,6 +68,8 @@ class DaemonStatus:
         level = logging.WARNING if state in WARNED else logging.INFO
         LOG.log(level, "state=%s was=%s%s", state.name, self.state.name, f" reason={reason!r}" if reason else "")
         self.state, self.reason = state, reason
+        if state is DaemonState.NO_CAMERA:
+            self.bodies = None
         notes = [f"STATUS={state.name}{': ' + reason if reason else ''}"]
         if state is DaemonState.STOPPING:
             notes.append("STOPPING=1")

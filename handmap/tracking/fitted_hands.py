@@ -99,7 +99,7 @@ def _shown(poses: Sequence[HandPose], bodies: Bodies) -> list[HandPose]:
             pose,
             xyz_camera_mm=joints.astype(np.float32),
             expected_error_mm=errors.astype(np.float32),
-            confidence=pose.confidence * min(1.0, MAX_MISFIT / float(misfit)),
+            confidence=pose.confidence * (MAX_MISFIT / max(float(misfit), MAX_MISFIT)),
         )
         for pose, joints, errors, misfit in zip(
             poses, bodies.hands.joints_mm, bodies.joint_errors_mm, bodies.misfit, strict=True

@@ -1,7 +1,7 @@
 """The One-Euro filter on fitted hands: wrist pose and joint angles in the place of points, so bones keep their lengths; extrapolation.
 
-As in `handmap.tracking.smooth`, cutoffs rise with speed in mm/s. A rotation's is that of the joint it moves
-fastest: its rate times that joint's distance from its axis.
+As in `handmap.tracking.smooth`, cutoffs rise with speed in mm/s. A rotation's is that of the joint that it moves fastest: its rate
+times that joint's distance from its axis.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from handmap.tracking.smooth import SmoothingConfig, newest_share
 from handmap.types.arrays import Float64
 from handmap.types.joints import JOINT_COUNT
 
-_SHIFT, _TURN, _ANGLES = slice(0, 3), slice(3, ROOT_COUNT), slice(ROOT_COUNT, PARAMETER_COUNT)
+_SHIFT, _TURN = slice(0, 3), slice(3, ROOT_COUNT)
 
 
 @dataclass(frozen=True)

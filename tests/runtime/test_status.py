@@ -7,12 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from handmap.bundle.manifest import Bundle
+from handmap.protocol.fields import DaemonState
+from handmap.skeleton.body import fit_bodies
 from handmap.skeleton.hand_size import LEARNING_S
+from handmap.skeleton.memory import BodyState
+from handmap.system.notify import Notifier
 from handmap.types.errors import ConfigError, NoAnswer
+from runtime.state import DaemonStatus
 from runtime.status import ask_daemon, status_port
+from tests.handmap.skeleton.sequences import MODEL, moving_hands, tracked
 from tests.support.processes import ROOT, handmap, started
 from tests.support.running import free_port, wait_for
 from tests.support.tiny_bundle import write_config
@@ -121,3 +128,14 @@ def test_the_port_is_the_given_one_or_the_configured_one(tmp_path: Path, bundle:
     assert status_port(None, None) == 9400
     with pytest.raises(ConfigError, match="disables telemetry"):
         status_port(silent, None)
+
+
+def test_no_size_is_reported_of_a_hand_that_no_camera_sees() -> None:
+    status = DaemonStatus(Notifier(None))
+    hand = moving_hands(np.zeros((1, MODEL.shape_count)), 1, np.random.default_rng(0))[0]
+    status.bodies, _ = fit_bodies([tracked(hand.joints_mm[0], np.full(21, 6.0), 0)], BodyState())
+    assert status.bodies is not None
+
+    status.enter(DaemonState.NO_CAMERA, "lost")
+
+    assert status.bodies is None
