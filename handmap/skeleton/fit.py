@@ -101,7 +101,7 @@ def fit_pose(problem: Problem, start: BodyPose, steps: int, enough_rad: float = 
     turned = np.swapaxes(start.rotations, 1, 2) @ start.rotations
     rotations = start.rotations @ (1.5 * _EYE - 0.5 * turned)  # as orthonormal as ever, however many frames have passed
     best = _try(problem, BodyPose(rotations, start.positions_mm, within))
-    damping = np.full(len(best.cost), _DAMPING)
+    damping: Float64 = np.full(len(best.cost), _DAMPING)
     for _ in range(steps):
         normal = _normal(problem, best)
         hessian, gradient, is_held = _free(normal, best.pose, damping)

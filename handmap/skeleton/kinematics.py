@@ -16,7 +16,7 @@ from handmap.skeleton.hand_shape import (
     TWIST_TURN,
     SkeletonModel,
 )
-from handmap.types.arrays import Float64
+from handmap.types.arrays import Float64, Int64
 from handmap.types.joints import FINGERS, JOINT_COUNT
 
 ROOT_COUNT = 6  # translation, then rotation vector, both in the hand frame
@@ -124,7 +124,7 @@ def _cross(left: Float64, right: Float64) -> Float64:
     return product
 
 
-def _scatter() -> tuple["np.ndarray[tuple[int], np.dtype[np.intp]]", "np.ndarray[tuple[int], np.dtype[np.intp]]"]:
+def _scatter() -> tuple[Int64, Int64]:
     """Where each entry of `_finger_turns` goes in a hand's Jacobian, and which entries; turns do not move joints before them."""
     to, source = [], []
     for finger, turn, point, axis in np.ndindex(_FIVE, 5, SEGMENTS, 3):
@@ -138,7 +138,7 @@ def _scatter() -> tuple["np.ndarray[tuple[int], np.dtype[np.intp]]", "np.ndarray
         joint = 2 + 4 * finger + point
         to.append((joint * 3 + axis) * PARAMETER_COUNT + parameter)
         source.append(((finger * 5 + turn) * SEGMENTS + point) * 3 + axis)
-    return np.array(to), np.array(source)
+    return np.array(to, np.int64), np.array(source, np.int64)
 
 
 _EYE = np.eye(3)

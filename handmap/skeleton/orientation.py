@@ -77,7 +77,8 @@ def joint_rotations(hands: PosedHands) -> Float64:
     four[:, :, 0] = carriers @ _OF_HAND
     in_camera: Float64 = hands.pose.rotations[:, None] @ rotations
     sides = np.where(hands.is_left[:, None, None, None], np.outer(MIRROR, MIRROR), 1.0)
-    return in_camera * sides
+    oriented: Float64 = in_camera * sides
+    return oriented
 
 
 def quaternions_of(rotations: Float64) -> Float64:
