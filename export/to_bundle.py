@@ -26,6 +26,7 @@ from .conventions import joint_order, normalized_as, standard_facts, to_standard
 from .float_types import refuse_other_floats
 from .fp16 import ExportSource, HalfGraph, to_half
 from .from_onnx import GivenGraph, load_graph, run_as_written
+from .hands_seen import refuse_unseen_hands
 from .labels import LabelScore, RunJoints, read_labeled, score_labels
 from .palm import PalmExport, export_palm
 from .samples import crops_of_recording
@@ -95,6 +96,8 @@ def export_bundle(
         )
     labeled = read_labeled(samples, trained.facts.cube_mm)
     labels = None if labeled is None else score_labels(run, trained.facts, labeled, str(checkpoint))
+    if labeled is not None:
+        refuse_unseen_hands(simplified, trained.facts, labeled, str(checkpoint))
     half = to_half(trained, simplified, crops, half_cube_mm) if has_half else None
     graphs = {"fp32": simplified, **({"fp16": half.model} if half else {})}
     contents = {name: model.SerializeToString(deterministic=True) for name, model in graphs.items()}
