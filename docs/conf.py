@@ -39,7 +39,15 @@ autoapi_python_class_content = "class"
 
 # The pages in the order of the navigation; a page that is in none of these lists is a warning.
 NAVIGATION = {
-    "Use": ["docs/configuration", "docs/cameras", "docs/recordings", "docs/operating", "docs/jetson", "docs/protocol"],
+    "Use": [
+        "docs/configuration",
+        "docs/cameras",
+        "docs/recordings",
+        "docs/operating",
+        "docs/jetson",
+        "docs/protocol",
+        "docs/skeleton",
+    ],
     "Models": ["docs/bundle", "docs/training", "docs/calibration"],
     "Numbers": ["docs/measured/README"],
     "Library": ["docs/library", "reference/handmap/index"],

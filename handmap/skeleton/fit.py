@@ -24,7 +24,8 @@ from handmap.skeleton.measurement import Measurement
 from handmap.types.arrays import Bool, Float64
 from handmap.types.joints import JOINT_COUNT
 
-COLD_STEPS, WARM_STEPS = 8, 2
+COLD_STEPS = 8
+WARM_STEPS = 2
 PALM_JOINTS = np.array([0, 1, 5, 9, 13, 17])
 MAX_TURN = 0.5  # rad of a step: linear enough
 _DAMPING = 1e-3  # of the first step, as a share of the diagonal

@@ -16,9 +16,14 @@ from handmap.types.joints import FINGERS, JOINT_COUNT
 
 SEGMENTS = 3  # moving bones of each finger
 PIVOT = JOINT_COUNT  # anchor row after the joints: what the palm arch turns about
-TURNS = ARCH_TURN, SPLAY_TURN, FLEXION_TURN, TWIST_TURN, MIDDLE_TURN, END_TURN = tuple(
-    range(6)
-)  # in this order along a finger
+# In this order along a finger:
+ARCH_TURN = 0
+SPLAY_TURN = 1
+FLEXION_TURN = 2
+TWIST_TURN = 3
+MIDDLE_TURN = 4
+END_TURN = 5
+TURNS = (ARCH_TURN, SPLAY_TURN, FLEXION_TURN, TWIST_TURN, MIDDLE_TURN, END_TURN)
 BASES = np.arange(1, JOINT_COUNT, 4)  # first joint of each finger
 _FIVE = len(FINGERS)
 _PRIOR_WEIGHT = 0.5  # of the natural poses: real ones are not all drawn

@@ -8,7 +8,8 @@ from handmap.types.arrays import Float64
 from handmap.types.joints import JOINT_COUNT
 
 PER_AXIS = 1.6  # mean length of a normal error in space, in standard deviations along one axis
-MIN_ERROR_MM, MAX_ERROR_MM = 1.0, 500.0
+MIN_ERROR_MM = 1.0
+MAX_ERROR_MM = 500.0
 # The network errs alike at neighboring joints: the correlation with the joint named, half of that measured on synthetic:val, where
 # half served hands of unknown shape better than all of it or none.
 _LIKE_JOINT = np.array([-1, 0, 1, 2, 3, 1, 5, 6, 7, 5, 9, 10, 11, 9, 13, 14, 15, 13, 17, 18, 19])

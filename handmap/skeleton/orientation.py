@@ -27,7 +27,8 @@ XR26: Final[tuple[str, ...]] = (
         for part in ("metacarpal", "proximal", "intermediate", "distal", "tip")
     ),
 )
-PALM, WRIST = 0, 1
+PALM = 0
+WRIST = 1
 METACARPALS: Final = np.array([XR26.index(f"{finger}_metacarpal") for finger in FINGERS[1:]])
 IS_DERIVED: Final[Bool] = ~np.isin(np.arange(len(XR26)), METACARPALS)  # the others are placed by proportion alone
 METACARPAL_SHARE = 0.3  # of the way from wrist to knuckle: where a metacarpal begins
