@@ -16,11 +16,11 @@ from handmap.skeleton.fit import (
     start_pose,
 )
 from handmap.skeleton.hand_shape import SkeletonModel, load_skeleton_model
-from handmap.skeleton.hand_size import HandSize, guess_size, learn_size
+from handmap.skeleton.hand_size import MAX_MISFIT, HandSize, choose_size, guess_size, learn_size
 from handmap.skeleton.hands import MIRROR, PosedHands, place_hands
 from handmap.skeleton.kinematics import ROOT_COUNT, RestShape, rest_shape
 from handmap.skeleton.measurement import PER_AXIS, Measurement, measurement
-from handmap.skeleton.memory import BodyState, Memory, recall, remember
+from handmap.skeleton.memory import NEVER_NS, BodyState, Memory, recall, remember
 from handmap.types.arrays import Bool, Float64, Int64
 from handmap.types.joints import JOINT_COUNT
 from handmap.types.values import Handedness, HandPose
@@ -71,8 +71,10 @@ def fit_bodies(poses: Sequence[HandPose], state: BodyState) -> tuple[Bodies | No
     )
     ids = tuple(pose.track_id for pose in poses)
     before = recall(model, state, ids)
-    if not before.size.seconds.all():
-        before = replace(before, size=_guessed(model, before.size, measured))
+    # One that fitted no hand a frame ago is not sized again and again.
+    is_met = (before.size.seconds == 0) & ((before.seen_ns == NEVER_NS) | (before.misfit < MAX_MISFIT))
+    if is_met.any():
+        before = replace(before, size=choose_size(is_met, _guessed(model, before.size, measured), before.size))
     rest = rest_shape(model, before.size.shape)
     start, prior, steps = _start(model, rest, measured, (before, _continued_s(before, now_ns, is_left)))
     enough_rad = ENOUGH_RAD if before.size.is_held.all() else 0.0

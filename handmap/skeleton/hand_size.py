@@ -82,7 +82,7 @@ def learn_size(
     if not size.is_held.any():
         return learned
     watched = _watch(model, size, (information * share, pull * share[:, 0]), seconds)
-    return _chosen(size.is_held, watched, learned)
+    return choose_size(size.is_held, watched, learned)
 
 
 def guess_size(model: SkeletonModel, size: HandSize, fitted: FittedPose, measured: Measurement) -> HandSize:
@@ -90,8 +90,7 @@ def guess_size(model: SkeletonModel, size: HandSize, fitted: FittedPose, measure
     information, pull = _said_by_frame(model, fitted, measured)
     total = information + np.eye(model.shape_count)
     step = np.linalg.solve(total, (pull - size.shape)[..., None])[..., 0]
-    guessed = replace(size, shape=_within_people(size.shape + np.clip(step, -1, 1)), information=total)
-    return _chosen(size.seconds > 0, size, guessed)
+    return replace(size, shape=_within_people(size.shape + np.clip(step, -1, 1)), information=total)
 
 
 def hand_length(model: SkeletonModel, size: HandSize) -> HandLength:
@@ -143,7 +142,7 @@ def _watch(model: SkeletonModel, size: HandSize, said: tuple[Float64, Float64], 
     is_other = np.abs(longer_mm) > np.maximum(NEW_USER_SHARE * length_mm, NEW_USER_SIGMAS * deviation_mm)
     suspected = np.where(is_other, size.suspected_s + seconds, 0.0)
     watched = replace(size, recent_information=recent, recent_pull=pull, suspected_s=suspected)
-    return _chosen(suspected < NEW_USER_S, watched, unknown_size(model, len(suspected)))
+    return choose_size(suspected < NEW_USER_S, watched, unknown_size(model, len(suspected)))
 
 
 def _length_slope(model: SkeletonModel, rest: RestShape) -> tuple[Float64, Float64]:
@@ -158,7 +157,8 @@ def _length_slope(model: SkeletonModel, rest: RestShape) -> tuple[Float64, Float
     return np.asarray(slope), np.concatenate(lengths, axis=1).sum(axis=1)
 
 
-def _chosen(is_first: Bool, first: HandSize, second: HandSize) -> HandSize:
+def choose_size(is_first: Bool, first: HandSize, second: HandSize) -> HandSize:
+    """For each hand one of two sizes."""
     one, two = is_first[:, None], is_first[:, None, None]
     return HandSize(
         np.where(one, first.shape, second.shape),

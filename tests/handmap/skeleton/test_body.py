@@ -1,11 +1,14 @@
 """The fit over time: sizes are learned and held, poses obey limits whatever is measured, left hands are mirror images."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from handmap.skeleton.body import Bodies, fit_bodies
+from handmap.skeleton import body
+from handmap.skeleton.body import GUESSES, Bodies, fit_bodies
 from handmap.skeleton.degrees_of_freedom import MAX_ANGLES, MIN_ANGLES
-from handmap.skeleton.hand_size import LEARNING_S, hand_length
+from handmap.skeleton.hand_size import LEARNING_S, MAX_MISFIT, HandSize, guess_size, hand_length
 from handmap.skeleton.kinematics import rest_length_mm, rest_shape
 from handmap.skeleton.memory import BodyState
 from handmap.types.arrays import Float64
@@ -124,6 +127,27 @@ def test_two_hands_at_once_are_fitted_like_each_alone_and_a_left_one_is_the_mirr
     assert mirrored * [-1, 1, 1] == pytest.approx(right, abs=1e-4)
     assert both.hands.angles[1] == pytest.approx(both.hands.angles[0], abs=1e-6)
     assert right == pytest.approx(alone[-1].hands.joints_mm[0], abs=1e-3)
+
+
+def test_what_fits_no_hand_is_sized_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sized: list[int] = []
+
+    def counted(*known: Any) -> HandSize:
+        sized.append(1)
+        return guess_size(*known)
+
+    monkeypatch.setattr(body, "guess_size", counted)
+    random, state = np.random.default_rng(60), BodyState()
+    hand = moving_hands(np.zeros((1, MODEL.shape_count)), 1, random)[0].joints_mm[0]
+    for frame in range(10):
+        bodies, state = fit_bodies([tracked(hand[::-1], EXPECTED, frame)], state)
+    assert bodies is not None and bodies.misfit[0] > MAX_MISFIT
+    assert len(sized) == GUESSES
+
+    for frame in range(10, 20):
+        bodies, state = fit_bodies([tracked(hand, EXPECTED, frame)], state)
+    assert bodies is not None and bodies.misfit[0] < MAX_MISFIT
+    assert len(sized) == GUESSES
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
