@@ -24,6 +24,7 @@ from handmap.recording.depth_range import why_no_hand
 from handmap.recording.reader import open_recording
 from handmap.recording.stated import IntrinsicsConfig, RecordingAt, Stated
 from handmap.system.timing import StageClock
+from handmap.tracking.fitted_hands import UNFITTED
 from handmap.tracking.smooth import UNSMOOTHED
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
@@ -192,7 +193,7 @@ def _judge_sentence(said: str) -> tuple[str, str]:
 def _joints(at: RecordingAt, bundle: Path) -> list[Float32]:
     """Joints in the camera's frame of the first hand of each frame, (21, 3) mm, or (0, 3)."""
     described = read_bundle(bundle)
-    settings = tracker_settings(described, TrackingConfig(handedness="right"), UNSMOOTHED)
+    settings = tracker_settings(described, TrackingConfig(handedness="right"), UNSMOOTHED, UNFITTED)
     state, clock, found = TrackerState(), StageClock(), list[Float32]()
     with open_engines(described) as engines:
         for frame in open_recording(at):
