@@ -68,12 +68,13 @@ def measure(bundle: Path, calibration_set: Path, out: Path) -> None:
     from handmap.bundle.manifest import read_bundle
     from handmap.engines.factory import EngineConfig, open_engines
     from handmap.engines.onnx_engine import run_graph
+    from handmap.tracking.fitted_hands import UNFITTED
     from handmap.tracking.smooth import UNSMOOTHED
     from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 
     opened, chosen = read_bundle(bundle), read_set(calibration_set)
     engines = open_engines(opened, EngineConfig(), batch=1)
-    settings = tracker_settings(opened, TrackingConfig("right"), UNSMOOTHED)
+    settings = tracker_settings(opened, TrackingConfig("right"), UNSMOOTHED, UNFITTED)
     found = find_candidates(FirstSamples(open_source(DATA), FRAMES), 0, engines, settings, 1).candidates
     depth = np.stack([one.depth for one in found])[:, None]
     half_mm = opened.hand.cube_mm / 2
