@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from handmap.bundle.manifest import read_bundle
+from handmap.tracking.fitted_hands import DEFAULT_SKELETON, UNFITTED
 from handmap.tracking.smooth import DEFAULT_SMOOTHING, UNSMOOTHED
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import ConfigError
@@ -17,14 +18,15 @@ def test_every_key_of_the_configuration_reaches_the_tracker() -> None:
     bundle = read_bundle(ROOT / "models/handmap-hand21")
     config = TrackingConfig("left", 2, 200.0, 800.0, 3, True, 0.7)
 
-    found = tracker_settings(bundle, config, UNSMOOTHED)
+    found = tracker_settings(bundle, config, UNSMOOTHED, UNFITTED)
 
     assert (found.handedness, found.max_hands, found.range_mm) == (Handedness.LEFT, 2, (200.0, 800.0))
     assert (found.max_proposals, found.assume_hand_present, found.min_confidence) == (3, True, 0.7)
-    assert found.smoothing is UNSMOOTHED
+    assert found.smoothing is UNSMOOTHED and found.skeleton is UNFITTED
     assert (found.cube_mm, found.cube_mm_range) == (bundle.hand.cube_mm, bundle.hand.cube_mm_range)
     assert found.confidence is bundle.hand.confidence
     assert tracker_settings(bundle, config).smoothing is DEFAULT_SMOOTHING
+    assert tracker_settings(bundle, config).skeleton is DEFAULT_SKELETON
 
 
 def test_either_hand_can_be_asked_for_only_of_a_model_that_tells_them_apart(tmp_path: Path) -> None:
