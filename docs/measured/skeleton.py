@@ -1,7 +1,7 @@
 """What the fitted hand gives and costs: errors of joints, bones, hand length, orientation and angles over 20 unseen people, and time.
 
-`python -m docs.measured.skeleton noise|network|val|cost|pinch|pinch-network` with `OMP_NUM_THREADS=1`; on a quiet machine half a
-minute, two minutes, two, a second, a minute, and one and a half. `noise` adds errors like the network's to the truth, `network`
+`python -m docs.measured.skeleton noise|network|users|val|cost|pinch|pinch-network` with `OMP_NUM_THREADS=1`; on a quiet machine half a
+minute, two minutes, two, a second, a minute, and one and a half; `users` four. `noise` adds errors like the network's to the truth, `network`
 renders the hands and follows them with the shipped bundle, `val` takes single frames of synthetic:val, `cost` times two hands; for
 pinches see skeleton_pinch.py. JSON.
 """
@@ -36,6 +36,7 @@ from training.hand.hand_model import load_hand_asset
 from .skeleton_motion import (
     BUNDLE,
     FIRST_PERSON,
+    FPS,
     PEOPLE,
     HandSequence,
     draw_person,
@@ -52,6 +53,7 @@ DOUBTED_MM = 11.0  # joints expected to be farther off count as hidden
 CHAIN = [0, 9, 10, 11, 12]
 FLEXIONS = [place for place, name in enumerate(ANGLE_NAMES) if name.endswith("flexion")]
 TIMED = 600
+USER_BINS = (0.06, 0.1, 0.15)  # how much longer or shorter the next person's hand is
 VAL_FRAMES = 500
 MODEL = load_skeleton_model()
 
@@ -170,6 +172,46 @@ def changes_by_group(pairs: list[tuple[HandSequence, list[Bodies]]]) -> dict[str
     return {name: [round(float(value), 1) for value in values] for name, values in figures.items()}
 
 
+def measure_users() -> dict[str, Any]:
+    """Whether one person's held size is let go of within 2 s when each of the others takes their place, by how much their lengths differ."""
+    bundle = read_bundle(BUNDLE)
+    settings = tracker_settings(bundle, TrackingConfig("right", assume_hand_present=True), UNSMOOTHED, UNFITTED)
+    people = []
+    with open_engines(bundle) as engines:
+        for number in range(PEOPLE):
+            random = person_random(FIRST_PERSON + number)
+            shape = draw_person(load_hand_asset(), number, random)
+            moments = list(move_freely(shape, FRAMES, random))
+            people.append(with_network(shape, moments, engines, settings, random)[0])
+    differs, noticed, mistaken = [], [], 0
+    for known in people:
+        state, frame = BodyState(), 0
+        for frame, (joints, expected) in enumerate(zip(known.measured_mm, known.expected_mm, strict=True)):
+            _, state = fit_bodies([tracked(joints, expected, frame)], state)
+        for other in people:
+            is_let_go = _lets_go(state, frame + 1, other)
+            if other is known:
+                mistaken += is_let_go
+                continue
+            differs.append(abs(_length_mm(other.truth_mm) / _length_mm(known.truth_mm) - 1))
+            noticed.append(is_let_go)
+    bins = np.digitize(differs, USER_BINS)
+    share = {
+        f"from {low:g}": round(float(np.array(noticed)[bins == k].mean()), 2) for k, low in enumerate((0, *USER_BINS))
+    }
+    return {"pairs": len(noticed), "noticed_within_2_s": share, "same_person_mistaken": mistaken}
+
+
+def _lets_go(state: BodyState, first_frame: int, other: HandSequence) -> bool:
+    for frame in range(round(2 * FPS)):
+        bodies, state = fit_bodies(
+            [tracked(other.measured_mm[frame], other.expected_mm[frame], first_frame + frame)], state
+        )
+        if bodies is not None and not bodies.size.is_held[0]:
+            return True
+    return False
+
+
 def measure_val() -> dict[str, Any]:
     """On single frames of synthetic:val, without history; a frame in which no hand is found is left out."""
     bundle = read_bundle(BUNDLE)
@@ -227,6 +269,7 @@ if __name__ == "__main__":
     measures = {
         "noise": measure_noise,
         "network": measure_network,
+        "users": measure_users,
         "val": measure_val,
         "cost": measure_cost,
         "pinch": measure_pinch,

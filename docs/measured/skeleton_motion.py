@@ -140,7 +140,7 @@ def tracked(joints_mm: Float64, expected_mm: Float64, frame: int, is_left: bool 
 def with_network(
     shape: HandShape, moments: list[Moment], engines: Engines, settings: TrackerSettings, random: np.random.Generator
 ) -> tuple[HandSequence, list[Bodies]]:
-    """What the network says of the rendered hand, and the bodies published of it; frames in which it is lost are left out."""
+    """What the network says of the rendered hand, and the bodies published of it, if it is fitted; frames in which it is lost are left out."""
     state, clock = TrackerState(), StageClock()
     seen, measured, expected, published = [], [], [], []
     for moment, labeled in zip(moments, render_moments(shape, moments, random), strict=True):
@@ -149,8 +149,8 @@ def with_network(
             seen.append(moment)
             measured.append(poses[0].raw_xyz_camera_mm)
             expected.append(poses[0].raw_expected_error_mm)
-            assert state.fitted.bodies is not None
-            published.append(state.fitted.bodies)
+            if state.fitted.bodies is not None:
+                published.append(state.fitted.bodies)
     return _sequence(seen, np.array(measured, np.float64), np.array(expected, np.float64)), published
 
 

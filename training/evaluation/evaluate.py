@@ -1,11 +1,9 @@
 """Evaluates a bundle on a labeled data set with the daemon's own steps."""
 
-import itertools
 from pathlib import Path
 from typing import Literal, cast
 
 import msgspec
-import numpy as np
 
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.engine import Engines
@@ -63,16 +61,15 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
         defaults = config.defaults or "found"
         tracking = TrackingConfig("right", assume_hand_present=defaults == "found")
         settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(config.skeleton))
-        errors = measure_pose_errors(dataset, engines, settings, config.max_frames, PRESENTATIONS[defaults])
-        if config.sheet is not None:
-            from .fitted_sheet import SHOWN, draw_fitted_sheet, labeled_tile
+        presentations = PRESENTATIONS[defaults]
+        if config.sheet is None:
+            errors = measure_pose_errors(dataset, engines, settings, config.max_frames, presentations)
+        else:
+            from .fitted_sheet import ShownDataset, draw_fitted_sheet, labeled_tile
 
-            total = min(len(dataset), config.max_frames or len(dataset))
-            wanted = set(np.linspace(0, total - 1, min(SHOWN, total)).astype(int).tolist())
-            frames = [labeled for number, labeled in enumerate(itertools.islice(dataset, total)) if number in wanted]
-            draw_fitted_sheet(
-                config.sheet, [labeled_tile(one, engines, settings, PRESENTATIONS[defaults]) for one in frames]
-            )
+            kept = ShownDataset(dataset, min(len(dataset), config.max_frames or len(dataset)))
+            errors = measure_pose_errors(kept, engines, settings, config.max_frames, presentations)
+            draw_fitted_sheet(config.sheet, [labeled_tile(one, engines, settings, presentations) for one in kept.shown])
         return {**pose_error_summary(errors, bundle.hand.joint_names), "defaults": defaults}
 
 

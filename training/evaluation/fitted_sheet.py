@@ -1,7 +1,7 @@
 """A contact sheet of what is published: each hand as capsules of the fitted body over its depth, the network's joints and the truth."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +15,7 @@ from matplotlib.patches import Polygon
 from handmap.engines.engine import Engines
 from handmap.files.atomic import write_file
 from handmap.metrics.pose_error import mpjpe_mm, present
-from handmap.recording.datasets import LabeledFrame
+from handmap.recording.datasets import Dataset, LabeledFrame
 from handmap.skeleton.body import Bodies
 from handmap.skeleton.orientation import HAND21_OF_XR26, orient_joints
 from handmap.tracking.track import cube_center
@@ -31,6 +31,26 @@ ARC_POINTS = 16
 FINGERS = ("#f08a4b", "#f5cb5c", "#6ec98c", "#58aae8", "#be8cec")
 NOTHING, TRUTH = "#14181f", "#c81e1e"
 LEGEND, TRUTH_LEGEND = "filled: the published hand; white dots: the network's joints", "; red crosses: the truth"
+
+
+class ShownDataset:
+    """A data set of which a dozen of the first `total` frames are kept as it is iterated, evenly spaced, to be drawn."""
+
+    def __init__(self, dataset: Dataset, total: int) -> None:
+        self.name, self.joint_names = dataset.name, dataset.joint_names
+        self.shown: list[LabeledFrame] = []
+        self._dataset = dataset
+        self._wanted = set(np.linspace(0, total - 1, min(SHOWN, total)).astype(int).tolist())
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __iter__(self) -> Iterator[LabeledFrame]:
+        self.shown = []
+        for number, labeled in enumerate(self._dataset):
+            if number in self._wanted:
+                self.shown.append(labeled)
+            yield labeled
 
 
 @dataclass(frozen=True)

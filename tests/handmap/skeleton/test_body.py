@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from handmap.metrics.bone_variation import bone_lengths_mm
 from handmap.skeleton import body
 from handmap.skeleton.body import GUESSES, Bodies, fit_bodies
 from handmap.skeleton.degrees_of_freedom import MAX_ANGLES, MIN_ANGLES
@@ -12,7 +13,6 @@ from handmap.skeleton.hand_size import LEARNING_S, MAX_MISFIT, HandSize, guess_s
 from handmap.skeleton.kinematics import rest_length_mm, rest_shape
 from handmap.skeleton.memory import BodyState
 from handmap.types.arrays import Float64
-from handmap.types.joints import PARENTS
 from handmap.types.values import Handedness
 from tests.handmap.skeleton.sequences import FPS, MODEL, moving_hands, noisy, random_shape, tracked
 
@@ -29,12 +29,6 @@ def follow(
         assert bodies is not None
         seen.append(bodies)
     return seen, state
-
-
-def bone_lengths_mm(joints: Float64) -> Float64:
-    children = np.arange(1, 21)
-    lengths: Float64 = np.linalg.norm(joints[..., children, :] - joints[..., np.array(PARENTS)[children], :], axis=-1)
-    return lengths
 
 
 def length_of(shape: Float64) -> float:

@@ -5,19 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from handmap.metrics.bone_variation import bone_lengths_mm
 from handmap.tracking.fitted_hands import NO_FITTED_HANDS, FittedHands, extrapolate_hands, fit_hands, learn_from_fit
 from handmap.tracking.hand_presence import KEEP_LOGIT
 from handmap.tracking.smooth import UNSMOOTHED, SmoothingConfig
 from handmap.tracking.track import NO_TRACKS, PALM_MM, SIZE_FRAMES, palm_length_mm, scaled_cube_mm, start_track
 from handmap.types.arrays import Float64
-from handmap.types.joints import PARENTS
 from handmap.types.values import Handedness, HandPose
 from tests.handmap.skeleton.sequences import FPS, moving_hands, noisy, random_shape, tracked
 
 SMOOTH, AHEAD = SmoothingConfig(), SmoothingConfig(extrapolate=True)
 EXPECTED = np.full(21, 6.0)
 FRAME_NS = round(1e9 / FPS)
-CHILDREN = np.arange(1, 21)
 
 
 def hand_poses(frames: int, seed: int = 0, is_still: bool = False) -> tuple[list[HandPose], Float64]:
@@ -39,11 +38,6 @@ def follow(poses: list[HandPose], settings: SmoothingConfig) -> tuple[list[HandP
 
 def joints_of(poses: list[HandPose]) -> Float64:
     return np.stack([pose.xyz_camera_mm for pose in poses]).astype(np.float64)
-
-
-def bone_lengths_mm(joints: Float64) -> Float64:
-    lengths: Float64 = np.linalg.norm(joints[..., CHILDREN, :] - joints[..., np.array(PARENTS)[1:], :], axis=-1)
-    return lengths
 
 
 def test_published_bones_keep_their_lengths_once_the_size_is_held() -> None:

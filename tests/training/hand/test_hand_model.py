@@ -5,9 +5,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from handmap.metrics.bone_variation import bone_lengths_mm
 from handmap.tracking.track import PALM_MM, palm_length_mm
 from handmap.types.arrays import Float64
-from handmap.types.joints import FINGERTIPS, HAND21, KNUCKLES, PARENTS, WRIST
+from handmap.types.joints import FINGERTIPS, HAND21, KNUCKLES, WRIST
 from training.hand.build_hand_asset import ASSET, _npz_bytes
 from training.hand.hand_model import (
     BONES,
@@ -23,13 +24,6 @@ from training.hand.hand_model import (
 from training.synthesis.render import skin
 
 MEAN = np.zeros(16)
-
-
-def bone_lengths_mm(joints: Float64) -> Float64:
-    """Lengths (..., 20) of the hand's bones."""
-    children = np.arange(1, len(HAND21))
-    lengths: Float64 = np.linalg.norm(joints[..., children, :] - joints[..., np.array(PARENTS)[children], :], axis=-1)
-    return lengths
 
 
 def finger_flexion(bone: str, degrees: float) -> Float64:
