@@ -11,12 +11,12 @@ from pathlib import Path
 
 import click
 
+from handmap.client.receive import Received, Receiver, open_receiver
 from handmap.protocol.fields import DEFAULT_PORT, HandFlags, MessageType
 from handmap.system.options import PATH, FiniteRange
 from handmap.types.errors import EXIT_CONFIG, HandmapError
 
 from .listen import format_packet, reception_summary
-from .receive import Received, Receiver, open_receiver
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "laptop_demo.yaml"
 LINE_EVERY_S = 1.0

@@ -8,11 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from handmap.client.receive import Received, Receiver, StreamCounts
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import PacketHand
 from handmap.types.joints import WRIST
-
-from .receive import Received, Receiver, StreamCounts
 
 WAIT_S = 0.2
 SILENCE_S = 1.5  # a running daemon sends a heartbeat every second

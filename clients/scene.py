@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handmap.client.receive import Received, StreamCounts
 from handmap.protocol.fields import HandFlags, MessageType
 from handmap.protocol.packet import PacketHand
 from handmap.types.arrays import Float32, Uint8
 from handmap.types.joints import BONES
 
 from .capsules import Capsules, capsules_of
-from .receive import Received, StreamCounts
 
 SURE_MM, UNSURE_MM = 5.0, 30.0
 SURE_RGB = np.array([40, 200, 90], np.float32)

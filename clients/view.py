@@ -14,12 +14,12 @@ import numpy as np
 import viser
 import websockets.asyncio.server
 
+from handmap.client.receive import Receiver
 from handmap.protocol.fields import MAX_HANDS, MessageType
 from handmap.types.errors import ConfigError
 from handmap.types.joints import BONES, JOINT_COUNT
 
 from .capsules import Mesh, unit_cylinder, unit_sphere
-from .receive import Receiver
 from .scene import DrawnHand, Readout, drawn_hand
 from .web_origin import is_own_origin
 

@@ -38,7 +38,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
 ROOMS = {  # what lives in each is in its `__init__`; in `handmap` and `training` a room never imports one that stands after it
     "handmap": (
         "types", "files", "system", "bundle", "geometry", "engines", "recording", "skeleton", "tracking", "metrics",
-        "protocol",
+        "protocol", "client",
     ),
     "training": ("hand", "synthesis", "datasets", "network", "samples", "trainer", "evaluation"),
     "runtime": ("cameras", "doctor", "faults"),

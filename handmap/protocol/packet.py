@@ -2,7 +2,7 @@
 
 The specification is docs/protocol.md.
 
-Sockets are not here: runtime/publish.py sends, clients/receive.py receives.
+Sockets are not here: runtime/publish.py sends, handmap/client/receive.py receives.
 """
 
 import math

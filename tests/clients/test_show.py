@@ -12,9 +12,9 @@ import pytest
 
 from clients.demo import watch
 from clients.listen import MAX_STREAMS, TextLines, as_json, print_packets, reception_summary
-from clients.receive import Received, StreamCounts, open_receiver
 from clients.scene import SURE_RGB, UNSURE_RGB, Readout, drawn_hand
 from clients.view import HandViewer
+from handmap.client.receive import Received, StreamCounts, open_receiver
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand, encode
 from handmap.types.errors import ConfigError

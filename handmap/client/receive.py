@@ -8,11 +8,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from handmap.client.stream_order import StreamOrder, judge
 from handmap.protocol.fields import MAX_PACKET_BYTES, MessageType
 from handmap.protocol.packet import Packet, decode
 from handmap.types.errors import ConfigError, PacketError
-
-from .stream_order import StreamOrder, judge
 
 MAX_STREAMS: Final = 4  # remembered at a time; anybody can make up stream ids
 
