@@ -22,7 +22,7 @@ BIND = click.option("--bind", default="", help="Address to receive on; default: 
 @click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
 def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: float | None) -> None:
     """Print packets as they arrive, then what was lost."""
-    from handmap.client.receive import open_receiver
+    from handmap.client.receiver import open_receiver
 
     from .listen import TextLines, as_json, reception_summary
     from .listen import print_packets as listen_on
@@ -52,7 +52,7 @@ def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: floa
 @click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
 def view(port: int, bind: str, web_host: str, web_port: int, seconds: float | None) -> None:
     """Show the tracked hands in a browser."""
-    from handmap.client.receive import open_receiver
+    from handmap.client.receiver import open_receiver
 
     from .view import HandViewer
 

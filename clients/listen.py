@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from handmap.client.receive import Received, Receiver, StreamCounts
+from handmap.client.receiver import Received, Receiver, StreamCounts
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import PacketHand
 from handmap.types.joints import WRIST

@@ -14,7 +14,7 @@ import numpy as np
 import viser
 import websockets.asyncio.server
 
-from handmap.client.receive import Receiver
+from handmap.client.receiver import Receiver
 from handmap.protocol.fields import MAX_HANDS, MessageType
 from handmap.types.errors import ConfigError
 from handmap.types.joints import BONES, JOINT_COUNT

@@ -20,7 +20,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from handmap.client.receive import open_receiver
+from handmap.client.receiver import open_receiver
 from handmap.protocol.fields import MessageType
 from handmap.types.arrays import Float64
 from training.synthesis.synthesize import write_recording

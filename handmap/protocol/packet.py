@@ -1,32 +1,34 @@
-"""Packet v1, the only thing on the wire: how 21 metric joints become UDP bytes and back.
+"""Packets, what the daemon publishes: how 21 metric joints become UDP bytes and back.
 
-The specification is docs/protocol.md.
-
-Sockets are not here: runtime/publish.py sends, handmap/client/receive.py receives.
+The specification is docs/protocol.md. Sockets are not here: runtime/publish.py sends, handmap/client/receiver.py receives.
 """
 
 import math
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, TypeVar
 
 import numpy as np
 
+from handmap.protocol.authentication import KeyRing
+from handmap.protocol.datagram import seal, unseal
 from handmap.protocol.fields import (
-    CRC,
-    CRC_BYTES,
+    BLOCK,
     HAND,
     HAND_BYTES,
     HEADER,
     HEADER_BYTES,
-    KNOWN_INCOMPATIBLE,
     MAGIC,
     MAJOR,
-    MAX_HANDS,
+    MAX_BODY_BYTES,
     MAX_PACKET_BYTES,
+    MAX_PARTS,
     MINOR,
     NO_BUNDLE,
+    SKELETON,
+    SKELETON_BYTES,
+    BlockLayout,
+    BlockType,
     ClockId,
     DaemonState,
     FrameOfReference,
@@ -37,17 +39,22 @@ from handmap.protocol.fields import (
     MessageType,
     Precision,
 )
+from handmap.protocol.skeleton_block import HandSkeleton, decode_skeleton, encode_skeleton
 from handmap.types.arrays import Float32
 from handmap.types.errors import PacketError
 from handmap.types.joints import JOINT_COUNT
 from handmap.types.values import Handedness, HandPose, TimestampSource
 
 _U32: Final = 0xFFFF_FFFF
+_KNOWN_FLAGS: Final = int(HandFlags.VALID | HandFlags.TRACKED | HandFlags.EXTRAPOLATED)
 
 
 @dataclass(frozen=True, eq=False)
 class PacketHand:
-    """One hand on the wire: joints (21, 3) float32 and their expected errors (21,) float32, both in meters."""
+    """One hand on the wire: joints (21, 3) float32 and their expected errors (21,) float32, both in meters.
+
+    skeleton is there if the sender fits one and has been asked to send it.
+    """
 
     xyz_m: Float32
     expected_error_m: Float32
@@ -56,11 +63,16 @@ class PacketHand:
     handedness_confidence: float
     confidence: float
     flags: HandFlags
+    skeleton: HandSkeleton | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Packet:
-    """One packet. stream_id is random per sender start, so a receiver can distinguish a restart from loss; sequence counts packets."""
+    """One packet. stream_id is random per sender start, so a receiver can distinguish a restart from loss; sequence counts packets.
+
+    The hands of a frame that do not fit into one datagram are spread over part_count of them, of which this is number `part`.
+    control_port is where the sender answers, 0 if it does not.
+    """
 
     message_type: MessageType
     state: DaemonState
@@ -78,6 +90,9 @@ class Packet:
     timestamp_source: TimestampSource = TimestampSource.ARRIVAL
     compatible: int = 0
     version: tuple[int, int] = (MAJOR, MINOR)
+    part: int = 0
+    part_count: int = 1
+    control_port: int = 0
 
 
 def hand_from_pose(pose: HandPose) -> PacketHand:
@@ -98,15 +113,43 @@ def hand_from_pose(pose: HandPose) -> PacketHand:
     )
 
 
-def encode(packet: Packet) -> bytes:
-    """The bytes of a packet, CRC included; counters wrap at 32 bits.
+def split(packet: Packet) -> tuple[Packet, ...]:
+    """The packet as those that each fit into a datagram, in order: itself, unless it has too many hands. Sequence numbers are the caller's.
+
+    Raises PacketError if that makes more parts than a packet can state.
+    """
+    groups: list[list[PacketHand]] = [[]]
+    left_bytes = MAX_BODY_BYTES
+    for hand in packet.hands:
+        size = HAND_BYTES + (SKELETON_BYTES if hand.skeleton is not None else 0)
+        if size > left_bytes:
+            groups.append([])
+            left_bytes = MAX_BODY_BYTES
+        groups[-1].append(hand)
+        left_bytes -= size
+    if len(groups) == 1:
+        return (packet,)
+    if len(groups) > MAX_PARTS:
+        raise PacketError(
+            f"packet: {len(packet.hands)} hands need {len(groups)} datagrams, a frame can have {MAX_PARTS}"
+        )
+    return tuple(
+        replace(packet, hands=tuple(hands), part=part, part_count=len(groups)) for part, hands in enumerate(groups)
+    )
+
+
+def encode(packet: Packet, keys: KeyRing | None = None) -> bytes:
+    """The bytes of a packet, sealed if there are keys; counters wrap at 32 bits.
 
     Raises PacketError if this version cannot express the packet: too many hands, or numbers that are not finite.
     """
-    if len(packet.hands) > MAX_HANDS:
+    blocks = [
+        encode_skeleton(index, hand.skeleton) for index, hand in enumerate(packet.hands) if hand.skeleton is not None
+    ]
+    if len(packet.hands) * HAND_BYTES + len(blocks) * SKELETON_BYTES > MAX_BODY_BYTES:
         raise PacketError(
-            f"packet {packet.sequence}: {len(packet.hands)} hands do not fit into {MAX_PACKET_BYTES} bytes, at most "
-            f"{MAX_HANDS} do"
+            f"packet {packet.sequence}: {len(packet.hands)} hands, {len(blocks)} of them with skeletons, do not fit into "
+            f"{MAX_PACKET_BYTES} bytes; split the packet"
         )
     header = HEADER.pack(
         MAGIC, *packet.version, HEADER_BYTES,
@@ -115,36 +158,42 @@ def encode(packet: Packet) -> bytes:
         packet.clock, packet.timestamp_source, HAND_BYTES,
         packet.stream_id & _U32, packet.sequence & _U32, packet.frame_number & _U32,
         packet.capture_ns, packet.publish_ns, packet.bundle_id,
+        packet.part, packet.part_count, packet.control_port,
     )  # fmt: skip
-    body = header + b"".join([_encode_hand(hand, packet.sequence) for hand in packet.hands])
-    return body + CRC.pack(zlib.crc32(body))
+    return seal(b"".join([header, *(_encode_hand(hand, packet.sequence) for hand in packet.hands), *blocks]), keys)
 
 
-def decode(data: bytes) -> Packet:
-    """The packet that `data`, one whole datagram, holds.
+def decode(data: bytes, keys: KeyRing | None = None) -> Packet:
+    """The packet that `data`, one whole datagram, holds; with keys, only one that was sealed with one of them.
 
-    Unknown compatible flags and longer headers or hand records of a newer minor version are accepted and skipped.
+    Unknown compatible flags and blocks, longer headers or hand records of a newer minor version are skipped, and states, precisions
+    and timestamp sources that it adds read as UNKNOWN.
     Raises PacketError for anything that is not a whole, intact packet of a version that can be read.
     """
-    header = _decode_header(data)
+    body = unseal(data, keys)
+    header = _decode_header(body)
     starts = [header.header_bytes + index * header.hand_bytes for index in range(header.hand_count)]
+    skeletons = _decode_blocks(body, header)
     return Packet(
         message_type=_named(MessageType, header.message_type, "message type"),
-        state=_named(DaemonState, header.state, "state"),
+        state=_known(DaemonState, header.state),
         stream_id=header.stream_id,
         sequence=header.sequence,
         frame_number=header.frame_number,
         capture_ns=header.capture_ns,
         publish_ns=header.publish_ns,
-        hands=tuple(_decode_hand(data, start) for start in starts),
+        hands=tuple(_decode_hand(body, start, skeletons.get(index)) for index, start in enumerate(starts)),
         bundle_id=header.bundle_id,
-        precision=_named(Precision, header.precision, "precision"),
+        precision=_known(Precision, header.precision),
         joint_order=_named(JointOrder, header.joint_order, "joint order"),
         frame_of_reference=_named(FrameOfReference, header.frame_of_reference, "frame of reference"),
         clock=_named(ClockId, header.clock, "clock"),
-        timestamp_source=_named(TimestampSource, header.timestamp_source, "timestamp source"),
+        timestamp_source=_known(TimestampSource, header.timestamp_source),
         compatible=header.compatible,
         version=(header.major, header.minor),
+        part=header.part,
+        part_count=header.part_count,
+        control_port=header.control_port,
     )
 
 
@@ -161,52 +210,56 @@ def _encode_hand(hand: PacketHand, sequence: int) -> bytes:
     return head + joints.tobytes()
 
 
-def _decode_header(data: bytes) -> HeaderLayout:
-    """The header of a datagram, with checksum, version and lengths verified."""
-    if len(data) < HEADER_BYTES + CRC_BYTES:
-        raise PacketError(
-            f"packet: {len(data)} bytes are too short, the smallest packet has {HEADER_BYTES + CRC_BYTES}"
-        )
-    if len(data) > MAX_PACKET_BYTES:
-        raise PacketError(
-            f"packet: more than {MAX_PACKET_BYTES} bytes, which no packet has; something else is sending to this port"
-        )
-    header = HeaderLayout._make(HEADER.unpack_from(data))
-    if header.magic != MAGIC:
-        raise PacketError(
-            f"packet: starts with {header.magic!r} instead of {MAGIC!r}; something else is sending to this port"
-        )
-    if header.major != MAJOR:
-        raise PacketError(
-            f"packet: version {header.major}.{header.minor} cannot be read, this program reads {MAJOR}.x; install "
-            "the same HandMap version on both ends"
-        )
-    (crc,) = CRC.unpack_from(data, len(data) - CRC_BYTES)
-    if crc != zlib.crc32(memoryview(data)[:-CRC_BYTES]):
-        raise PacketError(
-            f"packet {header.sequence}: the checksum does not match, the {len(data)} bytes were damaged or truncated in transit"
-        )
-    if unknown := header.incompatible & ~KNOWN_INCOMPATIBLE:
-        raise PacketError(
-            f"packet {header.sequence}: incompatible flags {unknown:#04x} are unknown to version {MAJOR}.{MINOR}; "
-            "update the receiver"
-        )
+def _decode_header(body: bytes) -> HeaderLayout:
+    """The header of an intact body, with its lengths verified."""
+    header = HeaderLayout._make(HEADER.unpack_from(body))
     if header.header_bytes < HEADER_BYTES or header.hand_bytes < HAND_BYTES:
         raise PacketError(
             f"packet {header.sequence}: states a header of {header.header_bytes} and hands of {header.hand_bytes} bytes, "
             f"version {MAJOR}.{MINOR} has at least {HEADER_BYTES} and {HAND_BYTES}"
         )
-    stated_bytes = header.header_bytes + header.hand_count * header.hand_bytes + CRC_BYTES
-    if stated_bytes != len(data):
+    if header.header_bytes + header.hand_count * header.hand_bytes > len(body):
         raise PacketError(
             f"packet {header.sequence}: {header.hand_count} hands of {header.hand_bytes} bytes after a header of "
-            f"{header.header_bytes} "
-            f"make {stated_bytes} bytes, found {len(data)}"
+            f"{header.header_bytes} do not fit into the {len(body)} bytes found"
+        )
+    if not header.part < header.part_count <= MAX_PARTS:
+        raise PacketError(
+            f"packet {header.sequence}: states to be part {header.part} of {header.part_count}, a frame has 1 to {MAX_PARTS}, "
+            "counted from 0"
         )
     return header
 
 
-def _decode_hand(data: bytes, start: int) -> PacketHand:
+def _decode_blocks(body: bytes, header: HeaderLayout) -> dict[int, HandSkeleton]:
+    """The skeletons behind the hands, by the index of their hand; blocks of other types are skipped."""
+    at = header.header_bytes + header.hand_count * header.hand_bytes
+    skeletons: dict[int, HandSkeleton] = {}
+    while at < len(body):
+        if at + BLOCK.size > len(body):
+            raise PacketError(f"packet {header.sequence}: {len(body) - at} bytes behind the last block are no block")
+        block = BlockLayout._make(BLOCK.unpack_from(body, at))
+        at += BLOCK.size
+        if at + block.content_bytes > len(body):
+            raise PacketError(
+                f"packet {header.sequence}: a block states {block.content_bytes} bytes, {len(body) - at} are left"
+            )
+        if block.block_type == BlockType.SKELETON:
+            if block.content_bytes < SKELETON.size:
+                raise PacketError(
+                    f"packet {header.sequence}: a skeleton of {block.content_bytes} bytes, version {MAJOR}.{MINOR} has at least "
+                    f"{SKELETON.size}"
+                )
+            if block.hand_index >= header.hand_count or block.hand_index in skeletons:
+                raise PacketError(
+                    f"packet {header.sequence}: a skeleton of hand {block.hand_index}, which is not there or has one already"
+                )
+            skeletons[block.hand_index] = decode_skeleton(body, at)
+        at += block.content_bytes
+    return skeletons
+
+
+def _decode_hand(data: bytes, start: int, skeleton: HandSkeleton | None) -> PacketHand:
     """The hand record that begins at byte `start`; its arrays are copies."""
     head = HandLayout._make(HAND.unpack_from(data, start))
     joints = np.frombuffer(data, "<f4", JOINT_COUNT * 4, start + HAND.size).reshape(JOINT_COUNT, 4)
@@ -219,7 +272,8 @@ def _decode_hand(data: bytes, start: int) -> PacketHand:
         handedness=_named(Handedness, head.handedness, "handedness"),
         handedness_confidence=head.handedness_confidence,
         confidence=head.confidence,
-        flags=HandFlags(head.flags),
+        flags=HandFlags(head.flags & _KNOWN_FLAGS),
+        skeleton=skeleton,
     )
 
 
@@ -232,3 +286,11 @@ def _named(kind: type[_EnumT], value: int, what: str) -> _EnumT:
     except ValueError:
         known = ", ".join(f"{item.value} {item.name}" for item in kind)
         raise PacketError(f"packet: {what} {value} is unknown to version {MAJOR}.{MINOR}; known are {known}") from None
+
+
+def _known(kind: type[_EnumT], value: int) -> _EnumT:
+    """The value, or UNKNOWN for one that a newer version has added; only for what no joint's meaning depends on."""
+    try:
+        return kind(value)
+    except ValueError:
+        return kind["UNKNOWN"]

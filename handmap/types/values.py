@@ -22,6 +22,7 @@ class TimestampSource(IntEnum):
     ARRIVAL = 0  # when the host received the frame
     CAMERA = 1  # the sensor's own clock, mapped to the host's
     RECORDING = 2  # replayed: recorded spacing, shifted to the present
+    UNKNOWN = 255  # stated by a sender of a newer version
 
 
 class Handedness(IntEnum):

@@ -14,7 +14,7 @@ from clients.demo import watch
 from clients.listen import MAX_STREAMS, TextLines, as_json, print_packets, reception_summary
 from clients.scene import SURE_RGB, UNSURE_RGB, Readout, drawn_hand
 from clients.view import HandViewer
-from handmap.client.receive import Received, StreamCounts, open_receiver
+from handmap.client.receiver import Received, StreamCounts, open_receiver
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand, encode
 from handmap.types.errors import ConfigError

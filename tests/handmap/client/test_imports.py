@@ -10,7 +10,7 @@ STANDARD = set(sys.stdlib_module_names) | {"handmap"}
 
 def test_the_client_loads_numpy_and_msgspec_alone() -> None:
     code = (
-        "import sys; before = set(sys.modules); import handmap.client.hand_state, handmap.client.receive; "
+        "import sys; before = set(sys.modules); import handmap.client.hand_state, handmap.client.receiver; "
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

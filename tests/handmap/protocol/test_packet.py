@@ -6,29 +6,40 @@ import struct
 import timeit
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handmap.protocol.authentication import KeyRing, make_key
+from handmap.protocol.control import ControlMessage, decode_control, encode_control
 from handmap.protocol.fields import (
     CRC_BYTES,
     HAND_BYTES,
     HEADER_BYTES,
     MAX_HANDS,
     MAX_PACKET_BYTES,
+    BlockLayout,
     ClockId,
+    ControlLayout,
+    ControlStatus,
+    ControlType,
     DaemonState,
     FrameOfReference,
     HandFlags,
     HandLayout,
     HeaderLayout,
+    Layout,
     MessageType,
     Precision,
+    SkeletonLayout,
+    TrailerLayout,
     codes,
 )
-from handmap.protocol.packet import Packet, PacketHand, decode, encode, hand_from_pose
+from handmap.protocol.packet import Packet, PacketHand, decode, encode, hand_from_pose, split
+from handmap.protocol.skeleton_block import HandSkeleton
 from handmap.types.errors import PacketError
 from handmap.types.values import Handedness, HandPose, TimestampSource
 from tests.support.drawn_scenes import SOMEWHERE
@@ -43,6 +54,19 @@ def plain_hand(track_id: int = 1, handedness: Handedness = Handedness.RIGHT) -> 
     xyz_m = np.stack([j, -j, 32 + j], axis=-1) / np.float32(64)
     flags = HandFlags.VALID | HandFlags.TRACKED
     return PacketHand(xyz_m, j / np.float32(1024), track_id, handedness, 0.75, 0.5, flags)
+
+
+def with_skeleton(hand: PacketHand, is_size_held: bool = True) -> PacketHand:
+    """The hand with a skeleton whose numbers are exact on the wire."""
+    turns = np.zeros((16, 4), np.float32)
+    turns[:, 3] = 1
+    turns[1], turns[2] = (1, 0, 0, 0), (0, -1, 0, 0)
+    k = np.arange(22, dtype=np.float32)
+    skeleton = HandSkeleton(
+        turns, (k - 11) * np.float32(0.1), np.array([0, 0.2, 0.6, 1], np.float32), np.array([False, True, False, True]),
+        0.4, 0.1875, 0.0078125, is_size_held,
+    )  # fmt: skip
+    return dataclasses.replace(hand, skeleton=skeleton)
 
 
 def joints_packet(*hands: PacketHand) -> Packet:
@@ -71,6 +95,35 @@ def golden_cases() -> dict[str, Packet]:
         "int8": dataclasses.replace(joints_packet(plain_hand()), precision=Precision.INT8),
         "unknown_compatible_flag": dataclasses.replace(joints_packet(), compatible=0x80),
         "unknown_hand": joints_packet(plain_hand(2**32 - 1, Handedness.UNKNOWN)),
+        "skeleton": joints_packet(with_skeleton(plain_hand())),
+        "two_skeletons": joints_packet(
+            with_skeleton(plain_hand(4, Handedness.LEFT)), with_skeleton(plain_hand(5), is_size_held=False)
+        ),
+        "one_skeleton_of_two": joints_packet(plain_hand(4, Handedness.LEFT), with_skeleton(plain_hand(5))),
+        "second_part_of_three": dataclasses.replace(joints_packet(plain_hand()), part=1, part_count=3),
+        "configured_frame": dataclasses.replace(
+            joints_packet(plain_hand()), frame_of_reference=FrameOfReference.CONFIGURED, control_port=5655
+        ),
+    }
+
+
+def control_cases() -> dict[str, ControlMessage]:
+    """Every golden control message by name."""
+    ping = ControlMessage(ControlType.PING, 0x1122334455667788, client_ns=1_000_000_007)
+    pong = dataclasses.replace(
+        ping, message_type=ControlType.PONG, stream_id=0x01020304, token=bytes(range(16)), received_ns=5_000_000_011,
+        sent_ns=5_000_000_042,
+    )  # fmt: skip
+    subscribe = dataclasses.replace(ping, message_type=ControlType.SUBSCRIBE, token=bytes(range(16)), lease_s=10)
+    return {
+        "ping": ping,
+        "pong": pong,
+        "subscribe": subscribe,
+        "subscribed": dataclasses.replace(pong, message_type=ControlType.SUBSCRIBED, lease_s=10),
+        "subscribed_full": dataclasses.replace(pong, message_type=ControlType.SUBSCRIBED, status=ControlStatus.FULL),
+        "unsubscribe": dataclasses.replace(subscribe, message_type=ControlType.UNSUBSCRIBE, lease_s=0),
+        "info_request": dataclasses.replace(subscribe, message_type=ControlType.INFO_REQUEST, lease_s=0),
+        "info": dataclasses.replace(pong, message_type=ControlType.INFO, info=b'{"device_name": "left arm"}'),
     }
 
 
@@ -88,18 +141,43 @@ def changed(data: bytes, field: str, value: int) -> bytes:
     return reseal(data[:start] + packed + data[start + len(packed) : -CRC_BYTES])
 
 
-@pytest.mark.parametrize("name", golden_cases())
-def test_golden_packet_has_these_bytes(name: str) -> None:
-    golden = dict(line.split(" ", 1) for line in GOLDEN.read_text().splitlines())
+KEYS = KeyRing((make_key(bytes(range(32))),))
+SEALED = "sealed_"
 
-    data = encode(golden_cases()[name])
+
+def golden_bytes() -> dict[str, bytes]:
+    """Every golden datagram by name; each packet and message also sealed with the key 00 01 ... 1f."""
+    packets = {
+        f"{start}{name}": encode(packet, keys)
+        for start, keys in (("", None), (SEALED, KEYS))
+        for name, packet in golden_cases().items()
+    }
+    messages = {
+        f"{start}{name}": encode_control(message, keys)
+        for start, keys in (("", None), (SEALED, KEYS))
+        for name, message in control_cases().items()
+    }
+    return packets | messages
+
+
+@pytest.mark.parametrize("name", golden_bytes())
+def test_golden_datagram_has_these_bytes(name: str) -> None:
+    golden = dict(line.split(" ", 1) for line in GOLDEN.read_text().splitlines())
+    keys = KEYS if name.startswith(SEALED) else None
+
+    data = golden_bytes()[name]
 
     assert data.hex() == golden[name]
-    assert encode(decode(data)) == data
+    if name.removeprefix(SEALED) in golden_cases():
+        assert encode(decode(data, keys), keys) == data
+    else:
+        assert encode_control(decode_control(data, keys), keys) == data
 
 
 def test_two_hands_fit_into_a_datagram_that_is_never_fragmented() -> None:
-    assert len(encode(joints_packet(plain_hand(), plain_hand(2)))) == HEADER_BYTES + 2 * HAND_BYTES + CRC_BYTES == 764
+    assert len(encode(joints_packet(plain_hand(), plain_hand(2)))) == HEADER_BYTES + 2 * HAND_BYTES + CRC_BYTES == 768
+    full = joints_packet(with_skeleton(plain_hand()), with_skeleton(plain_hand(2)))
+    assert len(encode(full, KEYS)) == 1172
     assert MAX_HANDS >= 2 and HEADER_BYTES + MAX_HANDS * HAND_BYTES + CRC_BYTES <= MAX_PACKET_BYTES
 
 
@@ -174,7 +252,7 @@ def test_every_truncation_is_refused() -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=900), st.booleans())
 def test_arbitrary_bytes_give_nothing_but_a_packet_error(noise: bytes, is_sealed: bool) -> None:
-    data = reseal(b"HMAP\0\1" + noise) if is_sealed else noise
+    data = reseal(b"HMAP\1\0" + noise) if is_sealed else noise
     try:
         packet = decode(data)
     except PacketError:
@@ -200,14 +278,27 @@ def test_mutations_with_a_fitting_checksum_give_nothing_but_a_packet_error(edits
     [
         (b"", "0 bytes are too short"),
         (b"OSC#" + bytes(60), "something else is sending"),
-        (changed(encode(joints_packet()), "major", 2), r"version 2\.1 cannot be read"),
+        (changed(encode(joints_packet()), "major", 2), r"version 2\.0 cannot be read"),
         (encode(joints_packet())[:-1] + b"x", "checksum does not match"),
         (changed(encode(joints_packet()), "incompatible", 4), "incompatible flags 0x04 are unknown"),
         (changed(encode(joints_packet()), "header_bytes", 8), "header of 8"),
-        (changed(encode(joints_packet()), "hand_count", 1), "make 412 bytes, found 60"),
+        (
+            changed(encode(joints_packet()), "hand_count", 1),
+            "1 hands of 352 bytes after a header of 60 do not fit into the 60 bytes",
+        ),
         (changed(encode(joints_packet(plain_hand())), "hand_bytes", 8), "hands of 8 bytes"),
         (changed(encode(joints_packet()), "message_type", 9), "message type 9 is unknown"),
-        (changed(encode(joints_packet()), "state", 77), "state 77 is unknown"),
+        (changed(encode(joints_packet()), "clock", 2), "clock 2 is unknown"),
+        (changed(encode(joints_packet()), "part", 1), "part 1 of 1"),
+        (changed(encode(joints_packet()), "part_count", 9), "part 0 of 9"),
+        (reseal(encode(joints_packet())[:-CRC_BYTES] + b"\1\0"), "no block"),
+        (reseal(encode(joints_packet())[:-CRC_BYTES] + b"\7\0\5\0"), "states 5 bytes, 0 are left"),
+        (reseal(encode(joints_packet())[:-CRC_BYTES] + b"\1\0\0\0"), "skeleton of 0 bytes"),
+        (
+            reseal(encode(joints_packet())[:-CRC_BYTES] + b"\1\0\xbc\0" + bytes(188)),
+            "skeleton of hand 0, which is not there",
+        ),
+        (changed(encode(joints_packet()), "incompatible", 1), "too short for one that is authenticated"),
         (changed(encode(joints_packet()), "joint_order", 2), "joint order 2 is unknown"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -227,7 +318,7 @@ def test_newer_minor_with_longer_header_and_hands_is_read() -> None:
 
     packet = decode(longer)
 
-    assert packet.version == (0, 9)
+    assert packet.version == (1, 9)
     assert np.array_equal(packet.hands[0].xyz_m, plain_hand().xyz_m)
 
 
@@ -243,9 +334,64 @@ def test_joints_that_are_not_finite_are_never_sent() -> None:
         encode(joints_packet(hand))
 
 
-def test_four_hands_do_not_fit() -> None:
-    with pytest.raises(PacketError, match="4 hands do not fit"):
-        encode(joints_packet(*[plain_hand()] * 4))
+def test_hands_that_do_not_fit_into_a_datagram_are_spread_over_several() -> None:
+    hands = [with_skeleton(plain_hand(number)) for number in range(5)]
+
+    parts = split(joints_packet(*hands))
+
+    assert [[hand.track_id for hand in part.hands] for part in parts] == [[0, 1], [2, 3], [4]]
+    assert [(part.part, part.part_count) for part in parts] == [(0, 3), (1, 3), (2, 3)]
+    assert all(len(encode(part, KEYS)) <= MAX_PACKET_BYTES for part in parts)
+    assert len(split(joints_packet(*hands[:2]))) == 1
+    with pytest.raises(PacketError, match="5 hands, 5 of them with skeletons, do not fit"):
+        encode(joints_packet(*hands))
+
+
+def test_a_newer_block_is_skipped() -> None:
+    body = encode(joints_packet(with_skeleton(plain_hand())))[:-CRC_BYTES]
+
+    packet = decode(reseal(body + b"\x09\xff\x03\0new"))
+
+    assert packet.hands[0].skeleton is not None
+
+
+@pytest.mark.parametrize(
+    ("field", "read"), [("state", "state"), ("precision", "precision"), ("timestamp_source", "timestamp_source")]
+)
+def test_a_value_that_a_newer_version_adds_reads_as_unknown(field: str, read: str) -> None:
+    packet = decode(changed(encode(joints_packet(plain_hand())), field, 77))
+
+    assert getattr(packet, read).name == "UNKNOWN"
+    assert len(packet.hands) == 1
+
+
+def test_skeleton_arrives_within_rounding() -> None:
+    random = np.random.default_rng(7)
+    turns = random.normal(size=(16, 4))
+    turns *= np.sign(turns[:, 3:]) / np.linalg.norm(turns, axis=1, keepdims=True)
+    angles = random.uniform(-3, 3, 22).astype(np.float32)
+    hand = with_skeleton(plain_hand())
+    assert hand.skeleton is not None
+    sent = dataclasses.replace(hand.skeleton, quaternions=turns.astype(np.float32), angles=angles)
+
+    (received,) = decode(encode(joints_packet(dataclasses.replace(hand, skeleton=sent)))).hands
+
+    assert received.skeleton is not None
+    assert np.abs(received.skeleton.quaternions - turns).max() < 2e-5
+    assert np.abs(received.skeleton.angles - angles).max() < 6e-5  # rad
+    assert received.skeleton.joint_quaternions.shape == (21, 4)
+    assert np.array_equal(received.skeleton.joint_quaternions[8], received.skeleton.joint_quaternions[7])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"angles": np.full(22, 4, np.float32)}, {"grasp_closure": 1.1}, {"hand_length_m": np.nan}]
+)
+def test_a_skeleton_that_the_block_cannot_hold_is_never_sent(wrong: dict[str, Any]) -> None:
+    hand = with_skeleton(plain_hand())
+    assert hand.skeleton is not None
+
+    with pytest.raises(PacketError, match="out of range cannot be sent"):
+        encode(joints_packet(dataclasses.replace(hand, skeleton=dataclasses.replace(hand.skeleton, **wrong))))
 
 
 def test_encoding_two_hands_takes_less_than_a_tenth_of_a_millisecond() -> None:
@@ -256,11 +402,24 @@ def test_encoding_two_hands_takes_less_than_a_tenth_of_a_millisecond() -> None:
     assert best_s < 1e-4
 
 
-@pytest.mark.parametrize("layout", [HeaderLayout, HandLayout])
-def test_protocol_page_lists_every_field_at_its_offset(layout: type[HeaderLayout] | type[HandLayout]) -> None:
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", PROTOCOL.read_text(), re.MULTILINE)
-    offset = 0
+TABLES = {
+    HeaderLayout: "## Header",
+    HandLayout: "## Hand record",
+    BlockLayout: "## Blocks",
+    SkeletonLayout: "The content of a **skeleton**",
+    TrailerLayout: "## Authentication",
+    ControlLayout: "## Control messages",
+}
+
+
+@pytest.mark.parametrize("layout", TABLES)
+def test_protocol_page_lists_every_field_at_its_offset(layout: Layout) -> None:
+    table = PROTOCOL.read_text().split(TABLES[layout], 1)[1].split("|---|---|---|---|", 1)[1].split("\n\n", 1)[0]
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", table, re.MULTILINE)
+    offset, expected = 0, []
 
     for name, code in codes(layout).items():
-        assert (str(offset), name) in rows
+        expected.append((str(offset), name))
         offset += struct.calcsize("<" + code)
+
+    assert rows == expected

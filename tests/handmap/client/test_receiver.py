@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from handmap.client.receive import MAX_STREAMS, Receiver, is_loopback, open_receiver
+from handmap.client.receiver import MAX_STREAMS, Receiver, is_loopback, open_receiver
 from handmap.client.stream_order import MAX_LOST_PER_S, RESYNC_NS, RESYNC_PACKETS, StreamOrder, judge
 from handmap.protocol.fields import DaemonState, MessageType
 from handmap.protocol.packet import Packet, encode

@@ -1,0 +1,94 @@
+"""The skeleton block: what the fit knows of a hand beyond its joints, in 192 bytes."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from handmap.protocol.fields import BLOCK, SIZE_IS_HELD, SKELETON, BlockType, SkeletonLayout
+from handmap.types.arrays import Bool, Float32
+from handmap.types.errors import PacketError
+from handmap.types.joints import HAND21
+
+# The joints that have an orientation of their own: those that a bone begins at. A tip has that of the joint before it.
+ORIENTED: Final = tuple(joint for joint, name in enumerate(HAND21) if not name.endswith("_tip"))
+ANGLES: Final = 22
+PINCHES: Final = 4  # index to little, with the thumb
+MAX_SQUARED_ERROR: Final = 0.01
+_QUATERNION_UNIT, _ANGLE_UNIT, _SHARE_UNIT = np.float32(32767), np.float32(10_000), np.float32(255)
+_BITS = np.array([1, 2, 4, 8], np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class HandSkeleton:
+    """What the fit knows of one hand.
+
+    quaternions (16, 4) float32 are x, y, z, w with w >= 0 and take the axes of the joints ORIENTED to the frame of the packet;
+    docs/skeleton.md says which axes. angles (22,) float32 are in rad. pinch_strength (4,) is from 0 to 1, index to little, and
+    is_pinching (4,) says which of them touch the thumb. grasp_closure is 1 for a fist. The hand's length is that from wrist to middle
+    fingertip along the bones; its error is a standard deviation.
+    """
+
+    quaternions: Float32
+    angles: Float32
+    pinch_strength: Float32
+    is_pinching: Bool
+    grasp_closure: float
+    hand_length_m: float
+    hand_length_error_m: float
+    is_size_held: bool
+
+    @property
+    def joint_quaternions(self) -> Float32:
+        """Orientations (21, 4) of all joints of hand21."""
+        oriented: Float32 = self.quaternions[OF_HAND21]
+        return oriented
+
+
+OF_HAND21: Final = np.array([ORIENTED.index(joint if joint in ORIENTED else joint - 1) for joint in range(len(HAND21))])
+
+
+def encode_skeleton(hand_index: int, skeleton: HandSkeleton) -> bytes:
+    """The block of the hand with this index in its datagram. Raises PacketError for numbers that it cannot hold."""
+    turns = np.rint(skeleton.quaternions * _QUATERNION_UNIT)
+    angles = np.rint(skeleton.angles * _ANGLE_UNIT)
+    pinches = np.rint(skeleton.pinch_strength * _SHARE_UNIT)
+    closure = skeleton.grasp_closure * 255
+    lengths = (skeleton.hand_length_m, skeleton.hand_length_error_m)
+    # A comparison with NaN is false, so these refuse it too.
+    if not (
+        np.abs(turns).max() <= 32767 and np.abs(angles).max() <= 32767 and 0 <= pinches.min() <= pinches.max() <= 255
+    ):
+        raise PacketError("packet: a skeleton with orientations, angles or pinches out of range cannot be sent")
+    if not (0 <= closure <= 255 and all(math.isfinite(length) for length in lengths)):
+        raise PacketError("packet: a skeleton with a closure or a length out of range cannot be sent")
+    return BLOCK.pack(BlockType.SKELETON, hand_index, SKELETON.size) + SKELETON.pack(
+        turns.astype("<i2").tobytes(), angles.astype("<i2").tobytes(), pinches.astype(np.uint8).tobytes(),
+        int(_BITS[skeleton.is_pinching].sum()), round(closure), SIZE_IS_HELD * skeleton.is_size_held, 0, *lengths,
+    )  # fmt: skip
+
+
+def decode_skeleton(data: bytes, start: int) -> HandSkeleton:
+    """The skeleton whose content begins at byte `start`. Raises PacketError for orientations that are not and numbers that are not finite."""
+    content = SkeletonLayout._make(SKELETON.unpack_from(data, start))
+    turns = _scaled(content.quaternions, "<i2", _QUATERNION_UNIT).reshape(-1, 4)
+    squared = np.einsum("ij,ij->i", turns, turns)
+    if not (abs(squared.min() - 1) < MAX_SQUARED_ERROR and abs(squared.max() - 1) < MAX_SQUARED_ERROR):
+        raise PacketError("packet: a skeleton has orientations that are no unit quaternions")
+    if not (math.isfinite(content.hand_length_m) and math.isfinite(content.hand_length_error_m)):
+        raise PacketError("packet: a skeleton has numbers that are not finite")
+    return HandSkeleton(
+        quaternions=turns,
+        angles=_scaled(content.angles, "<i2", _ANGLE_UNIT),
+        pinch_strength=_scaled(content.pinch_strength, "u1", _SHARE_UNIT),
+        is_pinching=(content.pinching & _BITS) != 0,
+        grasp_closure=content.grasp_closure / 255,
+        hand_length_m=content.hand_length_m,
+        hand_length_error_m=content.hand_length_error_m,
+        is_size_held=bool(content.size_flags & SIZE_IS_HELD),
+    )
+
+
+def _scaled(content: bytes, kind: str, unit: np.float32) -> Float32:
+    return np.frombuffer(content, kind).astype(np.float32) / unit
