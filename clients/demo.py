@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from handmap.client.receiver import Received, Receiver, open_receiver
+from handmap.client.receiver import Receiver, open_receiver
+from handmap.client.session import Received
 from handmap.protocol.fields import DEFAULT_PORT, HandFlags, MessageType
 from handmap.system.options import PATH, FiniteRange
 from handmap.types.errors import EXIT_CONFIG, HandmapError

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from handmap.client.receiver import Received, Receiver, StreamCounts
+from handmap.client.receiver import Receiver
+from handmap.client.session import Received, StreamCounts
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import PacketHand
 from handmap.types.joints import WRIST
@@ -129,5 +130,8 @@ def hand_as_json(hand: PacketHand) -> dict[str, Any]:
 
 def reception_summary(counts: StreamCounts) -> str:
     """The totals in one line."""
-    line = f"{counts.received} packets, {counts.lost} lost, {counts.late} late, {counts.restarts} restarts, {counts.refused} refused"
+    line = (
+        f"{counts.received} packets, {counts.lost} lost, {counts.late} late, {counts.repeated} repeated, "
+        f"{counts.restarts} restarts, {counts.refused} refused"
+    )
     return f"{line} (last: {counts.refusal})" if counts.refusal else line

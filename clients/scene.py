@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handmap.client.receiver import Received, StreamCounts
+from handmap.client.session import Received, StreamCounts
 from handmap.protocol.fields import HandFlags, MessageType
 from handmap.protocol.packet import PacketHand
 from handmap.types.arrays import Float32, Uint8

@@ -11,7 +11,7 @@ from enum import Enum
 
 import numpy as np
 
-from handmap.client.receiver import Received
+from handmap.client.session import Received
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import PacketHand
 from handmap.types.arrays import Float32

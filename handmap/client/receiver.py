@@ -1,54 +1,22 @@
-"""The receiving end: a UDP socket, packets in order, and counts of what was lost, late, refused or restarted."""
+"""The receiving end: a UDP socket that gives packets in order. What it makes of datagrams is in session.py."""
 
 import errno
-import ipaddress
 import socket
 import time
-from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
+from types import TracebackType
 from typing import Final
 
-from handmap.client.stream_order import StreamOrder, judge
-from handmap.protocol.fields import MAX_PACKET_BYTES, MessageType
-from handmap.protocol.packet import Packet, decode
-from handmap.types.errors import ConfigError, PacketError
+from handmap.client.peer import Address
+from handmap.client.session import Received, Session, StreamCounts
+from handmap.protocol.authentication import KeyRing
+from handmap.protocol.fields import DEFAULT_CONTROL_PORT, DEFAULT_PORT, MAX_PACKET_BYTES
+from handmap.protocol.info import DaemonInfo
+from handmap.types.errors import ConfigError
 
-MAX_STREAMS: Final = 4  # remembered at a time; anybody can make up stream ids
-
-
-@dataclass(frozen=True)
-class Received:
-    """A packet and its arrival time, CLOCK_MONOTONIC ns of this machine."""
-
-    packet: Packet
-    received_ns: int
-    is_restart: bool  # the first packet of a new stream after another one
-    lost_before: int  # packets of this stream missing immediately before it
-    is_same_machine: bool
-
-    @property
-    def sender_ms(self) -> float:
-        """Time from capture to sending, by the sender's clock."""
-        return (self.packet.publish_ns - self.packet.capture_ns) / 1e6
-
-    @property
-    def latency_ms(self) -> float | None:
-        """Time from capture to arrival; None for a heartbeat or a packet from another machine, whose clock differs."""
-        if not self.is_same_machine or self.packet.message_type is MessageType.HEARTBEAT:
-            return None
-        return (self.received_ns - self.packet.capture_ns) / 1e6
-
-
-@dataclass
-class StreamCounts:
-    """Totals since the receiver was opened."""
-
-    received: int = 0
-    lost: int = 0
-    late: int = 0  # out of order, and skipped
-    restarts: int = 0
-    refused: int = 0
-    refusal: str = ""  # why the last one was refused
+NOWHERE: Final = ("", 0)
+LEASE_S: Final = 10  # a subscriber that is gone gets no more packets after that
 
 
 class Receiver:
@@ -57,60 +25,129 @@ class Receiver:
     Packets come out in order: one that was overtaken on the way is counted and skipped.
     """
 
-    def __init__(self, out: socket.socket, port: int) -> None:
+    def __init__(self, out: socket.socket, port: int, session: Session | None = None) -> None:
         self._socket = out
         self.port = port
-        self.counts = StreamCounts()
-        self._streams: OrderedDict[int, StreamOrder] = OrderedDict()  # the one heard last is at the end
+        self._session = session or Session()
+
+    @property
+    def counts(self) -> StreamCounts:
+        """Totals since it was opened."""
+        return self._session.counts
+
+    @property
+    def info(self) -> DaemonInfo | None:
+        """What the daemon heard last says of itself, once it has been asked."""
+        peers = self._session.peers
+        return peers[-1].info if peers else None
+
+    @property
+    def problem(self) -> str:
+        """Why there is no subscription; empty if there is one, or none was wanted."""
+        peers = self._session.peers
+        return peers[-1].problem if peers else ""
 
     def wait(self, timeout_s: float) -> Received | None:
-        """The next packet, or None on timeout; datagrams that are not valid packets are counted."""
+        """The next packet, or None on timeout; datagrams that are not valid packets are counted. With 0, only what is here already."""
         end_s = time.monotonic() + timeout_s
-        while (left_s := end_s - time.monotonic()) > 0:
-            self._socket.settimeout(left_s)
-            try:
-                data, address = self._socket.recvfrom(MAX_PACKET_BYTES + 1)
-            except TimeoutError:
+        while True:
+            self._ask()
+            left_s = max(end_s - time.monotonic(), 0.0)
+            data, address = self._read(left_s)
+            if data is not None:
+                received = self._session.handle(data, address, time.monotonic_ns())
+                if received is not None:
+                    return received
+            elif left_s <= 0:
                 return None
-            received = self._receive(data, str(address[0]))
-            if received is not None:
-                return received
-        return None
+
+    def wait_newest(self, timeout_s: float) -> Received | None:
+        """The newest packet once there is one, or None on timeout; those that arrived before it unread are skipped, not counted as lost."""
+        newest = received = self.wait(timeout_s)
+        while received is not None:
+            newest, received = received, self.wait(0)
+        return newest
+
+    def fileno(self) -> int:
+        """The socket's file descriptor, readable when a datagram is here."""
+        return self._socket.fileno()
 
     def close(self) -> None:
-        """Releases the port."""
+        """Ends a subscription, and releases the port."""
+        for data, address in self._session.goodbye(time.monotonic_ns()):
+            with suppress(OSError):
+                self._socket.sendto(data, address)
         self._socket.close()
 
-    def _receive(self, data: bytes, host: str) -> Received | None:
-        now_ns = time.monotonic_ns()
+    def __iter__(self) -> Iterator[Received]:
+        """Every packet, forever."""
+        while True:
+            received = self.wait(1.0)
+            if received is not None:
+                yield received
+
+    def __enter__(self) -> "Receiver":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self, timeout_s: float) -> tuple[bytes | None, Address]:
+        """A datagram and where it came from, or None once the time is over or something is to be asked."""
+        due_ns = self._session.next_ns()
+        if due_ns is not None:
+            timeout_s = min(timeout_s, max(due_ns - time.monotonic_ns(), 0) / 1e9 + 1e-4)
+        self._socket.settimeout(timeout_s)
         try:
-            packet = decode(data)
-        except PacketError as error:
-            self.counts.refused += 1
-            self.counts.refusal = str(error)
-            return None
-        order = self._streams.get(packet.stream_id)
-        is_restart = order is None and bool(self._streams)
-        lost = 0
-        if order is not None:
-            verdict = judge(order, packet.sequence, now_ns)
-            self._streams[packet.stream_id] = verdict.order
-            self.counts.lost = max(self.counts.lost + verdict.lost, 0)
-            if not verdict.is_accepted:
-                self.counts.late += 1
-                return None
-            lost = verdict.lost
-        else:
-            self._streams[packet.stream_id] = StreamOrder(packet.sequence, now_ns)
-        self._streams.move_to_end(packet.stream_id)
-        while len(self._streams) > MAX_STREAMS:
-            self._streams.popitem(last=False)
-        self.counts.received += 1
-        self.counts.restarts += is_restart
-        return Received(packet, now_ns, is_restart, lost, is_loopback(host))
+            data, address = self._socket.recvfrom(MAX_PACKET_BYTES + 1)
+        except (TimeoutError, BlockingIOError, ConnectionRefusedError):  # nothing, or a daemon that is not there
+            return None, NOWHERE
+        return data, address
+
+    def _ask(self) -> None:
+        for data, address in self._session.due(time.monotonic_ns()):
+            with suppress(OSError):  # asked again soon; an unreachable daemon is no reason to stop receiving
+                self._socket.sendto(data, address)
 
 
-def open_receiver(host: str, port: int) -> Receiver:
+def subscribe(
+    host: str, port: int = DEFAULT_CONTROL_PORT, keys: KeyRing | None = None, lease_s: int = LEASE_S
+) -> Receiver:
+    """A receiver that asks the daemon at this control port for its packets, and keeps asking; it need not be there yet.
+
+    Raises ConfigError if the host's name has no address.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise ConfigError(
+            f"subscription to {f'{host}:{port}'!r:.90}: the name does not resolve to an address; pass the address of the "
+            "daemon's machine"
+        ) from error
+    out = socket.socket(family, kind)
+    out.bind(("" if family == socket.AF_INET else "::", 0))
+    source = (str(address[0]), int(address[1]), *(int(part) for part in address[2:]))
+    return Receiver(out, out.getsockname()[1], Session(keys, source, lease_s))  # type: ignore[arg-type]  # 2 or 4 entries
+
+
+def receive(
+    host: str | None = None, port: int | None = None, *, bind: str = "", keys: KeyRing | None = None
+) -> Iterator[Received]:
+    """Every packet, forever: of the daemon on this host by subscription, or without a host what arrives at a port of this machine.
+
+    The port is that of the daemon's control port, or the one to receive on. Raises ConfigError as `subscribe` and `open_receiver` do.
+    """
+    if host is not None:
+        receiver = subscribe(host, DEFAULT_CONTROL_PORT if port is None else port, keys)
+    else:
+        receiver = open_receiver(bind, DEFAULT_PORT if port is None else port, keys)
+    with receiver:
+        yield from receiver
+
+
+def open_receiver(host: str, port: int, keys: KeyRing | None = None) -> Receiver:
     """Opens a receiver on this port; an empty host means all addresses of this machine, IPv4 and IPv6.
 
     Raises ConfigError if the port is taken or the address does not belong to this machine.
@@ -133,14 +170,7 @@ def open_receiver(host: str, port: int) -> Receiver:
             f"receiver on {shown}: the port cannot be opened ({error.strerror or error}); "
             "stop the program that uses it (see: ss -lunp), or choose another with --port and in publish.targets"
         ) from error
-    return Receiver(out, out.getsockname()[1])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is in the loopback range."""
-    address = ipaddress.ip_address(host.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
+    return Receiver(out, out.getsockname()[1], Session(keys))
 
 
 def _bound(host: str, port: int) -> socket.socket:

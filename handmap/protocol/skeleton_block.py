@@ -17,7 +17,9 @@ ANGLES: Final = 22
 PINCHES: Final = 4  # index to little, with the thumb
 MAX_SQUARED_ERROR: Final = 0.01
 _QUATERNION_UNIT, _ANGLE_UNIT, _SHARE_UNIT = np.float32(32767), np.float32(10_000), np.float32(255)
-_BITS = np.array([1, 2, 4, 8], np.uint8)
+_BITS: Final = (1, 2, 4, 8)
+_TURN_BYTES: Final = 4 * len(ORIENTED) * 2
+_UNITS = np.repeat(np.array([_QUATERNION_UNIT, _ANGLE_UNIT]), [4 * len(ORIENTED), ANGLES])
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,21 +53,24 @@ OF_HAND21: Final = np.array([ORIENTED.index(joint if joint in ORIENTED else join
 
 def encode_skeleton(hand_index: int, skeleton: HandSkeleton) -> bytes:
     """The block of the hand with this index in its datagram. Raises PacketError for numbers that it cannot hold."""
-    turns = np.rint(skeleton.quaternions * _QUATERNION_UNIT)
-    angles = np.rint(skeleton.angles * _ANGLE_UNIT)
-    pinches = np.rint(skeleton.pinch_strength * _SHARE_UNIT)
-    closure = skeleton.grasp_closure * 255
+    numbers = np.concatenate((skeleton.quaternions, skeleton.angles), axis=None) * _UNITS
+    shares = [
+        round(255 * share) for share in (*skeleton.pinch_strength.tolist(), skeleton.grasp_closure) if share == share
+    ]
     lengths = (skeleton.hand_length_m, skeleton.hand_length_error_m)
-    # A comparison with NaN is false, so these refuse it too.
-    if not (
-        np.abs(turns).max() <= 32767 and np.abs(angles).max() <= 32767 and 0 <= pinches.min() <= pinches.max() <= 255
-    ):
-        raise PacketError("packet: a skeleton with orientations, angles or pinches out of range cannot be sent")
-    if not (0 <= closure <= 255 and all(math.isfinite(length) for length in lengths)):
-        raise PacketError("packet: a skeleton with a closure or a length out of range cannot be sent")
+    is_sendable = (
+        float(np.abs(numbers).max()) < 32767.5  # false for NaN
+        and len(shares) == PINCHES + 1
+        and 0 <= min(shares) <= max(shares) <= 255
+        and all(math.isfinite(length) for length in lengths)
+    )
+    if not is_sendable:
+        raise PacketError("packet: a skeleton with numbers out of range cannot be sent; leave it out")
+    content = np.rint(numbers).astype("<i2").tobytes()
+    pinching = sum(bit for bit, is_on in zip(_BITS, skeleton.is_pinching.tolist(), strict=True) if is_on)
     return BLOCK.pack(BlockType.SKELETON, hand_index, SKELETON.size) + SKELETON.pack(
-        turns.astype("<i2").tobytes(), angles.astype("<i2").tobytes(), pinches.astype(np.uint8).tobytes(),
-        int(_BITS[skeleton.is_pinching].sum()), round(closure), SIZE_IS_HELD * skeleton.is_size_held, 0, *lengths,
+        content[:_TURN_BYTES], content[_TURN_BYTES:], bytes(shares[:PINCHES]),
+        pinching, shares[PINCHES], SIZE_IS_HELD * skeleton.is_size_held, 0, *lengths,
     )  # fmt: skip
 
 
@@ -82,7 +87,7 @@ def decode_skeleton(data: bytes, start: int) -> HandSkeleton:
         quaternions=turns,
         angles=_scaled(content.angles, "<i2", _ANGLE_UNIT),
         pinch_strength=_scaled(content.pinch_strength, "u1", _SHARE_UNIT),
-        is_pinching=(content.pinching & _BITS) != 0,
+        is_pinching=np.array([bool(content.pinching & bit) for bit in _BITS]),
         grasp_closure=content.grasp_closure / 255,
         hand_length_m=content.hand_length_m,
         hand_length_error_m=content.hand_length_error_m,

@@ -14,7 +14,8 @@ from clients.demo import watch
 from clients.listen import MAX_STREAMS, TextLines, as_json, print_packets, reception_summary
 from clients.scene import SURE_RGB, UNSURE_RGB, Readout, drawn_hand
 from clients.view import HandViewer
-from handmap.client.receiver import Received, StreamCounts, open_receiver
+from handmap.client.receiver import open_receiver
+from handmap.client.session import Received, StreamCounts
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand, encode
 from handmap.types.errors import ConfigError
@@ -30,7 +31,7 @@ def make_hand(error_m: float = 0.008) -> PacketHand:
 
 def make_received(*hands: PacketHand, state: DaemonState = DaemonState.TRACKING, sequence: int = 0) -> Received:
     packet = Packet(MessageType.JOINTS, state, 1, sequence, sequence, 1_000_000, 3_000_000, hands)
-    return Received(packet, 4_000_000 + sequence * 20_000_000, False, 0, True)
+    return Received(packet, 4_000_000 + sequence * 20_000_000, False, 0, True, 0)
 
 
 def test_text_has_a_line_per_frame_and_one_per_change_of_state() -> None:
@@ -79,7 +80,7 @@ def test_listening_ends_after_count_and_after_seconds() -> None:
 
     assert [received.packet.sequence for received in shown] == [0, 1, 2, 3, 4]
     assert 0.25 < time.monotonic() - start_s < 2
-    assert reception_summary(receiver.counts) == "5 packets, 0 lost, 0 late, 0 restarts, 0 refused"
+    assert reception_summary(receiver.counts) == "5 packets, 0 lost, 0 late, 0 repeated, 0 restarts, 0 refused"
     assert not warnings
     receiver.close()
 

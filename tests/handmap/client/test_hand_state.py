@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from handmap.client.hand_state import HandState, HandTiming, HeldHand, Phase
-from handmap.client.receiver import Received
+from handmap.client.session import Received
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand
 from handmap.types.errors import ConfigError

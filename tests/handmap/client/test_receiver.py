@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from handmap.client.receiver import MAX_STREAMS, Receiver, is_loopback, open_receiver
+from handmap.client.receiver import Receiver, open_receiver
+from handmap.client.session import MAX_STREAMS, Session, is_loopback
 from handmap.client.stream_order import MAX_LOST_PER_S, RESYNC_NS, RESYNC_PACKETS, StreamOrder, judge
 from handmap.protocol.fields import DaemonState, MessageType
 from handmap.protocol.packet import Packet, encode
@@ -51,7 +52,7 @@ def test_overtaken_packet_is_skipped_and_no_longer_counted_as_lost(receiver: Rec
     send(receiver, *numbered(1, 3, 2, 3, 4))
 
     assert sequences(receiver) == [1, 3, 4]
-    assert (receiver.counts.lost, receiver.counts.late) == (0, 2)
+    assert (receiver.counts.lost, receiver.counts.late, receiver.counts.repeated) == (0, 1, 1)
 
 
 def test_counter_wraparound_is_not_counted_as_loss(receiver: Receiver) -> None:
@@ -85,7 +86,7 @@ def test_latency_is_measured_on_the_same_machine(receiver: Receiver) -> None:
 
     assert received is not None and received.sender_ms == 3.0
     assert received.latency_ms is not None and 5.0 <= received.latency_ms < 500
-    assert dataclasses.replace(received, is_same_machine=False).latency_ms is None
+    assert dataclasses.replace(received, clock_offset_ns=None).latency_ms is None
 
 
 def test_a_forged_sequence_does_not_silence_the_stream(receiver: Receiver) -> None:
@@ -120,7 +121,7 @@ def test_a_long_outage_is_counted_as_loss() -> None:
 
 
 def test_packets_that_are_late_among_others_never_take_the_stream_back() -> None:
-    order = StreamOrder(sequence=1000, received_ns=0)
+    order = StreamOrder(sequence=1000, received_ns=0, seen=1)
 
     for number in range(3 * RESYNC_PACKETS):
         order = judge(order, 1001 + number, number).order
@@ -138,13 +139,14 @@ def test_a_packet_repeated_many_times_never_takes_the_stream_back() -> None:
         assert not verdict.is_accepted
 
 
-def test_forged_stream_ids_are_forgotten(receiver: Receiver) -> None:
+def test_forged_stream_ids_are_forgotten() -> None:
+    session = Session()
     for stream_id in range(2, 2002):
         for data in numbered(7, stream_id=stream_id):
-            receiver._receive(data, "127.0.0.1")
+            session.handle(data, ("127.0.0.1", 1), 0)
 
-    assert receiver.counts.received == 2000
-    assert len(receiver._streams) == MAX_STREAMS
+    assert session.counts.received == 2000
+    assert len(session._streams) == MAX_STREAMS
 
 
 def test_two_streams_at_once_each_keep_their_order(receiver: Receiver) -> None:
