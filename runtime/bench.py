@@ -20,8 +20,8 @@ from handmap.types.errors import RecordingError
 
 from .cameras.replay import ReplayConfig
 from .capture import Capture
-from .publish import Publisher, open_publisher
-from .settings import PublishConfig, TargetConfig
+from .publish import ModelFacts, Publisher, open_publisher
+from .publish_config import PublishConfig, TargetConfig
 from .state import DaemonStatus
 
 WAIT_S = 5.0
@@ -59,7 +59,7 @@ def run_bench(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.bind(("127.0.0.1", 0))
         publisher = open_publisher(PublishConfig((TargetConfig("127.0.0.1", sink.getsockname()[1]),)))
-        publisher.identify(bundle.id, Precision[engines.hand.precision.upper()])
+        publisher.identify(ModelFacts(bundle.id, bundle.path.name, Precision[engines.hand.precision.upper()]))
         try:
             replay = _replay_of(at)
             source = replay.source()

@@ -4,11 +4,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from handmap.recording.cameras import Camera, Numbered
 from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock
 
 from .logs import start_logging
-from .publish import Publisher, open_targets
+from .publish import Publisher, open_outlet
 from .reload import Reload, reopening
 from .settings import Settings
 from .snapshot import Sources
@@ -41,6 +42,12 @@ class Monitor:
         self._publisher = publisher
         self.facts.targets = lambda: publisher.targets
         return self
+
+    def saw_camera(self, camera: Camera) -> None:
+        """Records which camera was opened."""
+        self.facts.camera = camera.name
+        if self._publisher is not None:
+            self._publisher.identify_camera(camera.name, camera.serial if isinstance(camera, Numbered) else None)
 
     def __enter__(self) -> "Monitor":
         for part in (self._thermal, self.reload, self._telemetry):
@@ -84,7 +91,7 @@ class Monitor:
         """Applies these settings to everything that keeps running; camera and engines use them when next opened."""
         old, self.settings = self.settings, settings
         if settings.publish != old.publish and self._publisher is not None:
-            self._publisher.retarget(open_targets(settings.publish))
+            self._publisher.configure(open_outlet(settings.publish))
         if settings.log != old.log:
             start_logging(settings.log)
             self.stats.configure(settings.log.stats_interval_s)

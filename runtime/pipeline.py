@@ -19,7 +19,7 @@ from .faults.camera import source_and_faults
 from .faults.fault_injection import faulty_engines, raise_socket_fault
 from .faults.fault_schedule import FaultSchedule
 from .monitor import Monitor
-from .publish import Publisher
+from .publish import ModelFacts, Publisher
 from .reload import Reopen
 from .retry import RestartRequired
 from .settings import Settings
@@ -124,7 +124,7 @@ class Pipeline:
     def _read_bundle(self, publisher: Publisher) -> Bundle:
         bundle = read_bundle(self._settings.bundle)
         precision = self._settings.engine.precision
-        publisher.identify(bundle.id, Precision[precision.upper()])
+        publisher.identify(ModelFacts(bundle.id, bundle.path.name, Precision[precision.upper()]))
         self._monitor.facts.bundle, self._monitor.facts.precision = bundle.id.hex(), precision
         return bundle
 
@@ -141,7 +141,7 @@ class Pipeline:
 
     def _on_open(self, camera: Camera) -> None:
         self._status.counts.camera_openings += 1
-        self._monitor.facts.camera = camera.name
+        self._monitor.saw_camera(camera)
         LOG.info("camera=%r opened", camera.name)
 
     def _open_engines(self, bundle: Bundle) -> Engines:

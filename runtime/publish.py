@@ -1,58 +1,50 @@
-"""Sends packets over UDP to a list of receivers. Never blocks; errors are counted, and logged when they begin and end."""
+"""Sends packets over UDP to everyone who is to have them. Never blocks; errors are counted, and logged when they begin and end."""
 
-import dataclasses
-import ipaddress
 import logging
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
+from handmap import __version__
+from handmap.protocol.authentication import KeyRing, credential_path, read_keys
 from handmap.protocol.fields import NO_BUNDLE, MessageType, Precision
-from handmap.protocol.packet import Packet, encode, hand_from_pose
+from handmap.protocol.info import CameraIntrinsics, DaemonInfo, encode_info
+from handmap.protocol.packet import Packet, encode, hand_from_pose, split
+from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame, HandPose
 
-from .settings import PublishConfig, TargetConfig
+from .control import ControlPort
+from .publish_config import PublishConfig
+from .publish_frame import PublishFrame, publish_frame
+from .routes import HostRoute, NetworkRoute, Route
+from .skeletons import Skeletons
 from .state import DaemonStatus
-from .targets import unfit
 
 LOG = logging.getLogger("handmap.publish")
 
-LOOK_UP_AGAIN_S: Final = 1.0  # while a name does not resolve
-LOOK_UP_EVERY_S: Final = 5.0  # once it does: its address can change, as of a laptop that moves to another network
-
-Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+MAX_NAME: Final = 200  # of a camera in INFO, which must fit into a datagram
 
 
 class Target:
-    """A receiver, and the state of sending to it. A host name is looked up in its own thread, again and again.
+    """A receiver, group or network, and the state of sending to it."""
 
-    While a name that once resolved no longer does, packets go to its last address.
-    """
-
-    def __init__(self, config: TargetConfig) -> None:
-        self.name = f"{config.host}:{config.port}"
+    def __init__(self, route: Route) -> None:
+        self.name = route.name
         self.errors = 0
         self.packets = 0
         self.sent_bytes = 0
         self.is_failing = False
-        self._config = config
-        self._route: tuple[socket.socket, Address] | None = None  # one assignment, so that no lock is needed
-        self._problem = "its host name has not been looked up yet"
-        self._sockets: dict[int, socket.socket] = {}  # by address family; a change of address within one keeps it
-        self._closed = threading.Event()
-        if not self._find_route(socket.AI_NUMERICHOST):
-            threading.Thread(target=self._look_up, name="look-up", daemon=True).start()
+        self._route = route
 
     def send(self, data: bytes, raise_fault: Callable[[], None]) -> None:
         """Hands the packet to the network, or counts an error if that fails; raise_fault can simulate a failure."""
         try:
             raise_fault()
-            if self._route is None:
-                raise OSError(self._problem)
-            out, address = self._route
+            out, address = self._route.current()
             out.sendto(data, address)
             self.packets += 1
             self.sent_bytes += len(data)
@@ -69,106 +61,149 @@ class Target:
             LOG.info("target=%s sending=well errors=%d", self.name, self.errors)
 
     def close(self) -> None:
-        """Closes the socket; a lookup in progress ends by itself."""
-        self._closed.set()
-        self._close_sockets()
+        """Closes its sockets."""
+        self._route.close()
 
-    def _close_sockets(self) -> None:
-        for out in tuple(self._sockets.values()):
-            out.close()
 
-    def _look_up(self) -> None:
-        while not self._closed.is_set():
-            self._find_route(0)
-            self._closed.wait(LOOK_UP_AGAIN_S if self._route is None else LOOK_UP_EVERY_S)
-        self._close_sockets()  # one may have been opened while the others were being closed
+@dataclass(frozen=True)
+class Outlet:
+    """What a configuration makes of a stream: where it goes, in which frame, sealed with which keys."""
 
-    def _find_route(self, flags: int) -> bool:
-        try:
-            found = socket.getaddrinfo(self._config.host, self._config.port, type=socket.SOCK_DGRAM, flags=flags)
-            if (
-                why := unfit(ipaddress.ip_address(found[0][4][0])) if flags == 0 else ""
-            ):  # an address was judged when it was read
-                raise OSError(0, f"{found[0][4][0]} {why}")
-            if self._route is not None and self._route[1] in [answer[4] for answer in found]:
-                self._problem = ""
-                return True  # also if the order of several addresses has changed
-            family, address = found[0][0], found[0][4]
-            out = self._sockets.get(family) or socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        except OSError as error:  # socket.gaierror included
-            if not flags and self._problem != (problem := f"its host name cannot be looked up ({error.strerror})"):
-                self._problem = problem
-                LOG.warning("target=%s error=%r", self.name, f"{problem}; correct publish.targets if this persists")
-            return False
-        out.setblocking(False)
-        if self._route is not None:
-            LOG.info("target=%s address=%s was=%s", self.name, address[0], self._route[1][0])
-        self._sockets[family], self._problem = out, ""
-        self._route = (out, address)  # type: ignore[assignment]  # AF_INET and AF_INET6 give these two shapes
-        return True
+    config: PublishConfig
+    targets: tuple[Target, ...]
+    frame: PublishFrame
+    keys: KeyRing | None
+
+    def close(self) -> None:
+        """Closes the targets."""
+        for target in self.targets:
+            target.close()
+
+
+class ModelFacts(NamedTuple):
+    """What packets and INFO say of the model: the bundle's id and name, and the engine's precision."""
+
+    bundle_id: bytes
+    bundle: str
+    precision: Precision
 
 
 class Publisher:
-    """One stream of packets to all targets: numbered, with a random stream ID.
+    """One stream of packets: numbered, with a random stream ID.
 
     Safe to use from the loop and the heartbeat.
     """
 
-    def __init__(self, targets: list[Target], raise_fault: Callable[[], None]) -> None:
-        self.targets = tuple(targets)
+    def __init__(self, outlet: Outlet, raise_fault: Callable[[], None]) -> None:
+        self._outlet = outlet
         self._raise_fault = raise_fault
         self._lock = threading.Lock()
         self._stream_id = secrets.randbits(32)
         self._sequence = 0
-        self._bundle_id = NO_BUNDLE
-        self._precision = Precision.NONE
+        self._model: ModelFacts | None = None
+        self._camera: tuple[str, str | None] | None = None
+        self._intrinsics: Intrinsics | None = None
+        self._skeletons = Skeletons()
+        self.control = self._open_control(outlet)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The configured receivers."""
+        return self._outlet.targets
 
     @property
     def errors(self) -> int:
-        """Packets that could not be handed to the network, over all targets."""
-        return sum(target.errors for target in self.targets)
+        """Packets that could not be handed to the network, over all receivers."""
+        return sum(target.errors for target in self.targets) + (0 if self.control is None else self.control.errors)
 
-    def identify(self, bundle_id: bytes, precision: Precision) -> None:
-        """Sets the model facts that later packets carry."""
-        self._bundle_id, self._precision = bundle_id, precision
+    def identify(self, model: ModelFacts) -> None:
+        """Sets what later packets and INFO say of the model."""
+        self._model = model
+
+    def identify_camera(self, name: str, serial: str | None) -> None:
+        """Sets what INFO says of the camera."""
+        self._camera = name, serial
 
     def publish(self, frame: DepthFrame, poses: list[HandPose], status: DaemonStatus) -> int:
         """Sends the hands of a frame, if any, and returns the publish time, CLOCK_MONOTONIC ns."""
-        hands = tuple(hand_from_pose(pose) for pose in poses)
+        outlet, self._intrinsics = self._outlet, frame.intrinsics
+        hands = [hand_from_pose(pose) for pose in poses]
+        if outlet.config.skeleton and status.bodies is not None:
+            skeletons = self._skeletons.of(status.bodies, outlet.frame.rotation)
+            hands = [replace(hand, skeleton=skeleton) for hand, skeleton in zip(hands, skeletons, strict=True)]
         packet = Packet(
-            MessageType.JOINTS, status.state, self._stream_id, 0, frame.frame_number, frame.capture_ns, 0, hands,
-            self._bundle_id, self._precision, timestamp_source=frame.timestamp_source,
+            MessageType.JOINTS, status.state, self._stream_id, 0, frame.frame_number, frame.capture_ns, 0,
+            outlet.frame.move(hands), timestamp_source=frame.timestamp_source,
         )  # fmt: skip
         return self._send(packet)
 
     def heartbeat(self, status: DaemonStatus) -> int:
         """Sends the state alone, and returns the publish time."""
         packet = Packet(
-            MessageType.HEARTBEAT, status.reported[0], self._stream_id, 0, status.frame_number, status.capture_ns, 0,
-            bundle_id=self._bundle_id, precision=self._precision,
-        )  # fmt: skip
+            MessageType.HEARTBEAT, status.reported[0], self._stream_id, 0, status.frame_number, status.capture_ns, 0
+        )
         return self._send(packet)
 
-    def retarget(self, targets: list[Target]) -> None:
-        """Sends the same stream to other targets from the next packet on, and closes the old ones."""
+    def configure(self, outlet: Outlet) -> None:
+        """Sends the same stream as this says from the next packet on. Subscribers stay, unless the control port or a key has changed."""
         with self._lock:
-            old, self.targets = self.targets, tuple(targets)
-        for target in old:
-            target.close()
+            old, self._outlet = self._outlet, outlet
+        if (outlet.config.control, outlet.keys) != (old.config.control, old.keys):
+            if self.control is not None:
+                self.control.close()
+            self.control = self._open_control(outlet)
+        old.close()
 
     def close(self) -> None:
         """Closes the sockets."""
-        for target in self.targets:
-            target.close()
+        if self.control is not None:
+            self.control.close()
+        self._outlet.close()
+
+    def info(self) -> bytes:
+        """What INFO says now."""
+        outlet, model, lens = self._outlet, self._model, self._intrinsics
+        name, serial = self._camera or (None, None)
+        return encode_info(
+            DaemonInfo(
+                version=__version__,
+                device_name=outlet.config.device_name or socket.gethostname(),
+                bundle=None if model is None else model.bundle,
+                bundle_id=None if model is None else model.bundle_id.hex(),
+                precision=None if model is None else model.precision.name.lower(),
+                camera=None if name is None else name[:MAX_NAME],
+                serial=serial,
+                intrinsics=None if lens is None else _intrinsics(lens),
+                frame=outlet.frame.name,
+                frame_from_camera=outlet.frame.rows,
+            )
+        )
+
+    def _open_control(self, outlet: Outlet) -> ControlPort | None:
+        control = outlet.config.control
+        return None if control is None else ControlPort(control, outlet.keys, self._stream_id, self.info)
 
     def _send(self, packet: Packet) -> int:
         with self._lock:
+            outlet, control, model = self._outlet, self.control, self._model
             now_ns = time.monotonic_ns()
-            data = encode(dataclasses.replace(packet, sequence=self._sequence, publish_ns=now_ns))
-            self._sequence += 1
-            for target in self.targets:
-                target.send(data, self._raise_fault)
+            packet = replace(
+                packet, publish_ns=now_ns, bundle_id=NO_BUNDLE if model is None else model.bundle_id,
+                precision=Precision.NONE if model is None else model.precision,
+                frame_of_reference=outlet.frame.kind, control_port=0 if control is None else control.port,
+            )  # fmt: skip
+            for part in split(packet):
+                data = encode(replace(part, sequence=self._sequence), outlet.keys)
+                self._sequence += 1
+                for target in outlet.targets:
+                    target.send(data, self._raise_fault)
+                if control is not None:
+                    control.send(data, self._raise_fault)
         return now_ns
+
+
+def _intrinsics(lens: Intrinsics) -> CameraIntrinsics:
+    return CameraIntrinsics(lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px, lens.width_px, lens.height_px)
 
 
 def _without_fault() -> None:
@@ -176,13 +211,22 @@ def _without_fault() -> None:
 
 
 def open_publisher(config: PublishConfig, raise_fault: Callable[[], None] = _without_fault) -> Publisher:
-    """A publisher to the configured targets; raise_fault is called before each packet, and can raise the OSError of a socket.
+    """A publisher as configured; raise_fault is called before each packet, and can raise the OSError of a socket.
 
-    Addresses are used at once; a target with a host name joins when it resolves.
+    Addresses are used at once; a target with a host name joins when it resolves. Raises ConfigError if a key cannot be read.
     """
-    return Publisher(open_targets(config), raise_fault)
+    return Publisher(open_outlet(config), raise_fault)
 
 
-def open_targets(config: PublishConfig) -> list[Target]:
-    """The configured targets; see `open_publisher`."""
-    return [Target(target) for target in config.targets]
+def open_outlet(config: PublishConfig) -> Outlet:
+    """The targets, frame and keys of a configuration. Raises ConfigError if a key cannot be read."""
+    keys = _read_keys(config)
+    routes: list[Route] = [HostRoute(target) for target in config.targets]
+    routes += [NetworkRoute(network) for network in (config.multicast, config.broadcast) if network is not None]
+    return Outlet(config, tuple(Target(route) for route in routes), publish_frame(config.frame), keys)
+
+
+def _read_keys(config: PublishConfig) -> KeyRing | None:
+    if config.key_credential is not None:
+        return read_keys(credential_path(config.key_credential))
+    return None if config.key_file is None else read_keys(config.key_file)

@@ -20,7 +20,7 @@ from handmap.tracking.tracker_settings import tracker_settings
 from handmap.types.errors import Fatal, HandmapError
 
 from .faults.camera import FaultyConfig
-from .publish import open_publisher
+from .publish import open_outlet
 from .settings import Settings, read_settings
 
 LOG = logging.getLogger("handmap.reload")
@@ -57,7 +57,7 @@ def check_settings(settings: Settings) -> Bundle:
     tracker_settings(bundle, settings.tracking)
     if isinstance(settings.camera, Checked):
         settings.camera.check()
-    open_publisher(settings.publish).close()
+    open_outlet(settings.publish).close()
     return bundle
 
 

@@ -6,41 +6,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from handmap.engines.factory import EngineConfig
-from handmap.protocol.fields import DEFAULT_PORT
 from handmap.recording.cameras import CAMERAS, CameraConfig
 from handmap.system.config import read_config
 from handmap.tracking.fitted_hands import SkeletonConfig
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.tracker_settings import TrackingConfig
 
-from .targets import refuse_no_receiver, same_receiver
-
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-
-
-class TargetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A receiver of packets."""
-
-    # IPv4 address, IPv6 address without brackets, or host name; of one machine, so no broadcast or multicast
-    host: Annotated[str, msgspec.Meta(min_length=1)]
-    port: Port = DEFAULT_PORT  # UDP port
-
-    def __post_init__(self) -> None:
-        refuse_no_receiver(self.host)
-
-
-class PublishConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where to send joints."""
-
-    targets: Annotated[tuple[TargetConfig, ...], msgspec.Meta(min_length=1, max_length=16)]  # receivers of every packet
-
-    def __post_init__(self) -> None:
-        seen: set[tuple[str, int]] = set()
-        for target in self.targets:
-            receiver = same_receiver(target.host), target.port
-            if receiver in seen:
-                raise ValueError(f"targets: {target.host} with port {target.port} is given twice; remove one of them")
-            seen.add(receiver)
+from .publish_config import Port, PublishConfig
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +64,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     thermal: ThermalConfig = ThermalConfig()  # how temperature limits the rate
     telemetry: TelemetryConfig = TelemetryConfig()  # metrics
     log: LogConfig = LogConfig()  # log lines
+
+    def __post_init__(self) -> None:
+        if self.publish.skeleton and not self.skeleton.enabled:
+            raise ValueError(
+                "publish.skeleton is true, and skeleton.enabled false, so that there is no fitted hand to send; change one of them"
+            )
 
 
 def read_settings(path: Path) -> Settings:

@@ -1,4 +1,4 @@
-"""Which hosts can be receivers of packets: one machine each, by address or name. Everything else is refused by what to write instead."""
+"""Which addresses can be receivers of packets, groups, networks, or our own. Everything else is refused by what to write instead."""
 
 import ipaddress
 import re
@@ -25,6 +25,44 @@ def refuse_no_receiver(host: str) -> None:
         raise ValueError(f"host: {host!r} {why}")
 
 
+def refuse_no_group(group: str) -> None:
+    """Raises ValueError unless the text is a multicast address."""
+    address = _address("group", group, "of a multicast group, such as 239.255.77.1")
+    if not address.is_multicast:
+        raise ValueError(
+            f"group: {group!r} is not a multicast address; write one from 224.0.0.0 to 239.255.255.255, or an IPv6 one"
+        )
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        raise ValueError(f"group: {group!r} names an interface; write that under interface")
+
+
+def refuse_no_broadcast(host: str) -> None:
+    """Raises ValueError unless the text is an IPv4 address that can be that of a whole network."""
+    address = _address("address", host, "of a network's broadcast, such as 192.168.1.255")
+    if address.version == 6:
+        raise ValueError(
+            f"address: {host!r} is an IPv6 address, which has no broadcast; use publish.multicast with ff02::1"
+        )
+    if address.is_multicast or (address.is_loopback and address.packed[-1] != 255) or address.packed[-1] & 1 == 0:
+        raise ValueError(
+            f"address: {host!r} is not a broadcast address; `ip address` shows that of each network after brd, such as 192.168.1.255"
+        )
+
+
+def refuse_no_bind(bind: str) -> None:
+    """Raises ValueError unless the text is an address that a machine can have, or stands for all of them."""
+    address = _address("bind", bind, "of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them")
+    if not address.is_unspecified and (why := unfit(address)):
+        raise ValueError(f"bind: {bind!r} {why}")
+
+
+def _address(key: str, text: str, wanted: str) -> Address:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f"{key}: {text!r:.90} is not an address; write that {wanted}") from None
+
+
 def unfit(address: Address) -> str:
     """Why no single machine has this address, and what to write instead; empty if one can."""
     if isinstance(address, ipaddress.IPv6Address):
@@ -36,9 +74,9 @@ def unfit(address: Address) -> str:
         loopback = "127.0.0.1" if address.version == 4 else "::1"
         return f"means any address, which is no receiver; write {loopback} for this machine, else the receiver's own address"
     if address.is_multicast:
-        return f"is a multicast address, which protocol 0.1 does not send to; {ONE_RECEIVER}"
+        return "is a multicast address; write it as group under publish.multicast"
     if address.version == 4 and address.packed[-1] == 255:  # in all but a few oddly sized networks
-        return f"is a broadcast address, which protocol 0.1 does not send to; {ONE_RECEIVER}"
+        return "is a broadcast address; write it as address under publish.broadcast"
     if address.version == 4 and address.is_reserved:
         return f"is in the range 240.0.0.0 to 255.255.255.255, which no machine has; {ONE_RECEIVER}"
     return ""

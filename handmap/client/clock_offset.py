@@ -5,13 +5,10 @@ arrives before it was sent, so the sender's clock is ahead by at most b - a and 
 synchronization, 1989, of which this takes each way by itself). Clocks drift, so a bound loosens with its age.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-MAX_DRIFT: Final = 1e-4  # of two quartz clocks against each other; 50 ppm each
-WINDOW_NS: Final = 10 * 10**9  # older bounds have loosened by a millisecond
-MAX_EXCHANGES: Final = 64
+MAX_DRIFT: Final = 1e-4  # of two quartz clocks against each other: 50 ppm each
 MIN_EXCHANGES: Final = 4  # a first one alone can be off by half a round trip
 
 
@@ -37,32 +34,30 @@ class ClockOffset:
     """The offset of one sender's clock."""
 
     def __init__(self) -> None:
-        self._exchanges: deque[Exchange] = deque(maxlen=MAX_EXCHANGES)
+        self._low_ns = self._high_ns = 0.0  # bounds at the last arrival
+        self._arrived_ns = 0
+        self._exchanges = 0
 
     def add(self, exchange: Exchange) -> None:
         """Takes in an answer. One that contradicts those before it, as after a step of a clock, replaces them."""
-        self._exchanges.append(exchange)
-        if self._bounds(exchange.arrived_ns) is None:
-            self._exchanges.clear()
-            self._exchanges.append(exchange)
+        low, high = self._bounds(exchange.arrived_ns)
+        round_trip_ns = exchange.arrived_ns - exchange.asked_ns
+        now_low = exchange.answered_ns - exchange.arrived_ns
+        now_high = exchange.received_ns - exchange.asked_ns + MAX_DRIFT * round_trip_ns
+        if self._exchanges and max(low, now_low) <= min(high, now_high):
+            self._low_ns, self._high_ns = max(low, now_low), min(high, now_high)
+            self._exchanges += 1
+        else:
+            self._low_ns, self._high_ns, self._exchanges = now_low, now_high, 1
+        self._arrived_ns = exchange.arrived_ns
 
     def at(self, now_ns: int) -> Offset | None:
         """The offset at this time by our clock, or None while too little is known of it."""
-        bounds = self._bounds(now_ns) if len(self._exchanges) >= MIN_EXCHANGES else None
-        if bounds is None:
+        if self._exchanges < MIN_EXCHANGES:
             return None
-        low, high = bounds
+        low, high = self._bounds(now_ns)
         return Offset(round((low + high) / 2), round((high - low) / 2))
 
-    def _bounds(self, now_ns: int) -> tuple[float, float] | None:
-        while len(self._exchanges) > 1 and now_ns - self._exchanges[0].arrived_ns > WINDOW_NS:
-            self._exchanges.popleft()
-        if not self._exchanges:
-            return None
-        low = max(
-            each.answered_ns - each.arrived_ns - MAX_DRIFT * abs(now_ns - each.arrived_ns) for each in self._exchanges
-        )
-        high = min(
-            each.received_ns - each.asked_ns + MAX_DRIFT * abs(now_ns - each.asked_ns) for each in self._exchanges
-        )
-        return (low, high) if low <= high else None
+    def _bounds(self, now_ns: int) -> tuple[float, float]:
+        loosened_ns = MAX_DRIFT * max(now_ns - self._arrived_ns, 0)
+        return self._low_ns - loosened_ns, self._high_ns + loosened_ns

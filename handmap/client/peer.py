@@ -15,8 +15,8 @@ Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 FIRST_PINGS: Final = 8
 FIRST_PING_NS: Final = 50_000_000
-PING_NS: Final = 250_000_000
-UNANSWERED_PINGS: Final = 16  # then it is asked less often
+PING_NS: Final = 100_000_000
+UNANSWERED_PINGS: Final = 20  # then it is asked less often
 SLOW_PING_NS: Final = 2_000_000_000
 ASK_AGAIN_NS: Final = 250_000_000
 MAX_PENDING: Final = 16

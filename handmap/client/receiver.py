@@ -1,7 +1,9 @@
 """The receiving end: a UDP socket that gives packets in order. What it makes of datagrams is in session.py."""
 
 import errno
+import ipaddress
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -147,30 +149,83 @@ def receive(
         yield from receiver
 
 
-def open_receiver(host: str, port: int, keys: KeyRing | None = None) -> Receiver:
+def open_receiver(host: str, port: int, keys: KeyRing | None = None, interface: str = "") -> Receiver:
     """Opens a receiver on this port; an empty host means all addresses of this machine, IPv4 and IPv6.
 
-    Raises ConfigError if the port is taken or the address does not belong to this machine.
+    A multicast group is joined on a network interface. Raises ConfigError if the port is taken or the address does not belong to
+    this machine.
     """
     shown = f"{host or 'any address'}:{port}"
+    _refuse_half_a_group(host, interface)
     try:
-        out = _bound(host, port)
+        out = _joined(host, port, interface) if interface else _bound(host, port)
     except (socket.gaierror, UnicodeError) as error:
         raise ConfigError(
             f"receiver on {shown!r:.90}: the name does not resolve to an address; pass an address of this machine with --bind, "
-            "or leave it out to receive on all of them"
+            "or any to receive on all of them"
         ) from error
     except OSError as error:
+        if interface and error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ENXIO):
+            raise ConfigError(
+                f"receiver on {shown}: this machine cannot join the group on interface {interface!r} ({error.strerror}); pass one that "
+                "`ip link` lists with --interface"
+            ) from error
         if error.errno == errno.EADDRNOTAVAIL:
             raise ConfigError(
                 f"receiver on {shown}: no network interface of this machine has that address; pass one that has with --bind (see: "
-                "ip address), or leave it out to receive on all of them"
+                "ip address), or any to receive on all of them"
             ) from error
         raise ConfigError(
             f"receiver on {shown}: the port cannot be opened ({error.strerror or error}); "
             "stop the program that uses it (see: ss -lunp), or choose another with --port and in publish.targets"
         ) from error
     return Receiver(out, out.getsockname()[1], Session(keys))
+
+
+def _refuse_half_a_group(host: str, interface: str) -> None:
+    try:
+        is_group = ipaddress.ip_address(host).is_multicast
+    except ValueError:
+        is_group = False
+    if is_group and not interface:
+        raise ConfigError(
+            f"receiver on {host!r}: is a multicast group; name the network interface to join it on with --interface"
+        )
+    if interface and not is_group:
+        raise ConfigError(
+            f"receiver on {host!r:.90}: is not a multicast group, which --interface is for; leave that out"
+        )
+
+
+def _joined(group: str, port: int, interface: str) -> socket.socket:
+    """A socket that has joined a multicast group, on a port that others may use too."""
+    is_ipv6 = ":" in group
+    try:
+        index = socket.if_nametoindex(interface)
+    except OSError as error:
+        raise OSError(errno.ENODEV, "there is none with this name") from error
+    out = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_ipv6:
+            out.bind((group, port, 0, index))
+            out.setsockopt(
+                socket.IPPROTO_IPV6,
+                socket.IPV6_JOIN_GROUP,
+                socket.inet_pton(socket.AF_INET6, group) + struct.pack("@i", index),
+            )
+        else:
+            out.bind((group, port))
+            # struct ip_mreqn of Linux: group, address of the interface, index of the interface
+            out.setsockopt(
+                socket.IPPROTO_IP,
+                socket.IP_ADD_MEMBERSHIP,
+                struct.pack("@4s4si", socket.inet_aton(group), bytes(4), index),
+            )
+    except OSError:
+        out.close()
+        raise
+    return out
 
 
 def _bound(host: str, port: int) -> socket.socket:

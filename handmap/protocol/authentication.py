@@ -66,10 +66,8 @@ def tag_of(key: Key, body: bytes) -> bytes:
 def read_keys(path: Path) -> KeyRing:
     """The keys in a file: a line of 64 hexadecimal digits each, the one that seals first.
 
-    A path like credential:NAME is that of a systemd credential. Raises ConfigError for a file that cannot be read, that others can
-    read too, or that holds something else.
+    Raises ConfigError for a file that cannot be read, that others can use too, or that holds something else.
     """
-    path = _located(path)
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -95,14 +93,12 @@ def read_keys(path: Path) -> KeyRing:
     return KeyRing(keys)
 
 
-def _located(path: Path) -> Path:
-    kind, colon, name = str(path).partition(":")
-    if not colon or kind != "credential":
-        return path
+def credential_path(name: str) -> Path:
+    """The file of the systemd credential with this name. Raises ConfigError if systemd has given this process none."""
     folder = os.environ.get(CREDENTIALS)
     if not folder:
         raise ConfigError(
-            f"key {str(path)!r}: systemd has given this process no credentials; add LoadCredential={name}:FILE to the service, "
-            "or write the path of a file"
+            f"key_credential {name!r}: systemd has given this process no credentials; add LoadCredential={name}:FILE to the "
+            "service, or set publish.key_file instead"
         )
     return Path(folder) / name

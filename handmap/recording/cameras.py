@@ -38,6 +38,16 @@ class Camera(Protocol):
         ...
 
 
+@runtime_checkable
+class Numbered(Protocol):
+    """A `Camera` that knows the serial number of its device."""
+
+    @property
+    def serial(self) -> str | None:
+        """The serial number; None if the device has none."""
+        ...
+
+
 class Pace(Protocol):
     """Notified about the processing of frames; a recording can wait for it, a live camera does not."""
 

@@ -147,6 +147,7 @@ class RealSenseCamera:
         wanted = (config.width_px, config.height_px, config.fps)
         profile = choose_profile(rs, sensor, wanted, is_playback=config.playback is not None)
         self.name = f"{describe(rs, device)} {profile!r}"
+        self.serial = serial_of(rs, device) or None
         self._rs = rs
         self._device = device
         self._sensor = sensor

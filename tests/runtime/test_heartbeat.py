@@ -9,7 +9,7 @@ from handmap.protocol.fields import DaemonState
 from handmap.system.notify import Notifier
 from runtime.heartbeat import STALLED_BEATS, Heartbeat
 from runtime.publish import open_publisher
-from runtime.settings import PublishConfig, TargetConfig
+from runtime.publish_config import PublishConfig, TargetConfig
 from runtime.state import STALLED, DaemonStatus
 from tests.support.processes import listening, port_of, receive
 

@@ -13,9 +13,9 @@ import pytest
 from handmap.protocol.fields import DaemonState, MessageType, Precision
 from handmap.protocol.packet import decode
 from handmap.system.notify import Notifier
-from runtime import publish
-from runtime.publish import open_publisher
-from runtime.settings import PublishConfig, TargetConfig
+from runtime import routes
+from runtime.publish import ModelFacts, open_publisher
+from runtime.publish_config import PublishConfig, TargetConfig
 from runtime.state import DaemonStatus
 from tests.support.processes import listening, port_of, receive
 from tests.support.tiny_bundle import blob_frame
@@ -36,7 +36,7 @@ def test_every_target_gets_every_packet() -> None:
     with listening() as first, listening() as second:
         targets = (TargetConfig("127.0.0.1", port_of(first)), TargetConfig("127.0.0.1", port_of(second)))
         publisher = open_publisher(PublishConfig(targets))
-        publisher.identify(b"12345678", Precision.INT8)
+        publisher.identify(ModelFacts(b"12345678", "hand", Precision.INT8))
         publisher.publish(blob_frame(7), [], status())
         publisher.heartbeat(status())
 
@@ -100,7 +100,7 @@ def test_an_unresolved_name_blocks_no_one_and_joins_later(
         return look_up("127.0.0.1", *arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", name_server)
-    monkeypatch.setattr(publish, "LOOK_UP_AGAIN_S", 0.05)
+    monkeypatch.setattr(routes, "LOOK_UP_AGAIN_S", 0.05)
     with listening() as late, listening() as sink:
         targets = (TargetConfig("late.invalid", port_of(late)), TargetConfig("127.0.0.1", port_of(sink)))
         start_s = time.monotonic()
@@ -134,8 +134,8 @@ def test_a_name_that_changes_its_address_is_followed(
         return [found for answer in answers for found in look_up(answer, *arguments, **options)]
 
     monkeypatch.setattr(socket, "getaddrinfo", name_server)
-    monkeypatch.setattr(publish, "LOOK_UP_AGAIN_S", 0.02)
-    monkeypatch.setattr(publish, "LOOK_UP_EVERY_S", 0.02)
+    monkeypatch.setattr(routes, "LOOK_UP_AGAIN_S", 0.02)
+    monkeypatch.setattr(routes, "LOOK_UP_EVERY_S", 0.02)
     with listening() as there:
         publisher = open_publisher(PublishConfig((TargetConfig("laptop.invalid", port_of(there)),)))
         (target,) = publisher.targets

@@ -20,8 +20,9 @@ from handmap.bundle.manifest import GOLDEN, MANIFEST, Bundle, encode_manifest
 from handmap.protocol.fields import DaemonState, MessageType
 from handmap.protocol.packet import Packet
 from runtime.cameras.replay import ReplayConfig
+from runtime.publish_config import PublishConfig, TargetConfig
 from runtime.reload import reopening
-from runtime.settings import LogConfig, PublishConfig, Settings, TargetConfig, TelemetryConfig
+from runtime.settings import LogConfig, Settings, TelemetryConfig
 from tests.support.processes import handmap, listening, port_of, receive, started
 from tests.support.running import free_port, wait_for
 from tests.support.tiny_bundle import write_blob_recording

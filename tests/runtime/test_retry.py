@@ -14,8 +14,8 @@ from handmap.types.errors import CameraLost
 from runtime import retry
 from runtime.heartbeat import Heartbeat
 from runtime.publish import open_publisher
+from runtime.publish_config import PublishConfig, TargetConfig
 from runtime.retry import Backoff, StopFlag
-from runtime.settings import PublishConfig, TargetConfig
 from runtime.state import Counts, DaemonStatus
 from runtime.stats import StatsLog
 from tests.support.processes import drain, listening, port_of

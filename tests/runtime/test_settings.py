@@ -47,7 +47,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (GOOD.replace("path: r", "path: r, pace: fast"), "line 2: key 'camera.pace'"),
         (GOOD.replace("kind: replay", "kind: webcam"), "line 2: key 'camera.*webcam"),
         (GOOD.replace("127.0.0.1", "h, port: 70000"), "line 3: key 'publish.targets"),
-        (GOOD.replace("targets: [{host: 127.0.0.1}]", "targets: []"), "line 3: key 'publish.targets'"),
+        (GOOD.replace("targets: [{host: 127.0.0.1}]", "targets: []"), "line 3: key 'publish': nobody would receive"),
         (GOOD + "bundle: c\n", "line 4: key 'bundle' is given twice"),
         (GOOD.replace("bundle: b\n", ""), "key 'bundle' is missing"),
         (GOOD + "log: {stats_interval_s: often}\n", "line 4: key 'log.stats_interval_s'"),

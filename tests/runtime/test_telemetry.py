@@ -19,8 +19,9 @@ from handmap.system.notify import Notifier
 from handmap.system.timing import BUCKETS_MS, StageClock
 from runtime import telemetry as telemetry_module
 from runtime.publish import open_publisher
+from runtime.publish_config import PublishConfig, TargetConfig
 from runtime.reload import Reload
-from runtime.settings import PublishConfig, TargetConfig, ThermalConfig
+from runtime.settings import ThermalConfig
 from runtime.snapshot import Snapshot, Sources
 from runtime.state import DaemonStatus
 from runtime.stats import StatsLog

@@ -50,6 +50,13 @@ def port_of(sink: socket.socket) -> int:
     return port
 
 
+def free_port() -> int:
+    """A UDP port of the loopback address that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return port_of(probe)
+
+
 def receive(sink: socket.socket) -> Packet:
     """The next packet."""
     return decode(sink.recv(2000))
