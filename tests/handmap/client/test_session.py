@@ -38,7 +38,7 @@ def lossy(sequences: range, seed: int) -> Iterator[tuple[int, bool, bool]]:
     for number in sequences:
         copies = 0 if number and chance.random() < 0.02 else 2 if chance.random() < 0.02 else 1
         for _ in range(copies):
-            heapq.heappush(arrivals, (number + (chance.uniform(1, 5) if chance.random() < 0.03 else 0), number))
+            heapq.heappush(arrivals, (number + (chance.uniform(1, 5) if number > 0 and chance.random() < 0.03 else 0), number))
     while arrivals:
         _, number = heapq.heappop(arrivals)
         yield number, number < newest and number not in seen, number in seen
@@ -77,9 +77,14 @@ def test_a_restart_is_told_from_loss_over_a_lossy_relay() -> None:
 
 @pytest.mark.parametrize(("offset_ms", "drift_ppm"), [(20, 50), (-20, -50), (20, -50), (0, 0)])
 @pytest.mark.parametrize("seed", range(10))
-def test_the_clock_s_offset_is_known_to_half_a_millisecond(
-    offset_ms: float, drift_ppm: float, seed: int, record_property: Callable[[str, object], None]
-) -> None:
+def test_the_clock_s_offset_is_known_to_half_a_millisecond(offset_ms: float, drift_ppm: float, seed: int) -> None:
+    errors = clock_errors_ns(offset_ms, drift_ppm, seed)
+
+    assert max(errors) < 0.5 * MS
+
+
+def clock_errors_ns(offset_ms: float, drift_ppm: float, seed: int) -> list[int]:
+    """The offset's errors over a minute, the first two seconds left out, with 5 ms of jitter each way."""
     chance = np.random.default_rng(seed)
     peer = Peer(THERE)
     start_ns = 10**15
@@ -318,7 +323,7 @@ def test_a_subscription_is_renewed_and_its_daemon_asked_less_often_while_it_is_s
     renewals = daemon.asked.count(ControlType.SUBSCRIBE)
     assert 3 <= renewals <= 5 and daemon.asked.count(ControlType.INFO_REQUEST) == 1
     silent = [len(session.due((10 * 1000 + step * 50) * MS)) for step in range(600)]
-    assert sum(silent[:100]) <= 30 and sum(silent[300:]) <= 80
+    assert sum(silent[:100]) <= 60 and sum(silent[300:]) <= 80
 
 
 def test_a_full_daemon_is_asked_again_and_the_reason_is_told() -> None:
