@@ -76,6 +76,16 @@ class ControlPort:
         return self._config.port
 
     @property
+    def name(self) -> str:
+        """Where it answers, for people."""
+        return f"{self._config.bind}:{self._config.port}"
+
+    @property
+    def max_subscribers(self) -> int:
+        """Receivers that it takes at a time."""
+        return self._config.max_subscribers
+
+    @property
     def subscribers(self) -> tuple[Subscriber, ...]:
         """Those whose lease has not ended."""
         now_s = time.monotonic()

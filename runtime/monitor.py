@@ -41,6 +41,7 @@ class Monitor:
         """Monitors this publisher."""
         self._publisher = publisher
         self.facts.targets = lambda: publisher.targets
+        self.facts.control = lambda: publisher.control
         return self
 
     def saw_camera(self, camera: Camera) -> None:

@@ -13,7 +13,8 @@ from handmap import __version__
 from handmap.protocol.authentication import KeyRing, credential_path, read_keys
 from handmap.protocol.fields import NO_BUNDLE, MessageType, Precision
 from handmap.protocol.info import CameraIntrinsics, DaemonInfo, encode_info
-from handmap.protocol.packet import Packet, encode, hand_from_pose, split
+from handmap.protocol.packet import Packet, encode, hand_from_pose
+from handmap.protocol.parts import split
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame, HandPose
 

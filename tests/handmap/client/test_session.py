@@ -16,7 +16,8 @@ from handmap.protocol.authentication import KeyRing, make_key
 from handmap.protocol.control import ControlMessage, decode_control, encode_control
 from handmap.protocol.fields import ControlStatus, ControlType, DaemonState, MessageType
 from handmap.protocol.info import DaemonInfo, encode_info
-from handmap.protocol.packet import Packet, encode, split
+from handmap.protocol.packet import Packet, encode
+from handmap.protocol.parts import split
 from tests.handmap.protocol.test_packet import joints_packet, plain_hand, with_skeleton
 
 MS = 1_000_000
@@ -38,7 +39,9 @@ def lossy(sequences: range, seed: int) -> Iterator[tuple[int, bool, bool]]:
     for number in sequences:
         copies = 0 if number and chance.random() < 0.02 else 2 if chance.random() < 0.02 else 1
         for _ in range(copies):
-            heapq.heappush(arrivals, (number + (chance.uniform(1, 5) if number > 0 and chance.random() < 0.03 else 0), number))
+            heapq.heappush(
+                arrivals, (number + (chance.uniform(1, 5) if number > 0 and chance.random() < 0.03 else 0), number)
+            )
     while arrivals:
         _, number = heapq.heappop(arrivals)
         yield number, number < newest and number not in seen, number in seen
