@@ -5,7 +5,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0+cpu
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup test lint lint-3.10 docs bench soak mutants kill-test kernels test-gpu test-system test-image clean
+.PHONY: demo setup test lint lint-3.10 docs bench soak mutants kill-test fuzz kernels test-gpu test-system test-image clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -61,6 +61,17 @@ mutants: .venv/ready
 kill-test: .venv/ready
 	.venv/bin/python -m tests.kills
 
+# Everything that reads datagrams, under a coverage-guided fuzzer; finds stay in .cache/fuzz.
+FUZZ_SECONDS ?= 600
+fuzz: .venv-fuzz/ready
+	mkdir -p .cache/fuzz
+	.venv-fuzz/bin/python -m tests.fuzz_wire $(FUZZ_SECONDS) .cache/fuzz
+
+.venv-fuzz/ready: pyproject.toml setup.py
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/pip install --quiet --disable-pip-version-check -e . 'atheris>=3.0'
+	touch $@
+
 # On a machine with an NVIDIA card, in a Python that has CuPy: prints what it skips and why, and the crop's microseconds.
 GPU_PYTHON ?= .venv/bin/python
 GPU_JSON ?=
@@ -99,4 +110,4 @@ bench: .venv/ready
 	.venv/bin/handmap bench --bundle models/handmap-hand21 --json
 
 clean:
-	rm -rf .venv .venv-demo .venv-docs .venv-3.10 .venv-3.12 build dist site *.egg-info
+	rm -rf .venv .venv-demo .venv-fuzz .venv-docs .venv-3.10 .venv-3.12 build dist site *.egg-info
