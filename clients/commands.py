@@ -1,7 +1,9 @@
-"""The verbs `listen` and `view`; viser is imported only when `view` runs."""
+"""The verbs `listen`, `discover` and `view`; viser and zeroconf are imported only by those that need them."""
 
 import json
+import sys
 import time
+from dataclasses import asdict
 
 import click
 
@@ -37,6 +39,29 @@ def listen(source: PacketSource, is_json: bool, stats: bool, count: int | None, 
             click.echo(reception_summary(receiver.counts), err=True)
         else:
             lines.close()
+
+
+@click.command()
+@click.option("--seconds", type=FiniteRange(min=0.1, max=60), default=2.0, show_default=True, help="How long to look.")
+@click.option("--json", "is_json", is_flag=True, help="A list of objects.")
+def discover(seconds: float, is_json: bool) -> None:
+    """Find the daemons on the local network.
+
+    They announce themselves with publish.discovery: true.
+    """
+    from handmap.client.discovery import find_daemons
+
+    found = find_daemons(seconds)
+    if is_json:
+        click.echo(json.dumps([asdict(daemon) for daemon in found]))
+        return
+    for daemon in found:
+        click.echo(f"{daemon.name}: protocol {daemon.protocol}; handmap listen --from {daemon.address}:{daemon.port}")
+    if not found:
+        click.echo(
+            "no daemon announces itself here; is publish.discovery true, and does the network pass multicast?", err=True
+        )
+        sys.exit(1)
 
 
 @click.command()

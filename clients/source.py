@@ -1,5 +1,6 @@
 """Where packets come from, as options of every verb that receives: a port of this machine, a multicast group, or a subscription."""
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = "127.0.0.1"
 ANY: Final = "any"
+SOURCE_PARAMETERS: Final = ("daemon", "port", "bind", "interface", "key")
 _ENDPOINT: Final = re.compile(
     r"\[(?P<inside>[^\[\]]+)\](:(?P<port>\d{1,5}))?|(?P<host>[^\[\]:]+)(:(?P<other>\d{1,5}))?|(?P<ipv6>[^\[\]]+)"
 )
@@ -68,6 +70,7 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--key", type=PATH, help="File with the daemon's key; packets without it are refused."),
     )
 
+    @functools.wraps(command)
     def with_source(
         *arguments: Any,
         daemon: str | None,
@@ -82,10 +85,7 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         source = PacketSource(daemon, DEFAULT_PORT if port is None else port, bind or LOOPBACK, interface, key)
         return command(*arguments, source=source, **more)
 
-    with_source.__doc__, with_source.__name__ = command.__doc__, command.__name__
     decorated: Callable[..., Any] = with_source
-    if hasattr(command, "__click_params__"):
-        decorated.__click_params__ = command.__click_params__  # type: ignore[attr-defined]  # where click keeps a verb's options
     for option in reversed(options):
         decorated = option(decorated)
     return decorated

@@ -9,7 +9,8 @@ from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock
 
 from .logs import start_logging
-from .publish import Publisher, open_outlet
+from .outlet import open_outlet
+from .publish import Publisher
 from .reload import Reload, reopening
 from .settings import Settings
 from .snapshot import Sources

@@ -16,7 +16,7 @@ from handmap.skeleton.hand_size import hand_length
 from handmap.system.timing import StageClock, StageHistogram
 
 from .control import ControlPort
-from .publish import Target
+from .outlet import Target
 from .reload import Reload
 from .state import DaemonStatus
 from .stats import StatsLog

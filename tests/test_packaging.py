@@ -30,6 +30,7 @@ VERBS = {
     "bench",
     "status",
     "listen",
+    "discover",
     "view",
     "deb",
     "flash-overlay",

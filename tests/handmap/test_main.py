@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from clients.source import SOURCE_PARAMETERS
 from handmap.__main__ import cli
 from handmap.system.renamed import RENAMED_OPTIONS
 from tests.support.processes import ROOT
@@ -20,7 +21,7 @@ from tests.support.processes import ROOT
         ("onnx", ["export", "--checkpoint", "x.pt2", "--out", "o", "--samples", "s"], "export"),
         ("numba", ["synthesize", "--out", "o"], "synthesis"),
         ("rosbags", ["bench", "--bundle", "b"], "host"),
-        ("viser", ["view"], "host"),
+        ("viser", ["view"], "view"),
     ],
 )
 def test_missing_library_is_one_sentence_with_the_extra_to_install(
@@ -74,6 +75,7 @@ def test_every_command_takes_its_own_parameters_and_no_retired_option() -> None:
             options = {option for parameter in command.params for option in parameter.opts}
             assert command.callback is not None
             taken = set(inspect.signature(command.callback).parameters) - {"context"}
+            taken = taken - {"source"} | (set(SOURCE_PARAMETERS) if "source" in taken else set())
 
             assert offered == taken, command.name
             assert options.isdisjoint(RENAMED_OPTIONS), command.name
