@@ -31,6 +31,7 @@ VERBS = {
     "status",
     "listen",
     "view",
+    "robot",
     "deb",
     "flash-overlay",
 }
@@ -73,6 +74,8 @@ def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
     assert "handmap/py.typed" in names
     for data in (
         "engines/kernels/crop.cu",
+        "clients/data/plain_hand_left.urdf",
+        "clients/data/plain_hand_right.urdf",
         "training/hand/assets/hand.npz",
         "training/datasets/assets/synthetic_hard.json",
         "training/network/kernels/geodesic.cu",
