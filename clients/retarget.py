@@ -27,9 +27,10 @@ try:
     from dex_retargeting.robot_wrapper import RobotWrapper
     from dex_retargeting.seq_retarget import SeqRetargeting
 except ImportError as error:
+    library = (error.name or "torch").partition(".")[0]
     raise DependencyError(
-        f"robot: the library {error.name or 'torch'!r} is not installed in {sys.prefix!r}, and turns joints into a robot's angles; "
-        "install it with: pip install 'handmap-edge[robot]', in a checkout: pip install -e '.[robot]'"
+        f"robot: the library {library!r}, which turns joints into a robot's angles, is not installed in {sys.prefix!r}; install it with: "
+        "pip install 'handmap-edge[robot]', in a checkout: pip install -e '.[robot]'"
     ) from error
 
 HUBER_M = 0.02  # errors of vectors count squared up to here, then linearly

@@ -57,7 +57,7 @@ class AngleSender:
         self._socket.close()
 
 
-def resolve_target(target: str) -> tuple[socket.AddressFamily, tuple[str | int, ...]]:
+def resolve_target(target: str) -> tuple[socket.AddressFamily, tuple[object, ...]]:
     """The address family and address of HOST:PORT; an IPv6 address stands in brackets.
 
     Raises ConfigError if it is not of that form, or the name does not resolve.
