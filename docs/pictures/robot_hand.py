@@ -33,7 +33,7 @@ from handmap.types.arrays import Bool, Float64
 
 PICTURE = Path(__file__).with_name("robot_hand.webp")
 ROBOT_PX = (300, 300)  # width, height of the panel
-SHOWN_M = 0.245  # its height
+SHOWN_M = 0.265  # its height
 MIDDLE_M = np.array([0.0, 0.012, 0.093])  # what is in its middle, in the frame of the palm
 PALM_RGB = np.array((196, 202, 208), np.float64)
 LIGHT = np.array([0.85, -0.35, 0.40])  # towards it: x out of the palm, y to the right, z up

@@ -6,7 +6,7 @@ from handmap.types.joints import FINGERS
 from handmap.types.values import Handedness
 from tests.support.robot_gestures import CASES, RobotCase, finger_turns, golden_angles, tip_distance_m
 
-BENT_RAD, STILL_RAD = 0.7, 0.3  # a finger that bends turns by more, one that does not by less
+BENT_RAD, STILL_RAD = 0.7, 0.2  # a finger that bends turns by more, one that does not by less
 CLOSED_M = {
     "plain": 0.008,
     "inspire": 0.025,

@@ -29,7 +29,7 @@ def test_shipped_configuration_is_valid_and_shows_defaults_except_for_the_hands(
     assert shipped.bundle == ROOT / "models" / "handmap-hand21"
     assert isinstance(shipped.camera, ReplayConfig)
     assert shipped.camera.path == ROOT / "models" / "demo_recording"
-    assert [target.port for target in shipped.publish.targets] == [DEFAULT_PORT, DEFAULT_PORT + 1]
+    assert [target.port for target in shipped.publish.targets] == [DEFAULT_PORT, DEFAULT_PORT + 1, DEFAULT_PORT + 2]
     defaults = Settings(shipped.bundle, shipped.camera, shipped.publish)
     hands = msgspec.structs.replace(defaults.tracking, handedness="any", max_hands=2)
     assert shipped == msgspec.structs.replace(defaults, tracking=hands)
