@@ -6,6 +6,7 @@ joint of each finger but the thumb has no motor and follows the one before. A le
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,15 @@ def plain_hand(side: str) -> str:
     center = f"0 {_number(-0.004 * mirror)} {PALM_M[2] / 2}"
     mass_kg = DENSITY_KG_M3 * math.prod(PALM_M)
     squares = np.square(PALM_M)
-    parts = [_link("palm", f'<box size="{size}"/>', center, mass_kg, mass_kg / 12 * (squares.sum() - squares))]
+    parts = [
+        _link(
+            "palm",
+            f'<box size="{size}"/>',
+            center,
+            mass_kg,
+            [mass_kg / 12 * float(squares.sum() - square) for square in squares],
+        )
+    ]
     for finger in FINGERS:
         parts += _finger(finger, mirror)
     parts += _thumb(mirror)
@@ -143,9 +152,7 @@ def _knuckle(name: str, radius_m: float) -> str:
     return _link(name, f'<sphere radius="{radius_m}"/>', "0 0 0", mass_kg, [mass_kg * radius_m**2 * 2 / 5] * 3)
 
 
-def _link(
-    name: str, shape: str, center: str, mass_kg: float, inertia: "np.ndarray | list[float] | tuple[float, ...]"
-) -> str:
+def _link(name: str, shape: str, center: str, mass_kg: float, inertia: Sequence[float]) -> str:
     """A link of one shape with its mass, and the inertia about its own three axes, kg m^2."""
     at = f'<origin xyz="{center}"/>'
     xx, yy, zz = (f"{value:.3e}" for value in inertia)

@@ -40,6 +40,7 @@ class LoadedHand:
 
 
 PLAIN: Final = "plain"
+SHOWN_LINKS: Final = 4  # of those that a URDF lacks
 MIN_COSINE: Final = 0.87  # of the angle between z and the fingers: 30 degrees
 
 
@@ -108,8 +109,10 @@ def load_hand(name: str, urdf_path: Path | None, side: Handedness | None) -> Loa
     hand = HANDS[name](Handedness.RIGHT)
     missing = [link for chain in hand.finger_chains for _, link in chain if link not in urdf.links]
     if missing:
+        shown = ", ".join(missing[:SHOWN_LINKS])
+        shown += f" and {len(missing) - SHOWN_LINKS} more" if len(missing) > SHOWN_LINKS else ""
         raise ConfigError(
-            f"robot hand {name!r}: found no link {', '.join(missing)} in {str(urdf.path)!r}, wanted the URDF of that hand; name another "
+            f"robot hand {name!r}: found no link {shown} in {str(urdf.path)!r}, wanted the URDF of that hand; name another "
             "file with --urdf, or another --hand"
         )
     found = _thumb_side(hand, urdf)

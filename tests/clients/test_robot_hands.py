@@ -48,7 +48,7 @@ def test_without_side_and_urdf_the_plain_hand_is_a_right_one() -> None:
     [
         ("shadow", None, None, ["'shadow'", "plain, inspire, allegro, leap", "--hand"]),
         ("allegro", None, None, ["no URDF", "--urdf"]),
-        ("inspire", PLAIN_RIGHT, None, ["no link thumb_intermediate", "pinky_tip", "plain_hand_right.urdf", "--urdf"]),
+        ("inspire", PLAIN_RIGHT, None, ["no link thumb_intermediate", "and 3 more", "plain_hand_right.urdf", "--urdf"]),
         ("plain", PLAIN_RIGHT, Handedness.LEFT, ["found a right hand", "wanted a left one", "--side"]),
     ],
 )
