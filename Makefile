@@ -5,7 +5,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0+cpu
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup test lint lint-3.10 docs bench soak mutants kill-test fuzz kernels test-gpu test-system test-image clean
+.PHONY: demo setup test test-adapters lint lint-3.10 docs bench soak mutants kill-test fuzz kernels test-gpu test-system test-image clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -46,6 +46,21 @@ lint-3.10: .venv-3.10/ready
 
 test-3.%: .venv-3.%/ready
 	.venv-3.$*/bin/pytest $(HOST_TESTS)
+
+# What turns hands into something else, with the real packages: each in an environment of its own, .venv-adapters-NAME, with EXTRA_NAME.
+ADAPTERS ?= dex
+EXTRA_dex = robot
+test-adapters: $(ADAPTERS:%=test-adapters-%)
+
+test-adapters-%: .venv-adapters-%/ready
+	.venv-adapters-$*/bin/pytest tests/adapters -rs
+
+.PRECIOUS: .venv-adapters-%/ready
+.venv-adapters-%/ready: pyproject.toml setup.py
+	python=$$(.ci/find-python 3.11) && "$$python" -m venv .venv-adapters-$*
+	.venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check $(TORCH) || echo "no $(TORCH): pip chooses the build of torch"
+	.venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check -e .[host,test,$(EXTRA_$*)]
+	touch $@
 
 # An hour of the daemon at 60 frames a second: figures and plot into docs/measured; stop other work meanwhile.
 SOAK_MINUTES ?= 60
@@ -110,4 +125,4 @@ bench: .venv/ready
 	.venv/bin/handmap bench --bundle models/handmap-hand21 --json
 
 clean:
-	rm -rf .venv .venv-demo .venv-fuzz .venv-docs .venv-3.10 .venv-3.12 build dist site *.egg-info
+	rm -rf .venv .venv-demo .venv-fuzz .venv-docs .venv-3.10 .venv-3.12 .venv-adapters-* build dist site *.egg-info

@@ -50,6 +50,7 @@ NAVIGATION = {
         "docs/protocol_dump",
         "docs/skeleton",
         "docs/security",
+        "docs/robot",
     ],
     "Models": ["docs/bundle", "docs/training", "docs/calibration"],
     "Numbers": ["docs/measured/README"],

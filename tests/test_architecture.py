@@ -29,11 +29,21 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "pyrealsense2": {"runtime/cameras/realsense.py"},
     "prometheus_client": {"runtime/prometheus_metrics.py"},
     "numba": {"training/compiled.py"},
-    "torch": {"training", "export/to_onnx.py", "export/other_forms.py", "export/fp16.py", "export/palm.py"},
+    "torch": {
+        "training",
+        "export/to_onnx.py",
+        "export/other_forms.py",
+        "export/fp16.py",
+        "export/palm.py",
+        "clients/retarget.py",
+    },
     "matplotlib": PLOTS,
     "scipy": {"training"},
     "viser": {"clients/view.py"},
     "zeroconf": {"runtime/discovery.py", "handmap/client/discovery.py"},
+    "dex_retargeting": {"clients/retarget.py"},
+    "nlopt": {"clients/retarget.py"},
+    "pinocchio": set(),
     "anny": set(),
 }
 ROOMS = {  # what lives in each is in its `__init__`; in `handmap` and `training` a room never imports one that stands after it

@@ -32,6 +32,7 @@ VERBS = {
     "listen",
     "discover",
     "view",
+    "robot",
     "deb",
     "flash-overlay",
 }
@@ -74,6 +75,8 @@ def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
     assert "handmap/py.typed" in names
     for data in (
         "engines/kernels/crop.cu",
+        "clients/data/plain_hand_left.urdf",
+        "clients/data/plain_hand_right.urdf",
         "training/hand/assets/hand.npz",
         "training/datasets/assets/synthetic_hard.json",
         "training/network/kernels/geodesic.cu",

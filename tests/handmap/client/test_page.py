@@ -22,9 +22,11 @@ from tests.support.drawn_scenes import SOMEWHERE
 from tests.support.processes import ROOT, free_port
 from tests.support.tiny_bundle import blob_frame
 
-EXAMPLES = re.findall(
-    r"^## (.+?)\n.*?```python\n(.*?)```", (ROOT / "docs" / "client.md").read_text(), re.MULTILINE | re.DOTALL
-)
+BLOCK = re.compile(r"^## ([^\n]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.MULTILINE | re.DOTALL)
+EXAMPLES = [
+    *BLOCK.findall((ROOT / "docs" / "client.md").read_text()),
+    *((title, code) for title, code in BLOCK.findall((ROOT / "README.md").read_text()) if "handmap.client" in code),
+]
 SAYS = {
     "Print what arrives": "RIGHT [",
     "Move something": "follow by ",
@@ -32,6 +34,7 @@ SAYS = {
     "Who is sending": "bench hand CameraIntrinsics(",
     "With a key": "",
     "Multicast": "TRACKING",
+    "Bundle and packet": "RIGHT [",
 }
 ENOUGH_LINES = 12
 
@@ -42,7 +45,11 @@ def test_every_example_of_the_page_is_here() -> None:
 
 @contextmanager
 def example(tmp_path: Path, code: str, port: int, group_port: int) -> Iterator["subprocess.Popen[str]"]:
-    code = code.replace('"127.0.0.1"', f'"127.0.0.1", {port}').replace("5656", str(group_port))
+    code = (
+        code.replace("board.local", "127.0.0.1")
+        .replace('"127.0.0.1"', f'"127.0.0.1", {port}')
+        .replace("5656", str(group_port))
+    )
     (tmp_path / "example.py").write_text(code)
     process = subprocess.Popen(
         [sys.executable, "-u", "example.py"], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, text=True,
