@@ -5,7 +5,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0+cpu
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup test lint lint-3.10 docs bench soak mutants kill-test kernels test-gpu test-system test-image clean
+.PHONY: demo setup test lint lint-3.10 docs bench soak mutants kill-test kernels test-gpu test-system test-image test-adapters clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -68,6 +68,18 @@ test-gpu:
 	$(GPU_PYTHON) -m pytest tests/gpu -rs
 	$(GPU_PYTHON) -m tests.gpu.bench $(GPU_JSON)
 
+# What bridges write is read by the programs that it is for, each in an environment of its own: needs the network the first time.
+test-adapters: test-adapter-pythonosc test-adapter-hts
+
+.PRECIOUS: .venv-adapters-%/ready
+test-adapter-%: .venv-adapters-%/ready
+	.venv-adapters-$*/bin/pytest -rs tests/adapters/test_$*.py
+
+.venv-adapters-%/ready: tests/adapters/%.txt pyproject.toml setup.py
+	$(PYTHON) -m venv .venv-adapters-$*
+	.venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check -e .[test] 'rosbags>=0.11.9' -r $<
+	touch $@
+
 # As root: installs systemd-container, mmdebstrap and qemu from Debian where they are missing.
 test-system: .venv/ready
 	.ci/system service
@@ -99,4 +111,4 @@ bench: .venv/ready
 	.venv/bin/handmap bench --bundle models/handmap-hand21 --json
 
 clean:
-	rm -rf .venv .venv-demo .venv-docs .venv-3.10 .venv-3.12 build dist site *.egg-info
+	rm -rf .venv .venv-demo .venv-docs .venv-3.10 .venv-3.12 .venv-adapters-* build dist site *.egg-info

@@ -31,6 +31,7 @@ VERBS = {
     "status",
     "listen",
     "view",
+    "bridge",
     "deb",
     "flash-overlay",
 }

@@ -1,0 +1,105 @@
+"""The verb `bridge`: hands as they arrive, passed on in the format of another program."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import click
+
+from handmap.system.options import FiniteRange
+
+from .commands import BIND, PORT
+
+Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
+
+SECONDS = click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
+AXES = click.option(
+    "--axes",
+    type=click.Choice(["camera", "ros"]),
+    help="Axes of the daemon's publish.frame, if it is set: camera (x right, y down, z away) or ros (x forward, y left, z up).",
+)
+
+
+def _send(default_port: int) -> Decorator:
+    return click.option(
+        "--send", "target", default="127.0.0.1", show_default=True, metavar="HOST[:PORT]",
+        help=f"Where to send to by UDP; the port is {default_port} unless stated.",
+    )  # fmt: skip
+
+
+@click.group()
+def bridge() -> None:
+    """Pass on the hands that arrive in the format of another program.
+
+    A live hand is passed on with every packet. One that is not heard of is held for a quarter of a second, then it is lost: formats
+    that can say so say so, and in the others nothing is sent for it.
+    """
+
+
+@bridge.command()
+@PORT
+@BIND
+@AXES
+@SECONDS
+@click.option("--send", "target", metavar="HOST:PORT", help="Send each line as a UDP datagram instead of printing it.")
+def openxr(port: int, bind: str, axes: str | None, seconds: float | None, target: str | None) -> None:
+    """Print the 26 joints of OpenXR's hand tracking, one line of JSON at a time."""
+    from .udp_sender import open_sender
+    from .xr_lines import xr_line
+
+    if target is None:
+        _pass_on(port, bind, seconds, lambda moment: click.echo(xr_line(moment, axes)))
+        return
+    sender = open_sender(target, 0)
+    _pass_on(port, bind, seconds, lambda moment: sender.send([xr_line(moment, axes).encode()]), sender.name)
+
+
+@bridge.command()
+@PORT
+@BIND
+@AXES
+@SECONDS
+@_send(39539)
+def vmc(port: int, bind: str, axes: str | None, seconds: float | None, target: str) -> None:
+    """Move an avatar's fingers by the VMC protocol (OSC); the daemon must publish skeletons."""
+    from .udp_sender import open_sender
+    from .vmc import VMC_PORT, vmc_datagrams
+
+    sender = open_sender(target, VMC_PORT)
+    _pass_on(port, bind, seconds, lambda moment: sender.send(vmc_datagrams(moment, axes)), sender.name)
+
+
+@bridge.command()
+@PORT
+@BIND
+@AXES
+@SECONDS
+@_send(9000)
+def hts(port: int, bind: str, axes: str | None, seconds: float | None, target: str) -> None:
+    """Send the text of Hand Tracking Streamer, for hand-tracking-sdk; the daemon must publish skeletons."""
+    from itertools import count
+
+    from .hts import HTS_PORT, hts_datagrams
+    from .udp_sender import open_sender
+
+    sender, frames = open_sender(target, HTS_PORT), count()
+    _pass_on(port, bind, seconds, lambda moment: sender.send(hts_datagrams(moment, next(frames), axes)), sender.name)
+
+
+def _pass_on(
+    port: int, bind: str, seconds: float | None, take: Callable[[Any], None], to: str = "standard output"
+) -> None:
+    """Receives until it is stopped."""
+    from handmap.client.receiver import open_receiver
+
+    from .hand_watch import pass_on
+    from .listen import reception_summary
+
+    receiver = open_receiver(bind, port)
+    click.echo(f"receiving on {bind or 'any address'}:{receiver.port}, passing on to {to}", err=True)
+    try:
+        pass_on(receiver, take, lambda line: click.echo(line, err=True), seconds)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        receiver.close()
+        click.echo(reception_summary(receiver.counts), err=True)

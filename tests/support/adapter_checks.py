@@ -1,0 +1,99 @@
+"""What bridges write, checked on values: by small readers of our own in CI, by the real packages in tests/adapters."""
+
+import re
+import struct
+from typing import Any
+
+import numpy as np
+import numpy.testing as npt
+
+from clients.xr_joints import rotations_of
+
+TOLERANCE_M = 5e-6
+OscMessage = tuple[str, list[Any]]
+UNITY_OF_CAMERA = np.diag([1.0, -1, 1])  # y down becomes y up; both have z away
+CHILDREN = {"Thumb": (1, 2, 3), "Index": (5, 6, 7), "Middle": (9, 10, 11), "Ring": (13, 14, 15), "Little": (17, 18, 19)}
+# An avatar in T-pose looks along z: its left hand points to -x, its right hand to x, palms down.
+T_POSE = {"left": [[0, 0, -1], [0, 1, 0], [1, 0, 0]], "right": [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]}
+
+
+def osc_messages(datagram: bytes) -> list[OscMessage]:
+    """The messages of a bundle."""
+    assert datagram[:16] == b"#bundle\0" + (1).to_bytes(8, "big")
+    messages, place = [], 16
+    while place < len(datagram):
+        (size,) = struct.unpack_from(">I", datagram, place)
+        messages.append(_osc_message(datagram[place + 4 : place + 4 + size]))
+        place += 4 + size
+    return messages
+
+
+def _osc_message(content: bytes) -> OscMessage:
+    address, place = _osc_string(content, 0)
+    tags, place = _osc_string(content, place)
+    values: list[Any] = []
+    for tag in tags[1:]:
+        if tag == "s":
+            value, place = _osc_string(content, place)
+            values.append(value)
+            continue
+        values.append(struct.unpack_from(">" + tag, content, place)[0])
+        place += 4
+    assert place == len(content)
+    return address, values
+
+
+def _osc_string(content: bytes, place: int) -> tuple[str, int]:
+    end = content.index(b"\0", place)
+    after = place + (end - place) // 4 * 4 + 4
+    assert content[end:after] == bytes(after - end)
+    return content[place:end].decode("ascii"), after
+
+
+def check_vmc_hand(messages: list[OscMessage], row: dict[str, Any]) -> None:
+    """An avatar of this hand's size, moved by the messages, has its joints where the row has them."""
+    side = row["side"]
+    joints = np.array(row["hand21_mm"]) / 1000 @ UNITY_OF_CAMERA
+    (serial, *wrist), *bones = [values for _, values in messages]
+    assert [address for address, _ in messages] == ["/VMC/Ext/Tra/Pos"] + ["/VMC/Ext/Bone/Pos"] * 15
+    assert serial == f"handmap-{side}"
+    npt.assert_allclose(wrist[:3], joints[0], atol=TOLERANCE_M)
+    poses = {name: (np.array(pose[:3]), rotations_of(np.array(pose[3:]))) for name, *pose in bones}
+    hand = rotations_of(np.array(wrist[3:])) @ np.array(T_POSE[side]).T
+    for finger, placed in CHILDREN.items():
+        at, turn = np.array(wrist[:3]), hand
+        for part, joint in zip(("Proximal", "Intermediate", "Distal"), placed, strict=True):
+            offset, local = poses[f"{side.capitalize()}{finger}{part}"]
+            at, turn = at + turn @ offset, turn @ local
+            npt.assert_allclose(at, joints[joint], atol=TOLERANCE_M)
+        # A bone lies along the avatar's arm in T-pose: its direction is that from the last joint to the tip.
+        if finger != "Thumb":
+            along = turn @ np.array([-1.0 if side == "left" else 1.0, 0, 0])
+            to_tip = joints[placed[-1] + 1] - joints[placed[-1]]
+            # The zero pose fans the fingers out by up to 25 degrees.
+            assert along @ to_tip / np.linalg.norm(to_tip) > np.cos(np.radians(30))
+
+
+LINE = re.compile(r"(Left|Right) (wrist|landmarks) \| f=(\d+) \| t=(\d+):((?:, -?\d+\.\d{6})+)")
+
+
+def hts_lines(datagram: bytes) -> dict[str, tuple[str, int, int, list[float]]]:
+    """Of each kind of line: side, frame, time, numbers."""
+    found = {}
+    for line in datagram.decode().splitlines():
+        match = LINE.fullmatch(line)
+        assert match is not None, line
+        values = [float(word) for word in match[5].split(",")[1:]]
+        found[match[2]] = (match[1], int(match[3]), int(match[4]), values)
+    return found
+
+
+def check_hts_hand(side: str, wrist: list[float], landmarks: list[list[float]], row: dict[str, Any]) -> None:
+    """Wrist and landmarks, put together as the SDK does it, are the joints of the row."""
+    joints = np.array(row["hand21_mm"]) / 1000 @ UNITY_OF_CAMERA
+    assert side == row["side"].capitalize()
+    turned = np.array(landmarks) @ rotations_of(np.array(wrist[3:])).T + np.array(wrist[:3])
+    npt.assert_allclose(turned, joints, atol=TOLERANCE_M)
+    # The middle knuckle is straight ahead of the wrist: z is forward in Unity's hands.
+    npt.assert_allclose(np.array(landmarks)[9, :2], 0, atol=TOLERANCE_M)
+    assert landmarks[9][2] > 0.05
