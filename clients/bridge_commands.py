@@ -1,17 +1,21 @@
 """The verb `bridge`: hands as they arrive, passed on in the format of another program."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
 
-from handmap.system.options import FiniteRange
+from handmap.system.options import PATH, FiniteRange
 
 from .commands import BIND, PORT
 
 Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
 
 SECONDS = click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
+OUT = click.option(
+    "--out", type=PATH, required=True, help="Folder to write, which must not exist; it is there when the work is done."
+)
 AXES = click.option(
     "--axes",
     type=click.Choice(["camera", "ros"]),
@@ -83,6 +87,20 @@ def hts(port: int, bind: str, axes: str | None, seconds: float | None, target: s
 
     sender, frames = open_sender(target, HTS_PORT), count()
     _pass_on(port, bind, seconds, lambda moment: sender.send(hts_datagrams(moment, next(frames), axes)), sender.name)
+
+
+@bridge.command()
+@PORT
+@BIND
+@AXES
+@SECONDS
+@OUT
+def isaac(port: int, bind: str, axes: str | None, seconds: float | None, out: Path) -> None:
+    """Write hands.mcap, which IsaacTeleop replays, into a new folder; the daemon must publish skeletons."""
+    from .isaac import IsaacFile
+
+    with IsaacFile(out, axes) as file:
+        _pass_on(port, bind, seconds, file.take, str(out))
 
 
 def _pass_on(

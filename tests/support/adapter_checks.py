@@ -2,7 +2,8 @@
 
 import re
 import struct
-from typing import Any
+import zlib
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.testing as npt
@@ -10,7 +11,8 @@ import numpy.testing as npt
 from clients.xr_joints import rotations_of
 
 TOLERANCE_M = 5e-6
-OscMessage = tuple[str, list[Any]]
+Array: TypeAlias = "np.ndarray[Any, Any]"
+OscMessage: TypeAlias = tuple[str, list[Any]]
 UNITY_OF_CAMERA = np.diag([1.0, -1, 1])  # y down becomes y up; both have z away
 CHILDREN = {"Thumb": (1, 2, 3), "Index": (5, 6, 7), "Middle": (9, 10, 11), "Ring": (13, 14, 15), "Little": (17, 18, 19)}
 # An avatar in T-pose looks along z: its left hand points to -x, its right hand to x, palms down.
@@ -97,3 +99,81 @@ def check_hts_hand(side: str, wrist: list[float], landmarks: list[list[float]], 
     # The middle knuckle is straight ahead of the wrist: z is forward in Unity's hands.
     npt.assert_allclose(np.array(landmarks)[9, :2], 0, atol=TOLERANCE_M)
     assert landmarks[9][2] > 0.05
+
+
+def check_isaac_joints(
+    positions: Array, orientations: Array, is_valid: Array,
+    radii: Array, row: dict[str, Any],
+) -> None:  # fmt: skip
+    """26 joints are those of the row in an OpenXR space; the five that are placed by proportion are not valid."""
+    half_turn = np.diag([1.0, -1, -1])
+    npt.assert_allclose(positions, np.array(row["positions_mm"]) / 1000 @ half_turn, atol=TOLERANCE_M)
+    turned = half_turn @ rotations_of(np.array(row["quaternions"]))
+    npt.assert_allclose(rotations_of(orientations.astype(float)), turned, atol=1e-5)
+    npt.assert_allclose(radii, np.array(row["radii_mm"]) / 1000, atol=TOLERANCE_M)
+    assert np.flatnonzero(~is_valid.astype(bool)).tolist() == [0, 6, 11, 16, 21]
+
+
+class FlatTable:
+    """A table in a FlatBuffer, read by the rules of the format."""
+
+    def __init__(self, buffer: bytes, place: int | None = None) -> None:
+        self.buffer = buffer
+        self.place = struct.unpack_from("<I", buffer)[0] if place is None else place
+
+    def at(self, number: int) -> int | None:
+        """Where a field is, or None for one that is absent."""
+        start = self.place - struct.unpack_from("<i", self.buffer, self.place)[0]
+        (size,) = struct.unpack_from("<H", self.buffer, start)
+        if 4 + 2 * number >= size:
+            return None
+        (offset,) = struct.unpack_from("<H", self.buffer, start + 4 + 2 * number)
+        return self.place + offset if offset else None
+
+    def number(self, number: int, code: str) -> int | None:
+        """A number, or None for an absent one."""
+        place = self.at(number)
+        if place is None:
+            return None
+        assert place % struct.calcsize(code) == 0, "not aligned"
+        found: int = struct.unpack_from("<" + code, self.buffer, place)[0]
+        return found
+
+    def table(self, number: int) -> "FlatTable":
+        """A table that is there."""
+        return FlatTable(self.buffer, self._pointed(number))
+
+    def text(self, number: int) -> str:
+        """A string that is there."""
+        place = self._pointed(number)
+        (size,) = struct.unpack_from("<I", self.buffer, place)
+        assert self.buffer[place + 4 + size] == 0
+        return self.buffer[place + 4 : place + 4 + size].decode()
+
+    def tables(self, number: int) -> "list[FlatTable]":
+        """A vector of tables that is there."""
+        place = self._pointed(number)
+        (count,) = struct.unpack_from("<I", self.buffer, place)
+        at = [place + 4 + 4 * k for k in range(count)]
+        return [FlatTable(self.buffer, one + struct.unpack_from("<I", self.buffer, one)[0]) for one in at]
+
+    def _pointed(self, number: int) -> int:
+        place = self.at(number)
+        assert place is not None and place % 4 == 0
+        target: int = place + struct.unpack_from("<I", self.buffer, place)[0]
+        assert target % 4 == 0
+        return target
+
+
+def mcap_records(content: bytes) -> list[tuple[int, bytes]]:
+    """Opcode and content of each record of an MCAP file without chunks, whose summary's checksum is right."""
+    magic = b"\x89MCAP0\r\n"
+    assert content.startswith(magic) and content.endswith(magic)
+    records, place = [], len(magic)
+    while place < len(content) - len(magic):
+        opcode, size = struct.unpack_from("<BQ", content, place)
+        records.append((opcode, content[place + 9 : place + 9 + size]))
+        place += 9 + size
+    summary_at, _, crc = struct.unpack("<QQI", records[-1][1])
+    assert records[-1][0] == 2 and zlib.crc32(content[summary_at : -len(magic) - 4]) == crc
+    return records
