@@ -69,7 +69,7 @@ test-gpu:
 	$(GPU_PYTHON) -m tests.gpu.bench $(GPU_JSON)
 
 # What bridges write is read by the programs that it is for, each in an environment of its own: needs the network the first time.
-test-adapters: test-adapter-pythonosc test-adapter-hts test-adapter-isaacteleop
+test-adapters: test-adapter-pythonosc test-adapter-hts test-adapter-isaacteleop test-adapter-mcap
 
 .PRECIOUS: .venv-adapters-%/ready
 test-adapter-%: .venv-adapters-%/ready

@@ -103,6 +103,20 @@ def isaac(port: int, bind: str, axes: str | None, seconds: float | None, out: Pa
         _pass_on(port, bind, seconds, file.take, str(out))
 
 
+@bridge.command()
+@PORT
+@BIND
+@SECONDS
+@OUT
+@click.option("--frame-id", help="Name of the frame that the joints are in; default: that of a depth camera.")
+def ros(port: int, bind: str, seconds: float | None, out: Path, frame_id: str | None) -> None:
+    """Write a ROS 2 bag, as RViz and Foxglove show it: markers, joints and, with skeletons, poses and transforms."""
+    from .ros_bag import HandBag
+
+    with HandBag(out, frame_id) as bag:
+        _pass_on(port, bind, seconds, bag.take, str(out))
+
+
 def _pass_on(
     port: int, bind: str, seconds: float | None, take: Callable[[Any], None], to: str = "standard output"
 ) -> None:

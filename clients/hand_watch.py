@@ -14,8 +14,8 @@ from handmap.types.values import Handedness
 SIDES: Final = (Handedness.LEFT, Handedness.RIGHT)
 REPEAT_S: Final = 1 / 30  # how often a moment is passed on while no packets arrive
 NO_SKELETON: Final = (
-    "-- hands arrive without skeletons, and this format needs their orientations: nothing is passed on; set publish.skeleton: true "
-    "in the daemon's configuration"
+    "-- hands arrive without skeletons, so without orientations, and what needs those is left out; set publish.skeleton: true in the "
+    "daemon's configuration"
 )
 
 

@@ -29,10 +29,11 @@ from handmap.types.arrays import Bool, Float32, Float64
 from handmap.types.errors import ConfigError
 from handmap.types.values import Handedness
 
-# Rotations from the axes that joints come in to those of OpenXR.
+# Rotations from the axes that joints come in to those of OpenXR; or to none, which leaves them in the frame of the packet.
 AXES: Final[dict[str, Float64]] = {
     "camera": np.diag([1.0, -1.0, -1.0]),  # x right, y down, z away: half a turn about x
     "ros": np.array([[0.0, -1, 0], [0, 0, 1], [-1, 0, 0]]),  # x forward, y left, z up, as in REP 103
+    "as_sent": np.eye(3),
 }
 MIN_SCALE, MAX_SCALE = 0.5, 2.0  # of the mean hand's radii: wrong joints must not give balloons
 _ESTIMATED = HAND21_OF_XR26 < 0

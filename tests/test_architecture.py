@@ -22,7 +22,8 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "onnxsim": {"export"},
     "onnxconverter_common": {"export/fp16.py"},
     "rosbags": {
-        f"handmap/recording/{name}.py" for name in ("bag_files", "checked_writer", "mcap_file", "ros1_file", "writer")
+        f"handmap/recording/{name}.py"
+        for name in ("bag_files", "checked_writer", "mcap_file", "message_bag", "ros1_file", "writer")
     },
     "PIL": {"handmap/files/images.py"},
     "rich": {"handmap/system/progress.py"},

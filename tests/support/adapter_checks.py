@@ -177,3 +177,33 @@ def mcap_records(content: bytes) -> list[tuple[int, bytes]]:
     summary_at, _, crc = struct.unpack("<QQI", records[-1][1])
     assert records[-1][0] == 2 and zlib.crc32(content[summary_at : -len(magic) - 4]) == crc
     return records
+
+
+def check_ros_hand(
+    messages: dict[str, Any], row: dict[str, Any], stamp_ns: int, frame_id: str, turn_error: float = 1e-5
+) -> None:
+    """The messages of one hand, by topic, have the joints of the row, in the camera frame, at this time."""
+    side = row["side"]
+    cloud, poses = messages[f"/handmap/{side}/joints"], messages[f"/handmap/{side}/poses"]
+    transforms = [one for one in messages["/tf"].transforms if one.child_frame_id.startswith(f"handmap/{side}/")]
+    for header in (cloud.header, poses.header, *(one.header for one in transforms)):
+        assert (header.stamp.sec * 10**9 + header.stamp.nanosec, header.frame_id) == (stamp_ns, frame_id)
+    joints = np.frombuffer(bytes(cloud.data), "<f4").reshape(21, 4)
+    npt.assert_allclose(joints[:, :3], np.array(row["hand21_mm"]) / 1000, atol=1e-6)
+    npt.assert_allclose(joints[:, 3], 0.004, atol=1e-6)
+    assert [(field.name, field.offset, field.datatype) for field in cloud.fields] == [
+        ("x", 0, 7), ("y", 4, 7), ("z", 8, 7), ("expected_error", 12, 7),
+    ]  # fmt: skip
+    positions = np.array(row["positions_mm"]) / 1000
+    wanted = rotations_of(np.array(row["quaternions"]))
+    placed = [[(one.position, one.orientation) for one in poses.poses]]
+    placed += [[(one.transform.translation, one.transform.rotation) for one in transforms]]
+    for pairs in placed:
+        npt.assert_allclose([[at.x, at.y, at.z] for at, _ in pairs], positions, atol=2e-6)
+        turned = rotations_of(np.array([[turn.x, turn.y, turn.z, turn.w] for _, turn in pairs]))
+        npt.assert_allclose(turned, wanted, atol=turn_error)
+    spheres, lines = (one for one in messages["/handmap/markers"].markers if one.ns == f"handmap/{side}")
+    assert (spheres.type, lines.type, spheres.action, lines.action) == (7, 5, 0, 0)
+    npt.assert_allclose([[one.x, one.y, one.z] for one in spheres.points], joints[:, :3], atol=1e-7)
+    npt.assert_allclose([[one.x, one.y, one.z] for one in lines.points[:2]], joints[:2, :3], atol=1e-7)
+    assert len(lines.points) == 40
