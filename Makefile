@@ -69,15 +69,19 @@ test-gpu:
 	$(GPU_PYTHON) -m tests.gpu.bench $(GPU_JSON)
 
 # What bridges write is read by the programs that it is for, each in an environment of its own: needs the network the first time.
-test-adapters: test-adapter-pythonosc test-adapter-hts test-adapter-isaacteleop test-adapter-mcap
+# Python 3.11, which all of them have wheels for. NAME.alone.txt has what is installed without what it asks for.
+ADAPTER_PYTHON ?= $$(.ci/find-python 3.11)
+test-adapters: test-adapter-pythonosc test-adapter-hts test-adapter-isaacteleop test-adapter-mcap test-adapter-lerobot
 
 .PRECIOUS: .venv-adapters-%/ready
 test-adapter-%: .venv-adapters-%/ready
 	.venv-adapters-$*/bin/pytest -rs tests/adapters/test_$*.py
 
+.venv-adapters-lerobot/ready: ADAPTER_TORCH = '$(TORCH)'
 .venv-adapters-%/ready: tests/adapters/%.txt pyproject.toml setup.py
-	$(PYTHON) -m venv .venv-adapters-$*
-	.venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check -e .[test] 'rosbags>=0.11.9' -r $<
+	python=$(ADAPTER_PYTHON) && "$$python" -m venv --clear .venv-adapters-$*
+	.venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check -e .[test] 'rosbags>=0.11.9' $(ADAPTER_TORCH) -r $<
+	if [ -f tests/adapters/$*.alone.txt ]; then .venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/adapters/$*.alone.txt; fi
 	touch $@
 
 # As root: installs systemd-container, mmdebstrap and qemu from Debian where they are missing.

@@ -117,6 +117,38 @@ def ros(port: int, bind: str, seconds: float | None, out: Path, frame_id: str | 
         _pass_on(port, bind, seconds, bag.take, str(out))
 
 
+@bridge.command()
+@PORT
+@BIND
+@SECONDS
+@OUT
+@click.option(
+    "--fps", type=click.IntRange(1, 240), default=30, show_default=True, help="Frames per second of the data set."
+)
+@click.option(
+    "--gap-s",
+    type=FiniteRange(min=0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Seconds without a hand after which the next one begins a new episode.",
+)
+@click.option("--task", default="hand tracking", show_default=True, help="What is being done, for the data set.")
+def lerobot(
+    port: int, bind: str, seconds: float | None, out: Path, fps: int, gap_s: float, task: str
+) -> None:  # fmt: skip
+    """Write a LeRobot data set (version 3.0) of both hands' joints."""
+    from handmap.files.atomic import no_names, refuse_foreign, refuse_unwritable
+
+    from .lerobot_files import write_dataset
+    from .lerobot_frames import EpisodeSampler
+
+    refuse_foreign(out, no_names)
+    refuse_unwritable(out)
+    sampler = EpisodeSampler(fps, gap_s)
+    _pass_on(port, bind, seconds, sampler.take, str(out))
+    write_dataset(out, sampler.finish(), fps, task)
+
+
 def _pass_on(
     port: int, bind: str, seconds: float | None, take: Callable[[Any], None], to: str = "standard output"
 ) -> None:

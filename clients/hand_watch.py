@@ -1,18 +1,20 @@
 """What every bridge passes on: the left and the right hand as they are now, each live, held for a moment, or lost."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from handmap.client.hand_state import DEFAULT_TIMING, HandState, HandTiming, Phase
-from handmap.client.receiver import Received, Receiver
+from handmap.client.receiver import Receiver
+from handmap.client.session import Received
 from handmap.protocol.fields import FrameOfReference, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand
 from handmap.types.values import Handedness
 
 SIDES: Final = (Handedness.LEFT, Handedness.RIGHT)
-REPEAT_S: Final = 1 / 30  # how often a moment is passed on while no packets arrive
+REPEAT_NS: Final = 33_333_333
+REPEAT_S: Final = REPEAT_NS / 1e9  # how often a moment is passed on while no packets arrive
 NO_SKELETON: Final = (
     "-- hands arrive without skeletons, so without orientations, and what needs those is left out; set publish.skeleton: true in the "
     "daemon's configuration"
@@ -63,11 +65,8 @@ class HandWatch:
             state.see(received)
             held = state.at(received.received_ns)
             if held is not None and any(held.hand is hand for hand in packet.hands):
-                sender_ns = _sample_ns(packet, held.hand)
-                sample_ns = sender_ns
-                if not received.is_same_machine:
-                    # Clocks differ: it arrived now, and had taken this long when it was sent.
-                    sample_ns = received.received_ns - (packet.publish_ns - sender_ns)
+                sender_ns = _sender_ns(packet, held.hand)
+                sample_ns = _sample_ns(received, sender_ns)
                 self._seen[side] = SeenHand(held.hand, sample_ns, sender_ns, True, packet.frame_of_reference)
         is_new = packet.message_type is MessageType.JOINTS
         return self._moment(received.received_ns, is_new, received.is_restart)
@@ -90,6 +89,21 @@ class HandWatch:
         return Moment(now_ns, hands, is_new, is_restart)
 
 
+def moments_of(packets: Iterable[Received]) -> Iterator[Moment]:
+    """What `pass_on` gives, of packets that were received before, in their order: where none came, hands are held and then lost."""
+    watch = HandWatch()
+    before_ns: int | None = None
+    for received in packets:
+        while before_ns is not None and received.received_ns - before_ns > REPEAT_NS:
+            before_ns += REPEAT_NS
+            moment = watch.at(before_ns)
+            yield moment
+            if all(seen is None for seen in moment.hands.values()):
+                break  # nothing changes until something comes
+        yield watch.see(received)
+        before_ns = received.received_ns
+
+
 def pass_on(receiver: Receiver, take: Take, warn: Callable[[str], None], seconds: float | None) -> None:
     """Gives every packet's hands to `take`, and again 30 times a second while none arrives, until `seconds` have passed."""
     watch = HandWatch()
@@ -103,5 +117,14 @@ def pass_on(receiver: Receiver, take: Take, warn: Callable[[str], None], seconds
             has_warned = True
 
 
-def _sample_ns(packet: Packet, hand: PacketHand) -> int:
+def _sender_ns(packet: Packet, hand: PacketHand) -> int:
     return packet.publish_ns if hand.flags & HandFlags.EXTRAPOLATED else packet.capture_ns
+
+
+def _sample_ns(received: Received, sender_ns: int) -> int:
+    """A time by the sender's clock on that of this machine; while the clocks' offset is not known, as if the network took no time."""
+    if received.is_same_machine:
+        return sender_ns
+    if received.clock_offset_ns is not None:
+        return sender_ns - received.clock_offset_ns
+    return received.received_ns - (received.packet.publish_ns - sender_ns)

@@ -4,13 +4,13 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from handmap.client.receiver import Received
+from handmap.client.session import Received
 from handmap.protocol.fields import FrameOfReference
 from handmap.recording.message_bag import MessageBag
 from handmap.recording.ros_messages import FRAME_ID
 from handmap.types.errors import ConfigError
 
-from .hand_watch import HandWatch, Moment
+from .hand_watch import Moment, moments_of
 from .ros_hands import ros_messages
 
 
@@ -48,10 +48,9 @@ def write_hands(
     Raises RecordingError if the path is taken or the disk is full, ConfigError if the joints are in a frame of the user's that
     frame_id does not name.
     """
-    watch = HandWatch()
     with HandBag(path, frame_id, epoch_offset_ns) as bag:
-        for received in packets:
-            bag.take(watch.see(received))
+        for moment in moments_of(packets):
+            bag.take(moment)
 
 
 def frame_id_of(moment: Moment, stated: str | None) -> str:

@@ -34,6 +34,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "matplotlib": PLOTS,
     "scipy": {"training"},
     "viser": {"clients/view.py"},
+    "pyarrow": {"clients/lerobot_files.py"},
     "anny": set(),
 }
 ROOMS = {  # what lives in each is in its `__init__`; in `handmap` and `training` a room never imports one that stands after it

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from clients.hand_watch import HandWatch, Moment, SeenHand, pass_on
+from clients.hand_watch import HandWatch, Moment, SeenHand, moments_of, pass_on
 from clients.udp_sender import parse_target
-from handmap.client.receiver import Received, open_receiver
+from handmap.client.receiver import open_receiver
+from handmap.client.session import Received
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand, encode
 from handmap.types.errors import ConfigError
@@ -56,6 +57,18 @@ def test_a_hand_is_held_for_a_quarter_of_a_second_and_then_lost() -> None:
     assert after.hands[LEFT] is None
 
 
+def test_packets_that_were_received_before_give_the_same_moments_as_live_ones() -> None:
+    packets = [received(1000 * MS, hand_of("left")), received(5000 * MS, hand_of("left"))]
+
+    moments = list(moments_of(packets))
+
+    assert moments[0].is_new and moments[-1].is_new and not any(moment.is_new for moment in moments[1:-1])
+    lost = [moment for moment in moments if moment.hands[LEFT] is None]
+    assert len(lost) == 1  # it is said once that the hand is lost
+    assert 1340 * MS < lost[0].now_ns < 1400 * MS  # after 0.1 s without news and 0.25 s more
+    assert [moment.now_ns for moment in moments] == sorted(moment.now_ns for moment in moments)
+
+
 def test_hands_that_are_guessed_or_of_no_side_are_not_passed_on() -> None:
     guessed = dataclasses.replace(hand_of("left"), flags=HandFlags.TRACKED)
     unknown = dataclasses.replace(hand_of("right"), handedness=Handedness.UNKNOWN)
@@ -80,6 +93,8 @@ def test_times_of_another_machine_are_brought_to_this_ones_clock() -> None:
 
     assert seen.sample_ns == 6985 * MS  # it arrived at 7000 ms and had taken 15 ms
     assert seen.sender_ns == -20 * MS
+    known = dataclasses.replace(theirs, clock_offset_ns=-6990 * MS)
+    assert shown(HandWatch().see(known), LEFT).sample_ns == 6970 * MS
 
 
 def test_hands_are_repeated_while_nothing_arrives_and_missing_skeletons_are_warned_of_once() -> None:

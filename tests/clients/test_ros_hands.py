@@ -7,7 +7,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
 from clients.ros_bag import HandBag, frame_id_of, write_hands
-from handmap.client.receiver import Received
+from handmap.client.session import Received
 from handmap.protocol.fields import DaemonState, FrameOfReference, MessageType
 from handmap.protocol.packet import Packet
 from handmap.types.errors import ConfigError, RecordingError

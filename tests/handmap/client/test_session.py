@@ -38,7 +38,9 @@ def lossy(sequences: range, seed: int) -> Iterator[tuple[int, bool, bool]]:
     for number in sequences:
         copies = 0 if number and chance.random() < 0.02 else 2 if chance.random() < 0.02 else 1
         for _ in range(copies):
-            heapq.heappush(arrivals, (number + (chance.uniform(1, 5) if number > 0 and chance.random() < 0.03 else 0), number))
+            heapq.heappush(
+                arrivals, (number + (chance.uniform(1, 5) if number > 0 and chance.random() < 0.03 else 0), number)
+            )
     while arrivals:
         _, number = heapq.heappop(arrivals)
         yield number, number < newest and number not in seen, number in seen
