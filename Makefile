@@ -71,7 +71,7 @@ test-gpu:
 # What bridges write is read by the programs that it is for, each in an environment of its own: needs the network the first time.
 # Python 3.11, which all of them have wheels for. NAME.alone.txt has what is installed without what it asks for.
 ADAPTER_PYTHON ?= $$(.ci/find-python 3.11)
-test-adapters: test-adapter-pythonosc test-adapter-hts test-adapter-isaacteleop test-adapter-mcap test-adapter-lerobot
+test-adapters: test-adapter-pyopenxr test-adapter-pythonosc test-adapter-hts test-adapter-isaacteleop test-adapter-mcap test-adapter-lerobot
 
 .PRECIOUS: .venv-adapters-%/ready
 test-adapter-%: .venv-adapters-%/ready

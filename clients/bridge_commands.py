@@ -53,8 +53,8 @@ def openxr(port: int, bind: str, axes: str | None, seconds: float | None, target
     if target is None:
         _pass_on(port, bind, seconds, lambda moment: click.echo(xr_line(moment, axes)))
         return
-    sender = open_sender(target, 0)
-    _pass_on(port, bind, seconds, lambda moment: sender.send([xr_line(moment, axes).encode()]), sender.name)
+    with open_sender(target, 0) as sender:
+        _pass_on(port, bind, seconds, lambda moment: sender.send([xr_line(moment, axes).encode()]), sender.name)
 
 
 @bridge.command()
@@ -68,8 +68,8 @@ def vmc(port: int, bind: str, axes: str | None, seconds: float | None, target: s
     from .udp_sender import open_sender
     from .vmc import VMC_PORT, vmc_datagrams
 
-    sender = open_sender(target, VMC_PORT)
-    _pass_on(port, bind, seconds, lambda moment: sender.send(vmc_datagrams(moment, axes)), sender.name)
+    with open_sender(target, VMC_PORT) as sender:
+        _pass_on(port, bind, seconds, lambda moment: sender.send(vmc_datagrams(moment, axes)), sender.name)
 
 
 @bridge.command()
@@ -85,8 +85,11 @@ def hts(port: int, bind: str, axes: str | None, seconds: float | None, target: s
     from .hts import HTS_PORT, hts_datagrams
     from .udp_sender import open_sender
 
-    sender, frames = open_sender(target, HTS_PORT), count()
-    _pass_on(port, bind, seconds, lambda moment: sender.send(hts_datagrams(moment, next(frames), axes)), sender.name)
+    frames = count()
+    with open_sender(target, HTS_PORT) as sender:
+        _pass_on(
+            port, bind, seconds, lambda moment: sender.send(hts_datagrams(moment, next(frames), axes)), sender.name
+        )
 
 
 @bridge.command()

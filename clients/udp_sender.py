@@ -23,8 +23,10 @@ class UdpSender:
             except OSError:
                 return
 
-    def close(self) -> None:
-        """Releases the socket."""
+    def __enter__(self) -> "UdpSender":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._socket.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.data_sets import ROWS, check_pyarrow_files, write_two_episodes
 
-pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+pytest.importorskip("lerobot", reason="lerobot is not installed")
 
 
 def test_files_by_pyarrow(tmp_path: Path) -> None:
@@ -19,8 +19,7 @@ def test_files_by_pyarrow(tmp_path: Path) -> None:
 
 
 def test_its_data_set_gives_the_joints_of_both_hands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    pytest.importorskip("lerobot", reason="lerobot is not installed")
+    torch = importlib.import_module("torch")
     for name, value in (("HF_HUB_OFFLINE", "1"), ("HF_HOME", str(tmp_path / "cache"))):
         monkeypatch.setitem(os.environ, name, value)
     # Only torchvision's build for CUDA may be at hand, whose operators do not load here. No image is read: declaring them will do.
@@ -55,7 +54,6 @@ def test_its_data_set_gives_the_joints_of_both_hands(tmp_path: Path, monkeypatch
 
 
 def test_a_window_over_time_stays_within_its_episode(tmp_path: Path) -> None:
-    pytest.importorskip("lerobot", reason="lerobot is not installed")
     module = importlib.import_module("lerobot.datasets.lerobot_dataset")
     folder = write_two_episodes(tmp_path / "set")
 

@@ -52,7 +52,7 @@ def _osc_string(content: bytes, place: int) -> tuple[str, int]:
     return content[place:end].decode("ascii"), after
 
 
-def check_vmc_hand(messages: list[OscMessage], row: dict[str, Any]) -> None:
+def check_vmc_hand(messages: list[OscMessage], row: dict[str, Any], turn_error_m: float = TOLERANCE_M) -> None:
     """An avatar of this hand's size, moved by the messages, has its joints where the row has them."""
     side = row["side"]
     joints = np.array(row["hand21_mm"]) / 1000 @ UNITY_OF_CAMERA
@@ -67,7 +67,7 @@ def check_vmc_hand(messages: list[OscMessage], row: dict[str, Any]) -> None:
         for part, joint in zip(("Proximal", "Intermediate", "Distal"), placed, strict=True):
             offset, local = poses[f"{side.capitalize()}{finger}{part}"]
             at, turn = at + turn @ offset, turn @ local
-            npt.assert_allclose(at, joints[joint], atol=TOLERANCE_M)
+            npt.assert_allclose(at, joints[joint], atol=turn_error_m)
         # A bone lies along the avatar's arm in T-pose: its direction is that from the last joint to the tip.
         if finger != "Thumb":
             along = turn @ np.array([-1.0 if side == "left" else 1.0, 0, 0])
