@@ -47,6 +47,7 @@ NAVIGATION = {
         "docs/jetson",
         "docs/protocol",
         "docs/skeleton",
+        "docs/adapters",
     ],
     "Models": ["docs/bundle", "docs/training", "docs/calibration"],
     "Numbers": ["docs/measured/README"],

@@ -4,6 +4,7 @@ import importlib
 import socket
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import numpy.testing as npt
@@ -12,6 +13,7 @@ import pytest
 from clients.hts import hts_datagrams
 from handmap.types.joints import HAND21
 from tests.support.adapter_checks import check_hts_hand
+from tests.support.doc_examples import command_of, free_port, python_of, run_bridge
 from tests.support.wire_hands import SAMPLE_NS, golden_rows, moment, seen
 
 sdk = pytest.importorskip("hand_tracking_sdk", reason="hand-tracking-sdk is not installed")
@@ -47,9 +49,7 @@ def test_joints_have_its_names() -> None:
 
 def test_its_client_receives_both_hands() -> None:
     rows = [row for row in golden_rows() if (row["pose"], row["turn"]) == ("natural", "tilted")]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     client = sdk.HTSClient(
         sdk.HTSClientConfig(host="127.0.0.1", port=port, output=sdk.StreamOutput.FRAMES, timeout_s=0.2)
     )
@@ -74,3 +74,18 @@ def test_its_client_receives_both_hands() -> None:
             sender.join()
 
     assert sides == {"Left", "Right"}
+
+
+def test_the_example_of_the_page(tmp_path: Path) -> None:
+    port = free_port()
+    printed: list[str] = []
+    names = {"print": lambda *words: printed.append(" ".join(map(str, words)))}
+    receiver = threading.Thread(target=exec, args=(python_of("hand-tracking-sdk").replace("9000", str(port)), names))
+    receiver.start()
+    time.sleep(0.3)
+
+    run_bridge([*command_of("hand-tracking-sdk")[:-1], f"127.0.0.1:{port}"], 1.0, tmp_path)
+
+    receiver.join(10)
+    assert not receiver.is_alive()
+    assert "Right WristPose" in "\n".join(printed)

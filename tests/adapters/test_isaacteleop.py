@@ -9,6 +9,7 @@ import pytest
 from clients.isaac import IsaacFile
 from handmap.skeleton.orientation import XR26
 from tests.support.adapter_checks import check_isaac_joints
+from tests.support.doc_examples import command_of, python_of, run_bridge
 from tests.support.wire_hands import golden_row, golden_rows, moment, seen
 
 session = pytest.importorskip("isaacteleop.deviceio_session", reason="isaacteleop is not installed")
@@ -63,3 +64,14 @@ def test_a_lost_hand_is_none_in_its_replay(tmp_path: Path) -> None:
 def test_our_order_of_joints_is_its_order() -> None:
     names = [name for name in schema.HandJoint.__members__ if name != "NUM_JOINTS"]
     assert [name.lower() for name in names] == list(XR26)
+
+
+def test_the_example_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_bridge(command_of("IsaacTeleop"), 0.5, tmp_path)
+
+    exec(python_of("IsaacTeleop"), {})
+
+    assert capsys.readouterr().out.count("[") >= 5

@@ -10,6 +10,7 @@ import numpy.testing as npt
 import pytest
 
 from tests.support.data_sets import ROWS, check_pyarrow_files, write_two_episodes
+from tests.support.doc_examples import command_of, python_of, run_bridge
 
 pytest.importorskip("lerobot", reason="lerobot is not installed")
 
@@ -62,3 +63,14 @@ def test_a_window_over_time_stays_within_its_episode(tmp_path: Path) -> None:
     item = data[4]  # the first of the second episode
     assert item["observation.state"].shape == (2, 126)
     assert item["observation.state_is_pad"].tolist() == [True, False]
+
+
+def test_the_example_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_bridge(command_of("LeRobot"), 0.5, tmp_path)
+
+    exec(python_of("LeRobot"), {})
+
+    assert capsys.readouterr().out.startswith("1 tensor")

@@ -7,6 +7,7 @@ import pytest
 
 from clients.ros_bag import HandBag
 from tests.support.adapter_checks import check_ros_hand
+from tests.support.doc_examples import command_of, python_of, run_bridge
 from tests.support.wire_hands import NOW_NS, SAMPLE_NS, golden_rows, moment, seen
 
 reader_module = pytest.importorskip("mcap.reader", reason="mcap is not installed")
@@ -44,3 +45,14 @@ def test_messages_of_every_golden_hand(tmp_path: Path) -> None:
     for messages, (left, right) in zip(moments.values(), pairs, strict=True):
         check_ros_hand(messages, left, SAMPLE_NS + EPOCH_NS, "camera_depth_optical_frame")
         check_ros_hand(messages, right, SAMPLE_NS + EPOCH_NS, "camera_depth_optical_frame")
+
+
+def test_the_example_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_bridge(command_of("ROS 2 and Foxglove"), 0.5, tmp_path)
+
+    exec(python_of("ROS 2 and Foxglove"), {})
+
+    assert capsys.readouterr().out.count("x=") > 5

@@ -2,50 +2,16 @@
 
 import json
 import socket
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from clients.bridge_commands import bridge
-from handmap.protocol.fields import DaemonState, MessageType
-from handmap.protocol.packet import Packet, encode
 from handmap.types.errors import ConfigError, RecordingError
 from tests.support.adapter_checks import check_vmc_hand, hts_lines, osc_messages
+from tests.support.doc_examples import ROWS, sending
 from tests.support.processes import listening, port_of
-from tests.support.wire_hands import golden_row, wire_hand
-
-ROWS = tuple(golden_row("natural", "tilted", side) for side in ("left", "right"))
-
-
-@contextmanager
-def sending(port: int) -> Iterator[None]:
-    """Packets with both hands, every 10 ms, in a thread."""
-    stop = threading.Event()
-    hands = tuple(map(wire_hand, ROWS))
-
-    def send() -> None:
-        sequence = 0
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
-            while not stop.wait(0.01):
-                now_ns = time.monotonic_ns()
-                packet = Packet(
-                    MessageType.JOINTS, DaemonState.TRACKING, 9, sequence, sequence, now_ns, now_ns, hands=hands
-                )
-                out.sendto(encode(packet), ("127.0.0.1", port))
-                sequence += 1
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def bridged(kind: str, *options: str) -> Result:
