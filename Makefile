@@ -47,21 +47,6 @@ lint-3.10: .venv-3.10/ready
 test-3.%: .venv-3.%/ready
 	.venv-3.$*/bin/pytest $(HOST_TESTS)
 
-# What turns hands into something else, with the real packages: each in an environment of its own, .venv-adapters-NAME, with EXTRA_NAME.
-ADAPTERS ?= dex
-EXTRA_dex = robot
-test-adapters: $(ADAPTERS:%=test-adapters-%)
-
-test-adapters-%: .venv-adapters-%/ready
-	.venv-adapters-$*/bin/pytest tests/adapters -rs
-
-.PRECIOUS: .venv-adapters-%/ready
-.venv-adapters-%/ready: pyproject.toml setup.py
-	python=$$(.ci/find-python 3.11) && "$$python" -m venv .venv-adapters-$*
-	.venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check $(TORCH) || echo "no $(TORCH): pip chooses the build of torch"
-	.venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check -e .[host,test,$(EXTRA_$*)]
-	touch $@
-
 # An hour of the daemon at 60 frames a second: figures and plot into docs/measured; stop other work meanwhile.
 SOAK_MINUTES ?= 60
 soak: .venv/ready
@@ -93,6 +78,23 @@ GPU_JSON ?=
 test-gpu:
 	$(GPU_PYTHON) -m pytest tests/gpu -rs
 	$(GPU_PYTHON) -m tests.gpu.bench $(GPU_JSON)
+
+# What bridges write is read by the programs that it is for, each in an environment of its own: needs the network the first time.
+# Python 3.11, which all of them have wheels for. NAME.alone.txt has what is installed without what it asks for.
+ADAPTER_PYTHON ?= $$(.ci/find-python 3.11)
+ADAPTERS = dex discovery pyopenxr pythonosc hts isaacteleop mcap lerobot
+test-adapters: $(ADAPTERS:%=test-adapter-%)
+
+.PRECIOUS: .venv-adapters-%/ready
+test-adapter-%: .venv-adapters-%/ready
+	.venv-adapters-$*/bin/pytest -rs tests/adapters/test_$*.py
+
+$(addsuffix /ready,.venv-adapters-lerobot .venv-adapters-dex): ADAPTER_TORCH = '$(TORCH)'
+.venv-adapters-%/ready: tests/adapters/%.txt pyproject.toml setup.py
+	python=$(ADAPTER_PYTHON) && "$$python" -m venv --clear .venv-adapters-$*
+	.venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check -e .[test] 'rosbags>=0.11.9' $(ADAPTER_TORCH) -r $<
+	if [ -f tests/adapters/$*.alone.txt ]; then .venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/adapters/$*.alone.txt; fi
+	touch $@
 
 # As root: installs systemd-container, mmdebstrap and qemu from Debian where they are missing.
 test-system: .venv/ready

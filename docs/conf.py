@@ -51,6 +51,7 @@ NAVIGATION = {
         "docs/skeleton",
         "docs/security",
         "docs/robot",
+        "docs/adapters",
     ],
     "Models": ["docs/bundle", "docs/training", "docs/calibration"],
     "Numbers": ["docs/measured/README"],

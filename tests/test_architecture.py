@@ -22,7 +22,8 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "onnxsim": {"export"},
     "onnxconverter_common": {"export/fp16.py"},
     "rosbags": {
-        f"handmap/recording/{name}.py" for name in ("bag_files", "checked_writer", "mcap_file", "ros1_file", "writer")
+        f"handmap/recording/{name}.py"
+        for name in ("bag_files", "checked_writer", "mcap_file", "message_bag", "ros1_file", "writer")
     },
     "PIL": {"handmap/files/images.py"},
     "rich": {"handmap/system/progress.py"},
@@ -44,6 +45,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "dex_retargeting": {"clients/retarget.py"},
     "nlopt": {"clients/retarget.py"},
     "pinocchio": set(),
+    "pyarrow": {"clients/lerobot_files.py"},
     "anny": set(),
 }
 ROOMS = {  # what lives in each is in its `__init__`; in `handmap` and `training` a room never imports one that stands after it

@@ -33,6 +33,7 @@ VERBS = {
     "discover",
     "view",
     "robot",
+    "bridge",
     "deb",
     "flash-overlay",
 }

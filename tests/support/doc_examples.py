@@ -1,0 +1,85 @@
+"""The examples of docs/adapters.md, as they stand there: its commands, and its Python by the heading above."""
+
+import re
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from handmap.protocol.fields import DaemonState, MessageType
+from handmap.protocol.packet import Packet, PacketHand, encode
+from tests.support.processes import ROOT
+from tests.support.wire_hands import golden_row, wire_hand
+
+PAGE = ROOT / "docs/adapters.md"
+ROWS = tuple(golden_row("natural", "tilted", side) for side in ("left", "right"))
+
+
+def command_of(heading: str) -> list[str]:
+    """The words of the command below a heading, without `handmap bridge`."""
+    found = re.search(r"^    handmap bridge (.+)$", _section(heading), re.MULTILINE)
+    assert found is not None, heading
+    return shlex.split(found[1])
+
+
+def python_of(heading: str) -> str:
+    """The Python below a heading."""
+    found = re.search(r"```python\n(.+?)```", _section(heading), re.DOTALL)
+    assert found is not None, heading
+    return found[1]
+
+
+@contextmanager
+def sending(port: int, hands: tuple[PacketHand, ...] | None = None) -> Iterator[None]:
+    """Packets with both hands, every 10 ms, in a thread."""
+    stop = threading.Event()
+    shown = tuple(map(wire_hand, ROWS)) if hands is None else hands
+
+    def send() -> None:
+        number = 0
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            while not stop.wait(0.01):
+                now_ns = time.monotonic_ns()
+                packet = Packet(MessageType.JOINTS, DaemonState.TRACKING, 9, number, number, now_ns, now_ns, shown)
+                out.sendto(encode(packet), ("127.0.0.1", port))
+                number += 1
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def run_bridge(arguments: list[str], seconds: float, folder: Path) -> None:
+    """Runs a command of the page for these seconds while hands arrive; what it writes goes into a folder."""
+    from click.testing import CliRunner
+
+    from clients.bridge_commands import bridge
+
+    words = [str(folder / word) if before == "--out" else word for before, word in zip(["", *arguments], arguments)]  # noqa: B905
+    if "--seconds" in words:
+        del words[words.index("--seconds") : words.index("--seconds") + 2]
+    port = free_port()
+    with sending(port):
+        options = ["--bind", "127.0.0.1", "--port", str(port), "--seconds", str(seconds)]
+        done = CliRunner().invoke(bridge, [*words, *options], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def free_port() -> int:
+    """A UDP port of the loopback that was free just now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _section(heading: str) -> str:
+    sections = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)
+    return next(section for section in sections if section.startswith(f"{heading}\n"))
