@@ -8,7 +8,7 @@ import click
 
 from handmap.system.options import PATH, FiniteRange
 
-from .commands import BIND, PORT
+from .source import PacketSource, open_source, source_options
 
 Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -40,45 +40,45 @@ def bridge() -> None:
 
 
 @bridge.command()
-@PORT
-@BIND
+@source_options
 @AXES
 @SECONDS
-@click.option("--send", "target", metavar="HOST:PORT", help="Send each line as a UDP datagram instead of printing it.")
-def openxr(port: int, bind: str, axes: str | None, seconds: float | None, target: str | None) -> None:
+@click.option(
+    "--send", "target", metavar="HOST[:PORT]",
+    help="Send each line as a UDP datagram instead of printing it; the port is 5657 unless stated.",
+)  # fmt: skip
+def openxr(source: PacketSource, axes: str | None, seconds: float | None, target: str | None) -> None:
     """Print the 26 joints of OpenXR's hand tracking, one line of JSON at a time."""
     from .udp_sender import open_sender
-    from .xr_lines import xr_line
+    from .xr_lines import XR_PORT, xr_line
 
     if target is None:
-        _pass_on(port, bind, seconds, lambda moment: click.echo(xr_line(moment, axes)))
+        _pass_on(source, seconds, lambda moment: click.echo(xr_line(moment, axes)))
         return
-    with open_sender(target, 0) as sender:
-        _pass_on(port, bind, seconds, lambda moment: sender.send([xr_line(moment, axes).encode()]), sender.name)
+    with open_sender(target, XR_PORT) as sender:
+        _pass_on(source, seconds, lambda moment: sender.send([xr_line(moment, axes).encode()]), sender.name)
 
 
 @bridge.command()
-@PORT
-@BIND
+@source_options
 @AXES
 @SECONDS
 @_send(39539)
-def vmc(port: int, bind: str, axes: str | None, seconds: float | None, target: str) -> None:
+def vmc(source: PacketSource, axes: str | None, seconds: float | None, target: str) -> None:
     """Move an avatar's fingers by the VMC protocol (OSC); the daemon must publish skeletons."""
     from .udp_sender import open_sender
     from .vmc import VMC_PORT, vmc_datagrams
 
     with open_sender(target, VMC_PORT) as sender:
-        _pass_on(port, bind, seconds, lambda moment: sender.send(vmc_datagrams(moment, axes)), sender.name)
+        _pass_on(source, seconds, lambda moment: sender.send(vmc_datagrams(moment, axes)), sender.name)
 
 
 @bridge.command()
-@PORT
-@BIND
+@source_options
 @AXES
 @SECONDS
 @_send(9000)
-def hts(port: int, bind: str, axes: str | None, seconds: float | None, target: str) -> None:
+def hts(source: PacketSource, axes: str | None, seconds: float | None, target: str) -> None:
     """Send the text of Hand Tracking Streamer, for hand-tracking-sdk; the daemon must publish skeletons."""
     from itertools import count
 
@@ -87,42 +87,37 @@ def hts(port: int, bind: str, axes: str | None, seconds: float | None, target: s
 
     frames = count()
     with open_sender(target, HTS_PORT) as sender:
-        _pass_on(
-            port, bind, seconds, lambda moment: sender.send(hts_datagrams(moment, next(frames), axes)), sender.name
-        )
+        _pass_on(source, seconds, lambda moment: sender.send(hts_datagrams(moment, next(frames), axes)), sender.name)
 
 
 @bridge.command()
-@PORT
-@BIND
+@source_options
 @AXES
 @SECONDS
 @OUT
-def isaac(port: int, bind: str, axes: str | None, seconds: float | None, out: Path) -> None:
+def isaac(source: PacketSource, axes: str | None, seconds: float | None, out: Path) -> None:
     """Write hands.mcap, which IsaacTeleop replays, into a new folder; the daemon must publish skeletons."""
     from .isaac import IsaacFile
 
     with IsaacFile(out, axes) as file:
-        _pass_on(port, bind, seconds, file.take, str(out))
+        _pass_on(source, seconds, file.take, str(out))
 
 
 @bridge.command()
-@PORT
-@BIND
+@source_options
 @SECONDS
 @OUT
 @click.option("--frame-id", help="Name of the frame that the joints are in; default: that of a depth camera.")
-def ros(port: int, bind: str, seconds: float | None, out: Path, frame_id: str | None) -> None:
+def ros(source: PacketSource, seconds: float | None, out: Path, frame_id: str | None) -> None:
     """Write a ROS 2 bag, as RViz and Foxglove show it: markers, joints and, with skeletons, poses and transforms."""
     from .ros_bag import HandBag
 
     with HandBag(out, frame_id) as bag:
-        _pass_on(port, bind, seconds, bag.take, str(out))
+        _pass_on(source, seconds, bag.take, str(out))
 
 
 @bridge.command()
-@PORT
-@BIND
+@source_options
 @SECONDS
 @OUT
 @click.option(
@@ -137,7 +132,7 @@ def ros(port: int, bind: str, seconds: float | None, out: Path, frame_id: str | 
 )
 @click.option("--task", default="hand tracking", show_default=True, help="What is being done, for the data set.")
 def lerobot(
-    port: int, bind: str, seconds: float | None, out: Path, fps: int, gap_s: float, task: str
+    source: PacketSource, seconds: float | None, out: Path, fps: int, gap_s: float, task: str
 ) -> None:  # fmt: skip
     """Write a LeRobot data set (version 3.0) of both hands' joints."""
     from handmap.files.atomic import no_names, refuse_foreign, refuse_unwritable
@@ -148,23 +143,21 @@ def lerobot(
     refuse_foreign(out, no_names)
     refuse_unwritable(out)
     sampler = EpisodeSampler(fps, gap_s)
-    _pass_on(port, bind, seconds, sampler.take, str(out))
+    _pass_on(source, seconds, sampler.take, str(out))
     write_dataset(out, sampler.finish(), fps, task)
 
 
 def _pass_on(
-    port: int, bind: str, seconds: float | None, take: Callable[[Any], None], to: str = "standard output"
+    source: PacketSource, seconds: float | None, take: Callable[[Any], None], to: str = "standard output"
 ) -> None:
     """Receives until it is stopped."""
-    from handmap.client.receiver import open_receiver
-
     from .hand_watch import pass_on
     from .listen import reception_summary
 
-    receiver = open_receiver(bind, port)
-    click.echo(f"receiving on {bind or 'any address'}:{receiver.port}, passing on to {to}", err=True)
+    receiver = open_source(source)
+    click.echo(f"listening for {source.shown}, passing on to {to}", err=True)
     try:
-        pass_on(receiver, take, lambda line: click.echo(line, err=True), seconds)
+        pass_on(receiver, take, lambda line: click.echo(line, err=True), source.hint, seconds)
     except KeyboardInterrupt:
         pass
     finally:

@@ -1,47 +1,71 @@
-"""The verbs `listen` and `view`; viser is imported only when `view` runs."""
+"""The verbs `listen`, `discover` and `view`; viser and zeroconf are imported only by those that need them."""
 
 import json
+import sys
 import time
+from dataclasses import asdict
 
 import click
 
-from handmap.protocol.fields import DEFAULT_PORT
 from handmap.system.options import FiniteRange
 
-PORT = click.option(
-    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="UDP port to receive on."
-)
-BIND = click.option("--bind", default="", help="Address to receive on; default: all addresses of this machine.")
+from .source import PacketSource, open_source, source_options
 
 
 @click.command()
-@PORT
-@BIND
+@source_options
 @click.option("--json", "is_json", is_flag=True, help="One JSON object per line, joints in meters.")
+@click.option(
+    "--stats", is_flag=True, help="Rate, loss, jitter and age instead of joints: a line per second, then a table."
+)
 @click.option("--count", type=click.IntRange(min=1), help="Exit after this many packets.")
 @click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
-def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: float | None) -> None:
+def listen(source: PacketSource, is_json: bool, stats: bool, count: int | None, seconds: float | None) -> None:
     """Print packets as they arrive, then what was lost."""
-    from handmap.client.receiver import open_receiver
-
-    from .listen import TextLines, as_json, reception_summary
+    from .listen import Limits, StatsLines, TextLines, as_json, reception_summary
     from .listen import print_packets as listen_on
 
-    receiver = open_receiver(bind, port)
-    show = (lambda received: click.echo(json.dumps(as_json(received)))) if is_json else TextLines(click.echo)
-    click.echo(f"listening on {bind or 'any address'}:{receiver.port}", err=True)
+    receiver = open_source(source)
+    lines = StatsLines(click.echo, receiver, is_json) if stats else None
+    text = (lambda received: click.echo(json.dumps(as_json(received)))) if is_json else TextLines(click.echo)
+    click.echo(f"listening for {source.shown}", err=True)
     try:
-        listen_on(receiver, show, lambda line: click.echo(line, err=True), count, seconds)
+        listen_on(receiver, lines or text, lambda line: click.echo(line, err=True), source.hint, Limits(count, seconds))
     except KeyboardInterrupt:
         pass
     finally:
         receiver.close()
-        click.echo(reception_summary(receiver.counts), err=True)
+        if lines is None:
+            click.echo(reception_summary(receiver.counts), err=True)
+        else:
+            lines.close()
 
 
 @click.command()
-@PORT
-@BIND
+@click.option("--seconds", type=FiniteRange(min=0.1, max=60), default=2.0, show_default=True, help="How long to look.")
+@click.option("--json", "is_json", is_flag=True, help="A list of objects.")
+def discover(seconds: float, is_json: bool) -> None:
+    """Find the daemons on the local network.
+
+    They announce themselves with publish.discovery: true.
+    """
+    from handmap.client.discovery import find_daemons
+
+    found = find_daemons(seconds)
+    if is_json:
+        click.echo(json.dumps([asdict(daemon) for daemon in found]))
+        return
+    for daemon in found:
+        click.echo(f"{daemon.name}: protocol {daemon.protocol}; handmap listen --from {daemon.address}:{daemon.port}")
+    if not found:
+        click.echo(
+            "no daemon announces itself here; is publish.discovery true, and does the network pass multicast?", err=True
+        )
+        sys.exit(1)
+
+
+@click.command()
+@source_options
 @click.option(
     "--web-host",
     default="127.0.0.1",
@@ -50,15 +74,13 @@ def listen(port: int, bind: str, is_json: bool, count: int | None, seconds: floa
 )
 @click.option("--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True)
 @click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
-def view(port: int, bind: str, web_host: str, web_port: int, seconds: float | None) -> None:
+def view(source: PacketSource, web_host: str, web_port: int, seconds: float | None) -> None:
     """Show the tracked hands in a browser."""
-    from handmap.client.receiver import open_receiver
-
     from .view import HandViewer
 
-    receiver = open_receiver(bind, port)
+    receiver = open_source(source)
     page = HandViewer(web_host, web_port)
-    click.echo(f"open {page.address} in a browser; receiving on {bind or 'any address'}:{receiver.port}")
+    click.echo(f"open {page.address} in a browser; listening for {source.shown}")
     end_s = time.monotonic() + seconds if seconds is not None else float("inf")
     try:
         while time.monotonic() < end_s:

@@ -3,28 +3,47 @@
 Also the reference implementation for a receiver of your own.
 """
 
+import json
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from handmap.client.receiver import Receiver
 from handmap.client.session import Received, StreamCounts
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import PacketHand
+from handmap.protocol.skeleton_block import HandSkeleton
 from handmap.types.joints import WRIST
+
+from .statistics import ReceptionStats
 
 WAIT_S = 0.2
 SILENCE_S = 1.5  # a running daemon sends a heartbeat every second
+LINE_EVERY_S = 1.0
 MAX_STREAMS = 8  # remembered at a time; anybody can make up stream ids
 
 Write = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """When to stop: after so many packets or seconds; None: never."""
+
+    count: int | None = None
+    seconds: float | None = None
+
+
 def print_packets(
-    receiver: Receiver, show: Callable[[Received], None], warn: Write, count: int | None, seconds: float | None
+    receiver: Receiver,
+    show: Callable[[Received], None],
+    warn: Write,
+    hint: str,
+    limits: Limits,
 ) -> None:
-    """Prints packets until `count` have arrived or `seconds` have passed, else forever; warns once per silence."""
+    """Prints packets until so many have arrived or so many seconds have passed, else forever; warns once per silence, with a hint."""
+    count, seconds = limits.count, limits.seconds
     newest_s = time.monotonic()
     end_s = newest_s + seconds if seconds is not None else float("inf")
     shown = 0
@@ -32,15 +51,35 @@ def print_packets(
     while (now_s := time.monotonic()) < end_s and (count is None or shown < count):
         if now_s - newest_s > SILENCE_S and not is_silent:
             is_silent = True
-            warn(
-                f"-- silence: nothing received for {SILENCE_S} s; is the daemon running, and does publish.targets name port "
-                f"{receiver.port} of this machine?"
-            )
+            warn(f"-- silence: nothing received for {SILENCE_S} s; {receiver.problem or hint}")
         received = receiver.wait(min(WAIT_S, max(end_s - now_s, 0.001)))
         if received is not None:
             show(received)
             shown += 1
             newest_s, is_silent = time.monotonic(), False
+
+
+class StatsLines:
+    """A line of figures per second, and all of them at the end; as JSON only the latter."""
+
+    def __init__(self, write: Write, receiver: Receiver, is_json: bool) -> None:
+        self._write = write
+        self._receiver = receiver
+        self._is_json = is_json
+        self._stats = ReceptionStats()
+        self._line_s = time.monotonic()
+
+    def __call__(self, received: Received) -> None:
+        self._stats.see(received)
+        now_s = time.monotonic()
+        if now_s - self._line_s >= LINE_EVERY_S and not self._is_json:
+            self._line_s = now_s
+            self._write(self._stats.line(self._receiver.counts))
+
+    def close(self) -> None:
+        """Writes the figures of the whole time."""
+        counts = self._receiver.counts
+        self._write(json.dumps(self._stats.as_json(counts)) if self._is_json else self._stats.table(counts))
 
 
 class TextLines:
@@ -101,6 +140,7 @@ def as_json(received: Received) -> dict[str, Any]:
         "publish_ns": packet.publish_ns,
         "received_ns": received.received_ns,
         "latency_ms": received.latency_ms,
+        "clock_offset_ms": None if received.clock_offset_ns is None else received.clock_offset_ns / 1e6,
         "lost_before": received.lost_before,
         "is_restart": received.is_restart,
         "clock": packet.clock.name.lower(),
@@ -125,6 +165,21 @@ def hand_as_json(hand: PacketHand) -> dict[str, Any]:
         "is_extrapolated": bool(hand.flags & HandFlags.EXTRAPOLATED),
         "xyz_m": hand.xyz_m.tolist(),
         "expected_error_m": hand.expected_error_m.tolist(),
+        "skeleton": None if hand.skeleton is None else skeleton_as_json(hand.skeleton),
+    }
+
+
+def skeleton_as_json(skeleton: HandSkeleton) -> dict[str, Any]:
+    """A skeleton as plain values; orientations of all 21 joints as x, y, z, w."""
+    return {
+        "quaternions": skeleton.joint_quaternions.tolist(),
+        "angles_rad": skeleton.angles.tolist(),
+        "pinch_strength": skeleton.pinch_strength.tolist(),
+        "is_pinching": skeleton.is_pinching.tolist(),
+        "grasp_closure": skeleton.grasp_closure,
+        "hand_length_m": skeleton.hand_length_m,
+        "hand_length_error_m": skeleton.hand_length_error_m,
+        "is_size_held": skeleton.is_size_held,
     }
 
 

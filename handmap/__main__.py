@@ -85,10 +85,11 @@ def main() -> None:
 
 
 def refuse_renamed(arguments: list[str]) -> None:
-    """Raises ConfigError for a verb or option that has been renamed."""
+    """Raises ConfigError for a verb, or an option of its verb, that has been renamed."""
     words = [*(" ".join(arguments[:count]) for count in (1, 2)), *(word.partition("=")[0] for word in arguments)]
+    options = RENAMED_OPTIONS.get(arguments[0], {}) if arguments else {}
     for word in words:
-        if (new := RENAMED_VERBS.get(word) or RENAMED_OPTIONS.get(word)) is not None:
+        if (new := RENAMED_VERBS.get(word) or options.get(word)) is not None:
             raise ConfigError(f"{word!r} is now called {new!r}; use that")
 
 

@@ -66,7 +66,7 @@ class ControlPort:
         self.problem = "not opened yet"
         self.answered = 0
         self.refused = 0
-        self.errors = 0  # packets to subscribers that could not be handed to the network
+        self.errors = 0  # packets and answers that could not be handed to the network
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._thread.start()
 
@@ -74,6 +74,16 @@ class ControlPort:
     def port(self) -> int:
         """The port that packets name."""
         return self._config.port
+
+    @property
+    def name(self) -> str:
+        """Where it answers, for people."""
+        return f"{self._config.bind}:{self._config.port}"
+
+    @property
+    def max_subscribers(self) -> int:
+        """Receivers that it takes at a time."""
+        return self._config.max_subscribers
 
     @property
     def subscribers(self) -> tuple[Subscriber, ...]:
@@ -151,24 +161,28 @@ class ControlPort:
         return True
 
     def _answer(self, data: bytes, address: Address, reader: socket.socket) -> None:
-        received_ns = time.monotonic_ns()
-        if len(data) < self._least_bytes or not data.startswith(MAGIC):  # costs next to nothing
+        answer = self.answer(data, address, time.monotonic_ns())
+        if answer is None:
             self.refused += 1
             return
         try:
-            request = decode_control(data, self._keys)
-            reply = self._reply(request, address)
-            if reply is None:
-                self.refused += 1
-                return
-            out = encode_control(
-                replace(reply, received_ns=received_ns, sent_ns=time.monotonic_ns(), stream_id=self._stream_id),
-                self._keys,
-            )
-            reader.sendto(out, address)
+            reader.sendto(answer, address)
             self.answered += 1
-        except (PacketError, OSError):
-            self.refused += 1
+        except OSError:
+            self.errors += 1
+
+    def answer(self, data: bytes, address: Address, received_ns: int) -> bytes | None:
+        """The datagram that answers one from this address; None for what is not a request, or not with a key of ours."""
+        if len(data) < self._least_bytes or not data.startswith(MAGIC):  # costs next to nothing
+            return None
+        try:
+            reply = self._reply(decode_control(data, self._keys), address)
+        except PacketError:
+            return None
+        if reply is None:
+            return None
+        reply = replace(reply, received_ns=received_ns, sent_ns=time.monotonic_ns(), stream_id=self._stream_id)
+        return encode_control(reply, self._keys)
 
     def _reply(self, request: ControlMessage, address: Address) -> ControlMessage | None:
         """The answer without times; None for what is not a request."""

@@ -9,7 +9,8 @@ from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock
 
 from .logs import start_logging
-from .publish import Publisher, open_outlet
+from .outlet import open_outlet
+from .publish import Publisher
 from .reload import Reload, reopening
 from .settings import Settings
 from .snapshot import Sources
@@ -41,6 +42,7 @@ class Monitor:
         """Monitors this publisher."""
         self._publisher = publisher
         self.facts.targets = lambda: publisher.targets
+        self.facts.control = lambda: publisher.control
         return self
 
     def saw_camera(self, camera: Camera) -> None:

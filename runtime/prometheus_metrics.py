@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from handmap.protocol.fields import DaemonState
 from handmap.system.timing import BUCKETS_MS, StageHistogram
 
-from .snapshot import AGE, Snapshot, Sources, TargetFacts, stage_histograms, take_snapshot
+from .snapshot import AGE, ControlFacts, Snapshot, Sources, TargetFacts, stage_histograms, take_snapshot
 
 METRICS_TYPE = CONTENT_TYPE_LATEST  # what the page's Content-Type says
 
@@ -51,6 +51,8 @@ class Metrics(Collector):
         )
         yield from _heat(now)
         yield from _targets(now.targets)
+        if now.control is not None:
+            yield from _control(now.control)
         reloads = {"taken": now.reload.taken, "refused": now.reload.refused}
         yield _total_by("handmap_reloads", "Reloads of the configuration.", "outcome", reloads)
         info = GaugeMetricFamily("handmap_info", "Always 1.", labels=["version", "bundle", "precision", "camera"])
@@ -95,6 +97,14 @@ def _targets(targets: tuple[TargetFacts, ...]) -> Iterable[Metric]:
     yield _total_by("handmap_sent_bytes", "Bytes sent.", "target", {name: each.sent_bytes for name, each in names})
     yield _total_by("handmap_sent_packets", "Packets sent.", "target", {name: each.packets for name, each in names})
     yield _total_by("handmap_send_errors", "Packets not sent.", "target", {name: each.errors for name, each in names})
+
+
+def _control(control: ControlFacts) -> Iterable[Metric]:
+    yield GaugeMetricFamily("handmap_control_open", "1 while the control port is open.", float(not control.problem))
+    yield GaugeMetricFamily("handmap_subscribers", "Receivers that have subscribed.", len(control.subscribers))
+    requests = {"answered": control.answered, "refused": control.refused}
+    yield _total_by("handmap_control_requests", "Datagrams read at the control port.", "outcome", requests)
+    yield CounterMetricFamily("handmap_subscriber_errors", "Packets not sent to subscribers.", control.errors)
 
 
 def _by(name: str, text: str, label: str, values: dict[str, float] | dict[str, bool]) -> Metric:

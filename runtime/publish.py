@@ -6,78 +6,27 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from handmap import __version__
-from handmap.protocol.authentication import KeyRing, credential_path, read_keys
 from handmap.protocol.fields import NO_BUNDLE, MessageType, Precision
 from handmap.protocol.info import CameraIntrinsics, DaemonInfo, encode_info
-from handmap.protocol.packet import Packet, encode, hand_from_pose, split
+from handmap.protocol.packet import Packet, encode, hand_from_pose
+from handmap.protocol.parts import split
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame, HandPose
 
 from .control import ControlPort
-from .publish_config import PublishConfig
-from .publish_frame import PublishFrame, publish_frame
-from .routes import HostRoute, NetworkRoute, Route
+from .discovery import Announcement
+from .outlet import Outlet, Target, open_outlet
+from .publish_config import ControlConfig, PublishConfig
 from .skeletons import Skeletons
 from .state import DaemonStatus
 
 LOG = logging.getLogger("handmap.publish")
 
 MAX_NAME: Final = 200  # of a camera in INFO, which must fit into a datagram
-
-
-class Target:
-    """A receiver, group or network, and the state of sending to it."""
-
-    def __init__(self, route: Route) -> None:
-        self.name = route.name
-        self.errors = 0
-        self.packets = 0
-        self.sent_bytes = 0
-        self.is_failing = False
-        self._route = route
-
-    def send(self, data: bytes, raise_fault: Callable[[], None]) -> None:
-        """Hands the packet to the network, or counts an error if that fails; raise_fault can simulate a failure."""
-        try:
-            raise_fault()
-            out, address = self._route.current()
-            out.sendto(data, address)
-            self.packets += 1
-            self.sent_bytes += len(data)
-        except OSError as error:
-            self.errors += 1
-            if not self.is_failing:
-                self.is_failing = True
-                LOG.warning(
-                    "target=%s sending=failing error=%r errors=%d", self.name, error.strerror or str(error), self.errors
-                )
-            return
-        if self.is_failing:
-            self.is_failing = False
-            LOG.info("target=%s sending=well errors=%d", self.name, self.errors)
-
-    def close(self) -> None:
-        """Closes its sockets."""
-        self._route.close()
-
-
-@dataclass(frozen=True)
-class Outlet:
-    """What a configuration makes of a stream: where it goes, in which frame, sealed with which keys."""
-
-    config: PublishConfig
-    targets: tuple[Target, ...]
-    frame: PublishFrame
-    keys: KeyRing | None
-
-    def close(self) -> None:
-        """Closes the targets."""
-        for target in self.targets:
-            target.close()
 
 
 class ModelFacts(NamedTuple):
@@ -105,6 +54,7 @@ class Publisher:
         self._intrinsics: Intrinsics | None = None
         self._skeletons = Skeletons()
         self.control = self._open_control(outlet)
+        self._announcement = _announce(outlet)
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -152,10 +102,16 @@ class Publisher:
             if self.control is not None:
                 self.control.close()
             self.control = self._open_control(outlet)
+        if _announced(outlet) != _announced(old):
+            if self._announcement is not None:
+                self._announcement.close()
+            self._announcement = _announce(outlet)
         old.close()
 
     def close(self) -> None:
-        """Closes the sockets."""
+        """Closes the sockets, and withdraws the announcement."""
+        if self._announcement is not None:
+            self._announcement.close()
         if self.control is not None:
             self.control.close()
         self._outlet.close()
@@ -167,7 +123,7 @@ class Publisher:
         return encode_info(
             DaemonInfo(
                 version=__version__,
-                device_name=outlet.config.device_name or socket.gethostname(),
+                device_name=_device_name(outlet),
                 bundle=None if model is None else model.bundle,
                 bundle_id=None if model is None else model.bundle_id.hex(),
                 precision=None if model is None else model.precision.name.lower(),
@@ -202,6 +158,21 @@ class Publisher:
         return now_ns
 
 
+def _device_name(outlet: Outlet) -> str:
+    return outlet.config.device_name or socket.gethostname()
+
+
+def _announced(outlet: Outlet) -> tuple[ControlConfig, str] | None:
+    """What is announced on the network, if anything."""
+    config = outlet.config
+    return (config.control, _device_name(outlet)) if config.discovery and config.control is not None else None
+
+
+def _announce(outlet: Outlet) -> Announcement | None:
+    announced = _announced(outlet)
+    return None if announced is None else Announcement(*announced)
+
+
 def _intrinsics(lens: Intrinsics) -> CameraIntrinsics:
     return CameraIntrinsics(lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px, lens.width_px, lens.height_px)
 
@@ -216,17 +187,3 @@ def open_publisher(config: PublishConfig, raise_fault: Callable[[], None] = _wit
     Addresses are used at once; a target with a host name joins when it resolves. Raises ConfigError if a key cannot be read.
     """
     return Publisher(open_outlet(config), raise_fault)
-
-
-def open_outlet(config: PublishConfig) -> Outlet:
-    """The targets, frame and keys of a configuration. Raises ConfigError if a key cannot be read."""
-    keys = _read_keys(config)
-    routes: list[Route] = [HostRoute(target) for target in config.targets]
-    routes += [NetworkRoute(network) for network in (config.multicast, config.broadcast) if network is not None]
-    return Outlet(config, tuple(Target(route) for route in routes), publish_frame(config.frame), keys)
-
-
-def _read_keys(config: PublishConfig) -> KeyRing | None:
-    if config.key_credential is not None:
-        return read_keys(credential_path(config.key_credential))
-    return None if config.key_file is None else read_keys(config.key_file)

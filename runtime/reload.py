@@ -20,7 +20,7 @@ from handmap.tracking.tracker_settings import tracker_settings
 from handmap.types.errors import Fatal, HandmapError
 
 from .faults.camera import FaultyConfig
-from .publish import open_outlet
+from .outlet import open_outlet
 from .settings import Settings, read_settings
 
 LOG = logging.getLogger("handmap.reload")

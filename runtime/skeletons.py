@@ -6,7 +6,7 @@ from handmap.protocol.skeleton_block import ORIENTED, HandSkeleton
 from handmap.skeleton.body import Bodies
 from handmap.skeleton.gestures import Pinches, grasp_closure, pinch
 from handmap.skeleton.hand_shape import load_skeleton_model
-from handmap.skeleton.hand_size import hand_length
+from handmap.skeleton.hand_size import HandLength, HandSize, hand_length
 from handmap.skeleton.orientation import HAND21_OF_XR26, joint_rotations, quaternions_of
 from handmap.types.arrays import Float64
 
@@ -18,6 +18,7 @@ class Skeletons:
 
     def __init__(self) -> None:
         self._pinches: Pinches | None = None
+        self._measured: tuple[HandSize, HandLength] | None = None
 
     def of(self, bodies: Bodies | None, rotation: Float64) -> tuple[HandSkeleton, ...]:
         """The skeleton of each hand; rotation (3, 3) turns the camera's axes to those of the frame to publish in."""
@@ -27,7 +28,7 @@ class Skeletons:
         self._pinches = pinches = pinch(bodies, self._pinches)
         quaternions = quaternions_of(rotation @ joint_rotations(bodies.hands)[:, _OF_XR26]).astype(np.float32)
         closures = grasp_closure(bodies.hands)
-        length = hand_length(load_skeleton_model(), bodies.size)
+        length = self._length(bodies.size)
         return tuple(
             HandSkeleton(
                 quaternions=quaternions[row],
@@ -41,3 +42,9 @@ class Skeletons:
             )
             for row in range(len(bodies.track_ids))
         )
+
+    def _length(self, size: HandSize) -> HandLength:
+        """The hands' lengths; sizes that are held stay the same object from frame to frame."""
+        if self._measured is None or self._measured[0] is not size:
+            self._measured = size, hand_length(load_skeleton_model(), size)
+        return self._measured[1]

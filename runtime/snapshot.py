@@ -15,7 +15,8 @@ from handmap.skeleton.hand_shape import load_skeleton_model
 from handmap.skeleton.hand_size import hand_length
 from handmap.system.timing import StageClock, StageHistogram
 
-from .publish import Target
+from .control import ControlPort
+from .outlet import Target
 from .reload import Reload
 from .state import DaemonStatus
 from .stats import StatsLog
@@ -41,6 +42,18 @@ class TargetFacts(msgspec.Struct, frozen=True):
     sent_bytes: int
     errors: int
     is_failing: bool
+
+
+class ControlFacts(msgspec.Struct, frozen=True):
+    """The control port: subscribers now, and totals since it was opened; problem is why it is not open, empty if it is."""
+
+    name: str
+    subscribers: tuple[str, ...]
+    max_subscribers: int
+    answered: int
+    refused: int
+    errors: int
+    problem: str
 
 
 class ThermalState(msgspec.Struct, frozen=True):
@@ -106,6 +119,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     reload: ReloadFacts
     warning: str = ""
     hand_sizes: tuple[HandSizeFacts, ...] = ()
+    control: ControlFacts | None = None
 
 
 @dataclass
@@ -119,6 +133,7 @@ class Sources:
     reload: Reload
     config: Path | None = None
     targets: Callable[[], Sequence[Target]] = tuple
+    control: Callable[[], ControlPort | None] = lambda: None
     bundle: str = ""
     precision: str = ""
     camera: str = ""
@@ -171,7 +186,22 @@ def take_snapshot(sources: Sources) -> Snapshot:
         reload=ReloadFacts(reload.taken, reload.refused, reload.refusal),
         warning=status.warning,
         hand_sizes=_hand_sizes(status.bodies),
+        control=_control_facts(sources.control()),
     )  # fmt: skip
+
+
+def _control_facts(control: ControlPort | None) -> ControlFacts | None:
+    if control is None:
+        return None
+    return ControlFacts(
+        control.name,
+        tuple(f"{each.address[0]}:{each.address[1]}" for each in control.subscribers),
+        control.max_subscribers,
+        control.answered,
+        control.refused,
+        control.errors,
+        control.problem,
+    )
 
 
 def stage_histograms(sources: Sources) -> dict[str, StageHistogram]:

@@ -10,7 +10,7 @@ from handmap.types.errors import ConfigError, NoAnswer
 
 from .endpoint import status_address
 from .settings import TelemetryConfig, read_settings
-from .snapshot import HandSizeFacts, Snapshot
+from .snapshot import ControlFacts, HandSizeFacts, Snapshot
 
 HOST = "127.0.0.1"
 WAIT_S = 3.0
@@ -126,11 +126,21 @@ def format_status(now: Snapshot) -> str:
                 f"{target.name}: {target.packets} packets, {_bytes(target.sent_bytes)}, {target.errors} errors{failing}",
             )
         )
+    if now.control is not None:
+        rows.append(("control", _control(now.control)))
     lines = [f"{name:<10}{line}" for name, text in rows for name, line in _hanging(name, text)]
     if now.stages:
         lines += ["", f"{'stage':<10}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}"]
         lines += [f"{name:<10}{s.p50_ms:>9.2f}{s.p99_ms:>9.2f}{s.max_ms:>9.2f}" for name, s in now.stages.items()]
     return "\n".join(lines)
+
+
+def _control(control: ControlFacts) -> str:
+    if control.problem:
+        return f"{control.name}: NOT OPEN, {control.problem}"
+    counts = _counts(answered=control.answered, refused=control.refused, errors=control.errors)
+    taken = f"{len(control.subscribers)} of {control.max_subscribers} subscribers"
+    return "\n".join([f"{control.name}: {taken}; {counts}", *(f"subscriber {name}" for name in control.subscribers)])
 
 
 def _hanging(name: str, text: str) -> list[tuple[str, str]]:

@@ -11,8 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 GREETING = sorted(ROOT.glob("*.md"))
 DOCUMENTS = sorted([*GREETING, *(ROOT / "docs").rglob("*.md")])
 BESIDE_DATA = sorted(path for part in ("models", "training") for path in (ROOT / part).rglob("*.md"))
-# docs/configuration.md is generated: its table rows are as long as the comments at the configuration's fields.
-WRITTEN_BY_HAND = [path for path in (*DOCUMENTS, *BESIDE_DATA) if path.name != "configuration.md"]
+# Generated pages have table rows as long as the comments and messages that they are made from.
+WRITTEN_BY_HAND = [
+    path for path in (*DOCUMENTS, *BESIDE_DATA) if path.name not in ("configuration.md", "protocol_dump.md")
+]
 URL = re.compile(r"https?://[^\s)>]+")
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#]+)[^)]*\)")
 VERB = re.compile(r"`handmap ([a-z-]+)[ `]")

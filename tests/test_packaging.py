@@ -30,7 +30,9 @@ VERBS = {
     "bench",
     "status",
     "listen",
+    "discover",
     "view",
+    "robot",
     "bridge",
     "deb",
     "flash-overlay",
@@ -74,6 +76,8 @@ def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
     assert "handmap/py.typed" in names
     for data in (
         "engines/kernels/crop.cu",
+        "clients/data/plain_hand_left.urdf",
+        "clients/data/plain_hand_right.urdf",
         "training/hand/assets/hand.npz",
         "training/datasets/assets/synthetic_hard.json",
         "training/network/kernels/geodesic.cu",

@@ -11,6 +11,7 @@ MAJOR: Final = 1
 MINOR: Final = 0
 DEFAULT_PORT: Final = 5656
 DEFAULT_CONTROL_PORT: Final = 5655
+SERVICE_TYPE: Final = "_handmap._udp.local."  # of DNS-SD (RFC 6763), for the control port
 MAX_PACKET_BYTES: Final = 1200  # below every sensible MTU, so no packet is ever fragmented
 NO_BUNDLE: Final = bytes(8)
 

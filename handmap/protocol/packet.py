@@ -4,7 +4,7 @@ The specification is docs/protocol.md. Sockets are not here: runtime/publish.py 
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeVar
 
@@ -13,7 +13,6 @@ import numpy as np
 from handmap.protocol.authentication import KeyRing
 from handmap.protocol.datagram import seal, unseal
 from handmap.protocol.fields import (
-    BLOCK,
     HAND,
     HAND_BYTES,
     HEADER,
@@ -25,10 +24,7 @@ from handmap.protocol.fields import (
     MAX_PARTS,
     MINOR,
     NO_BUNDLE,
-    SKELETON,
     SKELETON_BYTES,
-    BlockLayout,
-    BlockType,
     ClockId,
     DaemonState,
     FrameOfReference,
@@ -39,7 +35,7 @@ from handmap.protocol.fields import (
     MessageType,
     Precision,
 )
-from handmap.protocol.skeleton_block import HandSkeleton, decode_skeleton, encode_skeleton
+from handmap.protocol.skeleton_block import HandSkeleton, decode_blocks, encode_skeleton
 from handmap.types.arrays import Float32
 from handmap.types.errors import PacketError
 from handmap.types.joints import JOINT_COUNT
@@ -113,31 +109,6 @@ def hand_from_pose(pose: HandPose) -> PacketHand:
     )
 
 
-def split(packet: Packet) -> tuple[Packet, ...]:
-    """The packet as those that each fit into a datagram, in order: itself, unless it has too many hands. Sequence numbers are the caller's.
-
-    Raises PacketError if that makes more parts than a packet can state.
-    """
-    groups: list[list[PacketHand]] = [[]]
-    left_bytes = MAX_BODY_BYTES
-    for hand in packet.hands:
-        size = HAND_BYTES + (SKELETON_BYTES if hand.skeleton is not None else 0)
-        if size > left_bytes:
-            groups.append([])
-            left_bytes = MAX_BODY_BYTES
-        groups[-1].append(hand)
-        left_bytes -= size
-    if len(groups) == 1:
-        return (packet,)
-    if len(groups) > MAX_PARTS:
-        raise PacketError(
-            f"packet: {len(packet.hands)} hands need {len(groups)} datagrams, a frame can have {MAX_PARTS}"
-        )
-    return tuple(
-        replace(packet, hands=tuple(hands), part=part, part_count=len(groups)) for part, hands in enumerate(groups)
-    )
-
-
 def encode(packet: Packet, keys: KeyRing | None = None) -> bytes:
     """The bytes of a packet, sealed if there are keys; counters wrap at 32 bits.
 
@@ -173,7 +144,7 @@ def decode(data: bytes, keys: KeyRing | None = None) -> Packet:
     body = unseal(data, keys)
     header = _decode_header(body)
     starts = [header.header_bytes + index * header.hand_bytes for index in range(header.hand_count)]
-    skeletons = _decode_blocks(body, header)
+    skeletons = decode_blocks(body, header.header_bytes + header.hand_count * header.hand_bytes, header.hand_count)
     return Packet(
         message_type=_named(MessageType, header.message_type, "message type"),
         state=_known(DaemonState, header.state),
@@ -229,34 +200,6 @@ def _decode_header(body: bytes) -> HeaderLayout:
             "counted from 0"
         )
     return header
-
-
-def _decode_blocks(body: bytes, header: HeaderLayout) -> dict[int, HandSkeleton]:
-    """The skeletons behind the hands, by the index of their hand; blocks of other types are skipped."""
-    at = header.header_bytes + header.hand_count * header.hand_bytes
-    skeletons: dict[int, HandSkeleton] = {}
-    while at < len(body):
-        if at + BLOCK.size > len(body):
-            raise PacketError(f"packet {header.sequence}: {len(body) - at} bytes behind the last block are no block")
-        block = BlockLayout._make(BLOCK.unpack_from(body, at))
-        at += BLOCK.size
-        if at + block.content_bytes > len(body):
-            raise PacketError(
-                f"packet {header.sequence}: a block states {block.content_bytes} bytes, {len(body) - at} are left"
-            )
-        if block.block_type == BlockType.SKELETON:
-            if block.content_bytes < SKELETON.size:
-                raise PacketError(
-                    f"packet {header.sequence}: a skeleton of {block.content_bytes} bytes, version {MAJOR}.{MINOR} has at least "
-                    f"{SKELETON.size}"
-                )
-            if block.hand_index >= header.hand_count or block.hand_index in skeletons:
-                raise PacketError(
-                    f"packet {header.sequence}: a skeleton of hand {block.hand_index}, which is not there or has one already"
-                )
-            skeletons[block.hand_index] = decode_skeleton(body, at)
-        at += block.content_bytes
-    return skeletons
 
 
 def _decode_hand(data: bytes, start: int, skeleton: HandSkeleton | None) -> PacketHand:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from handmap.protocol.fields import BLOCK, SIZE_IS_HELD, SKELETON, BlockType, SkeletonLayout
+from handmap.protocol.fields import BLOCK, MAJOR, MINOR, SIZE_IS_HELD, SKELETON, BlockLayout, BlockType, SkeletonLayout
 from handmap.types.arrays import Bool, Float32
 from handmap.types.errors import PacketError
 from handmap.types.joints import HAND21
@@ -93,6 +93,33 @@ def decode_skeleton(data: bytes, start: int) -> HandSkeleton:
         hand_length_error_m=content.hand_length_error_m,
         is_size_held=bool(content.size_flags & SIZE_IS_HELD),
     )
+
+
+def decode_blocks(body: bytes, at: int, hand_count: int) -> dict[int, HandSkeleton]:
+    """The skeletons in the blocks from byte `at` on, by the index of their hand; blocks of other types are skipped.
+
+    Raises PacketError if that is not a row of whole blocks, with at most one skeleton for each hand.
+    """
+    skeletons: dict[int, HandSkeleton] = {}
+    while at < len(body):
+        if at + BLOCK.size > len(body):
+            raise PacketError(f"packet: {len(body) - at} bytes behind the last block are no block")
+        block = BlockLayout._make(BLOCK.unpack_from(body, at))
+        at += BLOCK.size
+        if at + block.content_bytes > len(body):
+            raise PacketError(f"packet: a block states {block.content_bytes} bytes, {len(body) - at} are left")
+        if block.block_type == BlockType.SKELETON:
+            if block.content_bytes < SKELETON.size:
+                raise PacketError(
+                    f"packet: a skeleton of {block.content_bytes} bytes, version {MAJOR}.{MINOR} has at least {SKELETON.size}"
+                )
+            if block.hand_index >= hand_count or block.hand_index in skeletons:
+                raise PacketError(
+                    f"packet: a skeleton of hand {block.hand_index}, which is not there or has one already"
+                )
+            skeletons[block.hand_index] = decode_skeleton(body, at)
+        at += block.content_bytes
+    return skeletons
 
 
 def _scaled(content: bytes, kind: str, unit: np.float32) -> Float32:

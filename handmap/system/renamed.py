@@ -18,4 +18,5 @@ RENAMED_KEYS: Final = {
 }
 # Command-line words.
 RENAMED_VERBS: Final = {"train-side": "train-handedness", "calibrate quantise": "calibrate quantize"}
-RENAMED_OPTIONS: Final = {"--most-mm": "--max-mm", "--hand": "--handedness"}
+# By the verb that had them: another may have an option of that name.
+RENAMED_OPTIONS: Final = {"calibrate": {"--most-mm": "--max-mm", "--hand": "--handedness"}}

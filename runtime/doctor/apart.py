@@ -45,6 +45,9 @@ def _same_camera(one: Settings, other: Settings) -> Iterator[str]:
 def _same_ports(one: Settings, other: Settings) -> Iterator[str]:
     if one.telemetry.port is not None and one.telemetry.port == other.telemetry.port:
         yield f"one telemetry.port, {one.telemetry.port}: handmap status and metrics show whichever starts first"
+    controls = [settings.publish.control for settings in (one, other)]
+    if controls[0] is not None and controls[1] is not None and controls[0].port == controls[1].port:
+        yield f"one publish.control.port, {controls[0].port}: receivers reach whichever starts first"
     targets = [{(target.host, target.port) for target in settings.publish.targets} for settings in (one, other)]
     for host, port in sorted(targets[0] & targets[1]):
         yield f"one receiver, {host}:{port}, which cannot tell their streams apart"

@@ -55,6 +55,8 @@ def check_targets(context: DoctorContext) -> Finding:
     """Whether every receiver has an address and a route to it."""
     context.need_running()
     unreached: dict[str, str] = {}
+    if not context.valid_settings.publish.targets:
+        raise NotApplicable("no target is configured; receivers subscribe, or join a group or a network")
     for target in context.valid_settings.publish.targets:
         try:
             for family, kind, protocol, _, address in socket.getaddrinfo(
@@ -84,6 +86,22 @@ def check_receivers(context: DoctorContext) -> Finding:
             f"handmap listen --port {deaf[0]}",
         )
     return ok(f"a program listens on UDP port {', '.join(map(str, here))}")
+
+
+def check_control(context: DoctorContext) -> Finding:
+    """Whether the control port is free, or held by the daemon."""
+    context.need_running()
+    control = context.valid_settings.publish.control
+    if control is None:
+        raise NotApplicable("the configuration has no control port")
+    holders = {uid for found, _, uid in _sockets(context, UDP) if found == control.port}
+    foreign = holders - {context.account.uid}
+    if foreign:
+        return failed(
+            f"a program of user {min(foreign)} holds UDP port {control.port}: nobody can subscribe",
+            f"sudo ss -lunp 'sport = :{control.port}' && {context.edit_config()}",
+        )
+    return ok(f"UDP port {control.port} is {'held by the daemon' if holders else 'free'}")
 
 
 def check_telemetry(context: DoctorContext) -> Finding:
@@ -127,5 +145,6 @@ CHECKS: Final = (
     Check("config.fit", "bundle, camera and receivers fit the configuration", check_fit),
     Check("network.targets", "there is a route to every receiver", check_targets),
     Check("network.receivers", "a program listens on this machine", check_receivers),
+    Check("network.control", "the control port is free or ours", check_control),
     Check("network.telemetry", "the telemetry port is free or ours", check_telemetry),
 )

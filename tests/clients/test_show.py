@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from clients.demo import watch
-from clients.listen import MAX_STREAMS, TextLines, as_json, print_packets, reception_summary
+from clients.listen import MAX_STREAMS, Limits, TextLines, as_json, print_packets, reception_summary
 from clients.scene import SURE_RGB, UNSURE_RGB, Readout, drawn_hand
 from clients.view import HandViewer
 from handmap.client.receiver import open_receiver
@@ -74,9 +74,9 @@ def test_listening_ends_after_count_and_after_seconds() -> None:
     shown: list[Received] = []
     warnings: list[str] = []
 
-    print_packets(receiver, shown.append, warnings.append, count=3, seconds=None)
+    print_packets(receiver, shown.append, warnings.append, "hint", Limits(count=3))
     start_s = time.monotonic()
-    print_packets(receiver, shown.append, warnings.append, count=None, seconds=0.3)
+    print_packets(receiver, shown.append, warnings.append, "hint", Limits(seconds=0.3))
 
     assert [received.packet.sequence for received in shown] == [0, 1, 2, 3, 4]
     assert 0.25 < time.monotonic() - start_s < 2
@@ -89,7 +89,7 @@ def test_silence_is_reported_once_with_advice() -> None:
     receiver = open_receiver("127.0.0.1", 0)
     warnings: list[str] = []
 
-    print_packets(receiver, lambda received: None, warnings.append, count=None, seconds=2.2)
+    print_packets(receiver, lambda received: None, warnings.append, f"port {receiver.port}", Limits(seconds=2.2))
 
     (line,) = warnings
     assert "silence" in line and f"port {receiver.port}" in line

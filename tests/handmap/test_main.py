@@ -8,19 +8,22 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from handmap.__main__ import cli
+from clients.source import SOURCE_PARAMETERS
+from handmap.__main__ import cli, refuse_renamed
 from handmap.system.renamed import RENAMED_OPTIONS
+from handmap.types.errors import ConfigError
 from tests.support.processes import ROOT
 
 
 @pytest.mark.parametrize(
     ("library", "arguments", "extra"),
     [
+        ("dex_retargeting", ["robot"], "robot"),
         ("torch", ["train", "--config", "configs/train_handmap.yaml"], "train"),
         ("onnx", ["export", "--checkpoint", "x.pt2", "--out", "o", "--samples", "s"], "export"),
         ("numba", ["synthesize", "--out", "o"], "synthesis"),
         ("rosbags", ["bench", "--bundle", "b"], "host"),
-        ("viser", ["view"], "host"),
+        ("viser", ["view"], "view"),
     ],
 )
 def test_missing_library_is_one_sentence_with_the_extra_to_install(
@@ -65,7 +68,7 @@ def test_help_shows_every_verb_in_one_whole_line_of_80_columns() -> None:
 
 def test_every_command_takes_its_own_parameters_and_no_retired_option() -> None:
     assert isinstance(cli, click.Group)
-    for group in groups_in(cli).values():
+    for words, group in groups_in(cli).items():
         context = click.Context(group)
         for command in filter(None, (group.get_command(context, verb) for verb in group.list_commands(context))):
             if isinstance(command, click.Group):
@@ -74,9 +77,11 @@ def test_every_command_takes_its_own_parameters_and_no_retired_option() -> None:
             options = {option for parameter in command.params for option in parameter.opts}
             assert command.callback is not None
             taken = set(inspect.signature(command.callback).parameters) - {"context"}
+            taken = taken - {"source"} | (set(SOURCE_PARAMETERS) if "source" in taken else set())
 
             assert offered == taken, command.name
-            assert options.isdisjoint(RENAMED_OPTIONS), command.name
+            verb = f"{words} {command.name}".split()[1]
+            assert options.isdisjoint(RENAMED_OPTIONS.get(verb, {})), command.name
 
 
 @pytest.mark.parametrize(
@@ -93,3 +98,9 @@ def test_a_renamed_verb_or_option_is_refused_with_its_new_name(arguments: list[s
 
     assert done.returncode == 78
     assert done.stderr == f"handmap: {old!r} is now called {new!r}; use that\n"
+
+
+def test_what_one_verb_has_renamed_another_may_have() -> None:
+    refuse_renamed(["robot", "--hand", "plain"])
+    with pytest.raises(ConfigError):
+        refuse_renamed(["calibrate", "select", "--hand", "left"])

@@ -15,7 +15,8 @@ from handmap.protocol.info import decode_info
 from handmap.system.notify import Notifier
 from runtime import control
 from runtime.control import ControlPort
-from runtime.publish import ModelFacts, Outlet, Publisher, open_publisher
+from runtime.outlet import Outlet
+from runtime.publish import ModelFacts, Publisher, open_publisher
 from runtime.publish_config import ControlConfig, FrameConfig, PublishConfig
 from runtime.publish_frame import CAMERA_FRAME
 from runtime.state import DaemonStatus

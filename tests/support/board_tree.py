@@ -24,7 +24,7 @@ DEVICE_LIST = (
 CONFIG = """bundle: /usr/share/handmap/models/handmap-hand21
 camera: {kind: realsense}
 engine: {backend: tensorrt}
-publish: {targets: [{host: 127.0.0.1, port: 5656}]}
+publish: {targets: [{host: 127.0.0.1, port: 5656}], control: {}}
 """
 PACKAGES = {
     "libnvinfer10": "10.3.0.30-1+cuda12.5",

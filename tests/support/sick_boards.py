@@ -97,6 +97,9 @@ def second(text: str) -> Break:
     )
 
 
+FOREIGN_UDP = (
+    f"  1: 0100007F:1617 00000000:0000 07 00000000:00000000 00:00000000 00000000  {UID + 1}        0 1 2 0 0\n"
+)
 FOREIGN = f"  0: 0100007F:24B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  {UID + 1}        0 1 1 0 0\n"
 MASKED = linked("etc/udev/rules.d/60-handmap.rules", "/dev/null")
 ONLY_HID = several(gone(f"{CAMERA}:1.0/driver"), linked(f"{CAMERA}:1.3/driver", "../../../../bus/usb/drivers/usbhid"))
@@ -133,6 +136,7 @@ SICK: list[Case] = [
     ("network.targets", "failed", config("127.0.0.1", "no-such-host.invalid"), "no route to no-such-host.invalid:5656", "getent"),
     ("network.targets", "failed", config("127.0.0.1", "fe80::1%nowhere0"), "no route to fe80::1%nowhere0:5656", "ip route"),
     ("network.receivers", "warning", put("proc/net/udp", SOCKETS), "UDP port 5656", "handmap listen --port 5656"),
+    ("network.control", "failed", put("proc/net/udp", SOCKETS + FOREIGN_UDP), f"user {UID + 1} holds UDP port 5655", "ss -lunp"),
     ("network.telemetry", "failed", put("proc/net/tcp", SOCKETS + FOREIGN), f"user {UID + 1} holds TCP port 9400", "ss -ltnp"),
     ("l4t", "failed", gone(RELEASE), "there is no /etc/nv_tegra_release", "nvidia-l4t-core"),
     ("l4t", "failed", put(RELEASE, "# R35 (release), REVISION: 6.1"), "35.6.1 is too old", "flash"),
@@ -207,6 +211,9 @@ SICK: list[Case] = [
      "share one telemetry.port, 9400", "systemctl restart handmap.service handmap@left.service"),
     ("service.apart", "warning", second("camera: {kind: replay, path: r}\npublish: {targets: [{host: 127.0.0.1}]}\ntelemetry: {port: 9401}\n"),
      "one receiver, 127.0.0.1:5656, which cannot tell their streams apart", "left.yaml"),
+    ("service.apart", "warning",
+     second("camera: {kind: replay, path: r}\npublish: {targets: [{host: h}], control: {}}\ntelemetry: {port: 9401}\n"),
+     "one publish.control.port, 5655: receivers reach whichever starts first", "left.yaml"),
     ("service.journal", "warning", answers("usr/bin/journalctl", "echo one; echo camera=lost"), "2 errors since boot, the last one: camera=lost",
      "--priority=err"),
     ("service.apart", "failed", second("camera: {kind: realsense}\npublish: {targets: [{host: h}]}\n"),

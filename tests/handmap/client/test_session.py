@@ -16,7 +16,8 @@ from handmap.protocol.authentication import KeyRing, make_key
 from handmap.protocol.control import ControlMessage, decode_control, encode_control
 from handmap.protocol.fields import ControlStatus, ControlType, DaemonState, MessageType
 from handmap.protocol.info import DaemonInfo, encode_info
-from handmap.protocol.packet import Packet, encode, split
+from handmap.protocol.packet import Packet, encode
+from handmap.protocol.parts import split
 from tests.handmap.protocol.test_packet import joints_packet, plain_hand, with_skeleton
 
 MS = 1_000_000

@@ -38,13 +38,15 @@ from handmap.protocol.fields import (
     TrailerLayout,
     codes,
 )
-from handmap.protocol.packet import Packet, PacketHand, decode, encode, hand_from_pose, split
+from handmap.protocol.packet import Packet, PacketHand, decode, encode, hand_from_pose
+from handmap.protocol.parts import split
 from handmap.protocol.skeleton_block import HandSkeleton
 from handmap.types.errors import PacketError
 from handmap.types.values import Handedness, HandPose, TimestampSource
 from tests.support.drawn_scenes import SOMEWHERE
 
 GOLDEN = Path(__file__).parent / "golden_packets.txt"
+REFUSED = Path(__file__).parent / "refused_packets.txt"
 PROTOCOL = Path(__file__).resolve().parents[3] / "docs" / "protocol.md"
 
 
@@ -273,41 +275,63 @@ def test_mutations_with_a_fitting_checksum_give_nothing_but_a_packet_error(edits
     assert all(np.isfinite(hand.xyz_m).all() for hand in packet.hands)
 
 
-@pytest.mark.parametrize(
-    ("data", "sentence"),
-    [
-        (b"", "0 bytes are too short"),
-        (b"OSC#" + bytes(60), "something else is sending"),
-        (changed(encode(joints_packet()), "major", 2), r"version 2\.0 cannot be read"),
-        (encode(joints_packet())[:-1] + b"x", "checksum does not match"),
-        (changed(encode(joints_packet()), "incompatible", 4), "incompatible flags 0x04 are unknown"),
-        (changed(encode(joints_packet()), "header_bytes", 8), "header of 8"),
-        (
-            changed(encode(joints_packet()), "hand_count", 1),
+def refused_cases() -> dict[str, tuple[bytes, str]]:
+    """Datagrams that must be refused, by name, with a part of the reason."""
+    empty, one, full = (
+        encode(joints_packet()),
+        encode(joints_packet(plain_hand())),
+        encode(joints_packet(with_skeleton(plain_hand()))),
+    )
+    body, skeleton_at = empty[:-CRC_BYTES], HEADER_BYTES + HAND_BYTES
+    far = one[: HEADER_BYTES + 16] + struct.pack("<f", np.nan) + one[HEADER_BYTES + 20 : -CRC_BYTES]
+    turned = full[: skeleton_at + 4] + bytes(8) + full[skeleton_at + 12 : -CRC_BYTES]
+    return {
+        "nothing": (b"", "0 bytes are too short"),
+        "too_short": (empty[:-5], "59 bytes are too short"),
+        "other_magic": (b"OSC#" + bytes(60), "something else is sending"),
+        "too_long": (changed(reseal(body + bytes(1200)), "header_bytes", 1260), "more than 1200 bytes"),
+        "major_2": (changed(empty, "major", 2), r"version 2\.0 cannot be read"),
+        "major_0": (changed(empty, "major", 0), r"version 0\.0 cannot be read"),
+        "checksum": (empty[:-1] + b"x", "checksum does not match"),
+        "incompatible_flag": (changed(empty, "incompatible", 4), "incompatible flags 0x04 are unknown"),
+        "no_trailer": (changed(empty, "incompatible", 1), "too short for one that is authenticated"),
+        "header_bytes": (changed(empty, "header_bytes", 8), "header of 8"),
+        "header_beyond": (changed(empty, "header_bytes", 61), "after a header of 61 do not fit into the 60 bytes"),
+        "hand_missing": (
+            changed(empty, "hand_count", 1),
             "1 hands of 352 bytes after a header of 60 do not fit into the 60 bytes",
         ),
-        (changed(encode(joints_packet(plain_hand())), "hand_bytes", 8), "hands of 8 bytes"),
-        (changed(encode(joints_packet()), "message_type", 9), "message type 9 is unknown"),
-        (changed(encode(joints_packet()), "clock", 2), "clock 2 is unknown"),
-        (changed(encode(joints_packet()), "part", 1), "part 1 of 1"),
-        (changed(encode(joints_packet()), "part_count", 9), "part 0 of 9"),
-        (reseal(encode(joints_packet())[:-CRC_BYTES] + b"\1\0"), "no block"),
-        (reseal(encode(joints_packet())[:-CRC_BYTES] + b"\7\0\5\0"), "states 5 bytes, 0 are left"),
-        (reseal(encode(joints_packet())[:-CRC_BYTES] + b"\1\0\0\0"), "skeleton of 0 bytes"),
-        (
-            reseal(encode(joints_packet())[:-CRC_BYTES] + b"\1\0\xbc\0" + bytes(188)),
-            "skeleton of hand 0, which is not there",
+        "hand_bytes": (changed(one, "hand_bytes", 8), "hands of 8 bytes"),
+        "message_type": (changed(empty, "message_type", 9), "message type 9 is unknown"),
+        "clock": (changed(empty, "clock", 2), "clock 2 is unknown"),
+        "frame_of_reference": (changed(empty, "frame_of_reference", 2), "frame of reference 2 is unknown"),
+        "joint_order": (changed(empty, "joint_order", 2), "joint order 2 is unknown"),
+        "part": (changed(empty, "part", 1), "part 1 of 1"),
+        "part_count": (changed(empty, "part_count", 9), "part 0 of 9"),
+        "half_a_block": (reseal(body + b"\1\0"), "no block"),
+        "block_beyond": (reseal(body + b"\7\0\5\0"), "states 5 bytes, 0 are left"),
+        "short_skeleton": (reseal(body + b"\1\0\0\0"), "skeleton of 0 bytes"),
+        "skeleton_of_nobody": (reseal(body + b"\1\0\xbc\0" + bytes(188)), "skeleton of hand 0, which is not there"),
+        "second_skeleton": (reseal(full[:-CRC_BYTES] + full[skeleton_at:-CRC_BYTES]), "or has one already"),
+        "no_rotation": (reseal(turned), "no unit quaternions"),
+        "not_finite": (reseal(far), "numbers that are not finite"),
+        "handedness": (
+            reseal(one[: HEADER_BYTES + 4] + b"\3" + one[HEADER_BYTES + 5 : -CRC_BYTES]),
+            "handedness 3 is unknown",
         ),
-        (changed(encode(joints_packet()), "incompatible", 1), "too short for one that is authenticated"),
-        (changed(encode(joints_packet()), "joint_order", 2), "joint order 2 is unknown"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_each_fault_is_refused_in_one_sentence(data: bytes, sentence: str) -> None:
+    }
+
+
+@pytest.mark.parametrize("name", refused_cases())
+def test_each_fault_is_refused_in_one_sentence(name: str) -> None:
+    listed = dict(line.rstrip("\n").split(" ", 1) for line in REFUSED.read_text().splitlines(keepends=True))
+    data, sentence = refused_cases()[name]
+
     with pytest.raises(PacketError, match=sentence) as caught:
         decode(data)
 
     assert "\n" not in str(caught.value)
+    assert listed[name] == data.hex()
 
 
 def test_newer_minor_with_longer_header_and_hands_is_read() -> None:

@@ -131,7 +131,7 @@ def test_every_layout_is_judged_as_the_page_says(data: bytes) -> None:
     decode_agrees_with_the_page(data)
 
 
-@settings(max_examples=10000, deadline=None)
+@settings(max_examples=6000, deadline=None)
 @given(mutations())
 def test_every_mutation_is_judged_as_the_page_says(data: bytes) -> None:
     decode_agrees_with_the_page(data)

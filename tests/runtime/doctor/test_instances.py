@@ -28,6 +28,7 @@ def two_daemons(tree: Tree) -> None:
     for number, name in enumerate(("left", "right")):
         tree.link(f"{LINKS}/handmap.target.wants/handmap@{name}.service", "/usr/lib/systemd/system/handmap@.service")
         text = CONFIG.replace("kind: realsense", f"kind: realsense, serial: '{int(SERIAL) + number}'")
+        text = text.replace("control: {}", f"control: {{port: {5670 + number}}}")
         tree.file(
             f"etc/handmap/{name}.yaml",
             f"{text.replace('5656', str(5656 + number))}telemetry: {{port: {9400 + number}}}\n",
