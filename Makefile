@@ -47,6 +47,25 @@ lint-3.10: .venv-3.10/ready
 test-3.%: .venv-3.%/ready
 	.venv-3.$*/bin/pytest $(HOST_TESTS)
 
+# What hands are turned into, with the real packages of others: each in an environment of its own, with tests/adapters/NAME.txt and,
+# without what it asks for, NAME.alone.txt. Python 3.11, which all of them have wheels for; needs the network the first time.
+ADAPTERS ?= pyopenxr pythonosc hts isaacteleop mcap lerobot discovery dex_retargeting
+ADAPTER_EXTRAS = test
+test-adapters: $(ADAPTERS:%=test-adapter-%)
+
+test-adapter-%: .venv-adapters-%/ready
+	.venv-adapters-$*/bin/pytest -rs tests/adapters/test_$*.py
+
+.PRECIOUS: .venv-adapters-%/ready
+.venv-adapters-lerobot/ready .venv-adapters-dex_retargeting/ready: ADAPTER_TORCH = '$(TORCH)'
+.venv-adapters-dex_retargeting/ready: ADAPTER_EXTRAS = host,test,robot
+.venv-adapters-%/ready: tests/adapters/%.txt pyproject.toml setup.py
+	python=$$(.ci/find-python 3.11) && "$$python" -m venv --clear .venv-adapters-$*
+	if [ -n "$(ADAPTER_TORCH)" ]; then .venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check $(ADAPTER_TORCH) || echo "no $(TORCH): pip chooses the build of torch"; fi
+	.venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check -e .[$(ADAPTER_EXTRAS)] 'rosbags>=0.11.9' -r $<
+	if [ -f tests/adapters/$*.alone.txt ]; then .venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/adapters/$*.alone.txt; fi
+	touch $@
+
 # An hour of the daemon at 60 frames a second: figures and plot into docs/measured; stop other work meanwhile.
 SOAK_MINUTES ?= 60
 soak: .venv/ready
@@ -78,23 +97,6 @@ GPU_JSON ?=
 test-gpu:
 	$(GPU_PYTHON) -m pytest tests/gpu -rs
 	$(GPU_PYTHON) -m tests.gpu.bench $(GPU_JSON)
-
-# What bridges write is read by the programs that it is for, each in an environment of its own: needs the network the first time.
-# Python 3.11, which all of them have wheels for. NAME.alone.txt has what is installed without what it asks for.
-ADAPTER_PYTHON ?= $$(.ci/find-python 3.11)
-ADAPTERS = dex discovery pyopenxr pythonosc hts isaacteleop mcap lerobot
-test-adapters: $(ADAPTERS:%=test-adapter-%)
-
-.PRECIOUS: .venv-adapters-%/ready
-test-adapter-%: .venv-adapters-%/ready
-	.venv-adapters-$*/bin/pytest -rs tests/adapters/test_$*.py
-
-$(addsuffix /ready,.venv-adapters-lerobot .venv-adapters-dex): ADAPTER_TORCH = '$(TORCH)'
-.venv-adapters-%/ready: tests/adapters/%.txt pyproject.toml setup.py
-	python=$(ADAPTER_PYTHON) && "$$python" -m venv --clear .venv-adapters-$*
-	.venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check -e .[test] 'rosbags>=0.11.9' $(ADAPTER_TORCH) -r $<
-	if [ -f tests/adapters/$*.alone.txt ]; then .venv-adapters-$*/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/adapters/$*.alone.txt; fi
-	touch $@
 
 # As root: installs systemd-container, mmdebstrap and qemu from Debian where they are missing.
 test-system: .venv/ready

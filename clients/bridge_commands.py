@@ -43,16 +43,19 @@ def bridge() -> None:
 @source_options
 @AXES
 @SECONDS
-@click.option("--send", "target", metavar="HOST:PORT", help="Send each line as a UDP datagram instead of printing it.")
+@click.option(
+    "--send", "target", metavar="HOST[:PORT]",
+    help="Send each line as a UDP datagram instead of printing it; the port is 5657 unless stated.",
+)  # fmt: skip
 def openxr(source: PacketSource, axes: str | None, seconds: float | None, target: str | None) -> None:
-    """Print the 26 joints of OpenXR's hand tracking, one line of JSON at a time."""
+    """Print the 26 joints of OpenXR, a line of JSON at a time."""
     from .udp_sender import open_sender
-    from .xr_lines import xr_line
+    from .xr_lines import XR_PORT, xr_line
 
     if target is None:
         _pass_on(source, seconds, lambda moment: click.echo(xr_line(moment, axes)))
         return
-    with open_sender(target, 0) as sender:
+    with open_sender(target, XR_PORT) as sender:
         _pass_on(source, seconds, lambda moment: sender.send([xr_line(moment, axes).encode()]), sender.name)
 
 
@@ -62,7 +65,10 @@ def openxr(source: PacketSource, axes: str | None, seconds: float | None, target
 @SECONDS
 @_send(39539)
 def vmc(source: PacketSource, axes: str | None, seconds: float | None, target: str) -> None:
-    """Move an avatar's fingers by the VMC protocol (OSC); the daemon must publish skeletons."""
+    """Move an avatar's fingers by the VMC protocol (OSC).
+
+    The daemon must publish skeletons.
+    """
     from .udp_sender import open_sender
     from .vmc import VMC_PORT, vmc_datagrams
 
@@ -76,7 +82,10 @@ def vmc(source: PacketSource, axes: str | None, seconds: float | None, target: s
 @SECONDS
 @_send(9000)
 def hts(source: PacketSource, axes: str | None, seconds: float | None, target: str) -> None:
-    """Send the text of Hand Tracking Streamer, for hand-tracking-sdk; the daemon must publish skeletons."""
+    """Send the text that hand-tracking-sdk reads.
+
+    It is that of Hand Tracking Streamer. The daemon must publish skeletons.
+    """
     from itertools import count
 
     from .hts import HTS_PORT, hts_datagrams
@@ -93,7 +102,10 @@ def hts(source: PacketSource, axes: str | None, seconds: float | None, target: s
 @SECONDS
 @OUT
 def isaac(source: PacketSource, axes: str | None, seconds: float | None, out: Path) -> None:
-    """Write hands.mcap, which IsaacTeleop replays, into a new folder; the daemon must publish skeletons."""
+    """Write an MCAP file that IsaacTeleop replays.
+
+    It is hands.mcap in a new folder. The daemon must publish skeletons.
+    """
     from .isaac import IsaacFile
 
     with IsaacFile(out, axes) as file:
@@ -106,7 +118,10 @@ def isaac(source: PacketSource, axes: str | None, seconds: float | None, out: Pa
 @OUT
 @click.option("--frame-id", help="Name of the frame that the joints are in; default: that of a depth camera.")
 def ros(source: PacketSource, seconds: float | None, out: Path, frame_id: str | None) -> None:
-    """Write a ROS 2 bag, as RViz and Foxglove show it: markers, joints and, with skeletons, poses and transforms."""
+    """Write a ROS 2 bag, as RViz and Foxglove show it.
+
+    It has markers, joints and, with skeletons, poses and transforms.
+    """
     from .ros_bag import HandBag
 
     with HandBag(out, frame_id) as bag:
@@ -131,7 +146,7 @@ def ros(source: PacketSource, seconds: float | None, out: Path, frame_id: str | 
 def lerobot(
     source: PacketSource, seconds: float | None, out: Path, fps: int, gap_s: float, task: str
 ) -> None:  # fmt: skip
-    """Write a LeRobot data set (version 3.0) of both hands' joints."""
+    """Write a LeRobot data set of both hands' joints (version 3.0)."""
     from handmap.files.atomic import no_names, refuse_foreign, refuse_unwritable
 
     from .lerobot_files import write_dataset
@@ -154,7 +169,7 @@ def _pass_on(
     receiver = open_source(source)
     click.echo(f"listening for {source.shown}, passing on to {to}", err=True)
     try:
-        pass_on(receiver, take, lambda line: click.echo(line, err=True), seconds)
+        pass_on(receiver, take, lambda line: click.echo(line, err=True), source.hint, seconds)
     except KeyboardInterrupt:
         pass
     finally:

@@ -3,13 +3,22 @@
 import json
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from handmap.system.options import FiniteRange
+from handmap.system.options import PATH, FiniteRange
 
 from .source import PacketSource, open_source, source_options
+
+if TYPE_CHECKING:
+    from handmap.client.session import PacketReceiver, Received
+
+    Show: TypeAlias = Callable[[Received], None]
 
 
 @click.command()
@@ -18,27 +27,52 @@ from .source import PacketSource, open_source, source_options
 @click.option(
     "--stats", is_flag=True, help="Rate, loss, jitter and age instead of joints: a line per second, then a table."
 )
+@click.option("--record", "out", type=PATH, help="Also write every packet to this MCAP file, which must not exist.")
 @click.option("--count", type=click.IntRange(min=1), help="Exit after this many packets.")
 @click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
-def listen(source: PacketSource, is_json: bool, stats: bool, count: int | None, seconds: float | None) -> None:
+def listen(
+    source: PacketSource, is_json: bool, stats: bool, out: Path | None, count: int | None, seconds: float | None
+) -> None:
     """Print packets as they arrive, then what was lost."""
     from .listen import Limits, StatsLines, TextLines, as_json, reception_summary
     from .listen import print_packets as listen_on
 
-    receiver = open_source(source)
-    lines = StatsLines(click.echo, receiver, is_json) if stats else None
-    text = (lambda received: click.echo(json.dumps(as_json(received)))) if is_json else TextLines(click.echo)
-    click.echo(f"listening for {source.shown}", err=True)
-    try:
-        listen_on(receiver, lines or text, lambda line: click.echo(line, err=True), source.hint, Limits(count, seconds))
-    except KeyboardInterrupt:
-        pass
-    finally:
-        receiver.close()
-        if lines is None:
-            click.echo(reception_summary(receiver.counts), err=True)
-        else:
-            lines.close()
+    with ExitStack() as stack:
+        receiver = open_source(source)
+        stack.callback(receiver.close)
+        lines = StatsLines(click.echo, receiver, is_json) if stats else None
+        text = (lambda received: click.echo(json.dumps(as_json(received)))) if is_json else TextLines(click.echo)
+        show = lines or text
+        if out is not None:
+            show = _also_recorded(show, receiver, stack, out)
+        click.echo(f"listening for {source.shown}", err=True)
+        try:
+            with suppress(KeyboardInterrupt):
+                listen_on(receiver, show, lambda line: click.echo(line, err=True), source.hint, Limits(count, seconds))
+        finally:
+            if lines is None:
+                click.echo(reception_summary(receiver.counts), err=True)
+            else:
+                lines.close()
+
+
+def _also_recorded(show: "Show", receiver: "PacketReceiver", stack: ExitStack, out: Path) -> "Show":
+    """Shows packets, and records what the socket receives."""
+    from handmap.client.receiver import Receiver
+
+    from .packet_file import PacketRecorder
+
+    if not isinstance(receiver, Receiver):
+        raise click.UsageError("--record writes what arrives; leave out --replay")
+    recorder = PacketRecorder(out)
+    stack.callback(recorder.close)
+    receiver.tap = recorder.take_datagram
+
+    def both(received: "Received") -> None:
+        recorder.take(received)
+        show(received)
+
+    return both
 
 
 @click.command()

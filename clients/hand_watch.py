@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from handmap.client.hand_state import DEFAULT_TIMING, HandState, HandTiming, Phase
-from handmap.client.receiver import Receiver
-from handmap.client.session import Received
+from handmap.client.session import PacketReceiver, Received
 from handmap.protocol.fields import FrameOfReference, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand
 from handmap.types.values import Handedness
@@ -15,6 +14,7 @@ from handmap.types.values import Handedness
 SIDES: Final = (Handedness.LEFT, Handedness.RIGHT)
 REPEAT_NS: Final = 33_333_333
 REPEAT_S: Final = REPEAT_NS / 1e9  # how often a moment is passed on while no packets arrive
+SILENCE_S: Final = 1.5  # a running daemon sends a heartbeat every second
 NO_SKELETON: Final = (
     "-- hands arrive without skeletons, so without orientations, and what needs those is left out; set publish.skeleton: true in the "
     "daemon's configuration"
@@ -104,17 +104,30 @@ def moments_of(packets: Iterable[Received]) -> Iterator[Moment]:
         before_ns = received.received_ns
 
 
-def pass_on(receiver: Receiver, take: Take, warn: Callable[[str], None], seconds: float | None) -> None:
-    """Gives every packet's hands to `take`, and again 30 times a second while none arrives, until `seconds` have passed."""
+def pass_on(
+    receiver: PacketReceiver, take: Take, warn: Callable[[str], None], hint: str, seconds: float | None
+) -> None:
+    """Gives every packet's hands to `take`, and again 30 times a second while none arrives, until `seconds` have passed.
+
+    Warns once per silence, with a hint, and once of hands without skeletons.
+    """
     watch = HandWatch()
-    end_s = time.monotonic() + seconds if seconds is not None else float("inf")
-    has_warned = False
-    while (left_s := end_s - time.monotonic()) > 0:
+    newest_s = time.monotonic()
+    end_s = newest_s + seconds if seconds is not None else float("inf")
+    is_silent = has_warned = False
+    while (left_s := end_s - time.monotonic()) > 0 and not receiver.has_ended:
         received = receiver.wait(min(REPEAT_S, left_s))
-        take(watch.at(time.monotonic_ns()) if received is None else watch.see(received))
-        if received is not None and not has_warned and any(hand.skeleton is None for hand in received.packet.hands):
-            warn(NO_SKELETON)
+        if received is None:
+            take(watch.at(time.monotonic_ns()))
+            if not is_silent and time.monotonic() - newest_s > SILENCE_S:
+                is_silent = True
+                warn(f"-- silence: nothing received for {SILENCE_S} s; {receiver.problem or hint}")
+            continue
+        take(watch.see(received))
+        newest_s, is_silent = time.monotonic(), False
+        if not has_warned and any(hand.skeleton is None for hand in received.packet.hands):
             has_warned = True
+            warn(NO_SKELETON)
 
 
 def _sender_ns(packet: Packet, hand: PacketHand) -> int:

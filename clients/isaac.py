@@ -51,16 +51,16 @@ class IsaacFile:
         self._axes = axes
 
     def __enter__(self) -> "IsaacFile":
-        self._file.__enter__()
-        schema = self._file.add_schema(RECORD_NAME, ENCODING, record_schema())
-        self._channels = {side: self._file.add_channel(topic, ENCODING, schema) for side, topic in TOPICS.items()}
+        self._stream = stream = self._file.__enter__()
+        schema = stream.add_schema(RECORD_NAME, ENCODING, record_schema())
+        self._channels = {side: stream.add_channel(topic, ENCODING, schema) for side, topic in TOPICS.items()}
         return self
 
     def take(self, moment: Moment) -> None:
         """Adds a record of each hand."""
         for side, channel in self._channels.items():
             record = hand_record(moment.hands[side], moment.now_ns, self._axes)
-            self._file.add_message(channel, moment.now_ns, record)
+            self._stream.add_message(channel, moment.now_ns, record)
 
     def __exit__(self, *error: object) -> None:
         self._file.__exit__(*error)

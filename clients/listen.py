@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from handmap.client.receiver import Receiver
-from handmap.client.session import Received, StreamCounts
+from handmap.client.session import PacketReceiver, Received, StreamCounts
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import PacketHand
 from handmap.protocol.skeleton_block import HandSkeleton
@@ -36,7 +35,7 @@ class Limits:
 
 
 def print_packets(
-    receiver: Receiver,
+    receiver: PacketReceiver,
     show: Callable[[Received], None],
     warn: Write,
     hint: str,
@@ -48,7 +47,7 @@ def print_packets(
     end_s = newest_s + seconds if seconds is not None else float("inf")
     shown = 0
     is_silent = False
-    while (now_s := time.monotonic()) < end_s and (count is None or shown < count):
+    while (now_s := time.monotonic()) < end_s and (count is None or shown < count) and not receiver.has_ended:
         if now_s - newest_s > SILENCE_S and not is_silent:
             is_silent = True
             warn(f"-- silence: nothing received for {SILENCE_S} s; {receiver.problem or hint}")
@@ -62,7 +61,7 @@ def print_packets(
 class StatsLines:
     """A line of figures per second, and all of them at the end; as JSON only the latter."""
 
-    def __init__(self, write: Write, receiver: Receiver, is_json: bool) -> None:
+    def __init__(self, write: Write, receiver: PacketReceiver, is_json: bool) -> None:
         self._write = write
         self._receiver = receiver
         self._is_json = is_json

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from handmap.client.hand_state import DEFAULT_TIMING, HandState, HandTiming, Phase
-from handmap.client.receiver import Receiver
-from handmap.client.session import Received
+from handmap.client.session import PacketReceiver, Received
 from handmap.protocol.fields import MessageType
 from handmap.types.arrays import Float32, Float64
 from handmap.types.values import Handedness
@@ -92,7 +91,7 @@ class RobotFollower:
 
 
 def follow_hand(
-    receiver: Receiver,
+    receiver: PacketReceiver,
     follower: RobotFollower,
     show: Callable[[RobotFrame], None],
     count: int | None,
@@ -102,7 +101,7 @@ def follow_hand(
     heard_s = time.monotonic()
     end_s = heard_s + seconds if seconds is not None else float("inf")
     shown = 0
-    while (now_s := time.monotonic()) < end_s and (count is None or shown < count):
+    while (now_s := time.monotonic()) < end_s and (count is None or shown < count) and not receiver.has_ended:
         is_silent = now_s - heard_s >= SILENCE_S
         wait_s = TICK_S if is_silent else SILENCE_S
         is_frame = see_waiting(receiver, follower, min(wait_s, end_s - now_s))
@@ -116,7 +115,7 @@ def follow_hand(
             shown += 1
 
 
-def see_waiting(receiver: Receiver, follower: RobotFollower, timeout_s: float) -> bool:
+def see_waiting(receiver: PacketReceiver, follower: RobotFollower, timeout_s: float) -> bool:
     """Takes in all packets that have arrived, the first within the timeout: whether there were joints. Late ones are never queued."""
     is_frame = False
     received = receiver.wait(timeout_s)

@@ -14,11 +14,11 @@ from handmap.system.options import PATH
 from handmap.types.errors import ConfigError
 
 if TYPE_CHECKING:
-    from handmap.client.receiver import Receiver
+    from handmap.client.session import PacketReceiver
 
 LOOPBACK: Final = "127.0.0.1"
 ANY: Final = "any"
-SOURCE_PARAMETERS: Final = ("daemon", "port", "bind", "interface", "key")
+SOURCE_PARAMETERS: Final = ("daemon", "port", "bind", "interface", "key", "recording")
 _ENDPOINT: Final = re.compile(
     r"\[(?P<inside>[^\[\]]+)\](:(?P<port>\d{1,5}))?|(?P<host>[^\[\]:]+)(:(?P<other>\d{1,5}))?|(?P<ipv6>[^\[\]]+)"
 )
@@ -33,10 +33,13 @@ class PacketSource:
     bind: str
     interface: str
     key: Path | None
+    recording: Path | None
 
     @property
     def shown(self) -> str:
         """Where packets come from, for people."""
+        if self.recording is not None:
+            return f"packets recorded in {self.recording}"
         if self.daemon is not None:
             return f"packets of the daemon at {self.daemon}"
         return f"packets at {'any address' if self.bind == ANY else self.bind}:{self.port}"
@@ -67,6 +70,7 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Address to receive on: of this machine, any for all of them, or a multicast group.  [default: 127.0.0.1]",
         ),
         click.option("--interface", default="", help="Network interface to join a multicast group on."),
+        click.option("--replay", "recording", type=PATH, help="File of `handmap listen --record` to play instead."),
         click.option("--key", type=PATH, help="File with the daemon's key; packets without it are refused."),
     )
 
@@ -78,11 +82,17 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         bind: str | None,
         interface: str,
         key: Path | None,
+        recording: Path | None,
         **more: Any,
     ) -> Any:
-        if daemon is not None and (port is not None or bind is not None or interface):
+        is_local = port is not None or bind is not None or bool(interface)
+        if daemon is not None and is_local:
             raise click.UsageError("--from subscribes at a daemon; leave out --port, --bind and --interface")
-        source = PacketSource(daemon, DEFAULT_PORT if port is None else port, bind or LOOPBACK, interface, key)
+        if recording is not None and (daemon is not None or is_local):
+            raise click.UsageError("--replay plays a recording; leave out --from, --port, --bind and --interface")
+        source = PacketSource(
+            daemon, DEFAULT_PORT if port is None else port, bind or LOOPBACK, interface, key, recording
+        )
         return command(*arguments, source=source, **more)
 
     decorated: Callable[..., Any] = with_source
@@ -91,12 +101,16 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-def open_source(source: PacketSource) -> "Receiver":
+def open_source(source: PacketSource) -> "PacketReceiver":
     """The opened receiver. Raises ConfigError as its parts do."""
     from handmap.client.receiver import open_receiver, subscribe
     from handmap.protocol.authentication import read_keys
 
     keys = None if source.key is None else read_keys(source.key)
+    if source.recording is not None:
+        from .packet_file import PacketPlayer
+
+        return PacketPlayer(source.recording, keys)
     if source.daemon is not None:
         host, port = endpoint(source.daemon, DEFAULT_CONTROL_PORT, "--from")
         return subscribe(host, port, keys)

@@ -1,11 +1,10 @@
 """Where a bridge sends datagrams: HOST, HOST:PORT or [IPv6]:PORT, as an option states it."""
 
-import re
 import socket
 
 from handmap.types.errors import ConfigError
 
-_TARGET = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,5}))?")
+from .source import endpoint
 
 
 class UdpSender:
@@ -32,7 +31,7 @@ class UdpSender:
 
 def open_sender(target: str, default_port: int) -> UdpSender:
     """Opens a socket to a target. Raises ConfigError if it is not an address, or its name does not resolve."""
-    host, port = parse_target(target, default_port)
+    host, port = endpoint(target, default_port, "--send")
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     except (socket.gaierror, UnicodeError) as error:
@@ -49,15 +48,3 @@ def open_sender(target: str, default_port: int) -> UdpSender:
             f"sending to {target!r:.90}: no network of this machine leads there ({error.strerror or error}); correct the host after --send"
         ) from error
     return UdpSender(out, f"{host}:{port}")
-
-
-def parse_target(target: str, default_port: int) -> tuple[str, int]:
-    """Host and port. Raises ConfigError."""
-    found = _TARGET.fullmatch(target)
-    port = default_port if found is None or found["port"] is None else int(found["port"])
-    if found is None or not 1 <= port <= 65535:
-        raise ConfigError(
-            f"sending to {target!r:.90}: wanted HOST or HOST:PORT with a port from 1 to 65535, an IPv6 address in brackets; correct "
-            "what follows --send"
-        )
-    return found["v6"] or found["host"], port

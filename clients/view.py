@@ -14,7 +14,7 @@ import numpy as np
 import viser
 import websockets.asyncio.server
 
-from handmap.client.receiver import Receiver
+from handmap.client.session import PacketReceiver
 from handmap.protocol.fields import MAX_HANDS, MessageType
 from handmap.types.errors import ConfigError
 from handmap.types.joints import BONES, JOINT_COUNT
@@ -59,7 +59,7 @@ class HandViewer:
         shown = "localhost" if host in ("0.0.0.0", "127.0.0.1") else host
         return f"http://{shown}:{self._server.get_port()}"
 
-    def step(self, receiver: Receiver) -> None:
+    def step(self, receiver: PacketReceiver) -> None:
         """Waits briefly for a packet, draws it, and updates the text."""
         received = receiver.wait(WAIT_S)
         if received is not None:

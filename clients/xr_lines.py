@@ -8,6 +8,7 @@ import numpy as np
 from .hand_watch import SIDES, Moment
 from .xr_joints import XrHand, axes_of, xr_hand
 
+XR_PORT: Final = 5657
 # XrSpaceLocationFlags
 ORIENTATION_VALID: Final = 1
 POSITION_VALID: Final = 2

@@ -1,19 +1,19 @@
 """The receiving end: a UDP socket that gives packets in order. What it makes of datagrams is in session.py."""
 
 import errno
-import ipaddress
 import socket
-import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias
 
 from handmap.client.peer import Address
 from handmap.client.session import Received, Session, StreamCounts
+from handmap.client.sockets import bound, joined, refuse_half_a_group
 from handmap.protocol.authentication import KeyRing
-from handmap.protocol.fields import DEFAULT_CONTROL_PORT, DEFAULT_PORT, MAX_PACKET_BYTES
+from handmap.protocol.control import is_control
+from handmap.protocol.fields import DEFAULT_CONTROL_PORT, DEFAULT_PORT, MAGIC, MAX_PACKET_BYTES
 from handmap.protocol.info import DaemonInfo
 from handmap.types.errors import ConfigError
 
@@ -21,16 +21,30 @@ NOWHERE: Final = ("", 0)
 LEASE_S: Final = 10  # a subscriber that is gone gets no more packets after that
 
 
+Tap: TypeAlias = Callable[[bytes, Address, int], None]
+
+
+def _ignore(data: bytes, address: Address, received_ns: int) -> None:
+    """Does nothing with a datagram."""
+
+
 class Receiver:
     """A bound UDP socket.
 
-    Packets come out in order: one that was overtaken on the way is counted and skipped.
+    Packets come out in order: one that was overtaken on the way is counted and skipped. tap is called with every datagram that looks
+    like a packet, where it came from and when, CLOCK_MONOTONIC ns.
     """
 
     def __init__(self, out: socket.socket, port: int, session: Session | None = None) -> None:
         self._socket = out
         self.port = port
         self._session = session or Session()
+        self.tap: Tap = _ignore
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more can come: never, on a network."""
+        return False
 
     @property
     def counts(self) -> StreamCounts:
@@ -57,7 +71,10 @@ class Receiver:
             left_s = max(end_s - time.monotonic(), 0.0)
             data, address = self._read(left_s)
             if data is not None:
-                received = self._session.handle(data, address, time.monotonic_ns())
+                now_ns = time.monotonic_ns()
+                received = self._session.handle(data, address, now_ns)
+                if data.startswith(MAGIC) and not is_control(data):
+                    self.tap(data, address, now_ns)
                 if received is not None:
                     return received
             elif left_s <= 0:
@@ -156,9 +173,9 @@ def open_receiver(host: str, port: int, keys: KeyRing | None = None, interface: 
     this machine.
     """
     shown = f"{host or 'any address'}:{port}"
-    _refuse_half_a_group(host, interface)
+    refuse_half_a_group(host, interface)
     try:
-        out = _joined(host, port, interface) if interface else _bound(host, port)
+        out = joined(host, port, interface) if interface else bound(host, port)
     except (socket.gaierror, UnicodeError) as error:
         raise ConfigError(
             f"receiver on {shown!r:.90}: the name does not resolve to an address; pass an address of this machine with --bind, "
@@ -180,66 +197,3 @@ def open_receiver(host: str, port: int, keys: KeyRing | None = None, interface: 
             "stop the program that uses it (see: ss -lunp), or choose another with --port and in publish.targets"
         ) from error
     return Receiver(out, out.getsockname()[1], Session(keys))
-
-
-def _refuse_half_a_group(host: str, interface: str) -> None:
-    try:
-        is_group = ipaddress.ip_address(host).is_multicast
-    except ValueError:
-        is_group = False
-    if is_group and not interface:
-        raise ConfigError(
-            f"receiver on {host!r}: is a multicast group; name the network interface to join it on with --interface"
-        )
-    if interface and not is_group:
-        raise ConfigError(
-            f"receiver on {host!r:.90}: is not a multicast group, which --interface is for; leave that out"
-        )
-
-
-def _joined(group: str, port: int, interface: str) -> socket.socket:
-    """A socket that has joined a multicast group, on a port that others may use too."""
-    is_ipv6 = ":" in group
-    try:
-        index = socket.if_nametoindex(interface)
-    except OSError as error:
-        raise OSError(errno.ENODEV, "there is none with this name") from error
-    out = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if is_ipv6:
-            out.bind((group, port, 0, index))
-            out.setsockopt(
-                socket.IPPROTO_IPV6,
-                socket.IPV6_JOIN_GROUP,
-                socket.inet_pton(socket.AF_INET6, group) + struct.pack("@i", index),
-            )
-        else:
-            out.bind((group, port))
-            # struct ip_mreqn of Linux: group, address of the interface, index of the interface
-            out.setsockopt(
-                socket.IPPROTO_IP,
-                socket.IP_ADD_MEMBERSHIP,
-                struct.pack("@4s4si", socket.inet_aton(group), bytes(4), index),
-            )
-    except OSError:
-        out.close()
-        raise
-    return out
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    if host:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        out = socket.socket(family, kind)
-    elif socket.has_dualstack_ipv6():
-        out, address = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM), ("::", port)
-        out.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    else:
-        out, address = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), ("", port)
-    try:
-        out.bind(address)
-    except OSError:
-        out.close()
-        raise
-    return out

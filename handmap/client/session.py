@@ -3,7 +3,7 @@
 import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from handmap.client.peer import Address, Peer
 from handmap.client.stream_order import StreamOrder, judge, judge_authentic
@@ -67,6 +67,38 @@ class StreamCounts:
     unproven: int = 0  # authentic, but of a stream that nobody has vouched for yet; a replayed recording stays here
     refused: int = 0
     refusal: str = ""  # why the last one was refused
+
+
+class PacketReceiver(Protocol):
+    """Whatever gives packets one by one: a socket, or a recording of what one received."""
+
+    @property
+    def port(self) -> int:
+        """The UDP port, 0 if there is none."""
+        ...
+
+    @property
+    def counts(self) -> StreamCounts:
+        """Totals since it was opened."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why nothing comes, if that is known."""
+        ...
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more can come."""
+        ...
+
+    def wait(self, timeout_s: float) -> Received | None:
+        """The next packet, or None on timeout."""
+        ...
+
+    def close(self) -> None:
+        """Frees what it holds."""
+        ...
 
 
 class Session:

@@ -2,15 +2,18 @@
 
 import struct
 import zlib
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, Final
 
 from handmap import __version__
 from handmap.files.atomic import new_folder
 from handmap.types.errors import RecordingError
 
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _MAGIC: Final = b"\x89MCAP0\r\n"
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _STATISTICS, _DATA_END = 1, 2, 3, 4, 5, 11, 15
 
@@ -26,29 +29,18 @@ class _Facts:
     last_ns: int = 0
 
 
-class MessageFile:
-    """Writes one file into a new folder: both are complete if the `with` block succeeds, absent otherwise.
+class MessageStream:
+    """Writes an MCAP file to an opened one. Without `finish` it has no summary: programs that read from the front read it, Foxglove does not.
 
-    Raises RecordingError if the folder's name is taken or nothing can be written there.
+    name is that of the recording in errors, fate what becomes of it. Raises RecordingError if it cannot be written.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
+    def __init__(self, file: BinaryIO, name: str, fate: str) -> None:
+        self._file = file
         self._name = name
+        self._fate = fate
         self._facts = _Facts()
-        self._stack = ExitStack()
-
-    def __enter__(self) -> "MessageFile":
-        if self._folder.exists() or self._folder.is_symlink():
-            raise RecordingError(
-                f"recording {str(self._folder)!r} exists already and is never overwritten; remove it or choose another name"
-            )
-        self._file: BinaryIO = self._stack.enter_context(
-            (self._stack.enter_context(new_folder(self._folder)) / self._name).open("wb")
-        )
-        self._file.write(_MAGIC)
-        self._put(_record(_HEADER, _text("") + _text(f"handmap {__version__}")))
-        return self
+        self._put(_MAGIC + _record(_HEADER, _text("") + _text(f"handmap {__version__}")))
 
     def add_schema(self, name: str, encoding: str, content: bytes) -> int:
         """The number of a schema for channels."""
@@ -57,11 +49,12 @@ class MessageFile:
         self._declare(_SCHEMA, struct.pack("<H", number) + _text(name) + _text(encoding) + _sized(content))
         return number
 
-    def add_channel(self, topic: str, encoding: str, schema: int) -> int:
-        """The number of a channel for messages."""
+    def add_channel(self, topic: str, encoding: str, schema: int, metadata: Mapping[str, str] = NOTHING) -> int:
+        """The number of a channel for messages; schema 0 is none."""
         number = len(self._facts.counts)
         self._facts.counts[number] = 0
-        self._declare(_CHANNEL, struct.pack("<HH", number, schema) + _text(topic) + _text(encoding) + _sized(b""))
+        pairs = b"".join(_text(key) + _text(value) for key, value in metadata.items())
+        self._declare(_CHANNEL, struct.pack("<HH", number, schema) + _text(topic) + _text(encoding) + _sized(pairs))
         return number
 
     def add_message(self, channel: int, time_ns: int, content: bytes) -> None:
@@ -73,14 +66,8 @@ class MessageFile:
         facts.last_ns = time_ns
         facts.counts[channel] += 1
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if error is None:
-            self._finish()
-            self._stack.close()
-            return
-        self._stack.__exit__(kind, error, trace)  # type: ignore[arg-type]  # as they came
-
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Adds the summary."""
         self._put(_record(_DATA_END, struct.pack("<I", 0)))  # no checksum over all data: it may be long
         facts, summary_at = self._facts, self._file.tell()
         counts = b"".join(struct.pack("<HQ", channel, count) for channel, count in facts.counts.items())
@@ -99,6 +86,13 @@ class MessageFile:
         head = struct.pack("<BQQQ", _FOOTER, 20, summary_at, 0)
         self._put(summary + head + struct.pack("<I", zlib.crc32(summary + head)) + _MAGIC)
 
+    def flush(self) -> None:
+        """Hands what was written to the system."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise self._failed(error) from error
+
     def _declare(self, opcode: int, content: bytes) -> None:
         record = _record(opcode, content)
         self._facts.records.append(record)
@@ -108,10 +102,41 @@ class MessageFile:
         try:
             self._file.write(content)
         except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> RecordingError:
+        return RecordingError(
+            f"recording {self._name!r} cannot be written ({error.strerror or error}); free up space or choose another place; "
+            f"{self._fate}"
+        )
+
+
+class MessageFile:
+    """Writes one file into a new folder: both are complete if the `with` block succeeds, absent otherwise.
+
+    Raises RecordingError if the folder's name is taken or nothing can be written there.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._stack = ExitStack()
+
+    def __enter__(self) -> MessageStream:
+        if self._folder.exists() or self._folder.is_symlink():
             raise RecordingError(
-                f"recording {str(self._folder)!r} cannot be written ({error.strerror or error}); free up space or choose another "
-                "place; nothing was left behind"
-            ) from error
+                f"recording {str(self._folder)!r} exists already and is never overwritten; remove it or choose another name"
+            )
+        file = self._stack.enter_context((self._stack.enter_context(new_folder(self._folder)) / self._name).open("wb"))
+        self._stream = MessageStream(file, str(self._folder), "nothing was left behind")
+        return self._stream
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is None:
+            self._stream.finish()
+            self._stack.close()
+            return
+        self._stack.__exit__(kind, error, trace)  # type: ignore[arg-type]  # as they came
 
 
 def _record(opcode: int, content: bytes) -> bytes:

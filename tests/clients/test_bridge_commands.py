@@ -92,4 +92,4 @@ def test_lerobot_writes_a_data_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["openxr", "vmc", "hts"])
 def test_a_target_that_is_none_is_one_sentence(kind: str) -> None:
     with pytest.raises(ConfigError, match="wanted HOST or HOST:PORT"):
-        CliRunner().invoke(bridge, [kind, "--send", "a:b:c"], catch_exceptions=False)
+        CliRunner().invoke(bridge, [kind, "--send", "a/b"], catch_exceptions=False)

@@ -2,15 +2,11 @@ import dataclasses
 import socket
 import time
 
-import pytest
-
 from clients.hand_watch import HandWatch, Moment, SeenHand, moments_of, pass_on
-from clients.udp_sender import parse_target
 from handmap.client.receiver import open_receiver
 from handmap.client.session import Received
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand, encode
-from handmap.types.errors import ConfigError
 from handmap.types.values import Handedness
 from tests.support.wire_hands import LEFT, RIGHT, golden_row, wire_hand
 
@@ -108,30 +104,11 @@ def test_hands_are_repeated_while_nothing_arrives_and_missing_skeletons_are_warn
             packet = dataclasses.replace(received(now_ns, bare).packet, sequence=sequence)
             out.sendto(encode(packet), ("127.0.0.1", receiver.port))
     try:
-        pass_on(receiver, moments.append, warnings.append, 0.3)
+        pass_on(receiver, moments.append, warnings.append, "is it running?", 1.7)
     finally:
         receiver.close()
 
     assert [moment.is_new for moment in moments[:2]] == [True, True]
     assert len(moments) >= 5 and not any(moment.is_new for moment in moments[2:])
-    assert all(moment.hands[LEFT] is not None for moment in moments)
-    assert len(warnings) == 1 and "publish.skeleton: true" in warnings[0]
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("10.0.0.2", ("10.0.0.2", 9)),
-        ("desk:70", ("desk", 70)),
-        ("[::1]:80", ("::1", 80)),
-        ("[fd00::5]", ("fd00::5", 9)),
-    ],
-)
-def test_a_target_is_a_host_and_perhaps_a_port(text: str, wanted: tuple[str, int]) -> None:
-    assert parse_target(text, 9) == wanted
-
-
-@pytest.mark.parametrize("text", ["", ":70", "a:b", "::1", "host:0", "host:65536", "[::1"])
-def test_what_is_no_target_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="wanted HOST or HOST:PORT"):
-        parse_target(text, 9)
+    assert all(moment.hands[LEFT] is not None for moment in moments[:5]) and moments[-1].hands[LEFT] is None
+    assert len(warnings) == 2 and "publish.skeleton: true" in warnings[0] and "silence" in warnings[1]

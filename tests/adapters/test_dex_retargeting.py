@@ -1,4 +1,4 @@
-"""`handmap robot` on the real dex-retargeting; `python -m tests.adapters.test_dex` writes the golden angles."""
+"""`handmap robot` on the real dex-retargeting; `python -m tests.adapters.test_dex_retargeting` writes the golden angles."""
 
 import json
 from functools import cache

@@ -1,0 +1,177 @@
+"""What `handmap listen --record` writes and `--replay` reads: every packet as it arrived, in an MCAP file that Foxglove opens too.
+
+Packets are on the topic /handmap/packets, one channel for each address that they came from; the same hands as JSON are on
+/handmap/hands, for people and for Foxglove.
+"""
+
+import json
+import struct
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+from handmap.client.peer import Address
+from handmap.client.session import Received, Session, StreamCounts
+from handmap.protocol.authentication import KeyRing
+from handmap.recording.message_file import MessageStream
+from handmap.types.errors import RecordingError
+
+from .listen import as_json
+
+PACKETS, HANDS = "/handmap/packets", "/handmap/hands"
+ENCODING: Final = "handmap"
+FLUSH_NS: Final = 10**9
+MAX_CHANNELS: Final = 64
+_MAGIC: Final = b"\x89MCAP0\r\n"
+_CHANNEL, _MESSAGE = 4, 5
+_MAX_RECORD_BYTES: Final = 1 << 20
+
+
+class PacketRecorder:
+    """Writes a file from the start to `close`; what was written stays, whatever ends it, but for the last second of a killed process.
+
+    Raises RecordingError if the file exists already or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = path.open("xb")
+        except FileExistsError as error:
+            raise RecordingError(
+                f"recording {str(path)!r} exists already and is never overwritten; remove it or choose another name"
+            ) from error
+        except OSError as error:
+            raise RecordingError(
+                f"recording {str(path)!r} cannot be written ({error.strerror}); choose a file in a folder that exists and is yours"
+            ) from error
+        self._stream = MessageStream(self._file, str(path), "what was recorded until now stays")
+        schema = self._stream.add_schema("handmap.Received", "jsonschema", b'{"type": "object"}')
+        self._hands = self._stream.add_channel(HANDS, "json", schema)
+        self._channels: dict[str, int] = {}
+        self._epoch_ns = time.time_ns() - time.monotonic_ns()
+        self._flushed_ns = 0
+
+    def take_datagram(self, data: bytes, address: Address, received_ns: int) -> None:
+        """Adds a datagram as it arrived."""
+        host = str(address[0])
+        if host not in self._channels and len(self._channels) < MAX_CHANNELS:  # anybody can make up addresses
+            self._channels[host] = self._stream.add_channel(PACKETS, ENCODING, 0, {"address": host})
+        channel = self._channels.get(host)
+        if channel is not None:
+            self._stream.add_message(channel, self._epoch_ns + received_ns, data)
+        if received_ns - self._flushed_ns > FLUSH_NS:
+            self._flushed_ns = received_ns
+            self._stream.flush()
+
+    def take(self, received: Received) -> None:
+        """Adds the hands of a packet as JSON."""
+        self._stream.add_message(
+            self._hands, self._epoch_ns + received.received_ns, json.dumps(as_json(received)).encode()
+        )
+
+    def close(self) -> None:
+        """Ends the file with its summary."""
+        try:
+            self._stream.finish()
+        finally:
+            self._file.close()
+
+
+class PacketPlayer:
+    """A receiver of what was recorded, at the pace at which it arrived."""
+
+    port = 0
+    problem = ""
+
+    def __init__(self, path: Path, keys: KeyRing | None = None) -> None:
+        self._datagrams = read_datagrams(path)
+        self._next: tuple[int, str, bytes] | None = next(self._datagrams, None)
+        if self._next is None:
+            raise RecordingError(
+                f"recording {str(path)!r} has no packets; use one that `handmap listen --record` has written"
+            )
+        self._session = Session(keys)
+        self._shift_ns = time.monotonic_ns() - self._next[0]
+
+    @property
+    def counts(self) -> StreamCounts:
+        """Totals since the start."""
+        return self._session.counts
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing more to come."""
+        return self._next is None
+
+    def wait(self, timeout_s: float) -> Received | None:
+        """The next packet once its time has come, or None on timeout and at the end."""
+        end_ns = time.monotonic_ns() + round(timeout_s * 1e9)
+        while self._next is not None:
+            recorded_ns, host, data = self._next
+            due_ns = recorded_ns + self._shift_ns
+            time.sleep(max(min(due_ns, end_ns) - time.monotonic_ns(), 0) / 1e9)
+            if due_ns > end_ns:
+                return None
+            self._next = next(self._datagrams, None)
+            received = self._session.handle(data, (host, 0), due_ns)
+            if received is not None:
+                return received
+        return None
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._datagrams.close()
+
+
+def read_datagrams(path: Path) -> Generator[tuple[int, str, bytes], None, None]:
+    """Time (ns since the epoch), address and bytes of each datagram; a file whose end is missing is read as far as it goes.
+
+    Raises RecordingError if it is no such file.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise RecordingError(
+            f"recording {str(path)!r} cannot be read ({error.strerror}); pass a file that `handmap listen --record` has written"
+        ) from error
+    with file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise RecordingError(
+                f"recording {str(path)!r} is not an MCAP file; pass one that `handmap listen --record` has written"
+            )
+        hosts: dict[int, str] = {}
+        while len(head := file.read(9)) == 9:
+            opcode, size = struct.unpack("<BQ", head)
+            content = file.read(size) if size <= _MAX_RECORD_BYTES else b""
+            if len(content) < size:
+                return
+            if opcode == _CHANNEL:
+                try:
+                    hosts.update(_packet_channel(content))
+                except (struct.error, ValueError) as error:  # UnicodeDecodeError included
+                    raise RecordingError(
+                        f"recording {str(path)!r} is damaged: a channel in it cannot be read"
+                    ) from error
+            elif opcode == _MESSAGE and size >= 22:
+                channel, _, log_ns = struct.unpack_from("<HIQ", content)
+                if channel in hosts:
+                    yield log_ns, hosts[channel], content[22:]
+
+
+def _packet_channel(content: bytes) -> dict[int, str]:
+    """The channel's number and the address that its packets came from; empty for any other channel."""
+    (number,) = struct.unpack_from("<H", content)
+    texts, at = [], 4
+    for _ in range(2):
+        (size,) = struct.unpack_from("<I", content, at)
+        texts.append(content[at + 4 : at + 4 + size])
+        at += 4 + size
+    pairs = content[at + 4 :]
+    found = []
+    while pairs:
+        (size,) = struct.unpack_from("<I", pairs)
+        found.append(pairs[4 : 4 + size].decode())
+        pairs = pairs[4 + size :]
+    metadata = dict(zip(found[::2], found[1::2], strict=True))
+    return {number: metadata["address"]} if texts == [PACKETS.encode(), ENCODING.encode()] else {}
