@@ -50,11 +50,13 @@ static void use_control(const uint8_t *data, size_t size, const handmap_keys *ke
 static void use_state(const uint8_t *input, size_t size)
 {
     static handmap_packet packet;
+    static handmap_frame frame;
     handmap_streams streams;
     handmap_hand_state state;
     handmap_clock clock;
     handmap_timing timing = handmap_default_timing();
     memset(&clock, 0, sizeof clock);
+    memset(&frame, 0, sizeof frame);
     handmap_packet_init(&packet);
     handmap_streams_init(&streams, size % 2 != 0);
     must(handmap_hand_state_init(&state, HANDMAP_EITHER_HAND, timing) == HANDMAP_OK);
@@ -70,8 +72,12 @@ static void use_state(const uint8_t *input, size_t size)
         packet.hands[0].flags = HANDMAP_VALID;
         packet.hands[0].track_id = input[14] & 1;
         if (input[15] & 1) handmap_streams_prove(&streams, input[10] & 7);
+        packet.part_count = (uint8_t)(1 + (input[12] >> 1 & 7));
+        packet.part = (uint8_t)(input[13] >> 1 & 7);
+        if (packet.part >= packet.part_count) continue;
         if (handmap_streams_take(&streams, &packet, now_ns).is_accepted)
-            handmap_hand_state_see(&state, &packet, now_ns);
+            if (handmap_frame_join(&frame, &packet))
+                handmap_hand_state_see_hands(&state, &packet, frame.hands, frame.hand_count, now_ns);
         if (input[15] & 2) {
             handmap_control pong;
             handmap_control_init(&pong, HANDMAP_PONG, 0);

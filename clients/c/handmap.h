@@ -369,18 +369,15 @@ HANDMAP_API uint32_t handmap_crc32(const uint8_t *data, size_t size)
         v[a] += v[b] + (y), v[d] ^= v[a], v[d] = HANDMAP_ROTATED(v[d], 8);                          \
         v[c] += v[d], v[b] ^= v[c], v[b] = HANDMAP_ROTATED(v[b], 7);                                \
     } while (0)
-#define HANDMAP_ROUND(s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15)         \
-    do {                                                                                            \
-        HANDMAP_MIX(0, 4, 8, 12, m[s0], m[s1]);                                                     \
-        HANDMAP_MIX(1, 5, 9, 13, m[s2], m[s3]);                                                     \
-        HANDMAP_MIX(2, 6, 10, 14, m[s4], m[s5]);                                                    \
-        HANDMAP_MIX(3, 7, 11, 15, m[s6], m[s7]);                                                    \
-        HANDMAP_MIX(0, 5, 10, 15, m[s8], m[s9]);                                                    \
-        HANDMAP_MIX(1, 6, 11, 12, m[s10], m[s11]);                                                  \
-        HANDMAP_MIX(2, 7, 8, 13, m[s12], m[s13]);                                                   \
-        HANDMAP_MIX(3, 4, 9, 14, m[s14], m[s15]);                                                   \
-    } while (0)
 
+/* The order in which the words of a block are mixed in, round by round. */
+static const uint8_t handmap_blake2s_order[10][16] = {
+    { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 }, { 14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3 },
+    { 11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4 }, { 7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8 },
+    { 9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13 }, { 2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9 },
+    { 12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11 }, { 13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10 },
+    { 6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5 }, { 10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0 }
+};
 static const uint32_t handmap_blake2s_start[8] = { 0x6A09E667u, 0xBB67AE85u, 0x3C6EF372u, 0xA54FF53Au,
                                                    0x510E527Fu, 0x9B05688Cu, 0x1F83D9ABu, 0x5BE0CD19u };
 
@@ -393,16 +390,17 @@ HANDMAP_API void handmap_blake2s_block(uint32_t hash[8], const uint8_t *block, u
     for (i = 0; i < 8; i++) v[i] = hash[i], v[i + 8] = handmap_blake2s_start[i];
     v[12] ^= counted; /* the upper half of the counter is 0: no datagram is that long */
     if (is_last) v[14] ^= 0xFFFFFFFFu;
-    HANDMAP_ROUND(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    HANDMAP_ROUND(14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3);
-    HANDMAP_ROUND(11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4);
-    HANDMAP_ROUND(7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8);
-    HANDMAP_ROUND(9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13);
-    HANDMAP_ROUND(2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9);
-    HANDMAP_ROUND(12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11);
-    HANDMAP_ROUND(13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10);
-    HANDMAP_ROUND(6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5);
-    HANDMAP_ROUND(10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0);
+    for (i = 0; i < 10; i++) {
+        const uint8_t *order = handmap_blake2s_order[i];
+        HANDMAP_MIX(0, 4, 8, 12, m[order[0]], m[order[1]]);
+        HANDMAP_MIX(1, 5, 9, 13, m[order[2]], m[order[3]]);
+        HANDMAP_MIX(2, 6, 10, 14, m[order[4]], m[order[5]]);
+        HANDMAP_MIX(3, 7, 11, 15, m[order[6]], m[order[7]]);
+        HANDMAP_MIX(0, 5, 10, 15, m[order[8]], m[order[9]]);
+        HANDMAP_MIX(1, 6, 11, 12, m[order[10]], m[order[11]]);
+        HANDMAP_MIX(2, 7, 8, 13, m[order[12]], m[order[13]]);
+        HANDMAP_MIX(3, 4, 9, 14, m[order[14]], m[order[15]]);
+    }
     for (i = 0; i < 8; i++) hash[i] ^= v[i] ^ v[i + 8];
 }
 
@@ -570,7 +568,7 @@ HANDMAP_API handmap_error handmap_decode_blocks(const uint8_t *data, size_t at, 
 
 HANDMAP_API handmap_error handmap_decode_hand(const uint8_t *at, handmap_hand *hand)
 {
-    uint32_t handedness_confidence = handmap_read_u32(at + 8), confidence = handmap_read_u32(at + 12);
+    uint32_t handedness_confidence = handmap_read_u32(at + 8), confidence = handmap_read_u32(at + 12), carry = 0;
     bool is_finite = handmap_is_finite_bits(handedness_confidence) && handmap_is_finite_bits(confidence);
     int joint, k;
     hand->track_id = handmap_read_u32(at);
@@ -581,11 +579,14 @@ HANDMAP_API handmap_error handmap_decode_hand(const uint8_t *at, handmap_hand *h
     for (joint = 0; joint < HANDMAP_JOINTS; joint++) {
         const uint8_t *from = at + 16 + 16 * joint;
         uint32_t bits[4];
-        for (k = 0; k < 4; k++) bits[k] = handmap_read_u32(from + 4 * k), is_finite &= handmap_is_finite_bits(bits[k]);
+        for (k = 0; k < 4; k++) {
+            bits[k] = handmap_read_u32(from + 4 * k);
+            carry |= (bits[k] & 0x7F800000u) + 0x00800000u; /* into the highest bit, if the exponent is all ones */
+        }
         memcpy(hand->xyz_m[joint], bits, 12);
         memcpy(&hand->expected_error_m[joint], &bits[3], 4);
     }
-    if (!is_finite) return HANDMAP_NOT_FINITE;
+    if (!is_finite || carry >> 31) return HANDMAP_NOT_FINITE;
     return hand->handedness <= HANDMAP_RIGHT ? HANDMAP_OK : HANDMAP_UNKNOWN_HANDEDNESS;
 }
 
@@ -887,12 +888,14 @@ HANDMAP_API int64_t handmap_ns_of(double seconds)
 #define HANDMAP_MAX_LOST_PER_S 1000
 #define HANDMAP_RESYNC_PACKETS 10
 #define HANDMAP_RESYNC_NS 1000000000
+#define HANDMAP_WINDOW 1024 /* packets behind the newest of which it is known whether they came */
 
 /* Where one stream has got to, and the run of packets ignored since its newest one. */
 typedef struct handmap_stream {
     uint32_t stream_id, sequence;
     int64_t received_ns; /* when the newest packet came */
     uint32_t ignored, ignored_sequence;
+    uint32_t seen[HANDMAP_WINDOW / 32]; /* a bit for each of the last numbers, at its remainder */
 } handmap_stream;
 
 /* All streams heard of lately, the one heard last at the end, and totals. */
@@ -902,7 +905,11 @@ typedef struct handmap_streams {
     bool has_key; /* only a stream that a PONG has named is accepted */
     bool is_proven;
     uint32_t proven_id;
-    uint64_t received, lost, late, restarts;
+    uint64_t received, restarts;
+    uint64_t lost;     /* without those that came late after all */
+    uint64_t late;     /* overtaken on the way, and skipped */
+    uint64_t repeated;
+    uint64_t unproven; /* of a stream that no PONG has named; a recording that is sent again stays here */
 } handmap_streams;
 
 /* What to do with a packet. */
@@ -920,7 +927,7 @@ HANDMAP_API void handmap_streams_init(handmap_streams *streams, bool has_key)
 }
 
 /* With a key: the sender of this stream is there. Call it with the stream id of an authentic PONG that repeats the
-   nonce of the last PING. From then on only this stream is accepted. */
+   nonce of a PING of the last two seconds. From then on only this stream is accepted. */
 HANDMAP_API void handmap_streams_prove(handmap_streams *streams, uint32_t stream_id)
 {
     streams->is_proven = true;
@@ -934,63 +941,89 @@ HANDMAP_API int64_t handmap_longest_jump(int64_t waited_ns)
     return HANDMAP_MAX_LOST_PER_S + (waited_ns >= 0 ? waited_ns / ns_each : -((-(waited_ns + 1)) / ns_each) - 1);
 }
 
-/* Judges the next packet of a known stream; *lost is -1 for a packet that was missing and comes late. */
-HANDMAP_API bool handmap_stream_judge(handmap_stream *stream, bool has_key, uint32_t sequence, int64_t now_ns,
-                                      int64_t *lost)
+HANDMAP_API void handmap_stream_start(handmap_stream *stream, uint32_t stream_id, uint32_t sequence, int64_t now_ns)
 {
-    uint32_t step = sequence - stream->sequence, from_ignored = sequence - stream->ignored_sequence;
-    int64_t waited_ns = handmap_minus(now_ns, stream->received_ns);
-    bool is_next;
-    *lost = 0;
-    if (step == 0) return false;
-    if (has_key ? step < 0x80000000u : (int64_t)step <= handmap_longest_jump(waited_ns)) {
-        *lost = (int64_t)step - 1;
-    } else if (has_key) {
-        return false; /* an old packet sent again looks like this one, and nothing may bring it back */
-    } else {
-        is_next = stream->ignored > 0 && from_ignored > 0 && from_ignored <= HANDMAP_MAX_LOST_PER_S;
-        stream->ignored = is_next ? stream->ignored + 1 : 1;
-        stream->ignored_sequence = sequence;
-        if (waited_ns <= HANDMAP_RESYNC_NS && stream->ignored < HANDMAP_RESYNC_PACKETS) {
-            if ((int64_t)(UINT32_MAX - step) + 1 <= handmap_longest_jump(waited_ns)) *lost = -1;
-            return false;
-        }
-    }
+    memset(stream, 0, sizeof *stream);
+    stream->stream_id = stream_id;
+    stream->sequence = sequence;
+    stream->received_ns = now_ns;
+    memset(stream->seen, 0xFF, sizeof stream->seen); /* of what came before the first packet nothing is missed */
+}
+
+HANDMAP_API void handmap_stream_advance(handmap_stream *stream, uint32_t sequence, int64_t now_ns)
+{
+    uint32_t missing;
+    if (sequence - stream->sequence >= HANDMAP_WINDOW) memset(stream->seen, 0, sizeof stream->seen);
+    else
+        for (missing = stream->sequence + 1; missing != sequence; missing++)
+            stream->seen[missing % HANDMAP_WINDOW / 32] &= ~((uint32_t)1 << missing % 32);
+    stream->seen[sequence % HANDMAP_WINDOW / 32] |= (uint32_t)1 << sequence % 32;
     stream->sequence = sequence;
     stream->received_ns = now_ns;
     stream->ignored = 0;
-    return true;
+}
+
+/* Judges the next packet of a known stream. *lost is how many are missing before it, or -1 for one that was missing and
+   comes late. */
+HANDMAP_API bool handmap_stream_judge(handmap_stream *stream, bool has_key, uint32_t sequence, int64_t now_ns,
+                                      int64_t *lost, bool *is_repeated)
+{
+    uint32_t step = sequence - stream->sequence, from_ignored = sequence - stream->ignored_sequence, bit, *seen;
+    int64_t waited_ns = handmap_minus(now_ns, stream->received_ns);
+    *lost = 0;
+    *is_repeated = step == 0;
+    if (step == 0) return false;
+    if (has_key ? step < 0x80000000u : (int64_t)step <= handmap_longest_jump(waited_ns)) {
+        *lost = (int64_t)step - 1;
+        handmap_stream_advance(stream, sequence, now_ns);
+        return true;
+    }
+    if (!has_key) { /* with one, nothing brings back what is behind: it may be a recording */
+        bool is_next = stream->ignored > 0 && from_ignored > 0 && from_ignored <= HANDMAP_MAX_LOST_PER_S;
+        stream->ignored = is_next ? stream->ignored + 1 : 1;
+        stream->ignored_sequence = sequence;
+        if (waited_ns > HANDMAP_RESYNC_NS || stream->ignored >= HANDMAP_RESYNC_PACKETS) {
+            handmap_stream_start(stream, stream->stream_id, sequence, now_ns);
+            return true;
+        }
+    }
+    if (stream->sequence - sequence >= HANDMAP_WINDOW) return false;
+    seen = &stream->seen[sequence % HANDMAP_WINDOW / 32];
+    bit = (uint32_t)1 << sequence % 32;
+    *is_repeated = (*seen & bit) != 0;
+    *lost = *is_repeated ? 0 : -1;
+    *seen |= bit;
+    return false;
 }
 
 /* Takes in a packet that came at now_ns of this machine's monotonic clock; use it only if it is accepted. */
 HANDMAP_API handmap_order handmap_streams_take(handmap_streams *streams, const handmap_packet *packet, int64_t now_ns)
 {
     handmap_order order = { false, false, 0 };
-    handmap_stream taken = { 0, 0, 0, 0, 0 };
+    handmap_stream taken;
     int64_t lost = 0;
+    bool is_repeated = false;
     int i = 0;
     if (streams->has_key && (!streams->is_proven || packet->stream_id != streams->proven_id)) {
-        streams->late++;
+        streams->unproven++;
         return order;
     }
     while (i < streams->count && streams->streams[i].stream_id != packet->stream_id) i++;
     if (i < streams->count) {
         handmap_stream *known = &streams->streams[i];
-        order.is_accepted = handmap_stream_judge(known, streams->has_key, packet->sequence, now_ns, &lost);
-        if (lost > 0) streams->lost += (uint64_t)lost;
-        if (lost < 0 && streams->lost > 0) streams->lost--;
+        order.is_accepted =
+            handmap_stream_judge(known, streams->has_key, packet->sequence, now_ns, &lost, &is_repeated);
+        streams->lost += (uint64_t)lost; /* which may be -1 */
         if (!order.is_accepted) {
-            streams->late++;
+            *(is_repeated ? &streams->repeated : &streams->late) += 1;
             return order;
         }
         order.lost_before = (uint32_t)lost;
         taken = *known;
     } else {
+        handmap_stream_start(&taken, packet->stream_id, packet->sequence, now_ns);
         order.is_accepted = true;
         order.is_restart = streams->count > 0;
-        taken.stream_id = packet->stream_id;
-        taken.sequence = packet->sequence;
-        taken.received_ns = now_ns;
         if (streams->count == HANDMAP_MAX_STREAMS) i = 0; /* the one not heard for longest is forgotten */
         else streams->count++;
     }
@@ -999,6 +1032,36 @@ HANDMAP_API handmap_order handmap_streams_take(handmap_streams *streams, const h
     streams->received++;
     streams->restarts += order.is_restart ? 1 : 0;
     return order;
+}
+
+/* The hands of a frame that was sent in several datagrams, collected. Start with all bytes 0. */
+typedef struct handmap_frame {
+    uint32_t stream_id, frame_number;
+    uint8_t next_part, part_count; /* next_part 0: none is begun */
+    int hand_count;
+    uint64_t incomplete; /* frames with a part missing */
+    handmap_hand hands[HANDMAP_MAX_HANDS * HANDMAP_MAX_PARTS];
+} handmap_frame;
+
+/* Takes in an accepted packet; true once the frame that it belongs to is whole, so that the hands are all of that
+   frame's. A heartbeat is a frame without hands. */
+HANDMAP_API bool handmap_frame_join(handmap_frame *frame, const handmap_packet *packet)
+{
+    bool is_next = packet->part > 0 && packet->part == frame->next_part && packet->part_count == frame->part_count &&
+                   packet->stream_id == frame->stream_id && packet->frame_number == frame->frame_number;
+    if (!is_next) {
+        frame->incomplete += frame->next_part > 0 ? 1 : 0;
+        frame->next_part = 0;
+        if (packet->part > 0) return false;
+        frame->hand_count = 0;
+        frame->stream_id = packet->stream_id;
+        frame->frame_number = packet->frame_number;
+        frame->part_count = packet->part_count;
+    }
+    memcpy(&frame->hands[frame->hand_count], packet->hands, packet->hand_count * sizeof packet->hands[0]);
+    frame->hand_count += packet->hand_count;
+    frame->next_part = (uint8_t)(packet->part + 1 < packet->part_count ? packet->part + 1 : 0);
+    return frame->next_part == 0;
 }
 
 /* ---- one hand as a program should see it ------------------------------------------------------------------------- */
@@ -1112,13 +1175,14 @@ HANDMAP_API void handmap_hand_state_lose(handmap_hand_state *state, int64_t now_
 }
 
 /* The hand of this side that is seen and not guessed, or NULL: the one that is followed already, else the surest. */
-HANDMAP_API const handmap_hand *handmap_chosen(const handmap_hand_state *state, const handmap_packet *packet)
+HANDMAP_API const handmap_hand *handmap_chosen(const handmap_hand_state *state, const handmap_hand *hands,
+                                               int hand_count)
 {
     const handmap_hand *best = NULL;
     bool is_best_followed = false;
     int i;
-    for (i = 0; i < packet->hand_count; i++) {
-        const handmap_hand *hand = &packet->hands[i];
+    for (i = 0; i < hand_count; i++) {
+        const handmap_hand *hand = &hands[i];
         bool is_followed = state->is_there && hand->track_id == state->held.hand.track_id;
         if (!(hand->flags & HANDMAP_VALID)) continue;
         if (state->handedness != HANDMAP_EITHER_HAND && state->handedness != hand->handedness) continue;
@@ -1131,19 +1195,16 @@ HANDMAP_API const handmap_hand *handmap_chosen(const handmap_hand_state *state, 
     return best;
 }
 
-/*
- * Takes in an accepted packet that came at received_ns of the monotonic clock. One without this hand says that the hand
- * is lost; a heartbeat says so only in a state in which the daemon sees no hands. Do not pass packets with a part_count
- * above 1: they hold some hands of a frame that has more than fit into a datagram, and are to be joined first.
- */
-HANDMAP_API void handmap_hand_state_see(handmap_hand_state *state, const handmap_packet *packet, int64_t received_ns)
+/* As handmap_hand_state_see, with the hands of a frame of several parts, of which the packet is the last. */
+HANDMAP_API void handmap_hand_state_see_hands(handmap_hand_state *state, const handmap_packet *packet,
+                                              const handmap_hand *hands, int hand_count, int64_t received_ns)
 {
     bool is_seeing = packet->state == HANDMAP_TRACKING || packet->state == HANDMAP_DEGRADED, is_same;
     const handmap_hand *hand;
     handmap_held *held = &state->held;
     (void)handmap_hand_state_at(state, received_ns);
     if (packet->message_type == HANDMAP_HEARTBEAT && is_seeing) return;
-    hand = packet->message_type != HANDMAP_HEARTBEAT && is_seeing ? handmap_chosen(state, packet) : NULL;
+    hand = packet->message_type != HANDMAP_HEARTBEAT && is_seeing ? handmap_chosen(state, hands, hand_count) : NULL;
     if (hand == NULL) {
         handmap_hand_state_lose(state, received_ns);
         return;
@@ -1168,58 +1229,87 @@ HANDMAP_API void handmap_hand_state_see(handmap_hand_state *state, const handmap
     state->heard_ns = received_ns;
 }
 
-/* ---- the daemon's clock ------------------------------------------------------------------------------------------ */
-
-#define HANDMAP_MAX_EXCHANGES 16
-#define HANDMAP_DRIFT 1e-4 /* clocks drift apart by at most so much of a time */
-
-/* Bounds of how far the daemon's clock is ahead, from the last exchanges of PING and PONG. Start with all bytes 0. */
-typedef struct handmap_clock {
-    struct {
-        int64_t least_ns, most_ns, at_ns;
-    } exchanges[HANDMAP_MAX_EXCHANGES];
-    unsigned next, count;
-    uint32_t stream_id;
-} handmap_clock;
-
-/* Takes in a PONG that came at now_ns of the same clock as its client_ns; false if it contradicts itself. */
-HANDMAP_API bool handmap_clock_see(handmap_clock *clock, const handmap_control *pong, int64_t now_ns)
+/*
+ * Takes in an accepted packet that came at received_ns of the monotonic clock. One without this hand says that the hand
+ * is lost; a heartbeat says so only in a state in which the daemon sees no hands. For a packet with a part_count above
+ * 1 use handmap_frame_join and handmap_hand_state_see_hands.
+ */
+HANDMAP_API void handmap_hand_state_see(handmap_hand_state *state, const handmap_packet *packet, int64_t received_ns)
 {
-    int64_t most_ns = handmap_minus(pong->received_ns, pong->client_ns);
-    int64_t least_ns = handmap_minus(pong->sent_ns, now_ns);
-    if (least_ns > most_ns) return false;
-    if (clock->stream_id != pong->stream_id) clock->count = 0; /* perhaps another machine's clock */
-    clock->stream_id = pong->stream_id;
-    clock->exchanges[clock->next].least_ns = least_ns;
-    clock->exchanges[clock->next].most_ns = most_ns;
-    clock->exchanges[clock->next].at_ns = now_ns;
-    clock->next = (clock->next + 1) % HANDMAP_MAX_EXCHANGES;
-    if (clock->count < HANDMAP_MAX_EXCHANGES) clock->count++;
-    return true;
+    handmap_hand_state_see_hands(state, packet, packet->hands, packet->hand_count, received_ns);
 }
 
-/*
- * How far the daemon's clock is ahead, and how far off that is at most; false before any exchange. A capture time on
- * this machine's clock is capture_ns - *ahead_ns. Exchanges that contradict newer ones are left out: the daemon's
- * machine was started again in between.
- */
-HANDMAP_API bool handmap_clock_ahead(const handmap_clock *clock, int64_t now_ns, int64_t *ahead_ns, int64_t *error_ns)
+/* ---- the daemon's clock ------------------------------------------------------------------------------------------ */
+
+#define HANDMAP_MAX_EXCHANGES 64
+#define HANDMAP_MIN_EXCHANGES 4        /* a first one alone can be off by half a round trip */
+#define HANDMAP_EXCHANGE_NS 10000000000 /* older ones have loosened by a millisecond */
+#define HANDMAP_DRIFT 1e-4             /* clocks drift apart by at most so much of a time */
+
+/* A PING and its PONG: the daemon's clock was ahead by most_ns at most and by least_ns at least. */
+typedef struct handmap_exchange {
+    int64_t asked_ns, most_ns, arrived_ns, least_ns;
+} handmap_exchange;
+
+/* The exchanges of the last seconds, the newest at the end. Start with all bytes 0. */
+typedef struct handmap_clock {
+    handmap_exchange exchanges[HANDMAP_MAX_EXCHANGES];
+    int count;
+} handmap_clock;
+
+HANDMAP_API void handmap_clock_drop(handmap_clock *clock, int count)
 {
-    int64_t least_ns = INT64_MIN / 4, most_ns = INT64_MAX / 4;
-    unsigned i;
+    int i;
+    clock->count -= count;
+    for (i = 0; i < clock->count; i++) clock->exchanges[i] = clock->exchanges[i + count];
+}
+
+HANDMAP_API int64_t handmap_drift(int64_t now_ns, int64_t then_ns)
+{
+    double age_ns = (double)handmap_minus(now_ns, then_ns);
+    return (int64_t)((age_ns < 0 ? -age_ns : age_ns) * HANDMAP_DRIFT);
+}
+
+/* What all exchanges agree on; false if they contradict each other. */
+HANDMAP_API bool handmap_clock_bounds(handmap_clock *clock, int64_t now_ns, int64_t *least_ns, int64_t *most_ns)
+{
+    int i;
+    *least_ns = INT64_MIN / 4;
+    *most_ns = INT64_MAX / 4;
+    while (clock->count > 1 && handmap_minus(now_ns, clock->exchanges[0].arrived_ns) > HANDMAP_EXCHANGE_NS)
+        handmap_clock_drop(clock, 1);
     for (i = 0; i < clock->count; i++) {
-        unsigned place = (clock->next + HANDMAP_MAX_EXCHANGES - 1 - i) % HANDMAP_MAX_EXCHANGES;
-        double age_ns = (double)handmap_minus(now_ns, clock->exchanges[place].at_ns);
-        int64_t drift_ns = age_ns > 0 ? (int64_t)(age_ns * HANDMAP_DRIFT) : 0;
-        int64_t least = handmap_minus(clock->exchanges[place].least_ns, drift_ns);
-        int64_t most = handmap_plus(clock->exchanges[place].most_ns, drift_ns);
-        if (least < least_ns) least = least_ns;
-        if (most > most_ns) most = most_ns;
-        if (least > most) break;
-        least_ns = least;
-        most_ns = most;
+        const handmap_exchange *each = &clock->exchanges[i];
+        int64_t least = handmap_minus(each->least_ns, handmap_drift(now_ns, each->arrived_ns));
+        int64_t most = handmap_plus(each->most_ns, handmap_drift(now_ns, each->asked_ns));
+        if (least > *least_ns) *least_ns = least;
+        if (most < *most_ns) *most_ns = most;
     }
-    if (clock->count == 0) return false;
+    return clock->count > 0 && *least_ns <= *most_ns;
+}
+
+/* Takes in a PONG that came at now_ns of this machine's clock, the one of its client_ns. One that contradicts those
+   before it replaces them: a clock was set, or the daemon's machine started again. */
+HANDMAP_API void handmap_clock_see(handmap_clock *clock, const handmap_control *pong, int64_t now_ns)
+{
+    handmap_exchange *newest;
+    int64_t least_ns, most_ns;
+    if (clock->count == HANDMAP_MAX_EXCHANGES) handmap_clock_drop(clock, 1);
+    newest = &clock->exchanges[clock->count++];
+    newest->asked_ns = pong->client_ns;
+    newest->most_ns = handmap_minus(pong->received_ns, pong->client_ns);
+    newest->arrived_ns = now_ns;
+    newest->least_ns = handmap_minus(pong->sent_ns, now_ns);
+    if (!handmap_clock_bounds(clock, now_ns, &least_ns, &most_ns)) handmap_clock_drop(clock, clock->count - 1);
+}
+
+/* How far the daemon's clock is ahead of this machine's, and how far off that is at most; false while too little is
+   known. A capture time on this machine's clock is capture_ns - *ahead_ns. On one machine both clocks are the same. */
+HANDMAP_API bool handmap_clock_ahead(handmap_clock *clock, int64_t now_ns, int64_t *ahead_ns, int64_t *error_ns)
+{
+    int64_t least_ns, most_ns;
+    if (clock->count < HANDMAP_MIN_EXCHANGES) return false;
+    if (!handmap_clock_bounds(clock, now_ns, &least_ns, &most_ns)) return false;
     *error_ns = most_ns / 2 - least_ns / 2;
     *ahead_ns = least_ns + *error_ns;
     return true;

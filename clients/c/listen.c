@@ -142,7 +142,8 @@ static void print_packet(const handmap_packet *packet, const handmap_order *orde
     for (i = 0; i < packet->hand_count; i++) {
         const handmap_hand *hand = &packet->hands[i];
         static const char *const sides[] = { "a hand", "left", "right" };
-        printf("  %s, track %lu, wrist %.3f %.3f %.3f m, confidence %.2f%s\n", sides[hand->handedness], (unsigned long)hand->track_id,
+        printf("  %s, track %lu, ", sides[hand->handedness], (unsigned long)hand->track_id);
+        printf("wrist %.3f %.3f %.3f m, confidence %.2f%s\n",
                hand->xyz_m[0][0], hand->xyz_m[0][1], hand->xyz_m[0][2], hand->confidence,
                hand->flags & HANDMAP_VALID ? "" : ", not valid");
     }
@@ -164,8 +165,8 @@ int main(int count, char **arguments)
     handmap_streams streams;
     const handmap_keys *with = NULL;
     const char *why = "";
-    char *target = NULL, *colon;
-    long wanted = -1;
+    char *target = NULL, *colon, *end;
+    long wanted = -1, port;
     int in, i;
     int64_t heard_ns = monotonic_ns();
     for (i = 1; i < count; i++) {
@@ -182,7 +183,9 @@ int main(int count, char **arguments)
     }
     if (target == NULL) return usage();
     colon = strrchr(target, ':');
-    if (colon == NULL && with != NULL) return fail(target, "a key needs HOST:CONTROL_PORT, to ask if the daemon is there");
+    if (colon == NULL && with != NULL) return fail(target, "a key needs HOST:CONTROL_PORT, to ask who is there");
+    port = strtol(colon != NULL ? colon + 1 : target, &end, 10);
+    if (*end != '\0' || port < 1 || port > 65535) return fail(target, "wanted a port from 1 to 65535");
     if (colon != NULL) *colon = '\0';
     in = open_socket(colon != NULL ? target : NULL, colon != NULL ? colon + 1 : target, &daemon, &why);
     if (in < 0) return fail(target, why);

@@ -185,6 +185,7 @@ static void print_held(const handmap_held *held)
 static void check_state(char **arguments)
 {
     handmap_streams streams;
+    static handmap_frame frame;
     handmap_hand_state states[3];
     handmap_timing timing;
     size_t size, at = 0;
@@ -207,10 +208,16 @@ static void check_state(char **arguments)
         } else if (kind == 'p') {
             handmap_packet packet;
             handmap_order order;
-            if (handmap_decode(data + at, length, NULL, &packet) != HANDMAP_OK) exit(2);
+            if (handmap_decode(data + at, length, streams.has_key ? &keys : NULL, &packet) != HANDMAP_OK) exit(2);
             order = handmap_streams_take(&streams, &packet, now_ns);
-            for (i = 0; i < 3 && order.is_accepted; i++) handmap_hand_state_see(&states[i], &packet, now_ns);
-            printf("order %d %d %lu\n", order.is_accepted, order.is_restart, (unsigned long)order.lost_before);
+            if (order.is_accepted && handmap_frame_join(&frame, &packet))
+                for (i = 0; i < 3; i++)
+                    handmap_hand_state_see_hands(&states[i], &packet, frame.hands, frame.hand_count, now_ns);
+            printf("counts %llu %lld %llu", (unsigned long long)streams.received, (long long)streams.lost,
+                   (unsigned long long)streams.late);
+            printf(" %llu %llu %llu %llu\n", (unsigned long long)streams.repeated,
+                   (unsigned long long)streams.restarts, (unsigned long long)streams.unproven,
+                   (unsigned long long)frame.incomplete);
         } else {
             printf("hands");
             for (i = 0; i < 3; i++) print_held(handmap_hand_state_at(&states[i], now_ns));
@@ -218,8 +225,6 @@ static void check_state(char **arguments)
         }
         at += length;
     }
-    printf("totals %llu %llu %llu %llu\n", (unsigned long long)streams.received, (unsigned long long)streams.lost,
-           (unsigned long long)streams.late, (unsigned long long)streams.restarts);
     free(data);
 }
 
