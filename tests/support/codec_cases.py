@@ -18,7 +18,7 @@ from tests.handmap.protocol.test_packet import GOLDEN, KEYS, SEALED, control_cas
 
 Record = tuple[str, bytes]  # P a packet, C a control message; p and c for a side with the key
 SECRET: Final = KEYS.first
-MUTATIONS: Final = 10_000
+MUTATIONS: Final = 6_000
 NUMBERS: Final = (b"\0\0\xc0\x7f", b"\0\0\x80\xff", b"\xff\xff\x7f\x7f", b"\0\0\0\x80")
 
 

@@ -10,9 +10,11 @@ from typing import Final
 
 import numpy as np
 
+from handmap.client.clock_offset import ClockOffset, Exchange, Offset
 from handmap.client.hand_state import HandState, HandTiming, HeldHand, Phase
 from handmap.client.session import Session
-from handmap.protocol.fields import DaemonState, HandFlags, MessageType
+from handmap.protocol.control import ControlMessage, decode_control, encode_control
+from handmap.protocol.fields import ControlType, DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand, encode
 from handmap.types.values import Handedness
 from tests.handmap.protocol.test_packet import KEYS
@@ -30,7 +32,7 @@ TIMINGS: Final = (
 
 @dataclass(frozen=True)
 class Event:
-    """`p` a packet, `a` a look at the hands, `v` the proof of a stream, whose id stands in place of the time."""
+    """`p` a packet, `c` a PONG, `a` a look at the hands, `v` the proof of a stream, whose id stands in place of the time."""
 
     kind: str
     now_ns: int
@@ -50,6 +52,10 @@ def draw_events(seed: int, has_key: bool, count: int = 1500) -> tuple[Event, ...
             now_ns += chosen.randrange(3000) * MS
         if chosen.random() < 0.3:
             events.append(Event("a", now_ns))
+            continue
+        if chosen.random() < 0.1:
+            ahead_ns = 10**15 if len(events) < count // 2 else -5 * 10**12  # the sender's machine starts again
+            events.append(Event("c", now_ns, _draw_pong(chosen, now_ns, ahead_ns)))
             continue
         if chosen.random() < 0.03:
             tracks[chosen.randrange(2)] += 2
@@ -96,12 +102,17 @@ def lines_of_events(events: tuple[Event, ...], timing: HandTiming, has_key: bool
     """What check programs print of it."""
     session = Session(KEYS, FROM) if has_key else Session()
     states = [HandState(handedness, timing) for handedness in Handedness]
+    clock = ClockOffset()
     lines = []
     for event in events:
         if event.kind == "v":
             session.peers[0].stream_id = event.now_ns
         elif event.kind == "a":
-            lines.append(" ".join(["hands", *(_held_words(state.at(event.now_ns)) for state in states)]))
+            hands = [_held_words(state.at(event.now_ns)) for state in states]
+            lines.append(" ".join(["hands", *hands, _offset_words(clock.at(event.now_ns))]))
+        elif event.kind == "c":
+            pong = decode_control(event.data)
+            clock.add(Exchange(pong.client_ns, pong.received_ns, pong.sent_ns, event.now_ns))
         else:
             received = session.handle(event.data, FROM, event.now_ns)
             if received is not None:
@@ -139,6 +150,23 @@ def _draw_hands(chosen: random.Random, tracks: Sequence[int]) -> list[PacketHand
         hands.append(PacketHand(xyz_m, np.zeros(21, np.float32), track_id, side, 1.0, confidence, flags))
     chosen.shuffle(hands)
     return hands
+
+
+def _draw_pong(chosen: random.Random, now_ns: int, ahead_ns: int) -> bytes:
+    there_ns, back_ns = chosen.randrange(20 * MS), chosen.randrange(20 * MS)
+    received_ns = now_ns - back_ns - MS + ahead_ns
+    pong = ControlMessage(
+        ControlType.PONG,
+        1,
+        client_ns=now_ns - back_ns - MS - there_ns,
+        received_ns=received_ns,
+        sent_ns=received_ns + MS,
+    )
+    return encode_control(pong)
+
+
+def _offset_words(offset: Offset | None) -> str:
+    return "unknown" if offset is None else f"{offset.offset_ns / 1e9:.9f} {offset.error_ns / 1e9:.9f}"
 
 
 def _held_words(held: HeldHand | None) -> str:

@@ -4,7 +4,8 @@
  *   check golden FILE   golden datagrams: read, written again, refused with any bit flipped or cut short
  *   check decode FILE   records of kind (P packet, C control message; p and c with the key), u16 size, datagram
  *   check state FILE HAS_KEY STALE HOLD RELAX ENGAGE
- *                       events: kind (p packet, a asks for the hands, v proves a stream), i64 time, u16 size, datagram
+ *                       events: kind (p packet, c PONG, a asks for the hands, v proves a stream), i64 time, u16 size,
+ *                       datagram
  */
 #include "handmap.h"
 
@@ -186,6 +187,7 @@ static void check_state(char **arguments)
 {
     handmap_streams streams;
     static handmap_frame frame;
+    static handmap_clock clock;
     handmap_hand_state states[3];
     handmap_timing timing;
     size_t size, at = 0;
@@ -200,11 +202,15 @@ static void check_state(char **arguments)
         if (handmap_hand_state_init(&states[i], (uint8_t)i, timing) != HANDMAP_OK) exit(2);
     while (at < size) {
         char kind = (char)data[at];
-        int64_t now_ns = handmap_read_i64(data + at + 1);
+        int64_t now_ns = handmap_read_i64(data + at + 1), ahead_ns, error_ns;
         size_t length = handmap_read_u16(data + at + 9);
         at += 11;
         if (kind == 'v') {
             handmap_streams_prove(&streams, (uint32_t)now_ns);
+        } else if (kind == 'c') {
+            handmap_control pong;
+            if (handmap_decode_control(data + at, length, NULL, &pong) != HANDMAP_OK) exit(2);
+            handmap_clock_see(&clock, &pong, now_ns);
         } else if (kind == 'p') {
             handmap_packet packet;
             handmap_order order;
@@ -221,7 +227,8 @@ static void check_state(char **arguments)
         } else {
             printf("hands");
             for (i = 0; i < 3; i++) print_held(handmap_hand_state_at(&states[i], now_ns));
-            printf("\n");
+            if (!handmap_clock_ahead(&clock, now_ns, &ahead_ns, &error_ns)) printf(" unknown\n");
+            else printf(" %.9f %.9f\n", (double)ahead_ns / 1e9, (double)error_ns / 1e9);
         }
         at += length;
     }

@@ -18,7 +18,7 @@ from tests.handmap.protocol.test_packet import GOLDEN, KEYS, joints_packet, plai
 from tests.support.compiled import compile_program
 
 SOURCES = Path(__file__).resolve().parents[3] / "clients/c"
-FUZZ_RUNS = 20_000
+FUZZ_RUNS = 10_000
 TOKEN = bytes(range(100, 116))
 
 
