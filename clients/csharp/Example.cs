@@ -1,4 +1,5 @@
-// Prints where the right hand's index fingertip is, from packets at port 5656: mcs HandMap.cs Example.cs && mono Example.exe
+// Prints where the right hand's index fingertip is, from packets at port 5656:
+//   mcs -out:Example.exe HandMap.cs Example.cs && mono Example.exe
 
 using System;
 using System.Diagnostics;
@@ -23,7 +24,8 @@ public static class Example
             {
                 int size = socket.Receive(data);
                 nowNs = NowNs();
-                if (Wire.Decode(data, size, null, packet) == Error.Ok && streams.Take(packet, nowNs)) right.See(packet, nowNs);
+                Error error = Wire.Decode(data, size, null, packet);
+                if (error == Error.Ok && streams.Take(packet, nowNs)) right.See(packet, nowNs);
             }
             nowNs = NowNs();
             if (!right.At(nowNs)) continue; // let go of, or not seen yet

@@ -1,8 +1,12 @@
-"""What the codecs in other languages are given, and what Python makes of it, as the lines that their check programs print."""
+"""What the codecs in other languages are given, and what Python makes of it, as the lines that their check programs print.
+
+`python -m tests.support.codec_cases FOLDER` writes what clients/c/fuzz.c begins with.
+"""
 
 import functools
 import random
 import struct
+import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +81,13 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
     path.write_bytes(b"".join(kind.encode() + struct.pack("<H", len(data)) + data for kind, data in records))
 
 
+def write_seeds(folder: Path) -> None:
+    """Every golden datagram as a file for the fuzz target, whose first byte says to make it authentic and give it a checksum."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in golden().items():
+        (folder / name).write_bytes((b"\x07" if name.startswith(SEALED) else b"\x06") + data)
+
+
 def line_of(record: Record) -> str:
     """What check programs print of it: its values and what is written again, or only that it is refused."""
     kind, data = record
@@ -147,3 +158,7 @@ def _control_words(message: ControlMessage) -> list[str]:
     numbers = (message.message_type, message.status, message.lease_s, message.stream_id, message.nonce)
     times = (message.client_ns, message.received_ns, message.sent_ns)
     return ["control", *(str(int(number)) for number in numbers), message.token.hex(), *map(str, times), f"[{message.info.hex()}]"]  # fmt: skip
+
+
+if __name__ == "__main__":
+    write_seeds(Path(sys.argv[1]))

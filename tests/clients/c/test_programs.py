@@ -1,6 +1,7 @@
 """The programs in clients/c: the example of docs/codecs.md, the receiver that subscribes, the benchmark and the fuzz target."""
 
 import dataclasses
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from handmap.protocol.control import ControlMessage, decode_control, encode_cont
 from handmap.protocol.fields import ControlType, HandFlags
 from handmap.protocol.packet import encode
 from tests.handmap.protocol.test_packet import GOLDEN, KEYS, joints_packet, plain_hand
+from tests.support.codec_cases import write_seeds
 from tests.support.compiled import compile_program
 
 SOURCES = Path(__file__).resolve().parents[3] / "clients/c"
@@ -163,13 +165,21 @@ def test_the_fuzz_target_runs(tmp_path: Path) -> None:
     options = ("-std=c99", "-g", "-O1", "-fsanitize=fuzzer,address,undefined")
     fuzz = compile_program(SOURCES / "fuzz.c", tmp_path / "fuzz", "clang", *options)
     seeds = tmp_path / "seeds"
-    seeds.mkdir()
-    for line in GOLDEN.read_text().splitlines():
-        name, text = line.split(" ", 1)
-        (seeds / name).write_bytes(bytes([7 if name.startswith("sealed_") else 6]) + bytes.fromhex(text))
+    write_seeds(seeds)
 
     limits = ["-max_len=1210", f"-runs={FUZZ_RUNS}", "-seed=1", "-max_total_time=20"]
     done = subprocess.run([fuzz, *limits, "-detect_leaks=0", seeds], capture_output=True, text=True, cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Done" in done.stderr
+
+
+def test_the_page_shows_parts_of_the_examples() -> None:
+    page = (SOURCES.parents[1] / "docs/codecs.md").read_text()
+    examples = {"c": SOURCES / "example.c", "csharp": SOURCES.parent / "csharp/Example.cs"}
+
+    blocks = re.findall(r"```(c|csharp)\n(.*?)```", page, re.DOTALL)
+
+    assert [language for language, _ in blocks] == ["c", "csharp"]
+    for language, block in blocks:
+        assert block in examples[language].read_text()
