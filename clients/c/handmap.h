@@ -1241,77 +1241,56 @@ HANDMAP_API void handmap_hand_state_see(handmap_hand_state *state, const handmap
 
 /* ---- the daemon's clock ------------------------------------------------------------------------------------------ */
 
-#define HANDMAP_MAX_EXCHANGES 64
-#define HANDMAP_MIN_EXCHANGES 4        /* a first one alone can be off by half a round trip */
-#define HANDMAP_EXCHANGE_NS 10000000000 /* older ones have loosened by a millisecond */
-#define HANDMAP_DRIFT 1e-4             /* clocks drift apart by at most so much of a time */
+#define HANDMAP_MIN_EXCHANGES 4 /* a first one alone can be off by half a round trip */
+#define HANDMAP_DRIFT_PARTS 10000 /* clocks drift apart by at most a ten-thousandth of a time */
 
-/* A PING and its PONG: the daemon's clock was ahead by most_ns at most and by least_ns at least. */
-typedef struct handmap_exchange {
-    int64_t asked_ns, most_ns, arrived_ns, least_ns;
-} handmap_exchange;
-
-/* The exchanges of the last seconds, the newest at the end. Start with all bytes 0. */
+/* Bounds of how far the daemon's clock is ahead, when the last PONG came. Start with all bytes 0. */
 typedef struct handmap_clock {
-    handmap_exchange exchanges[HANDMAP_MAX_EXCHANGES];
-    int count;
+    int64_t least_ns, most_ns, arrived_ns;
+    uint32_t exchanges;
 } handmap_clock;
 
-HANDMAP_API void handmap_clock_drop(handmap_clock *clock, int count)
+/* The bounds at this time: the older, the looser. */
+HANDMAP_API void handmap_clock_bounds(const handmap_clock *clock, int64_t now_ns, int64_t *least_ns, int64_t *most_ns)
 {
-    int i;
-    clock->count -= count;
-    for (i = 0; i < clock->count; i++) clock->exchanges[i] = clock->exchanges[i + count];
-}
-
-HANDMAP_API int64_t handmap_drift(int64_t now_ns, int64_t then_ns)
-{
-    double age_ns = (double)handmap_minus(now_ns, then_ns);
-    return (int64_t)((age_ns < 0 ? -age_ns : age_ns) * HANDMAP_DRIFT);
-}
-
-/* What all exchanges agree on; false if they contradict each other. */
-HANDMAP_API bool handmap_clock_bounds(handmap_clock *clock, int64_t now_ns, int64_t *least_ns, int64_t *most_ns)
-{
-    int i;
-    *least_ns = INT64_MIN / 4;
-    *most_ns = INT64_MAX / 4;
-    while (clock->count > 1 && handmap_minus(now_ns, clock->exchanges[0].arrived_ns) > HANDMAP_EXCHANGE_NS)
-        handmap_clock_drop(clock, 1);
-    for (i = 0; i < clock->count; i++) {
-        const handmap_exchange *each = &clock->exchanges[i];
-        int64_t least = handmap_minus(each->least_ns, handmap_drift(now_ns, each->arrived_ns));
-        int64_t most = handmap_plus(each->most_ns, handmap_drift(now_ns, each->asked_ns));
-        if (least > *least_ns) *least_ns = least;
-        if (most < *most_ns) *most_ns = most;
-    }
-    return clock->count > 0 && *least_ns <= *most_ns;
+    int64_t age_ns = handmap_minus(now_ns, clock->arrived_ns);
+    int64_t loosened_ns = age_ns > 0 ? age_ns / HANDMAP_DRIFT_PARTS : 0;
+    *least_ns = handmap_minus(clock->least_ns, loosened_ns);
+    *most_ns = handmap_plus(clock->most_ns, loosened_ns);
 }
 
 /* Takes in a PONG that came at now_ns of this machine's clock, the one of its client_ns. One that contradicts those
    before it replaces them: a clock was set, or the daemon's machine started again. */
 HANDMAP_API void handmap_clock_see(handmap_clock *clock, const handmap_control *pong, int64_t now_ns)
 {
-    handmap_exchange *newest;
-    int64_t least_ns, most_ns;
-    if (clock->count == HANDMAP_MAX_EXCHANGES) handmap_clock_drop(clock, 1);
-    newest = &clock->exchanges[clock->count++];
-    newest->asked_ns = pong->client_ns;
-    newest->most_ns = handmap_minus(pong->received_ns, pong->client_ns);
-    newest->arrived_ns = now_ns;
-    newest->least_ns = handmap_minus(pong->sent_ns, now_ns);
-    if (!handmap_clock_bounds(clock, now_ns, &least_ns, &most_ns)) handmap_clock_drop(clock, clock->count - 1);
+    int64_t least_ns, most_ns, round_trip_ns = handmap_minus(now_ns, pong->client_ns);
+    int64_t drift_ns = round_trip_ns > 0 ? round_trip_ns / HANDMAP_DRIFT_PARTS : 0;
+    int64_t new_least_ns = handmap_minus(pong->sent_ns, now_ns);
+    int64_t new_most_ns = handmap_plus(handmap_minus(pong->received_ns, pong->client_ns), drift_ns);
+    handmap_clock_bounds(clock, now_ns, &least_ns, &most_ns);
+    if (least_ns < new_least_ns) least_ns = new_least_ns;
+    if (most_ns > new_most_ns) most_ns = new_most_ns;
+    if (clock->exchanges > 0 && least_ns <= most_ns) {
+        clock->exchanges += clock->exchanges < HANDMAP_MIN_EXCHANGES ? 1 : 0;
+    } else {
+        clock->exchanges = 1;
+        least_ns = new_least_ns;
+        most_ns = new_most_ns;
+    }
+    clock->least_ns = least_ns;
+    clock->most_ns = most_ns;
+    clock->arrived_ns = now_ns;
 }
 
 /* How far the daemon's clock is ahead of this machine's, and how far off that is at most; false while too little is
    known. A capture time on this machine's clock is capture_ns - *ahead_ns. On one machine both clocks are the same. */
-HANDMAP_API bool handmap_clock_ahead(handmap_clock *clock, int64_t now_ns, int64_t *ahead_ns, int64_t *error_ns)
+HANDMAP_API bool handmap_clock_ahead(const handmap_clock *clock, int64_t now_ns, int64_t *ahead_ns, int64_t *error_ns)
 {
     int64_t least_ns, most_ns;
-    if (clock->count < HANDMAP_MIN_EXCHANGES) return false;
-    if (!handmap_clock_bounds(clock, now_ns, &least_ns, &most_ns)) return false;
+    if (clock->exchanges < HANDMAP_MIN_EXCHANGES) return false;
+    handmap_clock_bounds(clock, now_ns, &least_ns, &most_ns);
     *error_ns = most_ns / 2 - least_ns / 2;
-    *ahead_ns = least_ns + *error_ns;
+    *ahead_ns = handmap_minus(most_ns, *error_ns);
     return true;
 }
 

@@ -1130,60 +1130,40 @@ namespace HandMap
         }
     }
 
-    /// <summary>How far the daemon's clock is ahead, from exchanges of PING and PONG of the last ten seconds.</summary>
+    /// <summary>How far the daemon's clock is ahead, as bounds from exchanges of PING and PONG.</summary>
     public sealed class ClockOffset
     {
-        private const int MaxExchanges = 64, MinExchanges = 4;
-        private const long ExchangeNs = 10000000000;
-        private const double Drift = 1e-4;
-        private readonly long[] askedNs = new long[MaxExchanges], arrivedNs = new long[MaxExchanges];
-        private readonly long[] leastNs = new long[MaxExchanges], mostNs = new long[MaxExchanges];
-        private int count;
+        private const int MinExchanges = 4; // a first one alone can be off by half a round trip
+        private const long DriftParts = 10000; // clocks drift apart by at most a ten-thousandth of a time
+        private long leastNs, mostNs, arrivedNs;
+        private int exchanges;
 
         /// <summary>Takes in a PONG that came at this time of the clock of its ClientNs. One that contradicts those before it
         /// replaces them.</summary>
         public void See(ControlMessage pong, long nowNs)
         {
-            long least, most;
-            if (count == MaxExchanges) Drop(1);
-            askedNs[count] = pong.ClientNs;
-            arrivedNs[count] = nowNs;
-            mostNs[count] = pong.ReceivedNs - pong.ClientNs;
-            leastNs[count] = pong.SentNs - nowNs;
-            count++;
-            if (!Bounds(nowNs, out least, out most)) Drop(count - 1);
+            long newLeast = pong.SentNs - nowNs;
+            long newMost = pong.ReceivedNs - pong.ClientNs + Math.Max(nowNs - pong.ClientNs, 0) / DriftParts;
+            long least = Math.Max(leastNs - Loosened(nowNs), newLeast), most = Math.Min(mostNs + Loosened(nowNs), newMost);
+            bool isAgreed = exchanges > 0 && least <= most;
+            exchanges = isAgreed ? Math.Min(exchanges + 1, MinExchanges) : 1;
+            leastNs = isAgreed ? least : newLeast;
+            mostNs = isAgreed ? most : newMost;
+            arrivedNs = nowNs;
         }
 
         /// <summary>The daemon's clock minus this machine's, and how far off that is at most; false while too little is known.</summary>
         public bool Ahead(long nowNs, out long aheadNs, out long errorNs)
         {
-            long least = 0, most = 0;
-            bool isKnown = count >= MinExchanges && Bounds(nowNs, out least, out most);
-            errorNs = isKnown ? most / 2 - least / 2 : 0;
-            aheadNs = isKnown ? least + errorNs : 0;
-            return isKnown;
+            errorNs = (mostNs / 2 - leastNs / 2) + Loosened(nowNs);
+            aheadNs = mostNs + Loosened(nowNs) - errorNs;
+            return exchanges >= MinExchanges;
         }
 
-        private bool Bounds(long nowNs, out long least, out long most)
+        /// <summary>How much looser the bounds are at this time than when the last PONG came.</summary>
+        private long Loosened(long nowNs)
         {
-            least = long.MinValue / 4;
-            most = long.MaxValue / 4;
-            while (count > 1 && nowNs - arrivedNs[0] > ExchangeNs) Drop(1);
-            for (int i = 0; i < count; i++)
-            {
-                least = Math.Max(least, leastNs[i] - (long)(Math.Abs((double)(nowNs - arrivedNs[i])) * Drift));
-                most = Math.Min(most, mostNs[i] + (long)(Math.Abs((double)(nowNs - askedNs[i])) * Drift));
-            }
-            return count > 0 && least <= most;
-        }
-
-        private void Drop(int dropped)
-        {
-            count -= dropped;
-            Array.Copy(askedNs, dropped, askedNs, 0, count);
-            Array.Copy(arrivedNs, dropped, arrivedNs, 0, count);
-            Array.Copy(leastNs, dropped, leastNs, 0, count);
-            Array.Copy(mostNs, dropped, mostNs, 0, count);
+            return Math.Max(nowNs - arrivedNs, 0) / DriftParts;
         }
     }
 }
