@@ -16,5 +16,5 @@ setup(
         *(package for part in PARTS for package in packages_of(part, f"handmap.{part}")),
     ],
     package_dir={"handmap": "handmap", **{f"handmap.{part}": part for part in PARTS}},
-    package_data={"": ["py.typed", "kernels/*", "assets/*", "data/*"]},
+    package_data={"": ["py.typed", "kernels/*", "assets/*", "data/*", "c/*.h", "csharp/HandMap.cs"]},
 )

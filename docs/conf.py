@@ -46,6 +46,7 @@ NAVIGATION = {
         "docs/operating",
         "docs/jetson",
         "docs/client",
+        "docs/codecs",
         "docs/protocol",
         "docs/protocol_dump",
         "docs/skeleton",

@@ -81,6 +81,8 @@ def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
         "training/hand/assets/hand.npz",
         "training/datasets/assets/synthetic_hard.json",
         "training/network/kernels/geodesic.cu",
+        "clients/c/handmap.h",
+        "clients/csharp/HandMap.cs",
     ):
         assert f"handmap/{data}" in names
     assert "handmap/runtime/daemon.py" in names

@@ -17,3 +17,13 @@ def compile_library(source: str, out: Path) -> Path:
     command = [compiler, "-shared", "-fPIC", "-Wall", "-Werror", f"-Wl,-soname,{out.name}", "-o", str(out)]
     subprocess.run([*command, str(SOURCES / source)], check=True)
     return out
+
+
+def compile_program(source: Path, out: Path, compiler: str, *options: str) -> Path:
+    """The program of a C or C++ file, without a warning; the test is skipped where this compiler is missing."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"needs {compiler} on PATH; on Debian .ci/compilers installs it")
+    command = [compiler, *options, "-Wall", "-Wextra", "-Werror", "-pedantic", str(source), "-o", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
