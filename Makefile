@@ -5,7 +5,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0+cpu
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup test test-adapters lint lint-3.10 docs bench soak mutants fuzz fuzz-c kill-test fuzz kernels test-gpu test-system test-image clean
+.PHONY: demo setup test test-adapters lint lint-3.10 docs bench soak mutants kill-test fuzz fuzz-c kernels test-gpu test-system test-image clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -80,9 +80,9 @@ mutants: .venv/ready
 kill-test: .venv/ready
 	.venv/bin/python -m tests.kills
 
-# Everything that reads datagrams, under a coverage-guided fuzzer; finds stay in .cache/fuzz.
+# Everything that reads datagrams, in Python and in C, under coverage-guided fuzzers, FUZZ_SECONDS each; finds stay in .cache.
 FUZZ_SECONDS ?= 600
-fuzz: .venv-fuzz/ready
+fuzz: .venv-fuzz/ready fuzz-c
 	mkdir -p .cache/fuzz
 	.venv-fuzz/bin/python -m tests.fuzz_wire $(FUZZ_SECONDS) .cache/fuzz
 
@@ -90,6 +90,11 @@ fuzz: .venv-fuzz/ready
 	$(PYTHON) -m venv .venv-fuzz
 	.venv-fuzz/bin/pip install --quiet --disable-pip-version-check -e . 'atheris>=3.0'
 	touch $@
+
+fuzz-c: .venv/ready
+	.venv/bin/python -m tests.support.codec_cases .cache/fuzz-c/found
+	clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -o .cache/fuzz-c/fuzz clients/c/fuzz.c
+	.cache/fuzz-c/fuzz -max_len=1210 -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.cache/fuzz-c/ .cache/fuzz-c/found
 
 # On a machine with an NVIDIA card, in a Python that has CuPy: prints what it skips and why, and the crop's microseconds.
 GPU_PYTHON ?= .venv/bin/python
@@ -105,15 +110,6 @@ test-system: .venv/ready
 # As root, as above. The packages of all boards, and an emulated arm64 image with the service in it; hundreds of MB the first time.
 test-image: .venv/ready .venv-3.10/ready .venv-3.12/ready
 	.ci/system image
-
-# Bytes that nobody meant against the codecs, for FUZZ_SECONDS each; what makes one fail is kept in .cache.
-FUZZ_SECONDS ?= 300
-fuzz: fuzz-c
-
-fuzz-c: .venv/ready
-	.venv/bin/python -m tests.support.codec_cases .cache/fuzz-c/found
-	clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -o .cache/fuzz-c/fuzz clients/c/fuzz.c
-	.cache/fuzz-c/fuzz -max_len=1210 -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.cache/fuzz-c/ .cache/fuzz-c/found
 
 # The crop kernel for the boards' GPUs; needs no GPU. Run it after every change of handmap/engines/kernels/crop.cu.
 kernels: .venv/ready .cache/kernel-compilers/kernel_compilers.txt

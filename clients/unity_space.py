@@ -13,7 +13,8 @@ _MIRROR_Z: Final = np.diag([1.0, 1, -1])
 
 def unity_positions_m(joints: XrHand) -> Float64:
     """Positions (26, 3): OpenXR's with z the other way."""
-    return joints.positions_m.astype(np.float64) @ _MIRROR_Z
+    mirrored: Float64 = joints.positions_m.astype(np.float64) @ _MIRROR_Z
+    return mirrored
 
 
 def unity_rotations(joints: XrHand) -> Float64:

@@ -1,8 +1,10 @@
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from clients.flat_buffers import Scalar, Struct, Table, flat_buffer
 from clients.isaac import IsaacFile, hand_record
@@ -14,7 +16,7 @@ from tests.support.wire_hands import NOW_NS, SAMPLE_NS, golden_row, golden_rows,
 JOINT_BYTES = 36  # a pose of seven floats, a bool, padding, a radius
 
 
-def joints_of(record: bytes) -> "tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]":
+def joints_of(record: bytes) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Positions, orientations, validity and radii, at the places that hand.fbs gives them."""
     place = FlatTable(record).table(0).at(0)
     assert place is not None and place % 4 == 0

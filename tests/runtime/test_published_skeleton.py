@@ -9,7 +9,7 @@ import pytest
 from handmap.protocol.fields import FrameOfReference, MessageType
 from handmap.protocol.packet import Packet
 from handmap.skeleton.degrees_of_freedom import MAX_ANGLES, MIN_ANGLES
-from handmap.types.arrays import Float64
+from handmap.types.arrays import Float32, Float64
 from handmap.types.joints import FINGERTIPS, PARENTS
 from runtime.daemon import Daemon
 from runtime.publish_frame import rotation_of
@@ -59,7 +59,7 @@ def test_a_frame_moves_joints_and_orientations_alike(both: tuple[list[Packet], l
     assert compared > 30
 
 
-def rotations(quaternions: np.ndarray) -> Float64:
+def rotations(quaternions: Float32) -> Float64:
     return np.array([rotation_of(each / np.linalg.norm(each)) for each in quaternions.astype(float)])
 
 
