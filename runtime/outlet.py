@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from handmap.protocol.authentication import KeyRing, credential_path, read_keys
+from handmap.protocol.authentication import KeyRing, read_credential, read_keys
 
 from .discovery import refuse_missing_zeroconf
 from .publish_config import PublishConfig
@@ -77,5 +77,5 @@ def open_outlet(config: PublishConfig) -> Outlet:
 
 def _read_keys(config: PublishConfig) -> KeyRing | None:
     if config.key_credential is not None:
-        return read_keys(credential_path(config.key_credential))
+        return read_credential(config.key_credential)
     return None if config.key_file is None else read_keys(config.key_file)

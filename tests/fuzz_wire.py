@@ -58,7 +58,8 @@ class Target:
                 accepts(encode, packet)
             message = accepts(decode_control, data, keys)
             if message is not None:
-                assert decode_control(encode_control(message)) == message
+                again = accepts(encode_control, message)  # information can be longer than what fits beside a trailer
+                assert again is None or decode_control(again) == message
                 accepts(decode_info, message.info)
         for session in self.sessions:
             for address in (HERE, ELSEWHERE):

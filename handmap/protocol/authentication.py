@@ -68,19 +68,44 @@ def read_keys(path: Path) -> KeyRing:
 
     Raises ConfigError for a file that cannot be read, that others can use too, or that holds something else.
     """
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(MAX_KEYS * 200 + 1)
-    except OSError as error:
-        raise ConfigError(f"key {str(path)!r}: cannot be read ({error.strerror}); make one with: {MAKE_ONE}") from error
-    if not stat.S_ISREG(mode):
-        raise ConfigError(f"key {str(path)!r}: is not a file; make one with: {MAKE_ONE}")
+    text, mode = _read(path)
     if mode & 0o077:
         raise ConfigError(
             f"key {str(path)!r}: others than its owner can use it (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
         )
-    text = content.decode("ascii", "replace")
+    return _parsed(path, text)
+
+
+def read_credential(name: str) -> KeyRing:
+    """The keys in the systemd credential with this name, which only this service can read. Raises ConfigError as `read_keys` does."""
+    folder = os.environ.get(CREDENTIALS)
+    if not folder:
+        raise ConfigError(
+            f"key_credential {name!r}: systemd has given this process no credentials; add LoadCredential={name}:FILE to the "
+            "service, or set publish.key_file instead"
+        )
+    path = Path(folder) / name
+    text, _ = _read(
+        path
+    )  # systemd lets the service's user read it by an access control list, which shows as rights of the group
+    return _parsed(path, text)
+
+
+def _read(path: Path) -> tuple[str, int]:
+    """The beginning of a regular file, and its mode."""
+    try:
+        # Without waiting, so that a pipe that nobody writes to is refused instead of holding up the start.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(MAX_KEYS * 200 + 1) if stat.S_ISREG(mode) else b""
+    except OSError as error:
+        raise ConfigError(f"key {str(path)!r}: cannot be read ({error.strerror}); make one with: {MAKE_ONE}") from error
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"key {str(path)!r}: is not a file; make one with: {MAKE_ONE}")
+    return content.decode("ascii", "replace"), mode
+
+
+def _parsed(path: Path, text: str) -> KeyRing:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines or len(lines) > MAX_KEYS or not all(_LINE.fullmatch(line) for line in lines):
         raise ConfigError(
@@ -91,14 +116,3 @@ def read_keys(path: Path) -> KeyRing:
     if len({key.key_id for key in keys}) < len(keys):
         raise ConfigError(f"key {str(path)!r}: the same key stands there twice; remove one of the lines")
     return KeyRing(keys)
-
-
-def credential_path(name: str) -> Path:
-    """The file of the systemd credential with this name. Raises ConfigError if systemd has given this process none."""
-    folder = os.environ.get(CREDENTIALS)
-    if not folder:
-        raise ConfigError(
-            f"key_credential {name!r}: systemd has given this process no credentials; add LoadCredential={name}:FILE to the "
-            "service, or set publish.key_file instead"
-        )
-    return Path(folder) / name
