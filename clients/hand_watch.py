@@ -136,8 +136,8 @@ def _sender_ns(packet: Packet, hand: PacketHand) -> int:
 
 def _sample_ns(received: Received, sender_ns: int) -> int:
     """A time by the sender's clock on that of this machine; while the clocks' offset is not known, as if the network took no time."""
-    if received.is_same_machine:
-        return sender_ns
     if received.clock_offset_ns is not None:
         return sender_ns - received.clock_offset_ns
+    if received.is_same_machine:
+        return sender_ns
     return received.received_ns - (received.packet.publish_ns - sender_ns)

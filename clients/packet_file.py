@@ -8,6 +8,7 @@ import json
 import struct
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -116,7 +117,8 @@ class PacketPlayer:
             self._next = next(self._datagrams, None)
             received = self._session.handle(data, (host, 0), due_ns)
             if received is not None:
-                return received
+                # The clock of its sender is of another day: as if each packet had left when it arrives.
+                return replace(received, clock_offset_ns=received.packet.publish_ns - due_ns)
         return None
 
     def close(self) -> None:

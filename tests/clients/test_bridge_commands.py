@@ -2,16 +2,21 @@
 
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from clients.bridge_commands import bridge
+from clients.packet_file import PacketRecorder
+from handmap.protocol.fields import DaemonState, MessageType
+from handmap.protocol.packet import Packet, encode
 from handmap.types.errors import ConfigError, RecordingError
 from tests.support.adapter_checks import check_vmc_hand, hts_lines, osc_messages
 from tests.support.doc_examples import ROWS, sending
 from tests.support.processes import listening, port_of
+from tests.support.wire_hands import wire_hand
 
 
 def bridged(kind: str, *options: str) -> Result:
@@ -93,3 +98,22 @@ def test_lerobot_writes_a_data_set(tmp_path: Path) -> None:
 def test_a_target_that_is_none_is_one_sentence(kind: str) -> None:
     with pytest.raises(ConfigError, match="wanted HOST or HOST:PORT"):
         CliRunner().invoke(bridge, [kind, "--send", "a/b"], catch_exceptions=False)
+
+
+def test_a_recording_is_passed_on_with_the_times_of_the_replay(tmp_path: Path) -> None:
+    recorder = PacketRecorder(tmp_path / "hands.mcap")
+    for number in range(10):
+        at_ns = (1000 + 20 * number) * 1_000_000  # by a clock of another day
+        packet = Packet(
+            MessageType.JOINTS, DaemonState.TRACKING, 9, number, number, at_ns, at_ns, tuple(map(wire_hand, ROWS))
+        )
+        recorder.take_datagram(encode(packet), ("127.0.0.1", 5656), at_ns)
+    recorder.close()
+    before_ns = time.monotonic_ns()
+
+    done = CliRunner().invoke(bridge, ["openxr", "--replay", str(tmp_path / "hands.mcap")], catch_exceptions=False)
+
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    times_ns = [line["left"]["time_ns"] for line in lines if line["left"]["is_active"]]
+    assert len(times_ns) >= 10 and times_ns == sorted(times_ns)
+    assert before_ns <= times_ns[0] and times_ns[-1] <= time.monotonic_ns()
