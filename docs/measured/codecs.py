@@ -46,8 +46,8 @@ def in_csharp(folder: Path) -> str:
     """What the check program says: allocated bytes and times."""
     program = folder / "Check.exe"
     sources = [ROOT / "clients/csharp/HandMap.cs", ROOT / "tests/clients/csharp/Check.cs"]
-    subprocess.run(["mcs", "-optimize", f"-out:{program}", *sources], check=True)
-    command = ["mono", program, "allocated", GOLDEN, str(ROUNDS)]
+    subprocess.run(["mcs", "-optimize", f"-out:{program}", *map(str, sources)], check=True)
+    command = ["mono", str(program), "allocated", str(GOLDEN), str(ROUNDS)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
