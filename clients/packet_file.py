@@ -5,6 +5,7 @@ Packets are on the topic /handmap/packets, one channel for each address that the
 """
 
 import json
+import os
 import struct
 import time
 from collections.abc import Generator
@@ -14,6 +15,7 @@ from typing import Final
 
 from handmap.client.peer import Address
 from handmap.client.session import Received, Session, StreamCounts
+from handmap.files.reading import open_regular
 from handmap.protocol.authentication import KeyRing
 from handmap.recording.message_file import MessageStream
 from handmap.types.errors import RecordingError
@@ -132,7 +134,7 @@ def read_datagrams(path: Path) -> Generator[tuple[int, str, bytes], None, None]:
     Raises RecordingError if it is no such file.
     """
     try:
-        file = path.open("rb")
+        file = os.fdopen(open_regular(path), "rb")
     except OSError as error:
         raise RecordingError(
             f"recording {str(path)!r} cannot be read ({error.strerror}); pass a file that `handmap listen --record` has written"

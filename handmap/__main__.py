@@ -105,10 +105,10 @@ def _leave(error: HandmapError | str, code: int) -> None:
 
 
 def _extra_with(library: str, verb: str) -> str:
-    """The extra of the verb's part, or another one if only that provides the library."""
+    """The extra with the verb's name, or of its part, or another one if only that provides the library."""
     own = EXTRAS[_registered()[verb].value.split(".")[1]]
     bring = re.findall(rf'^{re.escape(library)}\b.*extra == "(\w+)"', "\n".join(requires(PACKAGE) or ()), re.MULTILINE)
-    return own if own in bring or not bring else str(bring[0])
+    return verb if verb in bring else own if own in bring or not bring else str(bring[0])
 
 
 def _registered() -> dict[str, EntryPoint]:

@@ -83,7 +83,7 @@ class Publisher:
             hands = [replace(hand, skeleton=skeleton) for hand, skeleton in zip(hands, skeletons, strict=True)]
         packet = Packet(
             MessageType.JOINTS, status.state, self._stream_id, 0, frame.frame_number, frame.capture_ns, 0,
-            outlet.frame.move(hands), timestamp_source=frame.timestamp_source,
+            outlet.frame.place(hands), timestamp_source=frame.timestamp_source,
         )  # fmt: skip
         return self._send(packet)
 

@@ -29,7 +29,7 @@ class PublishFrame:
         x, y, z = np.column_stack((self.rotation, self.translation_m)).tolist()
         return tuple(x), tuple(y), tuple(z)
 
-    def move(self, hands: Sequence[PacketHand]) -> tuple[PacketHand, ...]:
+    def place(self, hands: Sequence[PacketHand]) -> tuple[PacketHand, ...]:
         """The hands with their joints in this frame; orientations are made in it."""
         if self.kind is FrameOfReference.CAMERA:
             return tuple(hands)

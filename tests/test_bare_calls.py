@@ -23,6 +23,7 @@ IN_MEMORY = {"buffer", "content", "io.BytesIO"}  # what a call may write to or r
 HOMES = {  # a folder's name stands for all in it
     "handmap/files": "the one reader and the one writer",
     "handmap/recording": "recordings are read and written as streams",
+    "clients/packet_file.py": "recordings of packets are written and read as streams",
     "handmap/engines/gpu.py": "a source of this package",
     "training/network/geodesic_kernel.py": "a source of this package",
     "handmap/skeleton/hand_shape.py": "a source of this package",

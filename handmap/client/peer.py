@@ -18,10 +18,11 @@ FIRST_PING_NS: Final = 50_000_000
 PING_NS: Final = 100_000_000
 UNANSWERED_PINGS: Final = 20  # then it is asked less often
 SLOW_PING_NS: Final = 2_000_000_000
-ASK_AGAIN_NS: Final = 250_000_000
+ASK_AGAIN_NS: Final = 100_000_000  # so often that a lease is renewed even while the port is flooded
 MAX_PENDING: Final = 16
 PENDING_NS: Final = 2_000_000_000  # an answer later than that says little about the clock, and nothing about now
 FULL_AGAIN_NS: Final = 1_000_000_000
+RENEW_NS: Final = 2_000_000_000  # at the latest: a daemon that was told to open its port again has forgotten its subscribers
 ANSWER_OF: Final = {
     ControlType.PONG: (ControlType.PING,),
     ControlType.SUBSCRIBED: (ControlType.SUBSCRIBE, ControlType.UNSUBSCRIBE),
@@ -60,11 +61,11 @@ class Peer:
     def due(self, now_ns: int) -> list[bytes]:
         """The datagrams to send now."""
         kinds = [ControlType.PING] if now_ns >= self._ping_at_ns else []
-        has_token = self._token != NO_TOKEN
-        if has_token and self._lease_s is not None and now_ns >= self._subscribe_at_ns:
+        can_ask = self._can_ask
+        if can_ask and self._lease_s is not None and now_ns >= self._subscribe_at_ns:
             kinds.append(ControlType.SUBSCRIBE)
             self._subscribe_at_ns = now_ns + ASK_AGAIN_NS
-        if has_token and self.info is None and now_ns >= self._info_at_ns:
+        if can_ask and self.info is None and now_ns >= self._info_at_ns:
             kinds.append(ControlType.INFO_REQUEST)
             self._info_at_ns = now_ns + ASK_AGAIN_NS
         if ControlType.PING in kinds:
@@ -75,11 +76,16 @@ class Peer:
     def next_ns(self) -> int:
         """When something is due next, at the latest."""
         waits = [self._ping_at_ns]
-        if self._token != NO_TOKEN and self._lease_s is not None:
+        if self._can_ask and self._lease_s is not None:
             waits.append(self._subscribe_at_ns)
-        if self._token != NO_TOKEN and self.info is None:
+        if self._can_ask and self.info is None:
             waits.append(self._info_at_ns)
         return min(waits)
+
+    @property
+    def _can_ask(self) -> bool:
+        """Whether there is a token, and a daemon that answers."""
+        return self._token != NO_TOKEN and self._unanswered <= UNANSWERED_PINGS
 
     def prove(self, now_ns: int) -> None:
         """Brings the next ping forward, for a stream that has not been proven yet."""
@@ -123,7 +129,7 @@ class Peer:
             self._subscribe_at_ns = now_ns + FULL_AGAIN_NS
         else:
             self.problem = ""
-            self._subscribe_at_ns = now_ns + max(message.lease_s * 10**9 // 3, ASK_AGAIN_NS)
+            self._subscribe_at_ns = now_ns + max(min(message.lease_s * 10**9 // 3, RENEW_NS), ASK_AGAIN_NS)
 
     def _plan_ping(self, now_ns: int) -> None:
         self._pings += 1

@@ -18,7 +18,7 @@ from handmap.protocol.info import DaemonInfo
 from handmap.types.errors import ConfigError
 
 NOWHERE: Final = ("", 0)
-LEASE_S: Final = 10  # a subscriber that is gone gets no more packets after that
+LEASE_S: Final = 30  # a subscriber that is gone gets no more packets after that
 
 
 Tap: TypeAlias = Callable[[bytes, Address, int], None]

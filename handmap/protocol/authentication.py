@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from handmap.files.reading import open_regular, read_up_to
 from handmap.types.errors import ConfigError, PacketError
 
 KEY_BYTES: Final = 32
@@ -94,14 +95,10 @@ def read_credential(name: str) -> KeyRing:
 def _read(path: Path) -> tuple[str, int]:
     """The beginning of a regular file, and its mode."""
     try:
-        # Without waiting, so that a pipe that nobody writes to is refused instead of holding up the start.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(MAX_KEYS * 200 + 1) if stat.S_ISREG(mode) else b""
+        with os.fdopen(open_regular(path), "rb") as file:
+            mode, content = os.fstat(file.fileno()).st_mode, read_up_to(file, MAX_KEYS * 200)
     except OSError as error:
         raise ConfigError(f"key {str(path)!r}: cannot be read ({error.strerror}); make one with: {MAKE_ONE}") from error
-    if not stat.S_ISREG(mode):
-        raise ConfigError(f"key {str(path)!r}: is not a file; make one with: {MAKE_ONE}")
     return content.decode("ascii", "replace"), mode
 
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from handmap.files.reading import NotJson, decode_json
 from handmap.protocol.fields import MAX_INFO_BYTES
 from handmap.types.errors import PacketError
 from handmap.types.joints import HAND21, PARENTS
@@ -46,6 +47,6 @@ def encode_info(info: DaemonInfo) -> bytes:
 def decode_info(text: bytes) -> DaemonInfo:
     """The facts in a JSON text; keys of a newer version are ignored. Raises PacketError if it is not that."""
     try:
-        return msgspec.json.decode(text, type=DaemonInfo)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_json(text, DaemonInfo)
+    except NotJson as error:
         raise PacketError(f"info: is not what a daemon says of itself ({error})") from None

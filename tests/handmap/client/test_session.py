@@ -324,7 +324,7 @@ def test_a_subscription_is_renewed_and_its_daemon_asked_less_often_while_it_is_s
         daemon.answer(step * 50 * MS)
 
     renewals = daemon.asked.count(ControlType.SUBSCRIBE)
-    assert 3 <= renewals <= 5 and daemon.asked.count(ControlType.INFO_REQUEST) == 1
+    assert 4 <= renewals <= 6 and daemon.asked.count(ControlType.INFO_REQUEST) == 1
     silent = [len(session.due((10 * 1000 + step * 50) * MS)) for step in range(600)]
     assert sum(silent[:100]) <= 60 and sum(silent[300:]) <= 80
 

@@ -1,6 +1,7 @@
 """Key files: what is read, and the refusal of everything that would not protect."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,6 @@ def test_a_file_that_does_not_protect_is_refused(tmp_path: Path, text: str, mode
 
 
 def test_following_the_advice_works(tmp_path: Path) -> None:
-    import subprocess
-
     with pytest.raises(ConfigError) as caught:
         read_keys(tmp_path / "new.key")
     command = str(caught.value).partition("make one with: ")[2].replace("FILE", str(tmp_path / "new.key"))
@@ -67,7 +66,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, name: str) -
         sentence = "cannot be read"
     else:
         os.mkfifo(path)
-        sentence = "is not a file"
+        sentence = "a named pipe, not a file"
 
     with pytest.raises(ConfigError, match=sentence):
         read_keys(path)
