@@ -22,7 +22,9 @@ ASK_AGAIN_NS: Final = 100_000_000  # so often that a lease is renewed even while
 MAX_PENDING: Final = 16
 PENDING_NS: Final = 2_000_000_000  # an answer later than that says little about the clock, and nothing about now
 FULL_AGAIN_NS: Final = 1_000_000_000
-RENEW_NS: Final = 2_000_000_000  # at the latest: a daemon that was told to open its port again has forgotten its subscribers
+RENEW_NS: Final = (
+    2_000_000_000  # at the latest: a daemon that was told to open its port again has forgotten its subscribers
+)
 ANSWER_OF: Final = {
     ControlType.PONG: (ControlType.PING,),
     ControlType.SUBSCRIBED: (ControlType.SUBSCRIBE, ControlType.UNSUBSCRIBE),

@@ -95,13 +95,7 @@ def check_control(context: DoctorContext) -> Finding:
     if control is None:
         raise NotApplicable("the configuration has no control port")
     holders = {uid for found, _, uid in _sockets(context, UDP) if found == control.port}
-    foreign = holders - {context.account.uid}
-    if foreign:
-        return failed(
-            f"a program of user {min(foreign)} holds UDP port {control.port}: nobody can subscribe",
-            f"sudo ss -lunp 'sport = :{control.port}' && {context.edit_config()}",
-        )
-    return ok(f"UDP port {control.port} is {'held by the daemon' if holders else 'free'}")
+    return _held(context, f"UDP port {control.port}", holders, "nobody can subscribe")
 
 
 def check_telemetry(context: DoctorContext) -> Finding:
@@ -111,13 +105,19 @@ def check_telemetry(context: DoctorContext) -> Finding:
     if port is None:
         raise NotApplicable("telemetry is disabled in the configuration")
     holders = {uid for found, state, uid in _sockets(context, TCP) if found == port and state == LISTENING}
+    return _held(context, f"TCP port {port}", holders, "no metrics, no handmap status")
+
+
+def _held(context: DoctorContext, shown: str, holders: set[int], consequence: str) -> Finding:
+    """What it means that programs of these users hold a port, shown as "TCP port N"."""
+    kind, _, port = shown.partition(" port ")
     foreign = holders - {context.account.uid}
     if foreign:
         return failed(
-            f"a program of user {min(foreign)} holds TCP port {port}: no metrics, no handmap status",
-            f"sudo ss -ltnp 'sport = :{port}' && {context.edit_config()}",
+            f"a program of user {min(foreign)} holds {shown}: {consequence}",
+            f"sudo ss -l{kind[0].lower()}np 'sport = :{port}' && {context.edit_config()}",
         )
-    return ok(f"TCP port {port} is {'held by the daemon' if holders else 'free'}")
+    return ok(f"{shown} is {'held by the daemon' if holders else 'free'}")
 
 
 def _is_loopback(host: str) -> bool:
