@@ -38,7 +38,10 @@ class DaemonInfo(msgspec.Struct, frozen=True):
 
 def encode_info(info: DaemonInfo) -> bytes:
     """The JSON text. Raises PacketError if it is too long for a datagram."""
-    text = msgspec.json.encode(info)
+    try:
+        text = msgspec.json.encode(info)
+    except UnicodeEncodeError as error:  # of a name that is no text, such as a folder's
+        raise PacketError(f"info: a name in it is no text ({error})") from error
     if len(text) > MAX_INFO_BYTES:
         raise PacketError(f"info: {len(text)} bytes do not fit into a datagram, at most {MAX_INFO_BYTES} do")
     return text
