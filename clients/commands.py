@@ -113,7 +113,7 @@ def view(source: PacketSource, web_host: str, web_port: int, seconds: float | No
     from .view import HandViewer
 
     receiver = open_source(source)
-    page = HandViewer(web_host, web_port)
+    page = HandViewer(web_host, web_port, source.hint)
     click.echo(f"open {page.address} in a browser; listening for {source.shown}")
     end_s = time.monotonic() + seconds if seconds is not None else float("inf")
     try:

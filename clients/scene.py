@@ -40,7 +40,8 @@ def drawn_hand(hand: PacketHand) -> DrawnHand:
 class Readout:
     """The text beside the picture: state, rate of distinct frames, latency, confidence, loss."""
 
-    def __init__(self) -> None:
+    def __init__(self, hint: str = "is the daemon running?") -> None:
+        self._hint = hint
         self._newest: Received | None = None
         self._arrivals_ns: deque[int] = deque(maxlen=RATE_WINDOW)
         self._frame: Received | None = None
@@ -67,7 +68,7 @@ class Readout:
     def markdown(self, counts: StreamCounts, now_ns: int) -> str:
         """The text, in Markdown."""
         if self._newest is None or self.is_silent(now_ns):
-            return "**no packets**: is the daemon running, and does `publish.targets` name this port?"
+            return f"**no packets**: {self._hint}"
         lines = [f"**{self._newest.packet.state.name}**", f"rate {self.rate_hz(now_ns):.1f} Hz"]
         if self._frame is not None:
             lines += [_latency_line(self._frame), *(_hand_line(hand) for hand in self._frame.packet.hands)]

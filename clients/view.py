@@ -31,7 +31,7 @@ FAR_AWAY_M = 1000.0  # where the joints of a hidden hand are parked
 class HandViewer:
     """A browser page that shows the hands; it survives silence and restarts of the sender."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, hint: str = "is the daemon running?") -> None:
         _refuse_foreign(host)
         # It logs an error for every connection closed before a request, which browsers and port scanners cause.
         logging.getLogger("websockets").setLevel(logging.CRITICAL)
@@ -49,7 +49,7 @@ class HandViewer:
         self._server.scene.add_label("/camera/label", "depth camera")
         self._text = self._server.gui.add_markdown("waiting for packets")
         self._hands = [_Hand(self._server, f"/hand_{index}") for index in range(MAX_HANDS)]
-        self.readout = Readout()
+        self.readout = Readout(hint)
         self._text_s = 0.0
 
     @property

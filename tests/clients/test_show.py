@@ -185,7 +185,7 @@ def test_color_runs_from_sure_to_unsure() -> None:
 
 def test_readout_shows_rate_latency_confidence_and_silence() -> None:
     readout = Readout()
-    assert "no packets" in readout.markdown(StreamCounts(), 0)
+    assert "no packets**: is the daemon running?" in readout.markdown(StreamCounts(), 0)
     for sequence in range(50):
         readout.saw(make_received(make_hand(), sequence=sequence))
     now_ns = make_received(sequence=49).received_ns
