@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from handmap.client.peer import Address
 from handmap.client.session import Received, Session, StreamCounts
 from handmap.files.reading import open_regular
 from handmap.protocol.authentication import KeyRing
 from handmap.recording.message_file import MessageStream
+from handmap.system.resolve import Address
 from handmap.types.errors import RecordingError
 
 from .listen import as_json

@@ -25,10 +25,11 @@ from handmap.protocol.fields import (
     ControlStatus,
     ControlType,
 )
+from handmap.system.resolve import Address
 from handmap.types.errors import PacketError
 
 from .publish_config import ControlConfig
-from .routes import Address, open_socket
+from .routes import open_socket
 
 LOG = logging.getLogger("handmap.control")
 

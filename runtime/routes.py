@@ -5,7 +5,9 @@ import logging
 import socket
 import struct
 import threading
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
+
+from handmap.system.resolve import Address, resolve
 
 from .publish_config import BroadcastConfig, MulticastConfig, TargetConfig
 from .targets import unfit
@@ -16,8 +18,6 @@ LOOK_UP_AGAIN_S: Final = 1.0  # while a name does not resolve
 LOOK_UP_EVERY_S: Final = 5.0  # once it does: its address can change, as of a laptop that moves to another network
 DSCP_EF: Final = 46 << 2  # Expedited Forwarding (RFC 3246), in the upper six bits of the traffic class
 SEND_BUFFER_BYTES: Final = 64 * 1024  # some 80 packets: what waits longer is stale
-
-Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 
 class Route(Protocol):
@@ -85,15 +85,13 @@ class HostRoute:
 
     def _find_route(self, flags: int) -> bool:
         try:
-            found = socket.getaddrinfo(self._config.host, self._config.port, type=socket.SOCK_DGRAM, flags=flags)
-            if (
-                why := unfit(ipaddress.ip_address(found[0][4][0])) if flags == 0 else ""
-            ):  # an address was judged when it was read
-                raise OSError(0, f"{found[0][4][0]} {why}")
-            if self._route is not None and self._route[1] in [answer[4] for answer in found]:
+            found = resolve(self._config.host, self._config.port, flags)
+            family, address = found[0]
+            if why := unfit(ipaddress.ip_address(address[0])) if flags == 0 else "":  # an address was judged when read
+                raise OSError(0, f"{address[0]} {why}")
+            if self._route is not None and self._route[1] in [each for _, each in found]:
                 self._problem = ""
                 return True  # also if the order of several addresses has changed
-            family, address = found[0][0], found[0][4]
             out = self._sockets.get(family) or open_socket(family)
         except OSError as error:  # socket.gaierror included
             if not flags and self._problem != (problem := f"its host name cannot be looked up ({error.strerror})"):
@@ -103,7 +101,7 @@ class HostRoute:
         if self._route is not None:
             LOG.info("target=%s address=%s was=%s", self.name, address[0], self._route[1][0])
         self._sockets[family], self._problem = out, ""
-        self._route = (out, address)  # type: ignore[assignment]  # AF_INET and AF_INET6 give these two shapes
+        self._route = (out, address)
         return True
 
 

@@ -3,15 +3,14 @@
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from handmap.client.clock_offset import ClockOffset, Exchange
 from handmap.protocol.authentication import KeyRing
 from handmap.protocol.control import NO_TOKEN, ControlMessage, encode_control
 from handmap.protocol.fields import ControlStatus, ControlType
 from handmap.protocol.info import DaemonInfo, decode_info
-
-Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+from handmap.system.resolve import Address
 
 FIRST_PINGS: Final = 8
 FIRST_PING_NS: Final = 50_000_000

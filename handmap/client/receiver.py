@@ -8,13 +8,13 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, TypeAlias
 
-from handmap.client.peer import Address
 from handmap.client.session import Received, Session, StreamCounts
 from handmap.client.sockets import bound, joined, refuse_half_a_group
 from handmap.protocol.authentication import KeyRing
 from handmap.protocol.control import is_control
 from handmap.protocol.fields import DEFAULT_CONTROL_PORT, DEFAULT_PORT, MAGIC, MAX_PACKET_BYTES
 from handmap.protocol.info import DaemonInfo
+from handmap.system.resolve import Address, resolve
 from handmap.types.errors import ConfigError
 
 NOWHERE: Final = ("", 0)
@@ -139,16 +139,15 @@ def subscribe(
     Raises ConfigError if the host's name has no address.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        family, source = resolve(host, port)[0]
     except (socket.gaierror, UnicodeError) as error:
         raise ConfigError(
             f"subscription to {f'{host}:{port}'!r:.90}: the name does not resolve to an address; pass the address of the "
             "daemon's machine"
         ) from error
-    out = socket.socket(family, kind)
+    out = socket.socket(family, socket.SOCK_DGRAM)
     out.bind(("" if family == socket.AF_INET else "::", 0))
-    source = (str(address[0]), int(address[1]), *(int(part) for part in address[2:]))
-    return Receiver(out, out.getsockname()[1], Session(keys, source, lease_s))  # type: ignore[arg-type]  # 2 or 4 entries
+    return Receiver(out, out.getsockname()[1], Session(keys, source, lease_s))
 
 
 def receive(

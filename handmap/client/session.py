@@ -5,12 +5,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from handmap.client.peer import Address, Peer
+from handmap.client.peer import Peer
 from handmap.client.stream_order import StreamOrder, judge, judge_authentic
 from handmap.protocol.authentication import KeyRing
 from handmap.protocol.control import decode_control, is_control
 from handmap.protocol.fields import MessageType
 from handmap.protocol.packet import Packet, PacketHand, decode
+from handmap.system.resolve import Address
 from handmap.types.errors import PacketError
 
 MAX_STREAMS: Final = 4  # remembered at a time; anybody can make up stream ids

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -243,6 +244,18 @@ def test_a_subscription_brings_packets_clock_and_facts(keys: KeyRing | None) -> 
         assert (info.device_name, info.bundle, info.precision, info.serial) == ("left arm", "hand", "fp16", "0815")
         assert info.intrinsics is not None and info.intrinsics.width == blob_frame(3).intrinsics.width_px
         assert info.joints[20] == "little_tip" and info.frame == "camera" and info.frame_from_camera is None
+
+
+def test_a_name_with_an_ipv6_address_first_reaches_a_port_of_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up = socket.getaddrinfo
+
+    def both(host: str, *arguments: Any, **options: Any) -> Any:  # as /etc/hosts of most machines has localhost
+        return [found for each in ("::1", "127.0.0.1") for found in look_up(each, *arguments, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    config = PublishConfig(control=ControlConfig(port=free_port()))
+    with publishing(config) as publisher, subscribe("localhost", config.control.port) as receiver:  # type: ignore[union-attr]
+        assert first_packet(publisher, receiver)
 
 
 def test_a_receiver_with_the_wrong_key_gets_nothing() -> None:
