@@ -6,6 +6,7 @@ and of the log lines are looked for in the source.
 
 import ast
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -16,14 +17,18 @@ import numpy as np
 from msgspec import inspect as types
 from PIL import Image
 
+from handmap.client.receiver import subscribe
 from handmap.recording.reader import open_recording
+from handmap.system.notify import Notifier
 from runtime.cameras.realsense import RealSenseConfig
 from runtime.daemon import Daemon
+from runtime.publish import open_publisher
 from runtime.reference import OPEN
 from runtime.retry import StopFlag
 from runtime.settings import LogConfig, Settings, read_settings
+from runtime.state import DaemonStatus
 from runtime.thermal import ThermalWatch
-from tests.support.processes import ROOT, listening, port_of
+from tests.support.processes import ROOT, free_port, listening, port_of
 from tests.support.tiny_bundle import CAMERA, blob_frame, write_frames
 
 CAMERAS: Final = ROOT / "runtime" / "cameras"
@@ -37,7 +42,12 @@ tracking: {{min_depth_mm: 100.0}}
 smoothing: {{extrapolate: true}}
 thermal: {{sysfs: {folder}/sys}}
 telemetry: {{port: null}}
-publish: {{targets: [{{host: 127.0.0.1, port: {port}}}]}}
+publish:
+  targets: [{{host: 127.0.0.1, port: {port}}}]
+  multicast: {{group: 239.255.77.1, interface: lo, port: {port}}}
+  broadcast: {{address: 127.255.255.255, port: {port}}}
+  control: {{port: {control_port}}}
+  frame: {{name: base, position_m: [1.0, 0.0, 0.0], quaternion: [0.0, 0.0, 0.0, 1.0]}}
 bundle: {bundle}
 """
 PNGS: Final = (
@@ -75,12 +85,15 @@ def unread_settings() -> dict[str, bool]:
         write_frames(root / "bag", list(islice(open_recording(DEMO), FRAMES)))
         _write_pngs(root / "pngs")
         for camera in (BAG, FAULTY):
-            text = (SECTIONS + f"camera: {camera}\n").format(folder=folder, port=port_of(sink), bundle=SHIPPED)
+            text = (SECTIONS + f"camera: {camera}\n").format(
+                folder=folder, port=port_of(sink), control_port=free_port(), bundle=SHIPPED
+            )
             (root / "c.yaml").write_text(text)
             settings = read_settings(root / "c.yaml")
             with _noting_reads(structs, read):
                 Daemon(settings, StopFlag()).run()
                 _cool_down(settings, zone / "temp")
+                _subscribe(settings)
     for struct, paths in ((RealSenseConfig, CAMERAS.glob("realsense*.py")), (LogConfig, LOGS)):
         read |= {f"{struct.__name__}.{name}" for name in _attributes(paths)}
     return {
@@ -96,6 +109,19 @@ def _cool_down(settings: Settings, temperature: Path) -> None:
     for milli_c in (90_000, 84_000):
         temperature.write_text(f"{milli_c}\n")
         watch.read_once()
+
+
+def _subscribe(settings: Settings) -> None:
+    """A subscription with the facts about the daemon, which a run of a few frames is too short for."""
+    control = settings.publish.control
+    assert control is not None
+    publisher = open_publisher(settings.publish)
+    with subscribe(control.bind, control.port) as receiver:
+        end_s = time.monotonic() + 10
+        while (receiver.info is None or not receiver.counts.received) and time.monotonic() < end_s:
+            publisher.heartbeat(DaemonStatus(Notifier(None)))
+            receiver.wait(0.05)
+    publisher.close()
 
 
 def _write_pngs(folder: Path) -> None:
