@@ -57,9 +57,9 @@ def test_the_size_of_a_fitted_hand_is_reported(tmp_path: Path) -> None:
     config = with_port(write_config(tmp_path / "c.yaml", SHIPPED, DEMO, 9), port)
     config.write_text(config.read_text().replace("skeleton: {enabled: false}", "skeleton: {enabled: true}"))
     with started("run", "--config", config):
-        wait_for(port, lambda now: bool(now.hand_sizes))
+        # The window of stage times has just begun now and then, and is empty.
+        facts = wait_for(port, lambda now: bool(now.hand_sizes) and "skeleton" in now.stages)
 
-        facts = ask_daemon(port)
         as_text = handmap("status", "--port", str(port))
 
     (size,) = facts.hand_sizes
