@@ -4,9 +4,10 @@ from typing import Final
 
 import numpy as np
 
+from handmap.skeleton.orientation import rotations_of
 from handmap.types.arrays import Float64
 
-from .xr_joints import XrHand, rotations_of
+from .xr_joints import XrHand
 
 _MIRROR_Z: Final = np.diag([1.0, 1, -1])
 

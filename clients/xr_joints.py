@@ -24,6 +24,7 @@ from handmap.skeleton.orientation import (
     WRIST,
     XR26,
     quaternions_of,
+    rotations_of,
 )
 from handmap.types.arrays import Bool, Float32, Float64
 from handmap.types.errors import ConfigError
@@ -91,18 +92,6 @@ def axes_of(frame: FrameOfReference, stated: str | None) -> str:
             "y left, z up) or --axes camera (x right, y down, z away)"
         )
     return stated
-
-
-def rotations_of(quaternions: Float64) -> Float64:
-    """Rotations (..., 3, 3) of quaternions (..., 4) as x, y, z, w; their length does not matter."""
-    x, y, z, w = np.moveaxis(quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    rotations: Float64 = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-    return rotations
 
 
 def _rotations(hand: PacketHand, joint_quaternions: Float32, angles: Float32) -> Float64:

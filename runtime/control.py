@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from handmap.protocol.authentication import KeyRing
@@ -42,14 +42,6 @@ RECEIVE_BUFFER_BYTES: Final = 32 * 1024
 JOIN_S: Final = 0.5
 
 
-@dataclass(frozen=True)
-class Subscriber:
-    """Where packets go to, until when (time.monotonic()), and how sending to it has gone."""
-
-    address: Address
-    until_s: float
-
-
 class ControlPort:
     """Answers from its creation until it is closed; while the port or the address is not to be had, it logs that once and retries."""
 
@@ -61,7 +53,7 @@ class ControlPort:
         # As long as an answer, so that none is larger than what asked for it.
         self._least_bytes = CONTROL_BYTES + CRC_BYTES + (0 if keys is None else TRAILER_BYTES)
         self._secret = secrets.token_bytes(32)
-        self._subscribers: dict[Address, Subscriber] = {}
+        self._until_s: dict[Address, float] = {}  # when each lease ends, time.monotonic()
         self._out: socket.socket | None = None
         self._closed = threading.Event()
         self.problem = "not opened yet"
@@ -87,20 +79,20 @@ class ControlPort:
         return self._config.max_subscribers
 
     @property
-    def subscribers(self) -> tuple[Subscriber, ...]:
-        """Those whose lease has not ended."""
+    def subscribers(self) -> tuple[Address, ...]:
+        """Where packets go to: those whose lease has not ended."""
         now_s = time.monotonic()
-        return tuple(each for each in tuple(self._subscribers.values()) if each.until_s > now_s)
+        return tuple(address for address, until_s in self._until_s.items() if until_s > now_s)
 
     def send(self, data: bytes, raise_fault: Callable[[], None]) -> None:
         """Hands a packet to the network for each subscriber, or counts an error."""
-        for subscriber in self.subscribers:
+        for address in self.subscribers:
             try:
                 raise_fault()
                 out = self._out
                 if out is None:
                     return
-                out.sendto(data, subscriber.address)
+                out.sendto(data, address)
             except OSError:
                 self.errors += 1
 
@@ -207,19 +199,18 @@ class ControlPort:
         return self._subscribe(answer, address, request.lease_s)
 
     def _subscribe(self, answer: ControlMessage, address: Address, lease_s: int) -> ControlMessage:
-        now_s = time.monotonic()
-        current = {each.address: each for each in self.subscribers}
+        current = {each: self._until_s[each] for each in self.subscribers}
         if address not in current:
             if len(current) >= self._config.max_subscribers:
                 return replace(answer, status=ControlStatus.FULL)
             LOG.info("subscriber=%s port=%d", address[0], address[1])
         lease_s = min(lease_s, self._config.max_lease_s)
-        current[address] = Subscriber(address, now_s + lease_s)
-        self._subscribers = current  # one assignment: the main loop reads it
+        current[address] = time.monotonic() + lease_s
+        self._until_s = current  # never changed, but replaced: one assignment: the main loop reads it
         return replace(answer, lease_s=lease_s)
 
     def _drop(self, address: Address) -> None:
-        self._subscribers = {each.address: each for each in self.subscribers if each.address != address}
+        self._until_s = {each: self._until_s[each] for each in self.subscribers if each != address}
 
     def _token(self, address: Address, age: int) -> bytes:
         """What proves that somebody receives at this address: only that address is ever sent it."""

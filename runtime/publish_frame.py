@@ -7,6 +7,7 @@ import numpy as np
 
 from handmap.protocol.fields import FrameOfReference
 from handmap.protocol.packet import PacketHand
+from handmap.skeleton.orientation import rotations_of
 from handmap.types.arrays import Float64
 
 from .publish_config import FrameConfig
@@ -46,22 +47,5 @@ def publish_frame(config: FrameConfig | None) -> PublishFrame:
     """The frame of a configuration."""
     if config is None:
         return CAMERA_FRAME
-    quaternion = np.array(config.quaternion)
-    return PublishFrame(
-        config.name,
-        FrameOfReference.CONFIGURED,
-        rotation_of(quaternion / np.linalg.norm(quaternion)),
-        np.array(config.position_m),
-    )
-
-
-def rotation_of(quaternion: Float64) -> Float64:
-    """The rotation (3, 3) of a unit quaternion x, y, z, w."""
-    x, y, z, w = quaternion.tolist()
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    rotation, position_m = rotations_of(np.array(config.quaternion)), np.array(config.position_m)
+    return PublishFrame(config.name, FrameOfReference.CONFIGURED, rotation, position_m)

@@ -195,7 +195,7 @@ def _control_facts(control: ControlPort | None) -> ControlFacts | None:
         return None
     return ControlFacts(
         control.name,
-        tuple(f"{each.address[0]}:{each.address[1]}" for each in control.subscribers),
+        tuple(f"{each[0]}:{each[1]}" for each in control.subscribers),
         control.max_subscribers,
         control.answered,
         control.refused,

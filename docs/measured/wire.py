@@ -1,6 +1,6 @@
 """What publishing costs: skeletons and 16 subscribers by the frame, and the age of packets while the control port is flooded.
 
-`.venv/bin/python -m docs.measured.wire cost` and `... flood [ROUNDS]`; prints what docs/measured/wire.md has. A flood is 20,000
+`.venv/bin/python -m docs.measured.wire cost`, `... clocks` and `... flood [ROUNDS]`; prints what docs/measured/wire.md has. A flood is 20,000
 datagrams of junk a second from another process, in turns of ten seconds to the control port and to a port that is closed.
 """
 
@@ -31,6 +31,7 @@ from handmap.types.values import Handedness
 from runtime.publish import open_publisher
 from runtime.publish_config import ControlConfig, PublishConfig, TargetConfig
 from runtime.state import DaemonStatus
+from tests.handmap.client.test_session import clock_errors_ns
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL, DEMO = ROOT / "models" / "handmap-hand21", ROOT / "models" / "demo_recording"
@@ -46,10 +47,23 @@ def main(arguments: list[str]) -> None:
         cost()
     elif arguments[:1] == ["flood"]:
         flood(int(arguments[1]) if arguments[1:] else 6)
+    elif arguments[:1] == ["clocks"]:
+        clocks()
     elif arguments[:1] == ["junk"]:
         send_junk(int(arguments[1]))
     else:
-        sys.exit("wanted: cost, or flood [ROUNDS]")
+        sys.exit("wanted: cost, clocks, or flood [ROUNDS]")
+
+
+def clocks() -> None:
+    """Errors of the clock's offset in the exchanges that the tests simulate, ms."""
+    errors_ns = [
+        clock_errors_ns(offset_ms, drift_ppm, seed)
+        for offset_ms, drift_ppm in ((20, 50), (-20, -50), (20, -50), (0, 0))
+        for seed in range(10)
+    ]
+    worst, median = max(map(max, errors_ns)) / 1e6, float(np.median(np.concatenate(errors_ns))) / 1e6
+    print_line(f"offset of a clock: off by at most {worst:.2f} ms, by {median:.2f} ms in the median")
 
 
 def cost() -> None:

@@ -12,7 +12,6 @@ from typing import Final
 from handmap.files.reading import open_regular, read_up_to
 from handmap.types.errors import ConfigError, PacketError
 
-KEY_BYTES: Final = 32
 ID_BYTES: Final = 4
 TAG_BYTES: Final = 16
 MAX_KEYS: Final = 8

@@ -94,6 +94,18 @@ def quaternions_of(rotations: Float64) -> Float64:
     return unit
 
 
+def rotations_of(quaternions: Float64) -> Float64:
+    """Rotations (..., 3, 3) of quaternions (..., 4) as x, y, z, w; their length does not matter."""
+    x, y, z, w = np.moveaxis(quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    rotations: Float64 = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    return rotations
+
+
 def _outer_products() -> Float64:
     """The linear map (9, 16) from a rotation's entries, row by row, to the outer product of x, y, z, w with itself, less its constant."""
     signs = np.zeros((3, 3, 4, 4))

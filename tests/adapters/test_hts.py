@@ -13,7 +13,8 @@ import pytest
 from clients.hts import hts_datagrams
 from handmap.types.joints import HAND21
 from tests.support.adapter_checks import check_hts_hand
-from tests.support.doc_examples import command_of, free_port, python_of, run_bridge
+from tests.support.doc_examples import command_of, python_of, run_bridge
+from tests.support.processes import free_port
 from tests.support.wire_hands import SAMPLE_NS, golden_rows, moment, seen
 
 sdk = pytest.importorskip("hand_tracking_sdk", reason="hand-tracking-sdk is not installed")

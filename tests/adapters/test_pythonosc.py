@@ -8,7 +8,8 @@ import pytest
 
 from clients.vmc import vmc_datagrams
 from tests.support.adapter_checks import check_vmc_hand
-from tests.support.doc_examples import command_of, free_port, python_of, run_bridge
+from tests.support.doc_examples import command_of, python_of, run_bridge
+from tests.support.processes import free_port
 from tests.support.wire_hands import golden_rows, moment, seen
 
 osc_bundle = pytest.importorskip("pythonosc.osc_bundle", reason="python-osc is not installed")

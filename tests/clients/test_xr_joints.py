@@ -4,10 +4,10 @@ import numpy as np
 import numpy.testing as npt
 import pytest
 
-from clients.xr_joints import AXES, axes_of, rotations_of, xr_hand
+from clients.xr_joints import AXES, axes_of, xr_hand
 from clients.xr_lines import xr_line
 from handmap.protocol.fields import FrameOfReference
-from handmap.skeleton.orientation import XR26
+from handmap.skeleton.orientation import XR26, rotations_of
 from handmap.types.errors import ConfigError
 from tests.support.wire_hands import golden_row, golden_rows, moment, seen, wire_hand
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.doc_examples import command_of, free_port, python_of, run_bridge, sending
+from tests.support.doc_examples import command_of, python_of, run_bridge, sending
+from tests.support.processes import free_port
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,9 @@ import pytest
 from handmap.protocol.fields import FrameOfReference, MessageType
 from handmap.protocol.packet import Packet
 from handmap.skeleton.degrees_of_freedom import MAX_ANGLES, MIN_ANGLES
-from handmap.types.arrays import Float32, Float64
+from handmap.skeleton.orientation import rotations_of
 from handmap.types.joints import FINGERTIPS, PARENTS
 from runtime.daemon import Daemon
-from runtime.publish_frame import rotation_of
 from runtime.retry import StopFlag
 from runtime.settings import read_settings
 from tests.support.processes import ROOT, drain, listening, port_of
@@ -41,7 +40,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Packet
 
 
 def test_a_frame_moves_joints_and_orientations_alike(both: tuple[list[Packet], list[Packet]]) -> None:
-    rotation = rotation_of(QUATERNION)
+    rotation = rotations_of(QUATERNION)
     compared = 0
     for camera, base in zip(*both, strict=True):
         assert (camera.frame_of_reference, base.frame_of_reference) == (
@@ -52,15 +51,11 @@ def test_a_frame_moves_joints_and_orientations_alike(both: tuple[list[Packet], l
             assert np.abs(moved.xyz_m - (seen.xyz_m @ rotation.T + POSITION_M)).max() < 1e-6
             assert np.array_equal(moved.expected_error_m, seen.expected_error_m)
             assert seen.skeleton is not None and moved.skeleton is not None
-            turned = rotation @ rotations(seen.skeleton.quaternions)
-            assert np.abs(turned - rotations(moved.skeleton.quaternions)).max() < 2e-4
+            turned = rotation @ rotations_of(seen.skeleton.quaternions.astype(float))
+            assert np.abs(turned - rotations_of(moved.skeleton.quaternions.astype(float))).max() < 2e-4
             assert np.array_equal(seen.skeleton.angles, moved.skeleton.angles)
             compared += 1
     assert compared > 30
-
-
-def rotations(quaternions: Float32) -> Float64:
-    return np.array([rotation_of(each / np.linalg.norm(each)) for each in quaternions.astype(float)])
 
 
 def test_the_skeleton_is_that_of_the_joints(both: tuple[list[Packet], list[Packet]]) -> None:
@@ -68,7 +63,7 @@ def test_the_skeleton_is_that_of_the_joints(both: tuple[list[Packet], list[Packe
     for packet in both[0]:
         for hand in packet.hands:
             assert hand.skeleton is not None
-            turns = rotations(hand.skeleton.joint_quaternions)
+            turns = rotations_of(hand.skeleton.joint_quaternions.astype(float))
             for tip in FINGERTIPS:
                 along = hand.xyz_m[PARENTS[tip]] - hand.xyz_m[tip]
                 cosine = turns[tip][:, 2] @ along / np.linalg.norm(along)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.testing as npt
 
-from clients.xr_joints import rotations_of
+from handmap.skeleton.orientation import rotations_of
 
 TOLERANCE_M = 5e-6
 Array: TypeAlias = "np.ndarray[Any, Any]"

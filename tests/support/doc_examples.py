@@ -11,7 +11,7 @@ from pathlib import Path
 
 from handmap.protocol.fields import DaemonState, MessageType
 from handmap.protocol.packet import Packet, PacketHand, encode
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, free_port
 from tests.support.wire_hands import golden_row, wire_hand
 
 PAGE = ROOT / "docs/adapters.md"
@@ -70,14 +70,6 @@ def run_bridge(arguments: list[str], seconds: float, folder: Path) -> None:
         options = ["--bind", "127.0.0.1", "--port", str(port), "--seconds", str(seconds)]
         done = CliRunner().invoke(bridge, [*words, *options], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-
-
-def free_port() -> int:
-    """A UDP port of the loopback that was free just now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _section(heading: str) -> str:
