@@ -15,7 +15,6 @@ from typing import Final
 
 from handmap.client.session import Received, Session, StreamCounts
 from handmap.files.reading import open_regular
-from handmap.protocol.authentication import KeyRing
 from handmap.recording.message_file import MessageStream
 from handmap.system.resolve import Address
 from handmap.types.errors import RecordingError
@@ -87,14 +86,14 @@ class PacketPlayer:
     port = 0
     problem = ""
 
-    def __init__(self, path: Path, keys: KeyRing | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self._datagrams = read_datagrams(path)
         self._next: tuple[int, str, bytes] | None = next(self._datagrams, None)
         if self._next is None:
             raise RecordingError(
                 f"recording {str(path)!r} has no packets; use one that `handmap listen --record` has written"
             )
-        self._session = Session(keys)
+        self._session = Session()
         self._shift_ns = time.monotonic_ns() - self._next[0]
 
     @property

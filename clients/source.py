@@ -88,8 +88,11 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         is_local = port is not None or bind is not None or bool(interface)
         if daemon is not None and is_local:
             raise click.UsageError("--from subscribes at a daemon; leave out --port, --bind and --interface")
-        if recording is not None and (daemon is not None or is_local):
-            raise click.UsageError("--replay plays a recording; leave out --from, --port, --bind and --interface")
+        if recording is not None and (daemon is not None or is_local or key is not None):
+            # With a key only a sender that is there now can be trusted, and a recording is what an attacker would replay.
+            raise click.UsageError(
+                "--replay plays a recording; leave out --from, --port, --bind, --interface and --key"
+            )
         source = PacketSource(
             daemon, DEFAULT_PORT if port is None else port, bind or LOOPBACK, interface, key, recording
         )
@@ -106,11 +109,11 @@ def open_source(source: PacketSource) -> "PacketReceiver":
     from handmap.client.receiver import open_receiver, subscribe
     from handmap.protocol.authentication import read_keys
 
-    keys = None if source.key is None else read_keys(source.key)
     if source.recording is not None:
         from .packet_file import PacketPlayer
 
-        return PacketPlayer(source.recording, keys)
+        return PacketPlayer(source.recording)
+    keys = None if source.key is None else read_keys(source.key)
     if source.daemon is not None:
         host, port = endpoint(source.daemon, DEFAULT_CONTROL_PORT, "--from")
         return subscribe(host, port, keys)
