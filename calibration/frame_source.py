@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from handmap.recording.datasets import LabeledFrame, open_dataset
+from handmap.recording.datasets import LabeledFrame, is_dataset_name, open_dataset
 from handmap.recording.depth_range import why_no_hand
 from handmap.recording.reader import Recording, open_recording
 from handmap.recording.stated import NOTHING_STATED, RecordingAt, Stated
@@ -41,8 +41,7 @@ def open_source(name: str, stated: Stated = NOTHING_STATED) -> FrameSource:
 
     Raises RecordingError or DatasetError.
     """
-    kind, colon, _ = name.partition(":")
-    if colon and "/" not in kind and not Path(name).exists():
+    if is_dataset_name(name):
         return DatasetSource(name)
     return RecordingSource(name, stated)
 

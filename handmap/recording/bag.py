@@ -12,7 +12,7 @@ from handmap.recording.choices import Plan, make_plan
 from handmap.recording.clock import without_steps
 from handmap.recording.datasets import LabeledFrame
 from handmap.recording.depth_images import read_depth
-from handmap.recording.ros_messages import JOINTS_TOPIC, Lens, has_matrix, lens_from_message, unpack_joints
+from handmap.recording.ros_messages import JOINTS_TOPIC, JointLabels, Lens, has_matrix, lens_from_message, unpack_joints
 from handmap.recording.stated import Stated
 from handmap.recording.survey import Survey, stamp_ns, survey_bag
 from handmap.types.distortion import Undistortion, undistortion
@@ -37,7 +37,7 @@ class Bag:
                 )
             self.plan: Plan = make_plan(self.survey, path, stated)
         self._length = sum(one.count for one in self.survey.topics if one.name == self.plan.topic)
-        self._has_joints = any(one.name == JOINTS_TOPIC for one in self.survey.topics)
+        self._labels = sum(one.count for one in self.survey.topics if one.name == JOINTS_TOPIC)
         self.intrinsics = self.plan.lens.intrinsics
         self.depth_unit_mm = self.plan.scale.unit_mm
         self.fps = 1e9 / self.plan.period_ns
@@ -55,18 +55,26 @@ class Bag:
             while True:
                 yield from self._round(files)
 
+    def labeled_count(self) -> int:
+        """The number of labeled frames.
+
+        Raises RecordingError if the bag has no HandMap labels.
+        """
+        if not self._labels:
+            raise RecordingError(
+                f"recording {str(self.path)!r}: no joint labels on {JOINTS_TOPIC!r}; use a recording that `handmap "
+                "synthesize` or `handmap label` wrote"
+            )
+        return self._labels
+
     def labeled(self) -> Iterator[LabeledFrame]:
         """The labeled frames, with their labels.
 
         Raises RecordingError if the bag has no HandMap labels.
         """
-        if not self._has_joints:
-            raise RecordingError(
-                f"recording {str(self.path)!r}: no joint labels on {JOINTS_TOPIC!r}; use a recording that `handmap "
-                "synthesize` wrote"
-            )
+        self.labeled_count()
         frames: dict[int, DepthFrame] = {}
-        labels: dict[int, Any] = {}
+        labels: dict[int, JointLabels] = {}
         reader = _FrameReader(self.path, self.plan)
         with _opened(self.path) as files:
             for message in files.messages(self._topics() | {JOINTS_TOPIC}):
@@ -76,7 +84,10 @@ class Bag:
                 elif (frame := reader.take(message)) is not None:
                     frames[stamp] = frame
                 if stamp in frames and stamp in labels:
-                    yield LabeledFrame(frames[stamp], *labels[stamp])
+                    found = labels[stamp]
+                    yield LabeledFrame(
+                        frames[stamp], found.xyz_camera_mm, found.is_visible, found.handedness, found.doubt_mm
+                    )
                     frames.clear()  # frames without a label are skipped; labels come with their frame
                     labels.clear()
 

@@ -1,25 +1,46 @@
-"""Labeled data sets by name: `synthetic:val`, `nyu:/path`. A part registers an opener in the entry-point group `handmap.datasets`."""
+"""Labeled data sets by name, the same for every verb: `synthetic:val`, `nyu:/data/nyu,split=test`, or a labeled recording's path.
 
-from collections.abc import Callable, Iterator
+A name is `kind:which`, and `which` may end in options, `,key=value`. A part registers the opener of a kind in the entry-point
+group `handmap.datasets`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
 
 from handmap.types.arrays import Bool, Float32
 from handmap.types.errors import DatasetError
 from handmap.types.values import DepthFrame, Handedness
 
-GROUP = "handmap.datasets"
+GROUP: Final = "handmap.datasets"
+OPTION: Final = re.compile(r",([a-z][a-z0-9_]*)=([^,]*)$")
+
+
+@dataclass(frozen=True)
+class LabeledCube:
+    """Where a data set's publishers cut the hand out: the center (3,) in the camera frame and the side of the cube, mm."""
+
+    center_mm: Float32
+    side_mm: float
 
 
 @dataclass(frozen=True)
 class LabeledFrame:
-    """A depth frame and the true joints (J, 3) of one hand in the camera frame, mm; is_visible (J,) marks joints the camera sees."""
+    """A depth frame and the true joints (J, 3) of one hand in the camera frame, mm; is_visible (J,) marks joints the camera sees.
+
+    A joint without a label is NaN and not visible. doubt_mm (J,) is how far off each label may be, as a standard deviation of
+    its position in mm; None if the labels are taken for exact. cube is the published crop, if there is one.
+    """
 
     frame: DepthFrame
     xyz_camera_mm: Float32
     is_visible: Bool
     handedness: Handedness
+    doubt_mm: Float32 | None = None
+    cube: LabeledCube | None = None
 
 
 @dataclass(frozen=True)
@@ -61,15 +82,55 @@ class KindDataset(Protocol):
         ...
 
 
+@runtime_checkable
+class NotedDataset(Protocol):
+    """A data set that has something to say about itself, which reports repeat."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Clauses: which joints have no label, where the cubes come from, which intrinsics are used."""
+        ...
+
+
 def open_dataset(name: str) -> Dataset:
-    """The data set named `kind:which`, opened by the part that registered the kind.
+    """The data set named `kind:which`, opened by the part that registered the kind, or the labeled recording at a path.
 
     Raises DatasetError if no part did, or the part refuses `which`.
     """
     kind, _, which = name.partition(":")
     openers = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if not is_dataset_name(name):
+        kind, which = "recording", name
     if kind not in openers:
         known = ", ".join(sorted(openers)) or "none (is the package installed?)"
-        raise DatasetError(f"data set {name!r}: no installed part opens the kind {kind!r}; known kinds: {known}")
+        raise DatasetError(
+            f"data set {name!r}: no installed part opens the kind {kind!r}; wanted the path of a labeled recording, or "
+            f"kind:which with one of the kinds {known}"
+        )
     opener: Callable[[str], Dataset] = openers[kind].load()
     return opener(which)
+
+
+def is_dataset_name(name: str) -> bool:
+    """Whether a name is of the form `kind:which` rather than a path."""
+    kind, colon, _ = name.partition(":")
+    return bool(colon) and "/" not in kind and not Path(name).exists()
+
+
+def split_options(which: str, known: Mapping[str, str], dataset: str) -> tuple[str, dict[str, str]]:
+    """What comes before the options of a name, and the options by key; `known` says of each key what it takes.
+
+    Raises DatasetError for a key that is not known or given twice, or an empty value.
+    """
+    options: dict[str, str] = {}
+    while found := OPTION.search(which):
+        key, value = found.groups()
+        wanted = ", ".join(f"{name}={meaning}" for name, meaning in known.items()) or "none"
+        if key not in known or not value or key in options:
+            fault = f"option {key!r} " + (
+                "is not known" if key not in known else "is given twice" if value else "is empty"
+            )
+            raise DatasetError(f"data set {dataset!r}: {fault}; options are: {wanted}")
+        options[key] = value
+        which = which[: found.start()]
+    return which, options

@@ -80,9 +80,16 @@ class PngFolder:
         while True:
             yield from self
 
+    def labeled_count(self) -> int:
+        """Raises RecordingError: PNGs carry no labels."""
+        raise self._no_labels()
+
     def labeled(self) -> Iterator[LabeledFrame]:
         """Raises RecordingError: PNGs carry no labels."""
-        raise RecordingError(
+        raise self._no_labels()
+
+    def _no_labels(self) -> RecordingError:
+        return RecordingError(
             f"recording {str(self.path)!r}: a folder of PNGs has no joint labels; use a recording that `handmap "
             "synthesize` wrote"
         )

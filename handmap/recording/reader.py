@@ -37,6 +37,10 @@ class Recording(Protocol):
         """The frames in an endless loop, numbered from 0 each time; starting over causes no delay."""
         ...
 
+    def labeled_count(self) -> int:
+        """The number of labeled frames."""
+        ...
+
     def labeled(self) -> Iterator[LabeledFrame]:
         """The labeled frames, with their labels."""
         ...

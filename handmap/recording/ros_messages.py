@@ -28,11 +28,11 @@ FRAME_ID: Final = "camera_depth_optical_frame"
 
 SDK_UNIT_SUFFIXES: Final = ("option/Depth Units/value", "option/Depth_Units/value")  # librealsense, meters per unit
 
-# A joint in a bag: meters as RViz and Foxglove expect, then whether the camera sees it, and the handedness.
+# A joint in a bag: meters as RViz and Foxglove expect, then whether the camera sees it, the handedness, and, of labels that are
+# not taken for exact, their standard deviation in meters.
 _JOINT: Final = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("visible", "u1"), ("handedness", "u1")])
-JOINT_STEP_BYTES: Final = _JOINT.itemsize
-# sensor_msgs/PointField: name, offset, datatype (7 float32, 2 uint8).
-JOINT_FIELDS: Final = (("x", 0, 7), ("y", 4, 7), ("z", 8, 7), ("visible", 12, 2), ("handedness", 13, 2))
+_DOUBTED_JOINT: Final = np.dtype([*_JOINT.descr, ("doubt", "<f4")])
+_POINT_FIELD: Final = {np.dtype("<f4"): 7, np.dtype("u1"): 2}  # sensor_msgs/PointField: FLOAT32, UINT8
 
 
 @dataclass(frozen=True)
@@ -81,30 +81,60 @@ def lens_from_message(message: Any, size: tuple[int, int], is_rectified: bool) -
     return Lens(Intrinsics(*size, float(fx), float(fy), float(cx), float(cy)), distortion)
 
 
-def pack_joints(xyz_camera_mm: Float32, is_visible: Bool, handedness: Handedness) -> Uint8:
-    """The bytes of a point cloud, one point per joint, in meters."""
-    points = np.zeros(len(xyz_camera_mm), _JOINT)
+@dataclass(frozen=True)
+class JointCloud:
+    """A point cloud of labels: its bytes, bytes per point, and (name, offset, datatype) of each field."""
+
+    data: Uint8
+    step_bytes: int
+    fields: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class JointLabels:
+    """Joints (21, 3) in mm, visibility (21,), handedness, and the standard deviation (21,) in mm of labels that are not exact."""
+
+    xyz_camera_mm: Float32
+    is_visible: Bool
+    handedness: Handedness
+    doubt_mm: Float32 | None = None
+
+
+def pack_joints(labels: JointLabels) -> JointCloud:
+    """The labels as a point cloud, one point per joint, in meters; a joint without a label is NaN."""
+    layout = _JOINT if labels.doubt_mm is None else _DOUBTED_JOINT
+    points = np.zeros(len(labels.xyz_camera_mm), layout)
     for axis, name in enumerate("xyz"):
-        points[name] = xyz_camera_mm[:, axis] / 1000
-    points["visible"] = is_visible
-    points["handedness"] = handedness
-    return points.view(np.uint8)
+        points[name] = labels.xyz_camera_mm[:, axis] / 1000
+    points["visible"] = labels.is_visible
+    points["handedness"] = labels.handedness
+    if labels.doubt_mm is not None:
+        points["doubt"] = labels.doubt_mm / 1000
+    offsets = ((name, *layout.fields[name][:2]) for name in layout.names or () if layout.fields is not None)
+    fields = tuple((name, offset, _POINT_FIELD[kind]) for name, kind, offset in offsets)
+    return JointCloud(points.view(np.uint8), layout.itemsize, fields)
 
 
-def unpack_joints(data: Sequence[int] | Uint8, topic: str) -> tuple[Float32, Bool, Handedness]:
-    """Joints (21, 3) in mm, visibility (21,) and handedness from a point cloud made by `pack_joints`.
+def unpack_joints(data: Sequence[int] | Uint8, topic: str) -> JointLabels:
+    """The labels in a point cloud made by `pack_joints`.
 
     Raises RecordingError if it is a different cloud.
     """
     content = np.asarray(data, np.uint8).tobytes()
-    if len(content) != JOINT_COUNT * JOINT_STEP_BYTES:
+    layouts = {JOINT_COUNT * layout.itemsize: layout for layout in (_JOINT, _DOUBTED_JOINT)}
+    layout = layouts.get(len(content))
+    if layout is None:
+        wanted = " or ".join(str(size) for size in layouts)
         raise RecordingError(
-            f"topic {topic!r}: found {len(content)} bytes of labels, wanted {JOINT_COUNT * JOINT_STEP_BYTES} for "
-            f"{JOINT_COUNT} joints"
+            f"topic {topic!r}: found {len(content)} bytes of labels, wanted {wanted} for {JOINT_COUNT} joints; record "
+            "the labels with `handmap synthesize` or `handmap label`"
         )
-    points = np.frombuffer(content, _JOINT)
-    xyz_camera_mm = np.stack([points[name] for name in "xyz"], axis=-1) * np.float32(1000)
-    return xyz_camera_mm.astype(np.float32), points["visible"].astype(bool), Handedness(int(points["handedness"][0]))
+    points = np.frombuffer(content, layout)
+    xyz_camera_mm = (np.stack([points[name] for name in "xyz"], axis=-1) * np.float32(1000)).astype(np.float32)
+    doubt_mm = (points["doubt"] * np.float32(1000)).astype(np.float32) if layout is _DOUBTED_JOINT else None
+    return JointLabels(
+        xyz_camera_mm, points["visible"].astype(bool), Handedness(int(points["handedness"][0])), doubt_mm
+    )
 
 
 def _matrix(message: Any, name: str) -> Any:

@@ -26,11 +26,10 @@ from handmap.recording.ros_messages import (
     FRAME_ID,
     IMAGE,
     INFO_TOPIC,
-    JOINT_FIELDS,
-    JOINT_STEP_BYTES,
     JOINTS_TOPIC,
     POINT_CLOUD,
     UNIT_TOPIC,
+    JointLabels,
     meters_from_depth,
     pack_joints,
 )
@@ -127,11 +126,14 @@ class RecordingWriter:
         """Adds a frame with its joints."""
         stamp_ns = labeled.frame.capture_ns + self._epoch_offset_ns
         field = self._store.types["sensor_msgs/msg/PointField"]
-        data = pack_joints(labeled.xyz_camera_mm, labeled.is_visible, labeled.handedness)
+        cloud = pack_joints(
+            JointLabels(labeled.xyz_camera_mm, labeled.is_visible, labeled.handedness, labeled.doubt_mm)
+        )
         self._put(
             JOINTS_TOPIC, POINT_CLOUD, stamp_ns, header=self._header(stamp_ns), height=1, width=JOINT_COUNT,
-            fields=[field(name=name, offset=offset, datatype=kind, count=1) for name, offset, kind in JOINT_FIELDS],
-            is_bigendian=False, point_step=JOINT_STEP_BYTES, row_step=len(data), data=data, is_dense=True,
+            fields=[field(name=name, offset=offset, datatype=kind, count=1) for name, offset, kind in cloud.fields],
+            is_bigendian=False, point_step=cloud.step_bytes, row_step=len(cloud.data), data=cloud.data,
+            is_dense=bool(np.isfinite(labeled.xyz_camera_mm).all()),
         )  # fmt: skip
         self.write(labeled.frame)
 

@@ -99,6 +99,9 @@ class OneAfterTheOther:
     def endless(self) -> Iterator[DepthFrame]:
         return cycle(self._frames)
 
+    def labeled_count(self) -> int:
+        return 0
+
     def labeled(self) -> Iterator[LabeledFrame]:
         return iter(())
 

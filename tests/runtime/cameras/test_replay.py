@@ -39,6 +39,9 @@ class Memory:
         while True:
             yield from self
 
+    def labeled_count(self) -> int:
+        return 0
+
     def labeled(self) -> Iterator[LabeledFrame]:
         raise RecordingError("no labels")
 

@@ -1,0 +1,51 @@
+"""A labeled recording, or a folder of PNGs with a label file, as a data set: `recording:PATH`, or its path alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from handmap.recording.datasets import Dataset, LabeledFrame, split_options
+from handmap.recording.reader import Recording, open_recording
+from handmap.recording.stated import RecordingAt, read_stated
+from handmap.types.errors import ConfigError, DatasetError
+from handmap.types.joints import HAND21
+
+OPTIONS: Final = {
+    "topic": "TOPIC of the depth",
+    "depth_unit_mm": "MILLIMETERS per raw step",
+    "intrinsics": "FILE.yaml with fx_px, fy_px, cx_px and cy_px",
+}
+
+
+@dataclass(frozen=True)
+class RecordedSet:
+    """The labeled frames of a recording."""
+
+    name: str
+    recording: Recording
+    joint_names: tuple[str, ...] = HAND21
+
+    def __len__(self) -> int:
+        return self.recording.labeled_count()
+
+    def __iter__(self) -> Iterator[LabeledFrame]:
+        return self.recording.labeled()
+
+
+def open_recorded(which: str) -> Dataset:
+    """The recording at a path with its labels; `which` may end in the options of OPTIONS.
+
+    Raises RecordingError if there is none or it has no labels, DatasetError if an option is wrong.
+    """
+    name = f"recording:{which}"
+    path, options = split_options(which, OPTIONS, name)
+    unit = options.get("depth_unit_mm")
+    try:
+        unit_mm = None if unit is None else float(unit)
+        stated = read_stated(options.get("topic"), unit_mm, options.get("intrinsics"))
+    except (ValueError, ConfigError) as error:
+        raise DatasetError(f"data set {name!r}: {error}") from error
+    recording = open_recording(RecordingAt(Path(path), stated))
+    recording.labeled_count()  # one without labels is refused at once
+    return RecordedSet(name, recording)
