@@ -44,11 +44,15 @@ class CacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RenderedHands(NamedTuple):
-    """Hands as `synthetic.render_samples` gives them: canvas (N, 160, 160) int16, is_hand likewise bool, joints_mm (N, 21, 3)."""
+    """Hands as `synthetic.render_samples` gives them: canvas (N, 160, 160) int16, is_hand likewise bool, joints_mm (N, 21, 3).
+
+    weight (N, 21) in [0, 1] is how much each label counts; None if all of them count in full.
+    """
 
     canvas: NDArray[np.int16]
     is_hand: Bool
     joints_mm: Float32
+    weight: Float32 | None = None
 
 
 def open_cache(config: CacheConfig) -> Path:

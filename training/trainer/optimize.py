@@ -60,8 +60,10 @@ class Trainee(nn.Module):
         self.map_weight = config.map_weight
         self.bone_weight = config.bone_weight
 
-    def forward(self, depth: Tensor, joints: Tensor, maps: Tensor | None) -> Losses:
+    def forward(self, depth: Tensor, joints: Tensor, maps: Tensor | None, weight: Tensor | None = None) -> Losses:
         """Losses of depth (N, 1, 128, 128) against joints (N, 21, 3) and the guidance maps (N, K, 32, 32).
+
+        weight (N, 21) is how much each joint counts, with its maps; None if all count in full.
 
         Samples without a hand (joints NaN) count in the maps' loss alone. All but the last linear layer runs in
         bfloat16; the joints and losses are float32.
@@ -74,10 +76,11 @@ class Trainee(nn.Module):
         has_hand = torch.isfinite(joints)
         # As if a joint that is not there had been found: no loss, and no gradient, whatever the batch holds.
         wanted = torch.where(has_hand, joints, estimate.joints.detach())
-        pose = functional.smooth_l1_loss(estimate.joints, wanted, beta=self.pose_knee)
+        counts = has_hand if weight is None else has_hand * weight.unsqueeze(2)
+        pose = self._pose_loss(estimate.joints, wanted, weight)
         if estimate.votes is not None:
-            pose = pose + VOTE_WEIGHT * self._vote_loss(estimate.votes, wanted, has_hand)
-        stages = [functional.mse_loss(stage.float(), maps) for stage in described.stage_maps if maps is not None]
+            pose = pose + VOTE_WEIGHT * self._vote_loss(estimate.votes, wanted, counts)
+        stages = [_map_loss(stage.float(), maps, weight) for stage in described.stage_maps if maps is not None]
         map_loss = torch.stack(stages).sum() if stages else torch.zeros_like(pose)
         total = pose + self.map_weight * map_loss
         if not self.bone_weight:
@@ -85,12 +88,30 @@ class Trainee(nn.Module):
         bones = bone_loss(estimate.joints, joints, self.pose_knee)
         return Losses(total + self.bone_weight * bones, pose, map_loss, bones)
 
-    def _vote_loss(self, votes: Votes, wanted: Tensor, has_hand: Tensor) -> Tensor:
+    def _pose_loss(self, joints: Tensor, wanted: Tensor, weight: Tensor | None) -> Tensor:
+        if weight is None:
+            return functional.smooth_l1_loss(joints, wanted, beta=self.pose_knee)
+        each = functional.smooth_l1_loss(joints, wanted, beta=self.pose_knee, reduction="none")
+        return (each * weight.unsqueeze(2)).mean()
+
+    def _vote_loss(self, votes: Votes, wanted: Tensor, counts: Tensor) -> Tensor:
         """The weighted mean of the loss of every single vote."""
         each = functional.smooth_l1_loss(
             votes.xyz, wanted.unsqueeze(3).expand_as(votes.xyz), beta=self.pose_knee, reduction="none"
         )
-        return (torch.matmul(each, votes.weight.unsqueeze(3)).squeeze(3) * has_hand).mean()
+        return (torch.matmul(each, votes.weight.unsqueeze(3)).squeeze(3) * counts).mean()
+
+
+def _map_loss(stage: Tensor, maps: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean squared error of a stage's maps (N, K, 32, 32), K a multiple of 21; a sample without a hand counts in full.
+
+    Channels come in lots of 21: of udir2 the distances, then x, y, z of joint 0, of joint 1, ...
+    """
+    if weight is None:
+        return functional.mse_loss(stage, maps)
+    lots = maps.shape[1] // weight.shape[1]
+    channels = weight if lots == 1 else torch.cat([weight, weight.repeat_interleave(lots - 1, dim=1)], dim=1)
+    return (functional.mse_loss(stage, maps, reduction="none") * channels[..., None, None]).mean()
 
 
 def bone_loss(joints: Tensor, labeled: Tensor, knee: float) -> Tensor:

@@ -32,6 +32,7 @@ class DeviceBatch(NamedTuple):
     depth: Tensor
     joints: Tensor
     maps: Tensor | None
+    weight: Tensor | None = None
 
 
 class CanvasPool:

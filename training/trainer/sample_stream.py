@@ -18,17 +18,20 @@ from handmap.types.arrays import Bool, Float32
 from ..network.guidance import make_maps, reduce_to_cells
 from ..samples.augment import augment, draw_warps
 from ..samples.sample_cache import RenderedHands, read_hands, wait_for_shard
+from ..samples.source_mix import LABELED_INDEX, SourceMix, joined
 from .train_config import TrainConfig
 
 BATCHES_AHEAD = 3
 
 
 class TrainingBatch(NamedTuple):
-    """depth (N, 1, 128, 128); joints (N, 21, 3) in half cube sides, NaN without a hand; maps (N, K, 32, 32), or None for the baseline."""
+    """depth (N, 1, 128, 128); joints (N, 21, 3) in half cube sides, NaN without a hand or a label; maps (N, K, 32, 32), or None
+    for the baseline; weight (N, 21) of each joint in the losses, or None if all count in full."""
 
     depth: Float32
     joints: Float32
     maps: Float32 | None
+    weight: Float32 | None = None
 
 
 class Share(NamedTuple):
@@ -44,25 +47,31 @@ def rounds_of(config: TrainConfig) -> int:
 
 
 def make_batch(rendered: RenderedHands, indices: NDArray[np.int64], epoch: int, config: TrainConfig) -> TrainingBatch:
-    """Samples warped under (seed, epoch, index) with the maps of the configured kind, all 0 without a hand."""
+    """Samples warped under (seed, epoch, index) with the maps of the configured kind, all 0 without a hand.
+
+    The maps of a joint without a label mean nothing; its weight is 0.
+    """
     samples = augment(rendered, draw_warps(config.augment, (config.seed, epoch), indices), config.cube_mm)
     kind = config.network.guidance
     maps = None
     if kind is not None:
-        has_hand: Bool = np.all(np.isfinite(samples.joints), axis=(1, 2))
+        has_hand: Bool = np.any(np.isfinite(samples.joints), axis=(1, 2))
         cells = reduce_to_cells(samples.depth[has_hand], samples.is_hand[has_hand])
-        hand_maps = make_maps(kind, cells, samples.joints[has_hand])
+        hand_maps = make_maps(kind, cells, np.nan_to_num(samples.joints[has_hand]))
         maps = np.zeros((len(has_hand), *hand_maps.shape[1:]), np.float32)
         maps[has_hand] = hand_maps
-    return TrainingBatch(samples.depth[:, None], samples.joints, maps)
+    return TrainingBatch(samples.depth[:, None], samples.joints, maps, rendered.weight)
 
 
 class SampleStream:
-    """Batches of a training run by step, read from the cache in `folder`."""
+    """Batches of a training run by step, read from the cache in `folder` and from labeled hands, where the run has such."""
 
-    def __init__(self, folder: Path, config: TrainConfig, share: Share, check: Callable[[], None]) -> None:
+    def __init__(
+        self, folder: Path, config: TrainConfig, share: Share, check: Callable[[], None], mix: SourceMix | None = None
+    ) -> None:
         self._folder = folder
         self._config = config
+        self._mix = mix
         self._share = share
         self._check = check
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
@@ -74,8 +83,7 @@ class SampleStream:
         with ThreadPoolExecutor(threads, "loader") as pool:
             try:
                 for step in range(first_step, end_step):
-                    epoch, picked = self._pick(step)
-                    pending.append(pool.submit(self._load, epoch, picked))
+                    pending.append(pool.submit(self._load_step, step, *self._pick(step)))
                     if len(pending) >= BATCHES_AHEAD + threads:
                         yield pending.popleft().result()
                 while pending:
@@ -89,22 +97,39 @@ class SampleStream:
         return step * self._config.batch_samples // self._config.round_samples
 
     def _pick(self, step: int) -> tuple[int, NDArray[np.int64]]:
-        """The round of a step and the hands (n,) of it that this process takes, as places in the round's shards."""
+        """The round of a step and the rendered hands (n,) of it, as places in the round's shards."""
         config = self._config
         epoch = self.round_of(step)
         if self._order[0] != epoch:
             shuffle = np.random.Generator(np.random.Philox(key=(config.seed << 32) | epoch))
             self._order = (epoch, shuffle.permutation(config.round_samples))
         start = step * config.batch_samples % config.round_samples
-        return epoch, self._order[1][start : start + config.batch_samples][self._share.rank :: self._share.processes]
+        count = config.batch_samples if self._mix is None else self._mix.rendered_count(step)
+        return epoch, self._order[1][start : start + count]
 
-    def _load(self, epoch: int, picked: NDArray[np.int64]) -> TrainingBatch:
+    def _load_step(self, step: int, epoch: int, picked: NDArray[np.int64]) -> TrainingBatch:
+        """This process's share of a step's batch."""
+        lots = [(-1, int(place)) for place in picked]
+        for number, rows in enumerate(self._mix.picks(step) if self._mix else []):
+            lots += [(number, int(row)) for row in rows]
+        own = lots[self._share.rank :: self._share.processes]
+        parts, indices = [], []
+        for number in sorted({number for number, _ in own}):
+            rows = np.sort(np.array([row for source, row in own if source == number], np.int64))
+            if number < 0:
+                parts.append(self._read_rendered(epoch, rows))
+                indices.append(epoch * self._config.cache.shard_samples + rows)
+            elif self._mix is not None:
+                parts.append(self._mix.sources[number].hands.read(rows))
+                # A labeled hand comes up again and again, each time with another warp.
+                indices.append(LABELED_INDEX * (number + 1) + step * self._config.batch_samples + np.arange(len(rows)))
+        return make_batch(joined(parts), np.concatenate(indices), epoch, self._config)
+
+    def _read_rendered(self, epoch: int, picked: NDArray[np.int64]) -> RenderedHands:
         size = self._config.cache.shard_samples
-        picked = np.sort(picked)
         parts = []
         for place in np.unique(picked // size):
             shard = epoch + int(place)
             wait_for_shard(self._folder, shard, size, self._check)
             parts.append(read_hands(self._folder, shard, picked[picked // size == place] % size))
-        hands = RenderedHands(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-        return make_batch(hands, epoch * size + picked, epoch, self._config)
+        return joined(parts)

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 import torch
 
 from ..samples.drawing import Drawers
+from ..samples.labeled_hands import open_labeled_hands
 from ..samples.sample_cache import ShardMaker, open_cache
+from ..samples.source_mix import LabeledSource, SourceMix
 from ..synthesis.synthetic import render_samples
 from .distributed import Place
 from .pool_stream import DeviceBatch, PoolStream
@@ -29,12 +31,25 @@ def open_stream(config: TrainConfig, place: Place, step: int) -> Iterator[Iterat
         with Drawers(_count_drawers(config, place), (config.seed, place.share.rank, step)) as drawers:
             yield PoolStream(drawers, config, place.share, place.device).batches(step, config.steps)
         return
+    mix = open_mix(config)
     folder = open_cache(config.cache)
-    if not place.is_renderer:
-        yield _follow(SampleStream(folder, config, place.share, _do_nothing), None, config, place, step)
+    if not place.is_renderer or not config.renders:
+        yield _follow(SampleStream(folder, config, place.share, _do_nothing, mix), None, config, place, step)
         return
     with ShardMaker(folder, config.cache, rounds_of(config) + config.cache.window_shards - 2) as maker:
-        yield _follow(SampleStream(folder, config, place.share, maker.check), maker, config, place, step)
+        yield _follow(SampleStream(folder, config, place.share, maker.check, mix), maker, config, place, step)
+
+
+def open_mix(config: TrainConfig) -> SourceMix | None:
+    """The labeled sources of a run, cut out where that has not been done yet; None of a run without any."""
+    if not config.labeled_sources:
+        return None
+    total = sum(source.weight for source in config.sources)
+    sources = [
+        LabeledSource(open_labeled_hands(source.data, config.labeled_cache), source.weight / total)
+        for source in config.labeled_sources
+    ]
+    return SourceMix(sources, config.batch_samples, config.seed)
 
 
 def _count_drawers(config: TrainConfig, place: Place) -> int:
@@ -62,5 +77,8 @@ def _follow(
 
 def _to_device(batch: TrainingBatch, device: torch.device) -> DeviceBatch:
     depth, joints = (torch.from_numpy(array).to(device, non_blocking=True) for array in (batch.depth, batch.joints))
-    maps = None if batch.maps is None else torch.from_numpy(batch.maps).to(device, non_blocking=True)
-    return DeviceBatch(depth, joints, maps)
+    maps, weight = (
+        None if array is None else torch.from_numpy(array).to(device, non_blocking=True)
+        for array in (batch.maps, batch.weight)
+    )  # fmt: skip
+    return DeviceBatch(depth, joints, maps, weight)

@@ -38,14 +38,14 @@ from .resumable import (
 )
 from .streams import open_stream
 from .train_config import TrainConfig, identity_of
-from .validate import ValidationSet, make_validation_set, predict
+from .validate import ValidationSet, make_labeled_validation_set, make_validation_set, predict
 
 SMOOTHING = 0.9
 CHECK_EVERY_STEPS = 20
 
 
 class _Source(NamedTuple):
-    """What a run learns from, what it is scored on in the first process, and its clock."""
+    """What a run learns from, what chooses its best weights in the first process, and its clock."""
 
     batches: Iterator[DeviceBatch]
     validation: ValidationSet | None
@@ -80,13 +80,20 @@ def train(config: TrainConfig) -> Path:
                 batches = stack.enter_context(open_stream(config, place, state.step))
             # While the first samples are drawn.
             validation = make_validation_set(config) if place.is_first else None
-            _loop(run, state, _Source(batches, validation, clock), config, place)
+            _loop(run, state, _Source(batches, _choosing(validation, config), clock), config, place)
         if validation is not None:
             best = read_checkpoint(config.out / BEST)
             run.learner.average.load_state_dict(best.average)
             _blend_start(run.learner.average, config)
             write_program(path, run.learner.average.cpu(), validation, config, best)
     return path
+
+
+def _choosing(validation: ValidationSet | None, config: TrainConfig) -> ValidationSet | None:
+    """What chooses the best weights: rendered hands, or those of `validate_on`."""
+    if validation is None or config.validate_on is None:
+        return validation
+    return make_labeled_validation_set(config.validate_on, config, config.labeled_cache)
 
 
 def _begin(config: TrainConfig, place: Place) -> Run:

@@ -21,6 +21,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 CubeMm = Annotated[float, msgspec.Meta(ge=50, le=1000)]
 DeviceKind: TypeAlias = Literal["auto", "cpu", "cuda"]
+SYNTHETIC: Final = "synthetic"
 ENDLESS: Final = 2**40  # samples: more than any budget of time allows
 
 
@@ -29,6 +30,14 @@ class PoolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     drawers: NotNegative = 0
     samples: Count = 16_384
+
+
+class SourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A source of samples and its weight against the others: `synthetic` for hands rendered on the way, else the name of a data
+    set or the path of a labeled recording, as for `handmap evaluate --data`."""
+
+    data: str
+    weight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 1.0
 
 
 class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +49,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `budget` is wall time, such as 9m, in the place of `total_samples`: preparation included, time between a kill and a resume
     not. The cosine then runs over it; the warm-up is of samples either way. `stream` cache repeats a run to the bit, pool is fast.
+
+    `sources` are mixed by weight in every batch; none means rendered hands alone. What is cut out of data sets is kept in
+    `labeled_cache`. `validate_on` is the data set that chooses the best weights; without it, rendered hands do.
     """
 
     total_samples: Count = ENDLESS
@@ -68,6 +80,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     augment: AugmentConfig = AugmentConfig()
     cache: CacheConfig = CacheConfig()
     pool: PoolConfig = PoolConfig()
+    sources: tuple[SourceConfig, ...] = ()
+    labeled_cache: Path = Path(".cache/labeled")
+    validate_on: str | None = None
 
     def __post_init__(self) -> None:
         if (self.total_samples == ENDLESS) != math.isfinite(self.budget_s):
@@ -77,6 +92,14 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"start_share refers to the weights in start_from, found {self.start_share} without start_from; set it"
             )
+        if self.stream == "pool" and self.labeled_sources:
+            raise ValueError(
+                f"stream pool trains on rendered hands alone, found the source {self.labeled_sources[0].data!r}; use "
+                "stream cache"
+            )
+        names = [source.data for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError(f"sources: found {names} with one of them twice; give it once, with a higher weight")
         if self.stream == "pool" and self.network.guidance not in (None, *DEVICE_KINDS):
             raise ValueError(
                 f"stream pool makes guidance maps of the kinds {', '.join(DEVICE_KINDS)}, found "
@@ -87,6 +110,16 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"batch_samples must divide the round of cache.shard_samples x cache.window_shards = "
                 f"{self.round_samples}, found {self.batch_samples}; use a power of two"
             )
+
+    @property
+    def labeled_sources(self) -> tuple[SourceConfig, ...]:
+        """The sources that are data sets or recordings."""
+        return tuple(source for source in self.sources if source.data != SYNTHETIC)
+
+    @property
+    def renders(self) -> bool:
+        """Whether rendered hands are among the sources."""
+        return len(self.labeled_sources) == len(self.sources) - 1 or not self.sources
 
     @property
     def round_samples(self) -> int:
@@ -119,6 +152,7 @@ RESUME_MUTABLE_KEYS = frozenset(
         "loader_threads",
         "cache",
         "pool",
+        "labeled_cache",
     )
 )
 
@@ -126,8 +160,9 @@ RESUME_MUTABLE_KEYS = frozenset(
 def identity_of(config: TrainConfig) -> dict[str, object]:
     """The settings that a resumed run must share with the checkpoint, as plain values."""
     plain: dict[str, object] = msgspec.to_builtins(config, enc_hook=str)
-    # Without its loss a run is what runs were before there was one, and resumes their checkpoints.
-    left_out = RESUME_MUTABLE_KEYS if config.bone_weight else RESUME_MUTABLE_KEYS | {"bone_weight"}
+    # Without these a run is what runs were before there were any, and resumes their checkpoints.
+    unset = {name for name in ("bone_weight", "sources", "validate_on") if not getattr(config, name)}
+    left_out = RESUME_MUTABLE_KEYS | unset
     window = {"shard_samples": config.cache.shard_samples, "window_shards": config.cache.window_shards}
     return {name: value for name, value in plain.items() if name not in left_out} | window
 

@@ -3,6 +3,7 @@
 It chooses the best checkpoint and fits the confidence table. It is not `synthetic:val`; no weights are chosen on that.
 """
 
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from handmap.tracking.pose_estimate import split_batch
 from handmap.types.arrays import Float32
 
 from ..samples.augment import AugmentConfig, augment, draw_warps
+from ..samples.labeled_hands import open_labeled_hands
 from ..samples.sample_cache import RenderedHands
 from ..synthesis.synthetic import render_samples
 
@@ -50,6 +52,15 @@ def make_validation_set(config: Validated) -> ValidationSet:
     drawn = render_samples(FIRST_SEED, count)
     hands = RenderedHands(drawn.canvas, drawn.is_hand, drawn.joints_mm)
     samples = augment(hands, draw_warps(config.augment, WARP_KEY, np.arange(count)), config.cube_mm)
+    return ValidationSet(samples.depth[:, None], samples.joints, config.cube_mm)
+
+
+def make_labeled_validation_set(data: str, config: Validated, folder: Path) -> ValidationSet:
+    """As `make_validation_set`, of hands of a data set, evenly spread over it; at most as many as it has."""
+    hands = open_labeled_hands(data, folder)
+    rows = np.linspace(0, len(hands) - 1, min(config.validation_samples, len(hands))).round().astype(np.int64)
+    warps = draw_warps(config.augment, WARP_KEY, np.arange(len(rows)))
+    samples = augment(hands.read(rows), warps, config.cube_mm)
     return ValidationSet(samples.depth[:, None], samples.joints, config.cube_mm)
 
 

@@ -84,10 +84,10 @@ def test_the_newest_hands_take_the_place_of_the_oldest() -> None:
 def test_a_batch_is_what_the_network_learns_from(drawers: Drawers) -> None:
     stream = PoolStream(drawers, pool_config(batch_samples=64), Share(), CPU)
 
-    depth, joints, maps = next(stream.batches(0, 1))
+    depth, joints, maps, weight = next(stream.batches(0, 1))
 
     has_hand = torch.isfinite(joints).all(2).all(1)
-    assert depth.shape == (64, 1, 128, 128) and joints.shape == (64, 21, 3)
+    assert weight is None and depth.shape == (64, 1, 128, 128) and joints.shape == (64, 21, 3)
     assert maps is not None and maps.shape == (64, 21, 32, 32)
     assert 0.5 < has_hand.float().mean() < 1
     assert maps[has_hand].amax((2, 3)).mean() > 0.5 and not maps[~has_hand].any()

@@ -1,0 +1,152 @@
+"""Labeled frames of data sets and recordings as training samples: canvases cut out once about each hand and kept on disk.
+
+A labeled frame becomes what a rendered hand is: a canvas, a mask of the hand, 21 joints, and how much each label counts. Which of
+them a step uses is in `source_mix`.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handmap.files.atomic import make_folder, new_folder
+from handmap.recording.datasets import LabeledFrame, open_dataset
+from handmap.system.progress import track_progress
+from handmap.types.arrays import Bool, Float32, Float64
+from handmap.types.errors import DatasetError
+from handmap.types.joints import HAND21
+from handmap.types.values import Handedness
+
+from ..synthesis.canvas import CANVAS_PX, print_canvas
+from .flesh import mask_of_hand
+from .sample_cache import RenderedHands
+
+TRUSTED_MM: Final = 5.0  # a label with this standard deviation counts half; the knee of the pose loss
+ARRAYS: Final = ("canvas", "is_hand", "joints_mm", "weight")
+FORMAT: Final = "1"  # of the files below; part of their folder's name
+
+
+class LabeledHands(NamedTuple):
+    """N hands on disk: canvas (N, 160, 160) int16, mask of one bit a pixel, joints_mm (N, 21, 3) about the canvas center, NaN
+    without a label, and weight (N, 21) in [0, 1] of each joint in the losses."""
+
+    canvas: NDArray[np.int16]
+    is_hand: NDArray[np.uint8]
+    joints_mm: Float32
+    weight: Float32
+
+    def __len__(self) -> int:
+        return len(self.canvas)
+
+    def read(self, rows: NDArray[np.int64]) -> RenderedHands:
+        """Copies of some of them."""
+        mask = np.unpackbits(self.is_hand[rows], axis=-1).view(np.bool_)
+        return RenderedHands(self.canvas[rows], mask, self.joints_mm[rows], self.weight[rows])
+
+
+def open_labeled_hands(data: str, folder: Path) -> LabeledHands:
+    """The hands of the data set or labeled recording named `data`, cut out into `folder` unless they are there already.
+
+    Left hands are mirrored. Frames whose hand has no label are left out.
+    Raises DatasetError if none is left, if its joints are not hand21, or if it cannot be written.
+    """
+    path = folder / fingerprint(data)
+    if not path.is_dir():
+        try:
+            make_folder(folder)
+            with new_folder(path) as partial:
+                _write(data, partial)
+        except OSError as error:
+            raise DatasetError(
+                f"data set {data!r}: its training samples cannot be written to {str(path)!r} ({error.strerror}); free some "
+                "disk space or set `labeled_cache` to another folder"
+            ) from error
+    return LabeledHands(*(np.load(path / f"{name}.npy", mmap_mode="r") for name in ARRAYS))
+
+
+def fingerprint(data: str) -> str:
+    """A name for the content of a data set: changes with its name, and with name, size or time of any file under its path."""
+    digest = hashlib.sha256(f"{FORMAT} {data}".encode())
+    for place in _paths_in(data):
+        for entry in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if entry.is_file():
+                facts = entry.stat()
+                digest.update(f"{entry.relative_to(place)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _paths_in(data: str) -> Iterator[Path]:
+    """The files and folders that a name mentions."""
+    whole = Path(data)
+    if whole.exists():
+        yield whole
+        return
+    for part in data.partition(":")[2].split(","):
+        place = Path(part.partition("=")[2] or part)
+        if part and place.exists():
+            yield place
+
+
+def _write(data: str, folder: Path) -> None:
+    dataset = open_dataset(data)
+    if dataset.joint_names != HAND21:
+        raise DatasetError(f"data set {data!r}: training needs hand21 joints, found {dataset.joint_names}; map them")
+    shape = (len(dataset), CANVAS_PX, CANVAS_PX)
+    canvas = np.lib.format.open_memmap(folder / "all.npy", "w+", np.int16, shape)
+    masks: list[NDArray[np.uint8]] = []
+    joints: list[Float32] = []
+    weights: list[Float32] = []
+    with track_progress("cut out hands", len(dataset), "frames") as advance:
+        for number, labeled in enumerate(dataset):
+            if np.isfinite(labeled.xyz_camera_mm).any():
+                hand = cut_out(labeled)
+                canvas[len(masks)] = hand.canvas
+                masks.append(np.packbits(hand.is_hand, axis=-1))
+                joints.append(hand.joints_mm)
+                weights.append(hand.weight)
+            advance(number + 1, "")
+    if not masks:
+        raise DatasetError(
+            f"data set {data!r}: none of its {len(dataset)} frames has a labeled joint; name another one"
+        )
+    for name, values in zip(ARRAYS, (canvas[: len(masks)], masks, joints, weights), strict=True):
+        np.save(folder / f"{name}.npy", np.asarray(values))
+    (folder / "all.npy").unlink()
+
+
+class CutOut(NamedTuple):
+    """One hand: canvas (160, 160) int16, is_hand likewise bool, joints_mm (21, 3) about the canvas center, weight (21,)."""
+
+    canvas: NDArray[np.int16]
+    is_hand: Bool
+    joints_mm: Float32
+    weight: Float32
+
+
+def cut_out(labeled: LabeledFrame) -> CutOut:
+    """The canvas about a labeled hand, as `synthetic.render_samples` makes it of a rendered one; a left hand is mirrored.
+
+    The published cube's center is taken if there is one, else the middle of the labeled joints. As hand count the pixels near
+    the labeled bones.
+    """
+    frame, xyz_mm = labeled.frame, labeled.xyz_camera_mm
+    labels = xyz_mm[np.isfinite(xyz_mm).all(axis=1)]
+    middle = (labels.min(axis=0) + labels.max(axis=0)) / 2
+    center: Float64 = np.asarray(labeled.cube.center_mm if labeled.cube else middle, np.float64)
+    camera = frame.intrinsics
+    offsets = np.array([camera.fx_px, camera.fy_px, camera.cx_px, camera.cy_px], np.float64)
+    nothing = np.zeros(frame.depth.shape, np.bool_)
+    canvas, _ = print_canvas(frame.depth, nothing, float(frame.depth_unit_mm), offsets, center)
+    joints_mm = (xyz_mm - center).astype(np.float32)
+    is_hand = mask_of_hand(canvas, joints_mm)
+    has_label: Bool = np.all(np.isfinite(joints_mm), axis=1)
+    weight: Float32 = has_label.astype(np.float32)
+    if labeled.doubt_mm is not None:
+        variance = np.square(np.nan_to_num(labeled.doubt_mm, nan=np.inf))
+        weight = (weight * TRUSTED_MM**2 / (TRUSTED_MM**2 + variance)).astype(np.float32)
+    if labeled.handedness is Handedness.LEFT:
+        canvas, is_hand, joints_mm = canvas[:, ::-1], is_hand[:, ::-1], joints_mm * np.array([-1, 1, 1], np.float32)
+    return CutOut(canvas, is_hand, joints_mm, weight)
