@@ -11,7 +11,9 @@ import pytest
 from tests.support.one_module import PARTS, held_twice
 
 ROOT = Path(__file__).resolve().parent.parent
-PLOTS = {"training/plots.py", "training/evaluation/fitted_sheet.py", "calibration/plots.py"}
+PLOTS = {
+    "training/plots.py", "training/evaluation/fitted_sheet.py", "training/labeling/sheet.py", "calibration/plots.py",
+}  # fmt: skip
 HOMES = {  # the only files that may import each heavy library; a folder's name stands for all in it
     "cupy": {"handmap/engines/gpu.py", "training/network/geodesic_kernel.py"},
     "pycuda": {"handmap/engines/mapped_memory.py"},
@@ -53,7 +55,7 @@ ROOMS = {  # what lives in each is in its `__init__`; in `handmap` and `training
         "types", "files", "system", "bundle", "geometry", "engines", "recording", "skeleton", "tracking", "metrics",
         "protocol", "client",
     ),
-    "training": ("hand", "synthesis", "datasets", "network", "samples", "trainer", "evaluation"),
+    "training": ("hand", "synthesis", "datasets", "network", "samples", "trainer", "evaluation", "labeling"),
     "runtime": ("cameras", "doctor", "faults"),
 }  # fmt: skip
 ORDERED = ("handmap", "training")

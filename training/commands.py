@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 
 import click
 
+from handmap.recording.stated import recording_options
 from handmap.system.options import PATH, FiniteRange
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
@@ -148,6 +149,60 @@ def synthesize(out: Path, seconds: float, fps: float, seed: int) -> None:
 
     frames = write_recording(out, seed, seconds, fps)
     click.echo(f"wrote {out}: {frames} frames at {fps:g} fps, seed {seed}")
+
+
+@click.command("label")
+@click.option("--recording", "recording_path", type=PATH, required=True, help="Recording to label; it shows one hand.")
+@recording_options
+@click.option("--bundle", "bundle_path", type=PATH, required=True, help="Bundle that tracks the hand.")
+@click.option("--out", type=PATH, required=True, help="Folder to write: recording/, sheet.png and summary.json.")
+@click.option(
+    "--hand", type=click.Choice(["right", "left"]), default="right", show_default=True, help="Which hand it is."
+)
+@click.option(
+    "--max-error-mm",
+    type=FiniteRange(0, 1000, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Drop frames whose labels are in more doubt than this.",
+)
+@click.option(
+    "--min-agreement",
+    type=FiniteRange(0, 1),
+    default=0.8,
+    show_default=True,
+    help="Drop frames where less of the measured depth agrees with the labeled hand.",
+)
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def label(
+    recording_path: Path,
+    topic: str | None,
+    depth_unit_mm: float | None,
+    intrinsics: str | None,
+    bundle_path: Path,
+    out: Path,
+    hand: Literal["right", "left"],
+    max_error_mm: float,
+    min_agreement: float,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Label your own recording by the tracker.
+
+    Every frame is tracked forward and backward and estimated again in shifted cubes. What the passes agree on, over time, is
+    fitted with a hand. Frames that stay in doubt, or that the depth disagrees with, are dropped.
+    """
+    import json
+
+    from handmap.recording.stated import RecordingAt, read_stated
+
+    from .labeling.label import LabelLimits, LabelRequest, label_recording
+
+    limits = LabelLimits(max_error_mm=max_error_mm, min_agreement=min_agreement)
+    recording = RecordingAt(recording_path, read_stated(topic, depth_unit_mm, intrinsics))
+    summary = label_recording(LabelRequest(recording, bundle_path, hand, limits, threads), out)
+    click.echo(json.dumps(vars(summary)) if as_json else f"{summary}\nlook at {out / 'sheet.png'}")
 
 
 @click.command("draw-guidance")

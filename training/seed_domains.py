@@ -21,3 +21,4 @@ class SeedDomain(IntEnum):
     TRAINING = 66
     HARD = 71  # synthetic:hard, fixed
     TUNE = 72  # synthetic:tune, fixed
+    OTHER_CAMERA = 73  # docs/measured/other_camera.py

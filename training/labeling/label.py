@@ -1,0 +1,202 @@
+"""Labels a recording by the tracker and keeps what can be trusted: the labeled recording, a contact sheet and a summary, in one folder."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.engines.factory import EngineConfig, open_engines
+from handmap.files.atomic import new_folder, write_file
+from handmap.recording.datasets import LabeledFrame
+from handmap.recording.reader import Recording, open_recording
+from handmap.recording.stated import RecordingAt
+from handmap.recording.writer import RecordingWriter
+from handmap.system.progress import track_progress
+from handmap.tracking.smooth import UNSMOOTHED
+from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
+from handmap.types.arrays import Bool, Float64
+from handmap.types.errors import DatasetError, ModelError
+from handmap.types.joints import HAND21
+from handmap.types.values import DepthFrame, Handedness
+
+from ..synthesis.observe import FLESH_MM
+from .agreement import FLOATING_MM, agree_with_depth
+from .fit_track import FittedTrack, fit_track
+from .fuse import FusedTrack, fuse_looks, smooth_over_time
+from .passes import look_through
+from .sheet import SheetTile, draw_sheet
+
+RECORDING: Final = "recording"
+SHOWN: Final = 12  # frames that are kept, and as many that are dropped, on the sheet
+NO_HAND, DOUBTED, DISAGREES = "no hand", "expected error", "silhouette"
+
+
+@dataclass(frozen=True)
+class LabelLimits:
+    """What a frame needs to be kept: the probability that it shows a hand, the root mean square over its joints of their labels'
+    standard deviations in mm, and the share of depth that agrees with the labeled hand."""
+
+    min_confidence: float = 0.5
+    max_error_mm: float = 10.0
+    min_agreement: float = 0.8
+
+
+@dataclass(frozen=True)
+class LabelRequest:
+    """What to label, with what, and which hand it shows."""
+
+    recording: RecordingAt
+    bundle: Path
+    hand: Literal["right", "left"] = "right"
+    limits: LabelLimits = LabelLimits()
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class LabeledTrack:
+    """T frames of a recording: their fitted hands, and the probability (T,) that each shows one."""
+
+    fitted: FittedTrack
+    confidence: Float64
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """What became of a recording's frames: kept, and dropped by reason; the kept labels' standard deviations, mm."""
+
+    frames: int
+    kept: int
+    dropped: dict[str, int]
+    median_doubt_mm: float
+    p90_doubt_mm: float
+
+    def __str__(self) -> str:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count) or "none"
+        return (
+            f"labeled {self.kept} of {self.frames} frames, labels in doubt by {self.median_doubt_mm:.1f} mm (median) and "
+            f"{self.p90_doubt_mm:.1f} mm (p90); dropped: {reasons}"
+        )
+
+
+def label_recording(request: LabelRequest, out: Path) -> LabelSummary:
+    """Writes the folder `out`: recording/, sheet.png and summary.json, all or nothing.
+
+    Raises DatasetError if no frame is good enough, ModelError if the bundle's joints are not hand21.
+    """
+    bundle = read_bundle(request.bundle)
+    if bundle.hand.joint_names != HAND21:
+        raise ModelError(
+            f"labeling with bundle {str(bundle.path)!r}: found joints that are not hand21; export it with joint_names"
+        )
+    recording = open_recording(request.recording)
+    with new_folder(out) as folder:
+        track = track_recording(recording, bundle, request)
+        summary = _write_kept(recording, track, request, folder)
+        facts = {
+            "recording": str(request.recording), "hand": request.hand, "frames": summary.frames, "kept": summary.kept,
+            "dropped": summary.dropped, "limits": vars(request.limits),
+            "bundle_sha256": bundle.hand.precisions["fp32"].sha256,
+            "doubt_mm": {"median": summary.median_doubt_mm, "p90": summary.p90_doubt_mm},
+        }  # fmt: skip
+        write_file(folder / "summary.json", (json.dumps(facts, indent=2) + "\n").encode())
+    return summary
+
+
+def track_recording(recording: Recording, bundle: Bundle, request: LabelRequest) -> LabeledTrack:
+    """Looks through a recording and fits a hand to what all passes saw of it, over time."""
+    tracking = TrackingConfig(handedness=request.hand, max_hands=1, assume_hand_present=True)
+    settings = tracker_settings(bundle, tracking, UNSMOOTHED)
+    fused: list[FusedTrack] = []
+    confidence, times_ns = [], []
+    with (
+        open_engines(bundle, EngineConfig(threads=request.threads)) as engines,
+        track_progress("track", len(recording), "frames") as advance,
+    ):
+        for frame, looks in look_through(iter(recording), engines, settings):
+            fused.append(fuse_looks(looks))
+            confidence.append(looks.confidence)
+            times_ns.append(frame.capture_ns)
+            advance(len(fused), "")
+    xyz_mm, sigma_mm = (np.array(values) for values in zip(*fused, strict=True))
+    times_s = (np.array(times_ns) - times_ns[0]) / 1e9
+    smoothed = smooth_over_time(FusedTrack(xyz_mm, sigma_mm), times_s)
+    return LabeledTrack(fit_track(smoothed, times_s, request.hand == "left"), np.array(confidence))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A frame, its label, and why it is dropped; an empty reason for one that is kept. value is what spoke against it."""
+
+    labeled: LabeledFrame
+    reason: str
+    value: float
+
+
+def _judge_all(recording: Recording, track: LabeledTrack, request: LabelRequest) -> Iterator[_Judged]:
+    limits = request.limits
+    side = Handedness.LEFT if request.hand == "left" else Handedness.RIGHT
+    for frame, xyz_mm, doubt_mm, confidence in zip(
+        recording, track.fitted.xyz_mm, track.fitted.sigma_mm, track.confidence, strict=True
+    ):
+        nothing = LabeledFrame(frame, xyz_mm.astype(np.float32), np.zeros(len(HAND21), bool), side)
+        if not np.isfinite(xyz_mm).all() or confidence < limits.min_confidence:
+            yield _Judged(nothing, NO_HAND, confidence)
+            continue
+        labeled = replace(
+            nothing, is_visible=_visible(frame, xyz_mm), doubt_mm=doubt_mm.astype(np.float32)
+        )  # fmt: skip
+        error_mm = float(np.sqrt(np.square(doubt_mm).mean()))
+        if error_mm > limits.max_error_mm:
+            yield _Judged(labeled, DOUBTED, error_mm)
+            continue
+        share = agree_with_depth(frame, xyz_mm).share
+        yield _Judged(labeled, "" if share >= limits.min_agreement else DISAGREES, share)
+
+
+def _write_kept(recording: Recording, track: LabeledTrack, request: LabelRequest, folder: Path) -> LabelSummary:
+    reasons: Counter[str] = Counter({NO_HAND: 0, DOUBTED: 0, DISAGREES: 0})
+    doubts: list[Float64] = []
+    tiles: dict[bool, list[SheetTile]] = {True: [], False: []}
+    total = len(recording)
+    with (
+        RecordingWriter(folder / RECORDING, recording.intrinsics, recording.depth_unit_mm) as writer,
+        track_progress("choose", total, "frames") as advance,
+    ):
+        for number, judged in enumerate(_judge_all(recording, track, request)):
+            is_kept = not judged.reason
+            if is_kept:
+                writer.write_labeled(judged.labeled)
+                doubts.append(np.asarray(judged.labeled.doubt_mm, np.float64))
+            else:
+                reasons[judged.reason] += 1
+            if len(tiles[is_kept]) < SHOWN and number >= len(tiles[is_kept]) * total / SHOWN:
+                tiles[is_kept].append(SheetTile(judged.labeled, judged.reason, judged.value))
+            advance(number + 1, f"{len(doubts)} kept")
+        if not doubts:
+            found = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+            raise DatasetError(
+                f"labeling {str(request.recording)!r}: none of its {total} frames can be trusted ({found}); record the hand "
+                "alone and nearer, name the right --hand, or allow more with --max-error-mm and --min-agreement"
+            )
+    draw_sheet(folder / "sheet.png", tiles[True] + tiles[False])
+    each = np.array(doubts)
+    return LabelSummary(
+        total, len(doubts), dict(reasons), round(float(np.median(each)), 2), round(float(np.percentile(each, 90)), 2)
+    )
+
+
+def _visible(frame: DepthFrame, xyz_mm: Float64) -> Bool:
+    """Which joints (21, 3) have a measured surface before them that is their own flesh."""
+    camera = frame.intrinsics
+    column = np.rint(xyz_mm[:, 0] / xyz_mm[:, 2] * camera.fx_px + camera.cx_px).astype(int)
+    row = np.rint(xyz_mm[:, 1] / xyz_mm[:, 2] * camera.fy_px + camera.cy_px).astype(int)
+    inside = (row >= 0) & (row < camera.height_px) & (column >= 0) & (column < camera.width_px)
+    measured_mm = frame.depth[np.where(inside, row, 0), np.where(inside, column, 0)] * frame.depth_unit_mm
+    before_mm = xyz_mm[:, 2] - measured_mm
+    is_visible: Bool = inside & (measured_mm > 0) & (before_mm < FLESH_MM) & (before_mm > -FLOATING_MM)
+    return is_visible
