@@ -59,10 +59,11 @@ class LabelRequest:
 
 @dataclass(frozen=True)
 class LabeledTrack:
-    """T frames of a recording: their fitted hands, and the probability (T,) that each shows one."""
+    """T frames of a recording: their fitted hands, the probability (T,) that each shows one, and what found them."""
 
     fitted: FittedTrack
     confidence: Float64
+    bundle_sha256: str
 
 
 @dataclass(frozen=True)
@@ -95,16 +96,7 @@ def label_recording(request: LabelRequest, out: Path) -> LabelSummary:
         )
     recording = open_recording(request.recording)
     with new_folder(out) as folder:
-        track = track_recording(recording, bundle, request)
-        summary = _write_kept(recording, track, request, folder)
-        facts = {
-            "recording": str(request.recording), "hand": request.hand, "frames": summary.frames, "kept": summary.kept,
-            "dropped": summary.dropped, "limits": vars(request.limits),
-            "bundle_sha256": bundle.hand.precisions["fp32"].sha256,
-            "doubt_mm": {"median": summary.median_doubt_mm, "p90": summary.p90_doubt_mm},
-        }  # fmt: skip
-        write_file(folder / "summary.json", (json.dumps(facts, indent=2) + "\n").encode())
-    return summary
+        return write_labels(recording, track_recording(recording, bundle, request), request, folder)
 
 
 def track_recording(recording: Recording, bundle: Bundle, request: LabelRequest) -> LabeledTrack:
@@ -125,7 +117,8 @@ def track_recording(recording: Recording, bundle: Bundle, request: LabelRequest)
     xyz_mm, sigma_mm = (np.array(values) for values in zip(*fused, strict=True))
     times_s = (np.array(times_ns) - times_ns[0]) / 1e9
     smoothed = smooth_over_time(FusedTrack(xyz_mm, sigma_mm), times_s)
-    return LabeledTrack(fit_track(smoothed, times_s, request.hand == "left"), np.array(confidence))
+    fitted = fit_track(smoothed, times_s, request.hand == "left")
+    return LabeledTrack(fitted, np.array(confidence), bundle.hand.precisions["fp32"].sha256)
 
 
 @dataclass(frozen=True)
@@ -158,7 +151,24 @@ def _judge_all(recording: Recording, track: LabeledTrack, request: LabelRequest)
         yield _Judged(labeled, "" if share >= limits.min_agreement else DISAGREES, share)
 
 
-def _write_kept(recording: Recording, track: LabeledTrack, request: LabelRequest, folder: Path) -> LabelSummary:
+def write_labels(recording: Recording, track: LabeledTrack, request: LabelRequest, folder: Path) -> LabelSummary:
+    """Writes recording/, sheet.png and summary.json into an existing folder.
+
+    Raises DatasetError if no frame is good enough.
+    """
+    summary, tiles = _write_kept(recording, track, request, folder)
+    draw_sheet(folder / "sheet.png", tiles)
+    facts = {
+        "recording": str(request.recording), "hand": request.hand, "limits": vars(request.limits), **vars(summary),
+        "bundle_sha256": track.bundle_sha256,
+    }  # fmt: skip
+    write_file(folder / "summary.json", (json.dumps(facts, indent=2) + "\n").encode())
+    return summary
+
+
+def _write_kept(
+    recording: Recording, track: LabeledTrack, request: LabelRequest, folder: Path
+) -> tuple[LabelSummary, list[SheetTile]]:
     reasons: Counter[str] = Counter({NO_HAND: 0, DOUBTED: 0, DISAGREES: 0})
     doubts: list[Float64] = []
     tiles: dict[bool, list[SheetTile]] = {True: [], False: []}
@@ -183,11 +193,9 @@ def _write_kept(recording: Recording, track: LabeledTrack, request: LabelRequest
                 f"labeling {str(request.recording)!r}: none of its {total} frames can be trusted ({found}); record the hand "
                 "alone and nearer, name the right --hand, or allow more with --max-error-mm and --min-agreement"
             )
-    draw_sheet(folder / "sheet.png", tiles[True] + tiles[False])
     each = np.array(doubts)
-    return LabelSummary(
-        total, len(doubts), dict(reasons), round(float(np.median(each)), 2), round(float(np.percentile(each, 90)), 2)
-    )
+    median_mm, p90_mm = (round(float(value), 2) for value in np.percentile(each, [50, 90]))
+    return LabelSummary(total, len(doubts), dict(reasons), median_mm, p90_mm), tiles[True] + tiles[False]
 
 
 def _visible(frame: DepthFrame, xyz_mm: Float64) -> Bool:

@@ -19,7 +19,7 @@ from handmap.types.errors import ConfigError, ModelError
 
 FORMAT = 2  # 1 called best_error by the name of best_error_mm, in mm or not
 LAST, BEST = "last.pt", "best.pt"
-NETWORK = "network."
+NETWORK, BRANCH = "network.", "side."
 KEYS = {"optimizer": "optimiser"}  # in the file; they change only with FORMAT
 FIELDS = {key: name for name, key in KEYS.items()}
 
@@ -130,6 +130,23 @@ def load_weights(module: nn.Module, weights: dict[str, Any], path: Path) -> None
         ) from error
 
 
+def read_branch_weights(path: Path) -> dict[str, Any]:
+    """The weights of a handedness branch: of a program that has one (.pt2), else as `read_weights`.
+
+    Raises ModelError if there are none.
+    """
+    if path.suffix != ".pt2":
+        return read_weights(path)
+    own = {
+        name.removeprefix(BRANCH): value for name, value in _program_weights(path).items() if name.startswith(BRANCH)
+    }
+    if not own:
+        raise ModelError(
+            f"program {str(path)!r} has no handedness branch; use one that `handmap train-handedness` wrote, or leave out start_from"
+        )
+    return own
+
+
 def read_weights(path: Path) -> dict[str, Any]:
     """The averaged weights of a checkpoint, the weights of a trained program (.pt2), or those of a plain file of weights, as a state dict.
 
@@ -138,15 +155,19 @@ def read_weights(path: Path) -> dict[str, Any]:
     if path.suffix != ".pt2":
         content = _load(path)
         return content if _is_plain(content) else _as_checkpoint(path, content).average
+    weights = _program_weights(path)
+    # A program with a side branch holds the hand network under a name of its own.
+    own = {name.removeprefix(NETWORK): value for name, value in weights.items() if name.startswith(NETWORK)}
+    return own or weights
+
+
+def _program_weights(path: Path) -> dict[str, Any]:
     try:
-        weights = dict(torch.export.load(path).state_dict)
+        return dict(torch.export.load(path).state_dict)
     except Exception as error:  # torch raises whatever the damaged bytes lead it to
         raise ModelError(
             f"program {str(path)!r} cannot be read ({type(error).__name__}); use a .pt2 written by `handmap train`"
         ) from error
-    # A program with a side branch holds the hand network under a name of its own.
-    own = {name.removeprefix(NETWORK): value for name, value in weights.items() if name.startswith(NETWORK)}
-    return own or weights
 
 
 def check_identity(path: Path, checkpoint: Checkpoint, identity: dict[str, object]) -> None:

@@ -27,7 +27,7 @@ from ..network.handedness_branch import HandednessBranch, HandMapWithHandedness,
 from ..network.network import HandMap, NetworkConfig
 from ..samples.augment import augment, draw_warps
 from ..samples.sample_cache import RenderedHands, is_whole, open_cache, read_hands, write_shard
-from .checkpoint import LAST, load_weights, read_checkpoint, read_weights, write_checkpoint
+from .checkpoint import LAST, load_weights, read_branch_weights, read_checkpoint, read_weights, write_checkpoint
 from .handedness_config import RESUME_MUTABLE_KEYS, SHARDS_A_BATCH, HandednessTrainConfig
 from .program import commit_of_sources, describe_start, export_network, output_names, save_program
 from .resumable import Learner, RunState, begin, is_due, restore, settings_besides, steps_of, take_snapshot, take_step
@@ -85,7 +85,7 @@ def train_handedness(config: HandednessTrainConfig) -> Path:
     trunk, _ = read_trunk(config.trunk)
     branch = make_branch(trunk)
     if config.start_from is not None:
-        load_weights(branch, read_weights(config.start_from), config.start_from)
+        load_weights(branch, read_branch_weights(config.start_from), config.start_from)
     _loop(trunk, begin(branch, config), folder, config)
     path = config.out / "handmap.pt2"
     write_joined(path, config)

@@ -1,0 +1,141 @@
+"""What `handmap label` and fine-tuning gain on a camera that training never saw, without a single true label of it.
+
+`python -m docs.measured.self_labeling run SEED` films ten minutes without labels and a scored recording of other people, labels
+the first, fine-tunes the shipped network on it and on everything that was tracked (the control), and scores both and the shipped
+network; half an hour for each seed on two cores. `... table` prints what was scored. Steps that are done are not repeated.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import yaml
+
+from handmap.bundle.manifest import read_bundle
+from handmap.files.atomic import new_folder, write_file
+from handmap.recording.datasets import LabeledFrame
+from handmap.recording.reader import open_recording
+from handmap.recording.stated import RecordingAt
+from handmap.recording.writer import RecordingWriter
+from handmap.types.joints import HAND21
+from handmap.types.values import Handedness
+from training.labeling.label import LabeledTrack, LabelRequest, track_recording, write_labels
+
+from .other_camera import film, read_other_camera, write_film
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = ROOT / "runs/self_labeling"
+BUNDLE = ROOT / "models/handmap-hand21"
+FRAMES_EACH = 3600  # of five people: ten minutes at 30 frames a second
+SCORED_EACH, SCORED_STRIDE = 1200, 12
+FIRST_SCORED = 500  # people who are scored; those who are labeled come before
+PEOPLE_A_SEED = 10
+WAYS = ("selected", "control")
+HARD_FRAMES = 800
+
+
+def run(seed: int) -> None:
+    """Everything for one seed."""
+    folder = RUNS / f"seed{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    started_s = time.monotonic()
+    camera = read_other_camera()
+    if not (folder / "score").exists():
+        people = film(camera, PEOPLE_A_SEED * seed + FIRST_SCORED, SCORED_EACH, SCORED_STRIDE)
+        write_film(folder / "score", people, has_labels=True)
+    if not (folder / "film").exists():
+        write_film(folder / "film", film(camera, PEOPLE_A_SEED * seed, FRAMES_EACH, 1), has_labels=False)
+    _label(folder)
+    for way in WAYS:
+        _train(folder, way, seed)
+    score(BUNDLE, folder / "score", RUNS / f"shipped-{seed}.json")
+    for way in WAYS:
+        score(folder / way / "bundle", folder / "score", folder / f"{way}.json")
+    with (RUNS / "minutes.txt").open("a") as file:
+        file.write(f"seed {seed}: {(time.monotonic() - started_s) / 60:.0f} min\n")
+
+
+def _label(folder: Path) -> None:
+    """The labels that are selected, and all that were tracked, without doubt."""
+    if (folder / "labels-control").exists():
+        return
+    request = LabelRequest(RecordingAt(folder / "film"), BUNDLE)
+    recording = open_recording(request.recording)
+    track = track_recording(recording, read_bundle(BUNDLE), request)
+    with new_folder(folder / "labels-selected") as labels:
+        write_labels(recording, track, request, labels)
+    _write_all(folder, track)
+
+
+def _write_all(folder: Path, track: LabeledTrack) -> None:
+    recording = open_recording(folder / "film")
+    with (
+        new_folder(folder / "labels-control") as labels,
+        RecordingWriter(labels / "recording", recording.intrinsics, recording.depth_unit_mm) as writer,
+    ):
+        for frame, xyz_mm in zip(recording, track.fitted.xyz_mm, strict=True):
+            if np.isfinite(xyz_mm).all():
+                seen = np.ones(len(HAND21), bool)
+                writer.write_labeled(LabeledFrame(frame, xyz_mm.astype(np.float32), seen, Handedness.RIGHT))
+
+
+def _train(folder: Path, way: str, seed: int) -> None:
+    """Fine-tunes on the labels, adds handedness and exports, as docs/training.md describes it."""
+    out = folder / way
+    if (out / "bundle").exists():
+        return
+    labels = folder / f"labels-{way}/recording"
+    sources = [{"data": "synthetic", "weight": 1}, {"data": str(labels), "weight": 1}]
+    _write_config("train_adapt.yaml", out / "train.yaml", seed=seed, out=str(out / "hand"), sources=sources)
+    _handmap("train", "--config", out / "train.yaml")
+    trunk = str(out / "hand/handmap.pt2")
+    _write_config("adapt_handedness.yaml", out / "side.yaml", seed=seed, out=str(out / "side"), trunk=trunk)
+    _handmap("train-handedness", "--config", out / "side.yaml")
+    _handmap(
+        "export", "--checkpoint", out / "side/handmap.pt2", "--palm", ROOT / "models/handmap-palm.pt2", "--out",
+        out / "bundle", "--samples", ROOT / "models/demo_recording", "--precisions", "fp32",
+    )  # fmt: skip
+
+
+def _write_config(name: str, path: Path, **changes: object) -> None:
+    """A configuration of configs/ with changes, its paths made absolute."""
+    settings = yaml.safe_load((ROOT / "configs" / name).read_text()) | changes
+    settings["cache"]["folder"] = str(ROOT / ".cache/synthetic")
+    settings["start_from"] = str(ROOT / "models/handmap-hand21.pt2")
+    if "labeled_cache" in settings:
+        settings["labeled_cache"] = str(ROOT / ".cache/labeled")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, yaml.safe_dump(settings).encode())
+
+
+def score(bundle: Path, recording: Path, path: Path) -> None:
+    """Figures of a bundle on the scored recording, synthetic:val and the first frames of synthetic:hard, as JSON."""
+    if path.exists():
+        return
+    found = {
+        "camera": _evaluate(bundle, str(recording)),
+        "val": _evaluate(bundle, "synthetic:val"),
+        "hard": _evaluate(bundle, "synthetic:hard", "--frames", str(HARD_FRAMES)),
+    }
+    write_file(path, (json.dumps(found) + "\n").encode())
+
+
+def _evaluate(bundle: Path, data: str, *options: str) -> dict[str, Any]:
+    done = _handmap("evaluate", "--bundle", bundle, "--data", data, "--json", *options)
+    figures: dict[str, Any] = msgspec.json.decode(done.strip().splitlines()[-1])
+    return figures
+
+
+def _handmap(*arguments: object) -> str:
+    command = [sys.executable, "-m", "handmap", *(str(one) for one in arguments)]
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "run":
+        run(int(sys.argv[2]))
