@@ -12,7 +12,8 @@ from tests.support.one_module import PARTS, held_twice
 
 ROOT = Path(__file__).resolve().parent.parent
 PLOTS = {
-    "training/plots.py", "training/evaluation/fitted_sheet.py", "training/labeling/sheet.py", "calibration/plots.py",
+    "training/plots.py", "training/evaluation/fitted_sheet.py", "training/labeling/sheet.py", "training/trainer/learning_curves.py",
+    "calibration/plots.py",
 }  # fmt: skip
 HOMES = {  # the only files that may import each heavy library; a folder's name stands for all in it
     "cupy": {"handmap/engines/gpu.py", "training/network/geodesic_kernel.py"},
@@ -41,6 +42,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
         "clients/retarget.py",
     },
     "matplotlib": PLOTS,
+    "tensorboard": {"training/trainer/tensorboard_log.py"},
     "scipy": {"training"},
     "viser": {"clients/view.py"},
     "zeroconf": {"runtime/discovery.py", "handmap/client/discovery.py"},
@@ -61,7 +63,15 @@ ROOMS = {  # what lives in each is in its `__init__`; in `handmap` and `training
 ORDERED = ("handmap", "training")
 OUTSIDE_ROOMS = {  # of the parts whose modules otherwise all have one; compiled.py and seed_domains.py are what rooms of training stand on
     "handmap": {"__init__.py", "__main__.py", "py.typed"},
-    "training": {"__init__.py", "__main__.py", "commands.py", "compiled.py", "plots.py", "seed_domains.py"},
+    "training": {
+        "__init__.py",
+        "__main__.py",
+        "commands.py",
+        "compiled.py",
+        "plots.py",
+        "seed_domains.py",
+        "train_commands.py",
+    },
 }
 LONGEST_LINES = 250
 
@@ -89,7 +99,7 @@ def module_level_roots(path: Path) -> set[str]:
 
 
 SOURCES = sorted(path for part in ("handmap", *PARTS) for path in (ROOT / part).rglob("*.py"))
-COMMANDS = sorted(path for path in SOURCES if path.name in ("commands.py", "__main__.py"))
+COMMANDS = sorted(path for path in SOURCES if path.name.endswith(("commands.py", "__main__.py")))
 
 
 def name_of(path: Path) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from handmap.system.config import read_config
 from handmap.types.errors import ConfigError, ModelError
-from training.network.network import HandMap, NetworkConfig
+from training.network.network import GuidanceStage, HandMap, NetworkConfig
 from training.trainer.handedness import read_trunk
 from training.trainer.own_loop import save_network
 from training.trainer.train_config import TrainConfig
@@ -85,7 +85,9 @@ def test_parts_of_ones_own_keep_the_weights_that_they_come_with(module: str) -> 
     network = HandMap(NetworkConfig(layout=f"{module}:own", features=8))
 
     torch.testing.assert_close(network.stem.state_dict(), stem.state_dict())
-    assert network.stages[0].to_maps.bias.abs().max() == 0  # ours are drawn as ever
+    stage = network.stages[0]
+    assert isinstance(stage, GuidanceStage) and stage.to_maps.bias is not None
+    assert stage.to_maps.bias.abs().max() == 0  # ours are drawn as ever
 
 
 @pytest.mark.parametrize(
