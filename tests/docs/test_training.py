@@ -9,12 +9,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from handmap.bundle.manifest import read_bundle
+from handmap.bundle.model_metadata import METADATA_FILE, decode_metadata
 from handmap.system.config import read_config
 from handmap.types.joints import HAND21
-from tests.support.doc_examples import block_of, python_of
+from tests.support.doc_examples import block_of, command_of, python_of
 from tests.support.example_packages import installed_from
 from tests.support.processes import COMMAND, ROOT
 from training.synthesis.motion import synthesize_frames
@@ -41,16 +43,6 @@ def run(command: list[str], folder: Path, *places: Path) -> str:
     return done.stdout
 
 
-def export(program: Path, folder: Path) -> Path:
-    """The bundle of a program, exported as the page says."""
-    samples = ROOT / "models/demo_recording"
-    run(
-        [*COMMAND, "export", "--checkpoint", str(program), "--samples", str(samples), "--out", "own_bundle",
-         "--precisions", "fp32"], folder,
-    )  # fmt: skip
-    return folder / "own_bundle"
-
-
 def test_a_backbone_and_a_head_of_ones_own_are_trained_and_exported(tmp_path: Path) -> None:
     heading = "A backbone and a head of your own"
     (tmp_path / "own_parts.py").write_text(python_of(heading, PAGE))
@@ -59,20 +51,24 @@ def test_a_backbone_and_a_head_of_ones_own_are_trained_and_exported(tmp_path: Pa
 
     run([*COMMAND, "train", "--config", "own.yaml"], tmp_path, tmp_path)
 
-    facts = json.loads((tmp_path / "run/handmap.json").read_text())
-    assert facts["provenance"]["config"]["network"]["layout"] == "own_parts:depthwise"
-    bundle = read_bundle(export(tmp_path / "run/handmap.pt2", tmp_path))  # without own_parts
-    assert bundle.hand.joint_names == HAND21
+    facts = {METADATA_FILE: ""}
+    program = torch.export.load(tmp_path / "run/handmap.pt2", extra_files=facts)  # without own_parts
+    assert program.module()(torch.ones(3, 1, 128, 128))["joints"].shape == (3, 21, 3)
+    settings = decode_metadata(facts[METADATA_FILE], "handmap.pt2").provenance["config"]
+    assert settings["network"]["layout"] == "own_parts:depthwise"
 
 
 def test_a_network_and_a_loop_of_ones_own_end_in_a_bundle(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(python_of("A network and a loop of your own", PAGE))
+    heading = "A network and a loop of your own"
+    (tmp_path / "own.py").write_text(python_of(heading, PAGE))
+    (tmp_path / "models").symlink_to(ROOT / "models")
 
     printed = run([sys.executable, "own.py"], tmp_path)
+    run([*COMMAND, "export", *command_of(heading, "export", PAGE)], tmp_path)
 
     losses = [float(line.split()[1]) for line in printed.splitlines()]
     assert len(losses) == 8 and losses[-1] < losses[0]
-    assert read_bundle(export(tmp_path / "own.pt2", tmp_path)).hand.joint_names == HAND21
+    assert read_bundle(tmp_path / "own_bundle").hand.joint_names == HAND21
 
 
 def test_maps_of_ones_own_crops(tmp_path: Path) -> None:

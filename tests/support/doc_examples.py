@@ -18,9 +18,9 @@ PAGE = ROOT / "docs/adapters.md"
 ROWS = tuple(golden_row("natural", "tilted", side) for side in ("left", "right"))
 
 
-def command_of(heading: str) -> list[str]:
-    """The words of the command below a heading, without `handmap bridge`."""
-    found = re.search(r"^    handmap bridge (.+)$", _section(heading), re.MULTILINE)
+def command_of(heading: str, verb: str = "bridge", page: Path = PAGE) -> list[str]:
+    """The words of the first command with this verb below a heading, after the verb."""
+    found = re.search(rf"^    handmap {verb} (.+)$", _section(heading, page), re.MULTILINE)
     assert found is not None, heading
     return shlex.split(found[1])
 

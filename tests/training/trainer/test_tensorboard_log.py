@@ -1,7 +1,6 @@
 """The TensorBoard log of a run, read back: scalars, pictures, and one series over a kill and a resume."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,9 @@ import pytest
 from tests.support.processes import ROOT
 from training.network.network import NetworkConfig
 from training.samples.sample_cache import CacheConfig
-from training.trainer.checkpoint import LAST
 from training.trainer.train import train
 from training.trainer.train_config import TrainConfig
+from training.trainer.validate import make_validation_set
 
 CONFIG = TrainConfig(
     total_samples=160,
@@ -32,12 +31,16 @@ def test_a_killed_and_resumed_run_writes_every_step_once(tmp_path: Path) -> None
     pytest.importorskip("tensorboard", reason="tensorboard is not installed; pip install handmap-edge[tensorboard]")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    from training.trainer.tensorboard_log import open_log
+
     cache = CacheConfig(folder=tmp_path / "cache", shard_samples=32, window_shards=2)
     config = msgspec.structs.replace(CONFIG, cache=cache, out=tmp_path / "run")
     train(msgspec.structs.replace(config, total_samples=80))
-    shutil.copy(config.out / LAST, tmp_path)
-    train(config)
-    shutil.copy(tmp_path / LAST, config.out)  # as if it had been killed before it could write this one
+    with open_log(
+        config.out, make_validation_set(config), 80
+    ) as lost:  # by a process that was killed before its checkpoint
+        lost.note_losses(120, {"pose": 7.0}, 7.0)
+        lost.note_losses(160, {"pose": 7.0}, 7.0)
 
     train(config)
 
@@ -51,6 +54,7 @@ def test_a_killed_and_resumed_run_writes_every_step_once(tmp_path: Path) -> None
     }
     last = json.loads((config.out / "history.jsonl").read_text().splitlines()[-1])
     assert log.Scalars("validation/mean_mm")[-1].value == pytest.approx(last["mean_mm"], abs=1e-3)
+    assert max(event.value for event in log.Scalars("loss/pose")) < 7
     assert log.Scalars("learning_rate")[-1].value == pytest.approx(last["learning_rate"])
     pictures = log.Images("validation/hands")
     assert [picture.step for picture in pictures] == [80, 160]
