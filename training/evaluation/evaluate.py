@@ -92,14 +92,16 @@ def _evaluate_kinds(
 
 def evaluation_table(figures: dict[str, object]) -> str:
     """The metrics as text: one per line, then expected errors, joints or kinds."""
-    per_joint = cast(dict[str, float], figures.get("per_joint_mm", {}))
+    per_joint = cast(dict[str, float | None], figures.get("per_joint_mm", {}))
+    areas = cast(dict[str, float], figures.get("success_auc", {}))
     deciles = cast(list[dict[str, float]], figures["expected_error_deciles"])
     by_kind = cast(dict[str, dict[str, object]], figures.get("by_kind", {}))
     rows = [(name, value) for name, value in figures.items() if not isinstance(value, dict | list)]
+    rows += [(f"success_auc {kind}", area) for kind, area in areas.items()]
     lines = [f"{name:<24} {_shown(value):>9}" for name, value in rows]
     lines += ["", "expected mm " + " ".join(f"{one['expected_mm']:6.1f}" for one in deciles)]
     lines += ["actual mm   " + " ".join(f"{one['true_mm']:6.1f}" for one in deciles)]
-    lines += ["", *(f"{name:<20} {value:9.2f} mm" for name, value in per_joint.items())]
+    lines += ["", *(f"{name:<20} {_shown(value):>9} mm" for name, value in per_joint.items())]
     for kind, values in by_kind.items():
         lines.append(f"{kind:<26}" + "  ".join(f"{name} {_shown(value)}" for name, value in values.items()))
     return "\n".join(lines)
