@@ -101,8 +101,7 @@ def refuse_unwritable(path: Path) -> None:
 def refuse_foreign(path: Path, own_names: OwnNames, option: str = "--out") -> None:
     """Raises ConfigError if `path` is there and replacing it would delete anything that is not our own.
 
-    Call it before long work, too. own_names gives the names of a folder's files that belong to its kind, option what names the
-    folder on the command line.
+    Call it before long work, too. own_names gives a folder's files that belong to its kind; `option` is what names the folder.
     """
     if not os.path.lexists(path):
         return

@@ -105,7 +105,7 @@ def found_errors_mm(xyz_mm: Float32 | None, truth_mm: Float32) -> tuple[Float64,
 
 def is_labeled(truth_mm: Float32) -> Bool:
     """Which joints (J,) of the labels (J, 3) have one."""
-    labeled: Bool = np.isfinite(truth_mm).all(axis=-1)
+    labeled: Bool = np.logical_and.reduce(np.isfinite(truth_mm), axis=-1)
     return labeled
 
 
