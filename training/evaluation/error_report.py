@@ -84,15 +84,14 @@ def write_report(path: Path, report: ErrorReport) -> None:
 
 def figures_table(figures: Mapping[str, Mapping[str, object]]) -> str:
     """The figures of each method as text: a row each, then the joints, mm."""
-    rows = {**figure_rows(figures), **joint_rows(figures)}
-    widths = [max(10, len(name) + 2) for name in figures]
-    first = max(len(name) for name in rows) + 2
-    head = " " * first + "".join(f"{name:>{width}}" for name, width in zip(figures, widths, strict=True))
-    lines = [
-        f"{name:<{first}}" + "".join(f"{_shown(value):>{width}}" for value, width in zip(values, widths, strict=True))
-        for name, values in rows.items()
-    ]
-    return "\n".join([head, *lines])
+    values = {**figure_rows(figures), **joint_rows(figures)}
+    rows = {"": list(figures), **{name: [_shown(value) for value in row] for name, row in values.items()}}
+    first = max(map(len, rows)) + 2
+    widths = [max(map(len, column)) + 2 for column in zip(*rows.values(), strict=True)]
+    return "\n".join(
+        f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for name, row in rows.items()
+    )
 
 
 def figure_rows(figures: Mapping[str, Mapping[str, object]]) -> dict[str, list[object]]:

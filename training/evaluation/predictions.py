@@ -35,7 +35,7 @@ class ScoredPredictions:
         """Sentences on what the figures are of."""
         whole = f"{self.dataset.name}'s published test split has {self.dataset.test_frames:,} frames"
         if self.is_published_split:
-            return (f"{whole}: these are all of them.",)
+            return (f"{whole}, and so have these labels.",)
         return (
             f"{whole} and these labels {self.frames:,}, so these figures must not be compared with published ones.",
         )

@@ -3,20 +3,17 @@
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from itertools import cycle
-from typing import Final, TypeAlias
+from typing import Final
 
 import matplotlib
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from handmap.metrics.error_figures import CURVES, MAX_THRESHOLD_MM, success_curve
 from handmap.types.arrays import Float64
 
 from ..datasets.published import PublishedMean
-
-Handle: TypeAlias = Artist | tuple[Artist, ...]
 
 # Okabe and Ito's colors, which color-blind people can tell apart; beyond them, other strokes.
 COLORS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
@@ -41,7 +38,10 @@ def draw_curves(error_mm: Mapping[str, Float64]) -> dict[str, bytes]:
         axes.set_xlim(0, MAX_THRESHOLD_MM)
         axes.set_ylim(0, 100)
         axes.grid(color="#e4e4e4")
-        _add_legend(axes, [text for _, text in entries], "area under the curve", [line for line, _ in entries])
+        legend = axes.legend(
+            [line for line, _ in entries], _places(entries), loc="lower right", title="area under the curve", fontsize=8
+        )
+        _name(legend, [text for _, text in entries])
     return _encode(figure)
 
 
@@ -63,7 +63,7 @@ def draw_per_joint(error_mm: Mapping[str, Float64], joint_names: Sequence[str]) 
     axes.grid(axis="y", color="#e4e4e4")
     axes.set_axisbelow(True)
     axes.set_ylim(0, axes.get_ylim()[1] * (1.06 + 0.07 * len(error_mm)))
-    _add_legend(axes, list(error_mm), "", bars)
+    _name(axes.legend(bars, _places(bars), loc="upper left", fontsize=8), list(error_mm))
     return _encode(figure)
 
 
@@ -96,9 +96,12 @@ def _mean(error_mm: Float64) -> float:
     return float(labeled.mean()) if len(labeled) else 0.0
 
 
-def _add_legend(axes: Axes, names: Sequence[str], title: str, handles: Sequence[Handle]) -> None:
-    """A legend with the names as they are: a leading underscore or a dollar sign has no meaning."""
-    legend = axes.legend(handles, [f"{place}" for place in range(len(names))], title=title or None, fontsize=8)
+def _places(entries: Sequence[object]) -> list[str]:
+    return [str(place) for place in range(len(entries))]
+
+
+def _name(legend: Legend, names: Sequence[str]) -> None:
+    """Gives the entries of a legend their names as they are: a leading underscore or a dollar sign has no meaning."""
     legend.get_title().set_fontsize(8)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
