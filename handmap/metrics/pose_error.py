@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handmap.engines.engine import Engines
+from handmap.metrics.error_figures import error_summary
 from handmap.metrics.reliability import reliability
 from handmap.recording.datasets import Dataset
 from handmap.system.progress import track_progress
@@ -15,10 +16,10 @@ from handmap.tracking.track import cube_center
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Bool, Float32, Float64
+from handmap.types.errors import DatasetError
 from handmap.types.values import DepthFrame, Handedness, HandPose, HandRoi
 
 MISSED_MM = 125.0  # half a cube: the error of every joint of a hand that was not found
-WITHIN_MM = (20, 30, 40)
 PRESENTATION_NS = 33_333_333  # between the presentations of a still frame: 30 a second
 
 
@@ -26,7 +27,8 @@ PRESENTATION_NS = 33_333_333  # between the presentations of a still frame: 30 a
 class FrameErrors:
     """Joint errors (N, J) in mm, of the runtime's own detection and with the label's cube; which joints the camera sees.
 
-    raw_error_mm (N, J) are those of the network's own joints, before the skeleton's fit and smoothing.
+    raw_error_mm (N, J) are those of the network's own joints, before the skeleton's fit and smoothing. Errors of joints without a
+    label are NaN.
     expected_error_mm (N, J) is the tracker's own estimate; meaningless where the hand was not found.
     """
 
@@ -41,20 +43,29 @@ class FrameErrors:
 def measure_pose_errors(
     dataset: Dataset, engines: Engines, settings: TrackerSettings, max_frames: int | None = None, presentations: int = 1
 ) -> FrameErrors:
-    """Errors on the first `max_frames` frames: each on its own, detected in the frame and re-centered, with nothing taken from the label."""
+    """Errors on the first `max_frames` frames: each on its own, detected in the frame and re-centered, with nothing taken from the label.
+
+    Raises DatasetError where a frame has no label.
+    """
     clock = StageClock()
     errors, raw, oracle, expected, visible, found = [], [], [], [], [], []
     total = min(len(dataset), max_frames or len(dataset))
     with track_progress("score", total, "frames") as advance:
         for index, labeled in enumerate(itertools.islice(dataset, max_frames)):
             truth = labeled.xyz_camera_mm
+            if not is_labeled(truth).any():
+                raise DatasetError(
+                    f"data set {dataset.name!r}, frame {index + 1}: no joint has a label; leave the frame out of the set"
+                )
             poses, _ = present(labeled.frame, engines, settings, presentations)
             error_mm, is_found = found_errors_mm(poses[0].xyz_camera_mm if poses else None, truth)
             found.append(is_found)
             errors.append(error_mm)
             raw.append(found_errors_mm(poses[0].raw_xyz_camera_mm if is_found else None, truth)[0])
             expected.append(poses[0].expected_error_mm if poses else np.zeros(len(truth)))
-            roi = HandRoi(cube_center(truth), settings.cube_mm, labeled.handedness is Handedness.LEFT)
+            roi = HandRoi(
+                cube_center(truth[is_labeled(truth)]), settings.cube_mm, labeled.handedness is Handedness.LEFT
+            )
             (seen,) = estimate_poses(labeled.frame, [roi], engines.hand, settings, clock)
             oracle.append(joint_errors_mm(seen.xyz_camera_mm, truth))
             visible.append(labeled.is_visible)
@@ -78,10 +89,24 @@ def present(
 
 
 def found_errors_mm(xyz_mm: Float32 | None, truth_mm: Float32) -> tuple[Float64, bool]:
-    """Joint errors (J,) in mm of the found hand, and whether it is the true one; MISSED_MM for each joint if not, or if none was found."""
-    if xyz_mm is None or not _distance_mm(cube_center(xyz_mm), cube_center(truth_mm)) <= MISSED_MM:  # NaN is a miss
-        return np.full(len(truth_mm), MISSED_MM), False
+    """Joint errors (J,) in mm of the found hand, and whether it is the true one; MISSED_MM for each joint if not, or if none was found.
+
+    A joint without a label has the error NaN, and says nothing about whether the hand is the true one.
+    """
+    labeled = is_labeled(truth_mm)
+    missed_mm = np.where(labeled, MISSED_MM, np.nan)
+    if xyz_mm is None or not labeled.any():
+        return missed_mm, False
+    away_mm = _distance_mm(cube_center(xyz_mm[labeled]), cube_center(truth_mm[labeled]))
+    if not away_mm <= MISSED_MM:  # NaN is a miss
+        return missed_mm, False
     return joint_errors_mm(xyz_mm, truth_mm), True
+
+
+def is_labeled(truth_mm: Float32) -> Bool:
+    """Which joints (J,) of the labels (J, 3) have one."""
+    labeled: Bool = np.logical_and.reduce(np.isfinite(truth_mm), axis=-1)
+    return labeled
 
 
 def joint_errors_mm(xyz_mm: Float32, truth_mm: Float32) -> Float64:
@@ -96,28 +121,23 @@ def mpjpe_mm(xyz_mm: Float32, truth_mm: Float32) -> float:
 
 
 def pose_error_summary(errors: FrameErrors, joint_names: tuple[str, ...]) -> dict[str, object]:
-    """The figures of `handmap evaluate --json`.
+    """The figures of `handmap evaluate --json`: those of `error_summary`, and what only a run of the tracker has.
 
-    `mean_mm` is the MPJPE, `raw_mean_mm` that of the network's joints before the skeleton's fit and smoothing; `within_*` is the
-    share of frames whose worst joint is that close; the percentile is over all joints of all frames; figures on expected errors
-    cover the joints of the hands that were found.
+    `raw_mean_mm` is the MPJPE of the network's joints before the skeleton's fit and smoothing; figures on expected errors cover
+    the joints of the hands that were found.
     """
-    error = errors.error_mm
-    worst = error.max(axis=1)
-    found_error, found_expected = error[errors.is_found].ravel(), errors.expected_error_mm[errors.is_found].ravel()
+    figures = error_summary(errors.error_mm, joint_names)
+    seen = errors.error_mm[errors.is_visible & np.isfinite(errors.error_mm)]
+    found_error, found_expected = errors.error_mm[errors.is_found], errors.expected_error_mm[errors.is_found]
+    labeled = np.isfinite(found_error)
     return {
-        "mean_mm": float(error.mean()),
-        "median_mm": float(np.median(error)),
-        "p95_mm": float(np.percentile(error, 95)),
-        "visible_mean_mm": float(error[errors.is_visible].mean()) if errors.is_visible.any() else None,
-        "raw_mean_mm": float(errors.raw_error_mm.mean()),
-        "raw_median_mm": float(np.median(errors.raw_error_mm)),
-        "oracle_mean_mm": float(errors.oracle_error_mm.mean()),
-        "per_joint_mm": dict(zip(joint_names, (float(value) for value in error.mean(axis=0)), strict=True)),
-        **{f"within_{limit}mm": float((worst <= limit).mean()) for limit in WITHIN_MM},
+        **figures,
+        "visible_mean_mm": float(seen.mean()) if len(seen) else None,
+        "raw_mean_mm": float(np.nanmean(errors.raw_error_mm)),
+        "raw_median_mm": float(np.nanmedian(errors.raw_error_mm)),
+        "oracle_mean_mm": float(np.nanmean(errors.oracle_error_mm)),
         "found": float(errors.is_found.mean()),
-        "frames": len(error),
-        **reliability(found_expected, found_error),
+        **reliability(found_expected[labeled], found_error[labeled]),
     }
 
 
