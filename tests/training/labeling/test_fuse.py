@@ -14,8 +14,8 @@ TIMES_S = np.arange(FRAMES) / FPS
 def motion() -> Float64:
     """Joints (T, 21, 3) that swing by 60 mm at 1 Hz, each out of step with the others, mm."""
     phases = np.random.default_rng(1).uniform(0, 2 * np.pi, (21, 3))
-    swing: Float64 = 60 * np.sin(2 * np.pi * TIMES_S[:, None, None] + phases)
-    return swing + np.array([0, 0, 400.0])
+    xyz_mm: Float64 = 60 * np.sin(2 * np.pi * TIMES_S[:, None, None] + phases) + np.array([0, 0, 400.0])
+    return xyz_mm
 
 
 def error_mm(found: Float64, wanted: Float64) -> Float64:
