@@ -17,7 +17,7 @@ from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.joints import FINGERS, HAND21
 from training.datasets import hands17, icvl, msra, nyu
 from training.datasets.public_set import SetFacts
-from training.hand.hand_model import load_hand_asset, pose_hand, shape_hand, train_coefficients
+from training.hand.hand_model import load_hand_asset, shape_hand, train_coefficients
 from training.hand.poses import counting, curled, open_hand, sample_kind
 from training.hand.rotations import turn_x, turn_y
 from training.synthesis.scene import PixelWindow, Scene, render_scene, skin_of
@@ -51,7 +51,7 @@ def known_hands(lens: Intrinsics, distance_mm: float, is_left: bool = False) -> 
         shape = shape_hand(asset, 0.5 * train_coefficients(asset, random))
         _, hand = sample_kind(asset, shape.anchors_mm, KINDS[number % len(KINDS)], random)
         rotation = turn_x(0.1 * number) @ turn_y(0.2 - 0.15 * number)
-        place = np.array([25.0 - 20 * number, 90.0, distance_mm + 15 * number])
+        place = np.array([25.0 - 20 * number, 160.0, distance_mm + 15 * number])
         joints = hand.joints_mm @ rotation.T + place
         scene = Scene(
             mirrored if is_left else lens, skin_of(asset, shape, hand, rotation, joints[0]), joints, None, None
