@@ -16,7 +16,7 @@ from handmap.bundle.manifest import read_bundle
 from handmap.bundle.writer import read_files, write_bundle
 from handmap.types.errors import ConfigError
 from tests.real_depth import BUNDLE
-from tests.support.public_sets import FRAMES, SETS, write_labeled_pngs
+from tests.support.public_sets import FRAMES, SETS, write_own
 
 LABELED = {"nyu": 18, "icvl": 15, "msra": 21, "hands17": 21}
 
@@ -50,7 +50,7 @@ def test_a_calibration_set_is_selected_from_each(kind: str, tmp_path: Path) -> N
 
 
 def test_labeled_pngs_are_a_source_with_truth(tmp_path: Path) -> None:
-    frame_source = open_source(str(write_labeled_pngs(tmp_path / "own")))
+    frame_source = open_source(str(write_own(tmp_path / "own")))
     assert frame_source.has_truth and len(frame_source) == len(list(frame_source)) == 2
 
 

@@ -1,4 +1,4 @@
-"""Tiny data sets in the published layouts of NYU, ICVL, MSRA15 and HANDS17, and folders of PNGs, of synthetic hands whose joints are known."""
+"""Tiny data sets in the published layouts of NYU, ICVL, MSRA15 and HANDS17, and of one's own, of synthetic hands whose joints are known."""
 
 import struct
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from handmap.files.images import write_depth_png
 from handmap.types.arrays import Float32, Float64, Uint16
 from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.joints import FINGERS, HAND21
+from tests.support.labeled_pngs import write_labeled_pngs
 from training.datasets import hands17, icvl, msra, nyu
 from training.datasets.public_set import SetFacts
 from training.hand.hand_model import load_hand_asset, shape_hand, train_coefficients
@@ -174,21 +175,10 @@ def write_hands17(folder: Path) -> Path:
     return folder
 
 
-def write_labeled_pngs(folder: Path) -> Path:
-    """A folder of 16-bit PNGs with intrinsics and labels; the second frame has no label, the last no wrist."""
-    folder.mkdir(parents=True)
-    lens, lines = hands17.FACTS.intrinsics, []
-    (folder / "intrinsics.yaml").write_text(
-        f"fx_px: {lens.fx_px}\nfy_px: {lens.fy_px}\ncx_px: {lens.cx_px}\ncy_px: {lens.cy_px}\n"
-    )
-    for number, hand in enumerate(hands17_hands()):
-        write_depth_png(folder / f"{number}.png", hand.depth)
-        joints = hand.joints_mm.copy()
-        joints[0] = np.nan if number == FRAMES - 1 else joints[0]
-        if number != 1:
-            lines.append(" ".join([f"{number}.png", *(f"{value:.4f}" for value in joints.ravel())]) + "\n")
-    (folder / "joints.txt").write_text("".join(lines))
-    return folder
+def write_own(folder: Path) -> Path:
+    """A folder of labeled PNGs with the hands of `write_hands17`."""
+    hands = [(hand.depth, hand.joints_mm) for hand in hands17_hands()]
+    return write_labeled_pngs(folder, hands, hands17.FACTS.intrinsics)
 
 
 def write_centers(path: Path, centers_mm: Float64, is_y_up: bool) -> Path:

@@ -28,19 +28,19 @@ OPTIONS: Final = {"split": "train or test", "centers": "FILE of published center
 FINGERS: Final = ("thumb", "index", "middle", "ring", "little")
 JOINTS: Final = ("palm", *(f"{finger}_{part}" for finger in FINGERS for part in ("root", "mid", "tip")))
 
-# "root", "mid" and "tip" are the centers of the phalanges: of four placements of our hand's joints, these fit the test labels
+# "root", "mid" and "tip" are the centers of the phalanges: of the placements of our hand's joints that were tried, these fit the test labels
 # best (Procrustes, median squared residual 0.036 of the squared size; 0.047 for PIP, DIP and tip). The joints between them
 # are linear in the three centers, with the weights that least squares gives on random poses and shapes of our hand model;
 # `python -m docs.pictures.dataset_joints --formula` prints them with their errors. MCP could be had too, but would carry an error
 # of the labels 2.3 times over.
 WEIGHTS: Final = {
-    "thumb": {"mcp": (0.263, 1.073, -0.336), "ip": (-0.263, 0.927, 0.336), "tip": (0.263, -0.927, 1.664)},
+    "thumb": {"mcp": (0.266, 1.068, -0.334), "ip": (-0.266, 0.932, 0.334), "tip": (0.266, -0.932, 1.666)},
     **{
-        finger: {"pip": (0.135, 1.283, -0.418), "dip": (-0.135, 0.717, 0.418), "tip": (0.135, -0.717, 1.582)}
+        finger: {"pip": (0.137, 1.283, -0.42), "dip": (-0.137, 0.717, 0.42), "tip": (0.137, -0.717, 1.58)}
         for finger in FINGERS[1:]
     },
 }
-FORMULA_MM: Final = {"thumb": 2.3, "finger": 1.6}  # root mean square distance from our hand model's joints
+FORMULA_MM: Final = {"thumb": 2.2, "finger": 1.7}  # root mean square distance from our hand model's joints
 
 FACTS: Final = SetFacts(
     title="ICVL",

@@ -10,12 +10,14 @@ from handmap.recording.datasets import OneHanded, open_dataset
 from handmap.recording.reader import open_recording
 from handmap.types.errors import DatasetError, RecordingError
 from handmap.types.values import Handedness
-from tests.support.public_sets import hands17_hands, write_labeled_pngs
+from tests.support.labeled_pngs import LENS, dotted_hand, write_labeled_pngs
+
+HANDS = [dotted_hand(number) for number in range(3)]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_labeled_pngs(tmp_path / "own")
+    return write_labeled_pngs(tmp_path / "own", HANDS, LENS)
 
 
 def numbers(folder: Path) -> list[str]:
@@ -28,12 +30,11 @@ def test_labeled_frames_have_the_joints_of_their_line(folder: Path) -> None:
 
     assert (len(recording), recording.labeled_count()) == (3, 2)
     assert [first.frame.frame_number, last.frame.frame_number] == [0, 2]
-    hands = hands17_hands()
-    npt.assert_allclose(first.xyz_camera_mm, hands[0].joints_mm, atol=0.01)
-    npt.assert_allclose(last.xyz_camera_mm[1:], hands[2].joints_mm[1:], atol=0.01)
+    npt.assert_allclose(first.xyz_camera_mm, HANDS[0][1], atol=0.01)
+    npt.assert_allclose(last.xyz_camera_mm[1:], HANDS[2][1][1:], atol=0.01)
     npt.assert_array_equal(last.is_labeled, np.arange(21) > 0)
-    npt.assert_array_equal(last.frame.depth, hands[2].depth)
-    assert first.is_visible.sum() > 15 and not last.is_visible[0]
+    npt.assert_array_equal(last.frame.depth, HANDS[2][0])
+    assert first.is_visible.all() and last.is_visible[1:].all() and not last.is_visible[0]
     assert first.handedness is Handedness.RIGHT and first.doubt_mm is None and first.cube is None
 
 

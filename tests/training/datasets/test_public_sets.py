@@ -12,6 +12,7 @@ from handmap.types.errors import DatasetError
 from handmap.types.joints import HAND21
 from handmap.types.values import Handedness
 from tests.support.public_sets import FRAMES, SETS, KnownHand, write_centers
+from training.datasets.public_set import PublicSet
 
 SAME_MM = 0.01
 SIDES_MM = {"nyu": 300.0, "icvl": 250.0, "msra": 200.0, "hands17": 240.0}
@@ -61,7 +62,7 @@ def test_the_hand_fills_the_published_cube(opened: Opened) -> None:
 def test_a_set_says_what_it_is(opened: Opened) -> None:
     kind, folder, frames, _ = opened
     data = SETS[kind][2](str(folder))
-    assert isinstance(data, OneHanded) and isinstance(data, NotedDataset)
+    assert isinstance(data, PublicSet) and isinstance(data, OneHanded) and isinstance(data, NotedDataset)
     assert data.handedness is (Handedness.LEFT if kind == "icvl" else Handedness.RIGHT)
     assert {labeled.handedness for labeled in frames} == {data.handedness}
     assert data.joint_names == HAND21
