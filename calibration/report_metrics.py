@@ -41,7 +41,8 @@ def fp32_worth(comparison: Comparison) -> dict[str, float | bool | None]:
     error_mm = comparison.found_error_mm.get("fp32")
     if error_mm is None:
         return {"fp32_mean_mm": None, "is_fp32_poor": None}
-    mean_mm = float(labeled(error_mm).mean())
+    known_mm = labeled(error_mm)
+    mean_mm = float(known_mm.mean()) if known_mm.size else float("nan")
     # Not >=: a NaN mean is poor too.
     return {"fp32_mean_mm": round(mean_mm, 4), "is_fp32_poor": not mean_mm < POOR_MM}
 
