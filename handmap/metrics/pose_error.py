@@ -8,7 +8,7 @@ import numpy as np
 from handmap.engines.engine import Engines
 from handmap.metrics.error_figures import error_summary
 from handmap.metrics.reliability import reliability
-from handmap.recording.datasets import Dataset
+from handmap.recording.datasets import Dataset, LabeledFrame, label_center, labeled_joints
 from handmap.system.progress import track_progress
 from handmap.system.timing import StageClock
 from handmap.tracking.pose_estimate import estimate_poses
@@ -30,6 +30,7 @@ class FrameErrors:
     raw_error_mm (N, J) are those of the network's own joints, before the skeleton's fit and smoothing. Errors of joints without a
     label are NaN.
     expected_error_mm (N, J) is the tracker's own estimate; meaningless where the hand was not found.
+    oracle_cube_mm (N, 2) are the sides of the cubes that the network saw and that the labels state, NaN if they do not.
     """
 
     error_mm: Float64
@@ -38,6 +39,7 @@ class FrameErrors:
     expected_error_mm: Float64
     is_visible: Bool
     is_found: Bool  # (N,)
+    oracle_cube_mm: Float64
 
 
 def measure_pose_errors(
@@ -48,12 +50,12 @@ def measure_pose_errors(
     Raises DatasetError where a frame has no label.
     """
     clock = StageClock()
-    errors, raw, oracle, expected, visible, found = [], [], [], [], [], []
+    errors, raw, oracle, expected, visible, found, cubes_mm = [], [], [], [], [], [], []
     total = min(len(dataset), max_frames or len(dataset))
     with track_progress("score", total, "frames") as advance:
         for index, labeled in enumerate(itertools.islice(dataset, max_frames)):
             truth = labeled.xyz_camera_mm
-            if not is_labeled(truth).any():
+            if not labeled.is_labeled.any():
                 raise DatasetError(
                     f"data set {dataset.name!r}, frame {index + 1}: no joint has a label; leave the frame out of the set"
                 )
@@ -63,17 +65,26 @@ def measure_pose_errors(
             errors.append(error_mm)
             raw.append(found_errors_mm(poses[0].raw_xyz_camera_mm if is_found else None, truth)[0])
             expected.append(poses[0].expected_error_mm if poses else np.zeros(len(truth)))
-            roi = HandRoi(
-                cube_center(truth[is_labeled(truth)]), settings.cube_mm, labeled.handedness is Handedness.LEFT
-            )
+            roi = oracle_roi(labeled, settings)
+            cubes_mm.append((roi.cube_mm, np.nan if labeled.cube is None else labeled.cube.side_mm))
             (seen,) = estimate_poses(labeled.frame, [roi], engines.hand, settings, clock)
             oracle.append(joint_errors_mm(seen.xyz_camera_mm, truth))
             visible.append(labeled.is_visible)
             advance(index + 1, "")
     is_visible, is_found_there = np.array(visible, dtype=bool), np.array(found, dtype=bool)
     return FrameErrors(
-        np.array(errors), np.array(raw), np.array(oracle), np.array(expected, np.float64), is_visible, is_found_there
-    )
+        np.array(errors), np.array(raw), np.array(oracle), np.array(expected, np.float64), is_visible, is_found_there,
+        np.array(cubes_mm, np.float64),
+    )  # fmt: skip
+
+
+def oracle_roi(labeled: LabeledFrame, settings: TrackerSettings) -> HandRoi:
+    """The cube that a label states, its side kept within what the network was trained for; else the network's own about the labels."""
+    is_mirrored = labeled.handedness is Handedness.LEFT
+    if labeled.cube is None:
+        return HandRoi(label_center(labeled.xyz_camera_mm), settings.cube_mm, is_mirrored)
+    low_mm, high_mm = settings.cube_mm_range
+    return HandRoi(labeled.cube.center_mm, min(max(labeled.cube.side_mm, low_mm), high_mm), is_mirrored)
 
 
 def present(
@@ -93,7 +104,7 @@ def found_errors_mm(xyz_mm: Float32 | None, truth_mm: Float32) -> tuple[Float64,
 
     A joint without a label has the error NaN, and says nothing about whether the hand is the true one.
     """
-    labeled = is_labeled(truth_mm)
+    labeled = labeled_joints(truth_mm)
     missed_mm = np.where(labeled, MISSED_MM, np.nan)
     if xyz_mm is None or not labeled.any():
         return missed_mm, False
@@ -103,28 +114,22 @@ def found_errors_mm(xyz_mm: Float32 | None, truth_mm: Float32) -> tuple[Float64,
     return joint_errors_mm(xyz_mm, truth_mm), True
 
 
-def is_labeled(truth_mm: Float32) -> Bool:
-    """Which joints (J,) of the labels (J, 3) have one."""
-    labeled: Bool = np.logical_and.reduce(np.isfinite(truth_mm), axis=-1)
-    return labeled
-
-
 def joint_errors_mm(xyz_mm: Float32, truth_mm: Float32) -> Float64:
-    """Euclidean distance (J,) in mm between joints (J, 3) and their true positions (J, 3)."""
+    """Euclidean distance (J,) in mm between joints (J, 3) and their true positions (J, 3); NaN without a label."""
     distances: Float64 = np.linalg.norm(np.asarray(xyz_mm, np.float64) - truth_mm, axis=-1)
     return distances
 
 
 def mpjpe_mm(xyz_mm: Float32, truth_mm: Float32) -> float:
-    """Mean per joint position error of one pose: the mean of `joint_errors_mm`, without any alignment."""
-    return float(joint_errors_mm(xyz_mm, truth_mm).mean())
+    """Mean per joint position error of one pose: the mean of `joint_errors_mm` over the labeled joints, without any alignment."""
+    return float(joint_errors_mm(xyz_mm, truth_mm)[labeled_joints(truth_mm)].mean())
 
 
 def pose_error_summary(errors: FrameErrors, joint_names: tuple[str, ...]) -> dict[str, object]:
     """The figures of `handmap evaluate --json`: those of `error_summary`, and what only a run of the tracker has.
 
     `raw_mean_mm` is the MPJPE of the network's joints before the skeleton's fit and smoothing; figures on expected errors cover
-    the joints of the hands that were found.
+    the joints of the hands that were found. `joints` is how many joints have a label in some frame.
     """
     figures = error_summary(errors.error_mm, joint_names)
     seen = errors.error_mm[errors.is_visible & np.isfinite(errors.error_mm)]
@@ -132,6 +137,7 @@ def pose_error_summary(errors: FrameErrors, joint_names: tuple[str, ...]) -> dic
     labeled = np.isfinite(found_error)
     return {
         **figures,
+        "joints": int(np.isfinite(errors.error_mm).any(axis=0).sum()),
         "visible_mean_mm": float(seen.mean()) if len(seen) else None,
         "raw_mean_mm": float(np.nanmean(errors.raw_error_mm)),
         "raw_median_mm": float(np.nanmedian(errors.raw_error_mm)),

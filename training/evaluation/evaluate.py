@@ -4,17 +4,19 @@ from pathlib import Path
 from typing import Literal, cast
 
 import msgspec
+import numpy as np
 
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.engine import Engines
 from handmap.engines.factory import EngineConfig, PrecisionName, open_engines
 from handmap.metrics.kind_scores import kind_summary, score_frames
 from handmap.metrics.pose_error import MISSED_MM, FrameErrors, measure_pose_errors, pose_error_summary
-from handmap.recording.datasets import Dataset, KindDataset, NotedDataset, open_dataset
+from handmap.recording.datasets import Dataset, KindDataset, NotedDataset, OneHanded, open_dataset
 from handmap.system.progress import track_progress
 from handmap.tracking.fitted_hands import SkeletonConfig
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import DatasetError
+from handmap.types.values import Handedness
 
 from .error_report import ErrorReport, refuse_foreign_report, write_report
 
@@ -66,7 +68,8 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
                     )
             return _evaluate_kinds(dataset, bundle, engines, config)
         defaults = config.defaults or "found"
-        tracking = TrackingConfig("right", assume_hand_present=defaults == "found")
+        hand = _hand_of(dataset, bundle)
+        tracking = TrackingConfig(hand, assume_hand_present=defaults == "found")
         settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(config.skeleton))
         presentations = PRESENTATIONS[defaults]
         if config.sheet is None:
@@ -79,7 +82,37 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
             draw_fitted_sheet(config.sheet, [labeled_tile(one, engines, settings, presentations) for one in kept.shown])
     if config.report is not None:
         write_report(config.report, _report(bundle, dataset, errors))
-    return {**pose_error_summary(errors, bundle.hand.joint_names), "defaults": defaults}
+    figures = pose_error_summary(errors, bundle.hand.joint_names)
+    return {**figures, "defaults": defaults, "hand": hand, "notes": list(evaluation_notes(dataset, errors))}
+
+
+def evaluation_notes(dataset: Dataset, errors: FrameErrors) -> tuple[str, ...]:
+    """What there is to say of a data set and of the cubes that the network saw for `oracle_mean_mm`, as clauses."""
+    notes = [*dataset.notes] if isinstance(dataset, NotedDataset) else []
+    seen_mm, stated_mm = errors.oracle_cube_mm.T
+    is_stated = np.isfinite(stated_mm)
+    is_other = is_stated & (seen_mm != stated_mm)
+    if not is_stated.all():
+        own_mm = ", ".join(f"{side:g}" for side in np.unique(seen_mm[~is_stated]))
+        notes.append(f"oracle crops: cubes of {own_mm} mm, as in training, centered on the labels")
+    for side_mm in np.unique(stated_mm[is_other]):
+        used_mm = seen_mm[is_other & (stated_mm == side_mm)][0]
+        notes.append(
+            f"oracle crops: cubes of {used_mm:g} mm in place of the published {side_mm:g} mm, for which the network is not trained"
+        )
+    return tuple(notes)
+
+
+def _hand_of(dataset: Dataset, bundle: Bundle) -> Literal["any", "right", "left"]:
+    """Which hand to expect: that of the data set; if it cannot say, what the model decides, or a right one if it does not."""
+    handedness = dataset.handedness if isinstance(dataset, OneHanded) else Handedness.UNKNOWN
+    if handedness is Handedness.UNKNOWN:
+        return "any" if _tells_handedness(bundle) else "right"
+    return "left" if handedness is Handedness.LEFT else "right"
+
+
+def _tells_handedness(bundle: Bundle) -> bool:
+    return "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
 
 
 def _report(bundle: Bundle, dataset: Dataset, errors: FrameErrors) -> ErrorReport:
@@ -90,8 +123,7 @@ def _report(bundle: Bundle, dataset: Dataset, errors: FrameErrors) -> ErrorRepor
         "tracker: the hands that the daemon would publish; network alone: before the skeleton's fit and smoothing; labeled cube: "
         "the network alone, on a crop around the label.",
     ]
-    if isinstance(dataset, NotedDataset):
-        notes += dataset.notes
+    notes += evaluation_notes(dataset, errors)
     error_mm = {
         "tracker": errors.error_mm,
         "network alone": errors.raw_error_mm,
@@ -105,8 +137,7 @@ def _evaluate_kinds(
     dataset: KindDataset, bundle: Bundle, engines: Engines, config: EvaluationConfig
 ) -> dict[str, object]:
     defaults = config.defaults or "run"
-    tells_handedness = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
-    hand: Literal["any", "right"] = "any" if tells_handedness else "right"
+    hand: Literal["any", "right"] = "any" if _tells_handedness(bundle) else "right"
     tracking = TrackingConfig(handedness=hand, assume_hand_present=defaults == "found")
     settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(config.skeleton))
     total = min(dataset.count_frames(), config.max_frames or dataset.count_frames())
@@ -122,6 +153,7 @@ def evaluation_table(figures: dict[str, object]) -> str:
     """The metrics as text: one per line, then expected errors, joints or kinds."""
     per_joint = cast(dict[str, float | None], figures.get("per_joint_mm", {}))
     areas = cast(dict[str, float], figures.get("success_auc", {}))
+    notes = cast(list[str], figures.get("notes", []))
     deciles = cast(list[dict[str, float]], figures["expected_error_deciles"])
     by_kind = cast(dict[str, dict[str, object]], figures.get("by_kind", {}))
     rows = [(name, value) for name, value in figures.items() if not isinstance(value, dict | list)]
@@ -129,10 +161,15 @@ def evaluation_table(figures: dict[str, object]) -> str:
     lines = [f"{name:<24} {_shown(value):>9}" for name, value in rows]
     lines += ["", "expected mm " + " ".join(f"{one['expected_mm']:6.1f}" for one in deciles)]
     lines += ["actual mm   " + " ".join(f"{one['true_mm']:6.1f}" for one in deciles)]
-    lines += ["", *(f"{name:<20} {_shown(value):>9} mm" for name, value in per_joint.items())]
+    lines += ["", *(f"{name:<20} {_shown_mm(value)}" for name, value in per_joint.items())]
     for kind, values in by_kind.items():
         lines.append(f"{kind:<26}" + "  ".join(f"{name} {_shown(value)}" for name, value in values.items()))
+    lines += ["", *(f"note: {one}" for one in notes)] if notes else []
     return "\n".join(lines)
+
+
+def _shown_mm(value: float | None) -> str:
+    return "  no label" if value is None else f"{value:9.3f} mm"
 
 
 def _shown(value: object) -> str:

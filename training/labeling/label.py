@@ -12,6 +12,7 @@ import numpy as np
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.factory import EngineConfig, open_engines
 from handmap.files.atomic import new_folder, write_file
+from handmap.geometry.visibility import FLESH_MM
 from handmap.recording.datasets import LabeledFrame
 from handmap.recording.reader import Recording, open_recording
 from handmap.recording.stated import RecordingAt
@@ -24,7 +25,6 @@ from handmap.types.errors import DatasetError, ModelError
 from handmap.types.joints import HAND21
 from handmap.types.values import DepthFrame, Handedness
 
-from ..synthesis.observe import FLESH_MM
 from .agreement import FLOATING_MM, agree_with_depth
 from .fit_track import FittedTrack, fit_track
 from .fuse import FusedTrack, fuse_looks, smooth_over_time

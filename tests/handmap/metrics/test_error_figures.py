@@ -83,7 +83,15 @@ def test_a_hand_is_found_by_the_joints_that_have_a_label() -> None:
 def test_the_figures_of_a_bundle_leave_joints_without_a_label_out() -> None:
     error_mm = np.array([[10, NAN], [30, 20]])
     is_there = np.array([True, True])
-    errors = FrameErrors(error_mm, error_mm + 1, error_mm + 2, np.full((2, 2), 15.0), np.isfinite(error_mm), is_there)
+    errors = FrameErrors(
+        error_mm,
+        error_mm + 1,
+        error_mm + 2,
+        np.full((2, 2), 15.0),
+        np.isfinite(error_mm),
+        is_there,
+        np.full((2, 2), np.nan),
+    )
 
     figures = pose_error_summary(errors, ("a", "b"))
 
