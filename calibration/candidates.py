@@ -9,9 +9,9 @@ import numpy as np
 
 from handmap.engines.engine import Engines
 from handmap.geometry.crop import crop_hand, normalize_points
+from handmap.recording.datasets import label_center
 from handmap.system.progress import track_progress
 from handmap.system.timing import StageClock
-from handmap.tracking.track import cube_center
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Float32
@@ -89,7 +89,7 @@ def _candidate(
     crop = crop_hand(settings.xp, sample.frame, pose.roi.center_mm, settings.cube_mm, is_mirrored)
     truth = np.full((JOINT_COUNT, 3), np.nan, np.float32)
     if sample.truth_mm is not None:
-        if float(np.linalg.norm(cube_center(sample.truth_mm) - pose.roi.center_mm)) > WRONG_BODY_MM:
+        if float(np.linalg.norm(label_center(sample.truth_mm) - pose.roi.center_mm)) > WRONG_BODY_MM:
             return None
         truth = normalize_points(np, sample.truth_mm, crop.roi).astype(np.float32)
     bins = dict(_bins(sample.frame, pose, settings.cube_mm))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handmap.recording.datasets import label_center
 from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, encode_depth
-from handmap.tracking.track import cube_center
 from handmap.types.arrays import Float32
 from handmap.types.intrinsics import Intrinsics
 
@@ -41,7 +41,7 @@ def detector_input_of(sample: Sample) -> DetectorInputs:
     intrinsics = np.array(
         [[view.intrinsics.fx_px, view.intrinsics.fy_px, view.intrinsics.cx_px, view.intrinsics.cy_px]], np.float32
     )
-    center_mm = np.full(3, np.nan, np.float32) if sample.truth_mm is None else cube_center(sample.truth_mm)
+    center_mm = np.full(3, np.nan, np.float32) if sample.truth_mm is None else label_center(sample.truth_mm)
     return DetectorInputs(view.depth_small[None, None], intrinsics, center_mm[None])
 
 

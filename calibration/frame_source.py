@@ -6,18 +6,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from handmap.recording.datasets import LabeledFrame, is_dataset_name, open_dataset
+from handmap.recording.datasets import LabeledFrame, OneHanded, is_dataset_name, open_dataset
 from handmap.recording.depth_range import why_no_hand
 from handmap.recording.reader import Recording, open_recording
 from handmap.recording.stated import NOTHING_STATED, RecordingAt, Stated
 from handmap.types.arrays import Float32
-from handmap.types.errors import RecordingError
-from handmap.types.values import DepthFrame
+from handmap.types.errors import ConfigError, RecordingError
+from handmap.types.values import DepthFrame, Handedness
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A frame and, if known, its true joints (J, 3) in the camera frame, mm."""
+    """A frame and, if known, its true joints (J, 3) in the camera frame, mm, NaN for a joint without a label."""
 
     frame: DepthFrame
     truth_mm: Float32 | None
@@ -32,6 +32,11 @@ class FrameSource(Protocol):
     def is_moving(self) -> bool: ...
     @property
     def has_truth(self) -> bool: ...
+    @property
+    def handedness(self) -> Handedness:
+        """Of every labeled hand, UNKNOWN if that is not known."""
+        ...
+
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Sample]: ...
 
@@ -54,10 +59,11 @@ class RecordingSource:
     def __init__(self, name: str, stated: Stated) -> None:
         self.name = name
         self._recording = open_recording(RecordingAt(Path(name), stated))
+        self.handedness = _handedness_of(self._recording)
         self.has_truth = _has_labels(self._recording)
 
     def __len__(self) -> int:
-        return len(self._recording)
+        return self._recording.labeled_count() if self.has_truth else len(self._recording)
 
     def __iter__(self) -> Iterator[Sample]:
         if self.has_truth:
@@ -78,6 +84,7 @@ class DatasetSource:
     def __init__(self, name: str) -> None:
         self.name = name
         self._dataset = open_dataset(name)
+        self.handedness = _handedness_of(self._dataset)
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -108,11 +115,29 @@ class FirstSamples:
         """As of the whole."""
         return self.whole.has_truth
 
+    @property
+    def handedness(self) -> Handedness:
+        """As of the whole."""
+        return self.whole.handedness
+
     def __len__(self) -> int:
         return min(len(self.whole), self.max_frames)
 
     def __iter__(self) -> Iterator[Sample]:
         return islice(iter(self.whole), self.max_frames)
+
+
+def refuse_other_hand(frame_source: FrameSource, hand: str) -> None:
+    """Raises ConfigError if a source is known to show the other hand than the one asked for."""
+    known = {Handedness.LEFT: "left", Handedness.RIGHT: "right"}.get(frame_source.handedness)
+    if frame_source.has_truth and known not in (None, hand):
+        raise ConfigError(
+            f"data {frame_source.name!r}: its hands are {known}, but the {hand} hand was asked for; say --handedness {known}"
+        )
+
+
+def _handedness_of(data: object) -> Handedness:
+    return data.handedness if isinstance(data, OneHanded) else Handedness.UNKNOWN
 
 
 def _has_labels(recording: Recording) -> bool:

@@ -31,7 +31,12 @@ def judge_labeled(errors_mm: tuple[Float64, Float64], is_found: tuple[Bool, Bool
 
 
 def differences(int8_mm: Float64, fp32_mm: Float64) -> tuple[float, float]:
-    """How much the mean and 95th percentile of INT8's errors (N, J) exceed FP32's, in mm; NaN if there are no errors."""
+    """How much the mean and 95th percentile of INT8's errors (N, J) exceed FP32's, in mm; NaN if there are no errors.
+
+    Joints without a label, for which FP32's error is NaN, are left out.
+    """
+    is_labeled = np.isfinite(fp32_mm)
+    int8_mm, fp32_mm = int8_mm[is_labeled], fp32_mm[is_labeled]
     if not int8_mm.size:
         return float("nan"), float("nan")
     return float(int8_mm.mean() - fp32_mm.mean()), float(np.percentile(int8_mm, 95) - np.percentile(fp32_mm, 95))

@@ -25,10 +25,10 @@ from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 
 from .calibration_set import is_set, read_set
 from .compare import PLAIN, Comparison, EngineSet, compare_held_out, compare_source, open_precisions
-from .frame_source import FirstSamples, open_source
+from .frame_source import FirstSamples, open_source, refuse_other_hand
 from .palm_detector import PalmComparison, compare_palms, judge_palms, palm_figures
 from .record import RECORD, CalibrationRecord, read_record
-from .report_metrics import away_mm, fp32_worth, judge_gate, precision_figures, statistics, worst_frames
+from .report_metrics import away_mm, fp32_worth, judge_gate, labeled, precision_figures, statistics, worst_frames
 from .report_page import render
 
 HTML: Final = "report.html"
@@ -70,7 +70,7 @@ def report_bundle(
     for name, precision in bundle.hand.precisions.items():
         error_mm = comparison.found_error_mm.get(name)
         accuracy = (
-            Accuracy(comparison.dataset, round(float(error_mm.mean()), 4), len(error_mm))
+            Accuracy(comparison.dataset, round(float(labeled(error_mm).mean()), 4), len(error_mm))
             if error_mm is not None
             else None
         )
@@ -129,7 +129,9 @@ def _compare(
         if is_set(Path(data)):
             return compare_held_out(read_set(Path(data)), engine_set)
         seen = frozenset(record.frame_sha256) if record is not None else frozenset()
-        return compare_source(FirstSamples(open_source(data, stated), max_frames), engine_set, seen)
+        frame_source = open_source(data, stated)
+        refuse_other_hand(frame_source, handedness)
+        return compare_source(FirstSamples(frame_source, max_frames), engine_set, seen)
 
 
 def _check_oracle(bundle: Bundle, comparison: Comparison) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import numpy as np
 from handmap.bundle.gate import Gate
 from handmap.bundle.manifest import Bundle
 from handmap.metrics.reliability import reliability
-from handmap.types.arrays import Float64
+from handmap.recording.datasets import labeled_joints
+from handmap.types.arrays import Bool, Float64
 from handmap.types.joints import BONES, HAND21
 
 from .compare import Comparison
@@ -40,7 +41,8 @@ def fp32_worth(comparison: Comparison) -> dict[str, float | bool | None]:
     error_mm = comparison.found_error_mm.get("fp32")
     if error_mm is None:
         return {"fp32_mean_mm": None, "is_fp32_poor": None}
-    mean_mm = float(error_mm.mean())
+    known_mm = labeled(error_mm)
+    mean_mm = float(known_mm.mean()) if known_mm.size else float("nan")
     # Not >=: a NaN mean is poor too.
     return {"fp32_mean_mm": round(mean_mm, 4), "is_fp32_poor": not mean_mm < POOR_MM}
 
@@ -51,7 +53,14 @@ def found_reliability(comparison: Comparison, precision: str) -> dict[str, objec
     expected_mm, error_mm = (
         values[precision][found].ravel() for values in (comparison.expected_error_mm, comparison.found_error_mm)
     )
-    return reliability(expected_mm, error_mm)
+    is_labeled = np.isfinite(error_mm)
+    return reliability(expected_mm[is_labeled], error_mm[is_labeled])
+
+
+def labeled(error_mm: Float64) -> Float64:
+    """The errors (K,) of the joints that have a label, of errors against ground truth (...) that are NaN for the others."""
+    known: Float64 = error_mm[np.isfinite(error_mm)]
+    return known
 
 
 def statistics(error_mm: Float64) -> dict[str, float]:
@@ -74,32 +83,38 @@ def precision_figures(comparison: Comparison, precision: str, bundle: Bundle) ->
     figures: dict[str, object] = {
         "away_from_fp32_mm": statistics(away),
         "away_by_joint_mm": {name: statistics(away[:, index]) for index, name in enumerate(names)},
-        "away_by_distance_mm": by_distance(away, comparison.distance_mm),
+        "away_by_distance_mm": by_distance(away, comparison.distance_mm, np.ones(away.shape, bool)),
         "rest_jitter_mm": comparison.rest_jitter_mm.get(precision),
     }
     if names == HAND21:
         figures["bone_drift_mm"] = bone_drift(comparison, precision)
     if comparison.found_error_mm:
         error = comparison.found_error_mm[precision]
-        figures["error_mm"] = statistics(error)
-        figures["error_by_joint_mm"] = {name: statistics(error[:, index]) for index, name in enumerate(names)}
+        figures["error_mm"] = statistics(labeled(error))
+        figures["error_by_joint_mm"] = {
+            name: statistics(labeled(error[:, index]))
+            for index, name in enumerate(names)
+            if np.isfinite(error[:, index]).any()
+        }
         figures["reliability"] = found_reliability(comparison, precision)
         figures["found"] = float(comparison.is_found[precision].mean())
         both = comparison.is_found[precision] & comparison.is_found["fp32"]
         mean_mm, p95_mm = differences(error[both], comparison.found_error_mm["fp32"][both])
         figures["above_fp32_where_both_find_mm"] = {"mean": mean_mm, "p95": p95_mm, "frames": int(both.sum())}
         on_crop = np.linalg.norm(comparison.xyz_mm[precision] - comparison.truth_mm, axis=-1)
-        figures["error_by_distance_mm"] = by_distance(on_crop, comparison.distance_mm)
+        figures["error_by_distance_mm"] = by_distance(
+            on_crop, comparison.distance_mm, labeled_joints(comparison.truth_mm)
+        )
     return figures
 
 
-def by_distance(error_mm: Float64, distance_mm: Float64) -> dict[str, dict[str, float]]:
-    """Statistics of errors (N, J) for each band of the hand's distance that has frames."""
+def by_distance(error_mm: Float64, distance_mm: Float64, is_known: Bool) -> dict[str, dict[str, float]]:
+    """Statistics of errors (N, J), where they are known, for each band of the hand's distance that has frames."""
     bands = {}
     for low, high in BANDS_MM:
         inside = (distance_mm >= low) & (distance_mm < high)
         if inside.any():
-            bands[f"{low}-{high} mm"] = {**statistics(error_mm[inside]), "frames": int(inside.sum())}
+            bands[f"{low}-{high} mm"] = {**statistics(error_mm[inside][is_known[inside]]), "frames": int(inside.sum())}
     return bands
 
 

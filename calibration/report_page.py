@@ -8,12 +8,12 @@ import numpy as np
 
 from handmap.bundle.gate import Gate
 from handmap.bundle.manifest import Bundle
+from handmap.files.html_page import heading, page, paragraph, picture, table
 from handmap.metrics.reliability import BAD_JOINT_MM
 from handmap.tracking.detector import MAX_DETECTIONS
 
 from .compare import PLAIN, Comparison
 from .gate import explain, explain_fp32, explain_palms
-from .page import heading, page, paragraph, picture, table
 from .palm_detector import DETECTION_MATCH_MM, SAME_DEPTH, SAME_LATERAL_MM
 from .plots import draw_by_joint, draw_coverage, draw_frames, draw_layers, draw_reliability, draw_scales
 from .record import CalibrationRecord

@@ -30,7 +30,7 @@ from .calibration_set import (
 from .candidates import Candidate, Found, find_candidates
 from .contact_sheet import draw_contact_sheet
 from .detector_inputs import join_inputs
-from .frame_source import FrameSource, RecordingSource, open_source
+from .frame_source import FrameSource, RecordingSource, open_source, refuse_other_hand
 
 MIN_FRAMES: Final = 500
 CANDIDATES_A_FRAME: Final = 6
@@ -188,6 +188,8 @@ def _open_all(request: SelectRequest) -> tuple[list[FrameSource], list[bool]]:
     frame_sources = [open_source(name, request.stated) for name in (*request.frame_sources, *request.held_out)]
     if not request.frame_sources:
         raise ConfigError("calibration set: no source was given; name recordings or data sets to select from")
+    for one in frame_sources:
+        refuse_other_hand(one, request.hand)
     if request.held_out:
         return frame_sources, [index >= len(request.frame_sources) for index in range(len(frame_sources))]
     recordings = [index for index, one in enumerate(frame_sources) if one.is_moving]

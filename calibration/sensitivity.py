@@ -68,7 +68,8 @@ class Bench:
         mean_mm, p95_mm = float(away_mm.mean()), float(np.percentile(away_mm, 95))
         if not self.crops.has_truth:
             return Distance(mean_mm, p95_mm)
-        own_mm, fp32_mm = self._mm(found, self.crops.truth), self._mm(self.joints, self.crops.truth)
+        is_labeled = np.isfinite(self.crops.truth).all(axis=-1)
+        own_mm, fp32_mm = (self._mm(joints, self.crops.truth)[is_labeled] for joints in (found, self.joints))
         p95_beyond_mm = float(np.percentile(own_mm, 95) - np.percentile(fp32_mm, 95))
         return Distance(mean_mm, p95_mm, float(own_mm.mean() - fp32_mm.mean()), p95_beyond_mm)
 

@@ -54,7 +54,7 @@ NAVIGATION = {
         "docs/robot",
         "docs/adapters",
     ],
-    "Models": ["docs/bundle", "docs/training", "docs/calibration"],
+    "Models": ["docs/bundle", "docs/datasets", "docs/training", "docs/evaluation", "docs/calibration"],
     "Numbers": ["docs/measured/README"],
     "Library": ["docs/library", "reference/handmap/index"],
     "Project": ["docs/architecture", "CONTRIBUTING", "docs/decisions", "CHANGELOG", "SECURITY"],

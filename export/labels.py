@@ -13,6 +13,7 @@ import numpy as np
 from handmap.bundle.facts import STANDARD, Normalization
 from handmap.bundle.model_metadata import ModelMetadata
 from handmap.geometry.crop import crop_hand, normalize_points
+from handmap.recording.datasets import label_center, labeled_joints
 from handmap.recording.reader import open_recording
 from handmap.recording.stated import RecordingName
 from handmap.types.arrays import Float32
@@ -37,7 +38,10 @@ NORMALIZATIONS: Final = (
 
 @dataclass(frozen=True)
 class LabeledCrops:
-    """Crops (N, 1, 128, 128) about labeled hands, left ones mirrored, and their joints (N, 21, 3) in half cube sides."""
+    """Crops (N, 1, 128, 128) about labeled hands, left ones mirrored, and their joints (N, 21, 3) in half cube sides.
+
+    A joint without a label is NaN.
+    """
 
     depth: Float32
     joints: Float32
@@ -55,14 +59,13 @@ class LabelScore:
 def read_labeled(samples: RecordingName, cube_mm: float) -> LabeledCrops | None:
     """Crops spread over a recording with labels; None if it has none."""
     recording = open_recording(samples)
-    stride = max(len(recording) // MAX_FRAMES, 1)
     depth, joints = [], []
     try:
+        stride = max(recording.labeled_count() // MAX_FRAMES, 1)
         for index, one in enumerate(recording.labeled()):
             if index % stride:
                 continue
-            center = (one.xyz_camera_mm.min(axis=0) + one.xyz_camera_mm.max(axis=0)) / 2
-            crop = crop_hand(np, one.frame, center, cube_mm, one.handedness is Handedness.LEFT)
+            crop = crop_hand(np, one.frame, label_center(one.xyz_camera_mm), cube_mm, one.handedness is Handedness.LEFT)
             depth.append(crop.depth)
             joints.append(normalize_points(np, one.xyz_camera_mm, crop.roi))
     except RecordingError:
@@ -95,7 +98,8 @@ def score_labels(run: RunJoints, facts: ModelMetadata, labeled: LabeledCrops, na
 
 
 def _mean_mm(joints: Float32, labeled: LabeledCrops) -> float:
-    return float(np.linalg.norm(joints - labeled.joints, axis=-1).mean()) * labeled.half_cube_mm
+    is_labeled = labeled_joints(labeled.joints)
+    return float(np.linalg.norm(joints - labeled.joints, axis=-1)[is_labeled].mean()) * labeled.half_cube_mm
 
 
 def _others(
@@ -112,8 +116,8 @@ def _others(
         advice = f"if they are in {unit}; divide them by half the cube's side in {unit} in the network"
         yield advice, joints * np.float32(factor)
     yield "if they run from 0 to 1; give them from -1 to 1 in the network", joints * np.float32(2) - np.float32(1)
-    nearest = _nearest_joints(joints, labeled)
-    if len(set(nearest)) == len(nearest):
+    nearest = _nearest_joints(joints, labeled) if labeled_joints(labeled.joints).all() else []
+    if nearest and len(set(nearest)) == len(nearest):
         stated = [facts.joint_names[index] for index in joint_order(facts.joint_names)]
         true_name = {stated[row]: HAND21[label] for row, label in enumerate(nearest)}
         names = ", ".join(true_name[name] for name in facts.joint_names)

@@ -1,4 +1,4 @@
-"""The commands of `training` besides those that train. Heavy libraries are imported only when a command runs."""
+"""The commands of `training`; those that train or evaluate are in these rooms. Heavy libraries are imported only when one runs."""
 
 from pathlib import Path
 from typing import Literal
@@ -8,60 +8,10 @@ import click
 from handmap.recording.stated import recording_options
 from handmap.system.options import PATH, FiniteRange
 
-
-@click.command("evaluate")
-@click.option("--bundle", "bundle_path", type=PATH, required=True, help="Bundle to score.")
-@click.option("--data", help="Name of a data set, such as synthetic:val.")
-@click.option("--sequence", help="Name of a set of sequences for tracking: two-hands.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
-@click.option("--frames", type=click.IntRange(1), help="With --data: evaluate only the first N frames.")
-@click.option(
-    "--defaults",
-    type=click.Choice(["found", "run"]),
-    help="With --data: found assumes a hand in every frame and shows each frame once; run uses the daemon's defaults and shows "
-    "each frame five times in a row, because an uncertain hand can take a few frames to be accepted. "
-    "[default: run for sets with hand-free frames, such as synthetic:hard, else found]",
-)
-@click.option("--quick", is_flag=True, help="With --sequence: one short sequence per scene.")
-@click.option("--skeleton/--no-skeleton", default=True, show_default=True, help="Whether the hand's bones are fitted.")
-@click.option(
-    "--sheet", type=PATH, help="With --data: PNG to draw a dozen of the frames into, with the published hands."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def evaluate(
-    bundle_path: Path,
-    data: str | None,
-    sequence: str | None,
-    precision: str,
-    threads: int,
-    frames: int | None,
-    defaults: Literal["found", "run"] | None,
-    quick: bool,
-    skeleton: bool,
-    sheet: Path | None,
-    as_json: bool,
-) -> None:
-    """Evaluate a bundle on a labeled data set or on sequences.
-
-    Detection, tracking and cropping are the daemon's.
-    """
-    import json
-
-    from .evaluation.evaluate import EvaluationConfig, evaluate_bundle, evaluation_table
-    from .evaluation.evaluate_sequence import evaluate_sequence, sequence_table
-
-    if data is not None and sequence is None and not quick:
-        config = EvaluationConfig(precision, threads, frames, defaults, sheet, skeleton)
-        figures = evaluate_bundle(bundle_path, data, config)
-        click.echo(json.dumps(figures) if as_json else evaluation_table(figures))
-    elif sequence is not None and data is None and frames is None and defaults is None and sheet is None:
-        figures = evaluate_sequence(bundle_path, sequence, precision, threads, quick, skeleton)
-        click.echo(json.dumps(figures) if as_json else sequence_table(figures))
-    else:
-        raise click.UsageError(
-            "give either --data (with --frames, --defaults and --sheet) or --sequence (with --quick)"
-        )
+from .evaluation.commands import evaluate as evaluate
+from .trainer.commands import train as train
+from .trainer.commands import train_handedness as train_handedness
+from .trainer.commands import train_palm as train_palm
 
 
 @click.command("synthesize")

@@ -13,9 +13,10 @@ import numpy as np
 from handmap.recording.datasets import LabeledFrame
 from handmap.recording.writer import RecordingWriter
 from handmap.system.config import read_config
+from handmap.types.arrays import Float32
 from handmap.types.errors import ConfigError
 from handmap.types.intrinsics import Intrinsics
-from training.hand.hand_model import held_out_coefficients, load_hand_asset, shape_hand
+from training.hand.hand_model import HandShape, held_out_coefficients, load_hand_asset, shape_hand
 from training.hand.shape_variation import draw_outer_variation, vary_shape
 from training.seed_domains import SeedDomain
 from training.synthesis.observe import observe
@@ -70,20 +71,37 @@ def film(camera: OtherCamera, first_person: int, frames_each: int, stride: int) 
     )  # fmt: skip
     number = 0
     for person in range(first_person, first_person + camera.people):
-        random = np.random.default_rng([SeedDomain.OTHER_CAMERA, person])
-        shape = vary_shape(asset, shape_hand(asset, held_out_coefficients(asset, random)), draw_outer_variation(random))
+        shape, random = _draw_person(person)
         faults = np.random.default_rng([SeedDomain.OTHER_CAMERA, person, 1])
         for index, moment in enumerate(move_freely(shape, frames_each, random)):
             seed, hole_share = int(faults.integers(0, 2**62)), faults.uniform(*camera.hole_share)
             if index % stride == 0:
                 skin_mm = skin_of(asset, shape, moment.hand, moment.rotation, moment.joints_mm[0])
                 scene = Scene(true, skin_mm, moment.joints_mm, None, None)
-                seen = observe(
-                    asset, scene, replace(sensor, seed=seed, hole_share=hole_share), number,
-                    round(number * stride * 1e9 / FPS),
-                )  # fmt: skip
+                faulty = replace(sensor, seed=seed, hole_share=hole_share)
+                seen = observe(asset, scene, faulty, number, round(number * stride * 1e9 / FPS))
                 yield replace(seen, frame=replace(seen.frame, intrinsics=stated))
                 number += 1
+
+
+def true_joints(camera: OtherCamera, first_person: int, frames_each: int) -> Float32:
+    """The joints (T, 21, 3) of all frames of `film`, mm, without drawing them."""
+    people = range(first_person, first_person + camera.people)
+    moments = (moment for person in people for moment in move_freely(*_moving(person, frames_each)))
+    return np.array([moment.joints_mm for moment in moments], np.float32)
+
+
+def _moving(person: int, frames: int) -> tuple[HandShape, int, np.random.Generator]:
+    shape, random = _draw_person(person)
+    return shape, frames, random
+
+
+def _draw_person(person: int) -> tuple[HandShape, np.random.Generator]:
+    """A shape outside those of training, and what its motion is drawn from."""
+    asset = load_hand_asset()
+    random = np.random.default_rng([SeedDomain.OTHER_CAMERA, person])
+    held_out = shape_hand(asset, held_out_coefficients(asset, random))
+    return vary_shape(asset, held_out, draw_outer_variation(random)), random
 
 
 def write_film(path: Path, frames: Iterator[LabeledFrame], has_labels: bool) -> int:

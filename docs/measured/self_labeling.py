@@ -2,7 +2,7 @@
 
 `python -m docs.measured.self_labeling run SEED` films ten minutes without labels and a scored recording of other people, labels
 the first, fine-tunes the shipped network on it and on everything that was tracked (the control), and scores both and the shipped
-network; half an hour for each seed on two cores. `... table` prints what was scored. Steps that are done are not repeated.
+network; half an hour for each seed on two cores. `... table SEED...` prints what was scored. Steps that are done are not repeated.
 """
 
 import json
@@ -26,7 +26,8 @@ from handmap.types.joints import HAND21
 from handmap.types.values import Handedness
 from training.labeling.label import LabeledTrack, LabelRequest, track_recording, write_labels
 
-from .other_camera import film, read_other_camera, write_film
+from .other_camera import film, read_other_camera, true_joints, write_film
+from .skeleton_motion import FPS
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "runs/self_labeling"
@@ -136,6 +137,53 @@ def _handmap(*arguments: object) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
+def label_quality(folder: Path, seed: int) -> dict[str, Any]:
+    """How far the labels of each way are off the truth, mm, how many frames they are of, and what they said of their errors."""
+    truth = true_joints(read_other_camera(), PEOPLE_A_SEED * seed, FRAMES_EACH)
+    found: dict[str, Any] = {}
+    for way in WAYS:
+        errors, doubts = [], []
+        for one in open_recording(folder / f"labels-{way}/recording").labeled():
+            number = round(one.frame.capture_ns * FPS / 1e9)
+            errors.append(np.linalg.norm(one.xyz_camera_mm - truth[number], axis=1))
+            doubts.append(one.doubt_mm)
+        each = np.array(errors)
+        found[way] = {"frames": len(each), "mean_mm": float(each.mean()), "p95_mm": float(np.percentile(each, 95))}
+        if doubts[0] is not None:
+            found[way]["doubt_mm"] = float(np.mean(doubts))
+    return found
+
+
+def table(seeds: list[int]) -> str:
+    """The figures of all seeds as Markdown."""
+    rows = [
+        "| seed | network | camera, mm | against shipped | synthetic:val, mm | synthetic:hard, mm | hard, found |",
+        "|---" * 7 + "|",
+    ]
+    for seed in seeds:
+        shipped = json.loads((RUNS / f"shipped-{seed}.json").read_text())
+        for name in ("shipped", *WAYS):
+            path = RUNS / (f"shipped-{seed}.json" if name == "shipped" else f"seed{seed}/{name}.json")
+            one = json.loads(path.read_text())
+            gain, val, hard = (
+                one[data]["mean_mm"] / shipped[data]["mean_mm"] - 1 for data in ("camera", "val", "hard")
+            )
+            rows.append(
+                f"| {seed} | {name} | {one['camera']['mean_mm']:.2f} | {gain:+.1%} | {one['val']['mean_mm']:.2f} ({val:+.1%}) | "
+                f"{one['hard']['mean_mm']:.2f} ({hard:+.1%}) | {one['hard']['found']:.1%} |"
+            )
+    rows += ["", "| seed | labels | frames | mean error, mm | p95, mm | mean doubt, mm |", "|---" * 6 + "|"]
+    for seed in seeds:
+        for way, labels in label_quality(RUNS / f"seed{seed}", seed).items():
+            doubt = f"{labels['doubt_mm']:.1f}" if "doubt_mm" in labels else "none"
+            rows.append(
+                f"| {seed} | {way} | {labels['frames']:,} | {labels['mean_mm']:.1f} | {labels['p95_mm']:.1f} | {doubt} |"
+            )
+    return "\n".join(rows)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "run":
         run(int(sys.argv[2]))
+    else:
+        sys.stdout.write(table([int(seed) for seed in sys.argv[2:]]) + "\n")

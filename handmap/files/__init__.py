@@ -1,1 +1,1 @@
-"""Files: read within bounds, written atomically; JSON, arrays and images."""
+"""Files: read within bounds, written atomically; JSON, arrays, images and HTML pages."""

@@ -98,38 +98,38 @@ def refuse_unwritable(path: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def refuse_foreign(path: Path, own_names: OwnNames) -> None:
+def refuse_foreign(path: Path, own_names: OwnNames, option: str = "--out") -> None:
     """Raises ConfigError if `path` is there and replacing it would delete anything that is not our own.
 
-    Call it before long work, too. own_names gives the names of a folder's files that belong to its kind.
+    Call it before long work, too. own_names gives a folder's files that belong to its kind; `option` is what names the folder.
     """
     if not os.path.lexists(path):
         return
     if not path.is_dir() or path.is_symlink():
-        raise ConfigError(f"output {str(path)!r}: something other than a folder is there; choose another --out")
+        raise ConfigError(f"output {str(path)!r}: something other than a folder is there; choose another {option}")
     try:
         foreign = sorted({found.name for found in path.iterdir()} - own_names(path))
     except OSError as error:
         raise ConfigError(
-            f"output {str(path)!r}: the folder there cannot be read ({error.strerror}); choose another --out"
+            f"output {str(path)!r}: the folder there cannot be read ({error.strerror}); choose another {option}"
         ) from error
     if foreign:
         shown = ", ".join(map(repr, foreign[:3])) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
         raise ConfigError(
-            f"output {str(path)!r}: the folder there holds {shown}, which replacing it would delete; choose another --out, "
+            f"output {str(path)!r}: the folder there holds {shown}, which replacing it would delete; choose another {option}, "
             "or move these files away first"
         )
 
 
 @contextmanager
-def new_folder(path: Path, own_names: OwnNames = no_names) -> Iterator[Path]:
+def new_folder(path: Path, own_names: OwnNames = no_names, option: str = "--out") -> Iterator[Path]:
     """A temporary folder beside `path` to fill; a clean exit renames it atomically to `path`, otherwise it is removed.
 
     An existing folder is swapped out in one system call and then removed, if `refuse_foreign` allows it. What a killed process
     left beside `path` is removed too: it holds a lock on its folder for as long as it lives.
     Raises FileError, ConfigError if `refuse_foreign` does.
     """
-    refuse_foreign(path, own_names)
+    refuse_foreign(path, own_names, option)
     with _as_file_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
@@ -139,7 +139,7 @@ def new_folder(path: Path, own_names: OwnNames = no_names) -> Iterator[Path]:
         with _as_file_error(path):
             temporary.chmod(0o755)
             sync_tree(temporary)
-            refuse_foreign(path, own_names)
+            refuse_foreign(path, own_names, option)
             if path.exists():
                 _exchange(temporary, path)
             else:

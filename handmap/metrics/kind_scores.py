@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handmap.engines.engine import Engines
-from handmap.metrics.pose_error import found_errors_mm, joint_errors_mm, mpjpe_mm, present
+from handmap.metrics.pose_error import found_errors_mm, joint_errors_mm, mpjpe_mm, oracle_roi, present
 from handmap.metrics.reliability import auroc, reliability
 from handmap.recording.datasets import KindFrame, LabeledFrame
 from handmap.system.timing import StageClock
 from handmap.tracking.detector import Search, detect_hands, run_palm_detector
 from handmap.tracking.pose_estimate import estimate_poses
-from handmap.tracking.track import cube_center
 from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Bool, Float64
-from handmap.types.values import DepthFrame, Handedness, HandPose, HandRoi
+from handmap.types.values import DepthFrame, Handedness, HandPose
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,12 @@ def kind_summary(results: list[KindResult]) -> dict[str, object]:
     found = [hand for hand in hands if hand.is_found]
     expected = np.array([hand.expected_error_mm for hand in found]).ravel()
     errors = np.array([hand.error_mm for hand in found]).ravel()
+    is_labeled = np.isfinite(errors)
     confidence = np.array([*(hand.confidence for hand in hands), *(result.confidence for result in empty)])
     return {
         **(_hand_figures(hands) if hands else {}),
         "published_without_hand": _published(empty),
-        **reliability(expected, errors),
+        **reliability(expected[is_labeled], errors[is_labeled]),
         "auroc_hand": auroc(confidence, np.arange(len(confidence)) < len(hands)),
         "frames": len(results),
         "by_kind": {kind: _figures([result for result in results if result.kind == kind]) for kind in kinds},
@@ -103,8 +103,7 @@ def _apart_mm(pair: tuple[HandPose, LabeledFrame]) -> float:
 
 def _look_at(truth: LabeledFrame, engines: Engines, settings: TrackerSettings) -> tuple[Float64, float]:
     """Error (J,) in mm and confidence of the estimate in the label's cube, mirrored as the label states."""
-    roi = HandRoi(cube_center(truth.xyz_camera_mm), settings.cube_mm, truth.handedness is Handedness.LEFT)
-    (seen,) = estimate_poses(truth.frame, [roi], engines.hand, settings, StageClock())
+    (seen,) = estimate_poses(truth.frame, [oracle_roi(truth, settings)], engines.hand, settings, StageClock())
     return joint_errors_mm(seen.xyz_camera_mm, truth.xyz_camera_mm), seen.confidence
 
 
@@ -127,12 +126,14 @@ def _figures(results: list[KindResult]) -> dict[str, object]:
 
 def _hand_figures(hands: list[HandResult]) -> dict[str, object]:
     error = np.array([hand.error_mm for hand in hands])
-    is_visible = np.array([hand.is_visible for hand in hands], dtype=bool)
+    is_labeled = np.isfinite(error)
+    is_visible = np.array([hand.is_visible for hand in hands], dtype=bool) & is_labeled
+    oracle = np.array([hand.oracle_error_mm for hand in hands])
     return {
         "found": float(np.mean([hand.is_found for hand in hands])),
-        "mean_mm": float(error.mean()),
+        "mean_mm": float(error[is_labeled].mean()),
         "visible_mean_mm": float(error[is_visible].mean()) if is_visible.any() else None,
-        "oracle_mean_mm": float(np.mean([hand.oracle_error_mm for hand in hands])),
+        "oracle_mean_mm": float(oracle[np.isfinite(oracle)].mean()),
         "side_right": _handedness_share(hands, is_right=True),
         "side_left": _handedness_share(hands, is_right=False),
     }

@@ -11,7 +11,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
-from handmap.types.arrays import Bool, Float32
+import numpy as np
+
+from handmap.types.arrays import Bool, Float32, Float64
 from handmap.types.errors import DatasetError
 from handmap.types.values import DepthFrame, Handedness
 
@@ -41,6 +43,16 @@ class LabeledFrame:
     handedness: Handedness
     doubt_mm: Float32 | None = None
     cube: LabeledCube | None = None
+
+    @property
+    def is_labeled(self) -> Bool:
+        """Which joints (J,) have a label."""
+        return labeled_joints(self.xyz_camera_mm)
+
+    @property
+    def center_mm(self) -> Float32:
+        """The center (3,) of the published cube, else that of the labels; NaN if there is neither."""
+        return label_center(self.xyz_camera_mm) if self.cube is None else self.cube.center_mm
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,14 @@ class KindDataset(Protocol):
 
 
 @runtime_checkable
+class OneHanded(Protocol):
+    """Data of left hands only, or of right hands only; UNKNOWN if it cannot say."""
+
+    @property
+    def handedness(self) -> Handedness: ...
+
+
+@runtime_checkable
 class NotedDataset(Protocol):
     """A data set that has something to say about itself, which reports repeat."""
 
@@ -109,6 +129,21 @@ def open_dataset(name: str) -> Dataset:
         )
     opener: Callable[[str], Dataset] = openers[kind].load()
     return opener(which)
+
+
+def labeled_joints(xyz_mm: Float32 | Float64) -> Bool:
+    """Which joints (J,) of labels (J, 3) are there: a joint without a label is NaN."""
+    is_there: Bool = np.asarray(np.isfinite(xyz_mm).all(axis=-1))
+    return is_there
+
+
+def label_center(xyz_mm: Float32 | Float64) -> Float32:
+    """The middle (3,) of the bounding box of the labeled joints of (J, 3); NaN if there is none."""
+    there = xyz_mm[labeled_joints(xyz_mm)]
+    if len(there) == 0:
+        return np.full(3, np.nan, np.float32)
+    center: Float32 = ((there.min(axis=0) + there.max(axis=0)) / 2).astype(np.float32)
+    return center
 
 
 def is_dataset_name(name: str) -> bool:

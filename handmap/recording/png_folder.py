@@ -8,17 +8,20 @@ import msgspec
 import numpy as np
 
 from handmap.files.images import read_color_png, read_depth_png
+from handmap.geometry.visibility import joints_in_sight
 from handmap.recording.choices import stated_lens
 from handmap.recording.datasets import LabeledFrame
+from handmap.recording.png_labels import LABELS_FILE, PngLabel, read_png_labels
 from handmap.recording.png_names import find_pngs
 from handmap.recording.stated import NOTHING_STATED, Center, Coefficient, Focal, IntrinsicsConfig, Stated, Unit
 from handmap.system.config import read_config
 from handmap.types.arrays import Uint16
 from handmap.types.distortion import undistortion
 from handmap.types.errors import ConfigError, RecordingError
-from handmap.types.values import DepthFrame, TimestampSource
+from handmap.types.values import DepthFrame, Handedness, TimestampSource
 
 INTRINSICS_FILE: Final = "intrinsics.yaml"
+HANDEDNESS: Final = {"right": Handedness.RIGHT, "left": Handedness.LEFT}
 Rate = Annotated[float, msgspec.Meta(ge=0.001, le=10_000)]
 
 
@@ -35,6 +38,7 @@ class PngFolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pattern: str | None = None  # names of the depth images, such as "depth_1_*.png"; null: all PNGs
     distortion_model: str = "plumb_bob"  # plumb_bob, rational_polynomial or equidistant, as ROS names them
     distortion: tuple[Coefficient, ...] = ()  # coefficients in OpenCV's order; none: the images are rectified
+    handedness: Literal["right", "left"] = "right"  # of the labeled hands, where joints.txt labels them
 
 
 class PngFolder:
@@ -51,6 +55,7 @@ class PngFolder:
         self._config = _with(config or _read_beside(path, stated), stated)
         self.files = find_pngs(path, self._config.pattern)
         self.fps = self._config.fps
+        self.handedness = HANDEDNESS[self._config.handedness]
         self.depth_unit_mm = self._config.depth_unit_mm
         height_px, width_px = self._read(self.files[0]).shape
         self.lens = stated_lens(_intrinsics_of(self._config), (width_px, height_px))
@@ -62,18 +67,7 @@ class PngFolder:
         return len(self.files)
 
     def __iter__(self) -> Iterator[DepthFrame]:
-        for number, file in enumerate(self.files):
-            depth = self._read(file)
-            wanted = (self.intrinsics.height_px, self.intrinsics.width_px)
-            if depth.shape != wanted:
-                raise RecordingError(
-                    f"depth image {str(file)!r}: found size {depth.shape}, the first one of the folder has {wanted}; "
-                    "keep to one size per folder"
-                )
-            if self._undistortion is not None:
-                depth = self._undistortion.apply(depth)
-            capture_ns = round(number * 1e9 / self.fps)
-            yield DepthFrame(depth, self.depth_unit_mm, self.intrinsics, number, capture_ns, TimestampSource.RECORDING)
+        return map(self._frame, range(len(self.files)))
 
     def endless(self) -> Iterator[DepthFrame]:
         """The frames in an endless loop, numbered from 0 each time."""
@@ -81,18 +75,46 @@ class PngFolder:
             yield from self
 
     def labeled_count(self) -> int:
-        """Raises RecordingError: PNGs carry no labels."""
-        raise self._no_labels()
+        """The number of labeled frames.
+
+        Raises RecordingError if there is no label file, DatasetError if it is faulty.
+        """
+        return len(self._labels())
 
     def labeled(self) -> Iterator[LabeledFrame]:
-        """Raises RecordingError: PNGs carry no labels."""
-        raise self._no_labels()
+        """The labeled frames in the folder's order, with their labels.
 
-    def _no_labels(self) -> RecordingError:
-        return RecordingError(
-            f"recording {str(self.path)!r}: a folder of PNGs has no joint labels; use a recording that `handmap "
-            "synthesize` wrote"
-        )
+        Raises RecordingError if there is no label file, DatasetError if it is faulty.
+        """
+        labels = self._labels()
+        for number, file in enumerate(self.files):
+            if file.name in labels:
+                frame, label = self._frame(number), labels[file.name]
+                is_seen = joints_in_sight(label.xyz_camera_mm, frame)
+                yield LabeledFrame(frame, label.xyz_camera_mm, is_seen, self.handedness, label.doubt_mm)
+
+    def _labels(self) -> dict[str, PngLabel]:
+        file = self.path / LABELS_FILE
+        if not file.exists():
+            raise RecordingError(
+                f"recording {str(self.path)!r}: no joint labels, for there is no {LABELS_FILE} beside the PNGs; write one "
+                "(docs/recordings.md), or use a recording that `handmap synthesize` or `handmap label` wrote"
+            )
+        return read_png_labels(file, {one.name for one in self.files})
+
+    def _frame(self, number: int) -> DepthFrame:
+        file = self.files[number]
+        depth = self._read(file)
+        wanted = (self.intrinsics.height_px, self.intrinsics.width_px)
+        if depth.shape != wanted:
+            raise RecordingError(
+                f"depth image {str(file)!r}: found size {depth.shape}, the first one of the folder has {wanted}; "
+                "keep to one size per folder"
+            )
+        if self._undistortion is not None:
+            depth = self._undistortion.apply(depth)
+        capture_ns = round(number * 1e9 / self.fps)
+        return DepthFrame(depth, self.depth_unit_mm, self.intrinsics, number, capture_ns, TimestampSource.RECORDING)
 
     def _read(self, file: Path) -> Uint16:
         if self._config.encoding == "depth16":

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from handmap.recording.datasets import Dataset, LabeledFrame, split_options
+from handmap.recording.datasets import Dataset, LabeledFrame, OneHanded, split_options
 from handmap.recording.reader import Recording, open_recording
 from handmap.recording.stated import RecordingAt, read_stated
 from handmap.types.errors import ConfigError, DatasetError
 from handmap.types.joints import HAND21
+from handmap.types.values import Handedness
 
 OPTIONS: Final = {
     "topic": "TOPIC of the depth",
@@ -25,6 +26,11 @@ class RecordedSet:
     name: str
     recording: Recording
     joint_names: tuple[str, ...] = HAND21
+
+    @property
+    def handedness(self) -> Handedness:
+        """Of every labeled hand, if the recording says so once for all."""
+        return self.recording.handedness if isinstance(self.recording, OneHanded) else Handedness.UNKNOWN
 
     def __len__(self) -> int:
         return self.recording.labeled_count()

@@ -15,6 +15,7 @@ from handmap.recording.datasets import Dataset, LabeledFrame
 from handmap.types.arrays import Float64
 from handmap.types.errors import DatasetError
 from handmap.types.joints import HAND21
+from handmap.types.values import Handedness
 
 from ..hand.hand_model import HandAsset, held_out_coefficients, load_hand_asset, shape_hand, train_coefficients
 from ..hand.poses import sample_pose
@@ -38,6 +39,7 @@ class SyntheticSet:
     seed_domain: SeedDomain
     draw_coefficients: Callable[[HandAsset, np.random.Generator], Float64]
     joint_names: tuple[str, ...] = HAND21
+    handedness: Handedness = Handedness.RIGHT
 
     def __len__(self) -> int:
         return self.frames

@@ -4,17 +4,21 @@ from pathlib import Path
 from typing import Literal, cast
 
 import msgspec
+import numpy as np
 
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.engine import Engines
 from handmap.engines.factory import EngineConfig, PrecisionName, open_engines
 from handmap.metrics.kind_scores import kind_summary, score_frames
-from handmap.metrics.pose_error import measure_pose_errors, pose_error_summary
-from handmap.recording.datasets import KindDataset, open_dataset
+from handmap.metrics.pose_error import MISSED_MM, FrameErrors, measure_pose_errors, pose_error_summary
+from handmap.recording.datasets import Dataset, KindDataset, NotedDataset, OneHanded, open_dataset
 from handmap.system.progress import track_progress
 from handmap.tracking.fitted_hands import SkeletonConfig
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from handmap.types.errors import DatasetError
+from handmap.types.values import Handedness
+
+from .error_report import ErrorReport, refuse_foreign_report, write_report
 
 Defaults = Literal["found", "run"]
 # How often each still frame is shown: with the daemon's defaults a hand can take a few frames to be accepted.
@@ -22,7 +26,7 @@ PRESENTATIONS: dict[Defaults, int] = {"found": 1, "run": 5}
 
 
 class EvaluationConfig(msgspec.Struct, frozen=True):
-    """Evaluation options; `sheet` is a PNG to draw some frames into, `skeleton` whether bones are fitted.
+    """Evaluation options; `sheet` is a PNG to draw some frames into, `skeleton` whether bones are fitted, `report` a folder to write.
 
     `defaults` is by default "found" for a set of hands and "run" for one scored by kind.
     """
@@ -33,6 +37,7 @@ class EvaluationConfig(msgspec.Struct, frozen=True):
     defaults: Defaults | None = None
     sheet: Path | None = None
     skeleton: bool = True
+    report: Path | None = None
 
 
 def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> dict[str, object]:
@@ -43,6 +48,8 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
     right if the bundle estimates handedness.
     Raises DatasetError if the set's joints differ from the bundle's.
     """
+    if config.report is not None:
+        refuse_foreign_report(config.report)
     bundle = read_bundle(bundle_path)
     dataset = open_dataset(data)
     if dataset.joint_names != bundle.hand.joint_names:
@@ -53,13 +60,16 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
     engine_config = EngineConfig(precision=cast(PrecisionName, config.precision), threads=config.threads)
     with open_engines(bundle, engine_config) as engines:
         if isinstance(dataset, KindDataset):
-            if config.sheet is not None:
-                raise DatasetError(
-                    f"evaluate: --sheet draws labeled hands, but {data!r} is scored by kind; use another --data"
-                )
+            for option, value in (("--sheet", config.sheet), ("--report", config.report)):
+                if value is not None:
+                    raise DatasetError(
+                        f"evaluate: {option} shows the errors of labeled hands, but {data!r} is scored by kind; leave "
+                        f"{option} out, or use another --data"
+                    )
             return _evaluate_kinds(dataset, bundle, engines, config)
         defaults = config.defaults or "found"
-        tracking = TrackingConfig("right", assume_hand_present=defaults == "found")
+        hand = _hand_of(dataset, bundle)
+        tracking = TrackingConfig(hand, assume_hand_present=defaults == "found")
         settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(config.skeleton))
         presentations = PRESENTATIONS[defaults]
         if config.sheet is None:
@@ -70,15 +80,64 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
             kept = ShownDataset(dataset, min(len(dataset), config.max_frames or len(dataset)))
             errors = measure_pose_errors(kept, engines, settings, config.max_frames, presentations)
             draw_fitted_sheet(config.sheet, [labeled_tile(one, engines, settings, presentations) for one in kept.shown])
-        return {**pose_error_summary(errors, bundle.hand.joint_names), "defaults": defaults}
+    if config.report is not None:
+        write_report(config.report, _report(bundle, dataset, errors))
+    figures = pose_error_summary(errors, bundle.hand.joint_names)
+    return {**figures, "defaults": defaults, "hand": hand, "notes": list(evaluation_notes(dataset, errors))}
+
+
+def evaluation_notes(dataset: Dataset, errors: FrameErrors) -> tuple[str, ...]:
+    """What there is to say of a data set and of the cubes that the network saw for `oracle_mean_mm`, as clauses."""
+    notes = [*dataset.notes] if isinstance(dataset, NotedDataset) else []
+    seen_mm, stated_mm = errors.oracle_cube_mm.T
+    is_stated = np.isfinite(stated_mm)
+    is_other = is_stated & (seen_mm != stated_mm)
+    if not is_stated.all():
+        own_mm = ", ".join(f"{side:g}" for side in np.unique(seen_mm[~is_stated]))
+        notes.append(f"oracle crops: cubes of {own_mm} mm, as in training, centered on the labels")
+    for side_mm in np.unique(stated_mm[is_other]):
+        used_mm = seen_mm[is_other & (stated_mm == side_mm)][0]
+        notes.append(
+            f"oracle crops: cubes of {used_mm:g} mm in place of the published {side_mm:g} mm, for which the network is not trained"
+        )
+    return tuple(notes)
+
+
+def _hand_of(dataset: Dataset, bundle: Bundle) -> Literal["any", "right", "left"]:
+    """Which hand to expect: that of the data set; if it cannot say, what the model decides, or a right one if it does not."""
+    handedness = dataset.handedness if isinstance(dataset, OneHanded) else Handedness.UNKNOWN
+    if handedness is Handedness.UNKNOWN:
+        return "any" if _tells_handedness(bundle) else "right"
+    return "left" if handedness is Handedness.LEFT else "right"
+
+
+def _tells_handedness(bundle: Bundle) -> bool:
+    return "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
+
+
+def _report(bundle: Bundle, dataset: Dataset, errors: FrameErrors) -> ErrorReport:
+    """What the report of a bundle shows: the hands that the daemon would publish, and what they are made from."""
+    notes = [
+        f"{len(errors.is_found)} frames, the hand found in {errors.is_found.mean():.1%} of them; a missed hand counts as "
+        f"{MISSED_MM:.0f} mm.",
+        "tracker: the hands that the daemon would publish; network alone: before the skeleton's fit and smoothing; labeled cube: "
+        "the network alone, on a crop around the label.",
+    ]
+    notes += evaluation_notes(dataset, errors)
+    error_mm = {
+        "tracker": errors.error_mm,
+        "network alone": errors.raw_error_mm,
+        "labeled cube": errors.oracle_error_mm,
+    }
+    title = f"Joint errors of {bundle.path.name} on {dataset.name}"
+    return ErrorReport(title, tuple(notes), bundle.hand.joint_names, error_mm)
 
 
 def _evaluate_kinds(
     dataset: KindDataset, bundle: Bundle, engines: Engines, config: EvaluationConfig
 ) -> dict[str, object]:
     defaults = config.defaults or "run"
-    tells_handedness = "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
-    hand: Literal["any", "right"] = "any" if tells_handedness else "right"
+    hand: Literal["any", "right"] = "any" if _tells_handedness(bundle) else "right"
     tracking = TrackingConfig(handedness=hand, assume_hand_present=defaults == "found")
     settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(config.skeleton))
     total = min(dataset.count_frames(), config.max_frames or dataset.count_frames())
@@ -92,17 +151,25 @@ def _evaluate_kinds(
 
 def evaluation_table(figures: dict[str, object]) -> str:
     """The metrics as text: one per line, then expected errors, joints or kinds."""
-    per_joint = cast(dict[str, float], figures.get("per_joint_mm", {}))
+    per_joint = cast(dict[str, float | None], figures.get("per_joint_mm", {}))
+    areas = cast(dict[str, float], figures.get("success_auc", {}))
+    notes = cast(list[str], figures.get("notes", []))
     deciles = cast(list[dict[str, float]], figures["expected_error_deciles"])
     by_kind = cast(dict[str, dict[str, object]], figures.get("by_kind", {}))
     rows = [(name, value) for name, value in figures.items() if not isinstance(value, dict | list)]
+    rows += [(f"success_auc {kind}", area) for kind, area in areas.items()]
     lines = [f"{name:<24} {_shown(value):>9}" for name, value in rows]
     lines += ["", "expected mm " + " ".join(f"{one['expected_mm']:6.1f}" for one in deciles)]
     lines += ["actual mm   " + " ".join(f"{one['true_mm']:6.1f}" for one in deciles)]
-    lines += ["", *(f"{name:<20} {value:9.2f} mm" for name, value in per_joint.items())]
+    lines += ["", *(f"{name:<20} {_shown_mm(value)}" for name, value in per_joint.items())]
     for kind, values in by_kind.items():
         lines.append(f"{kind:<26}" + "  ".join(f"{name} {_shown(value)}" for name, value in values.items()))
+    lines += ["", *(f"note: {one}" for one in notes)] if notes else []
     return "\n".join(lines)
+
+
+def _shown_mm(value: float | None) -> str:
+    return "  no label" if value is None else f"{value:9.3f} mm"
 
 
 def _shown(value: object) -> str:

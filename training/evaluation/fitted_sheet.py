@@ -15,7 +15,7 @@ from matplotlib.patches import Polygon
 from handmap.engines.engine import Engines
 from handmap.files.atomic import write_file
 from handmap.metrics.pose_error import mpjpe_mm, present
-from handmap.recording.datasets import Dataset, LabeledFrame
+from handmap.recording.datasets import Dataset, LabeledFrame, label_center
 from handmap.skeleton.body import Bodies
 from handmap.skeleton.orientation import HAND21_OF_XR26, orient_joints
 from handmap.tracking.track import cube_center
@@ -151,7 +151,7 @@ def _arc(center_px: Float64, radius_px: float, first_rad: float, last_rad: float
 
 def _center_mm(tile: Tile) -> Float32:
     if tile.truth_mm is not None:
-        return cube_center(tile.truth_mm)
+        return label_center(tile.truth_mm)
     if tile.poses:
         return cube_center(tile.poses[0].xyz_camera_mm)
     intrinsics = tile.frame.intrinsics

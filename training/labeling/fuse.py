@@ -11,7 +11,7 @@ from handmap.types.arrays import Float64
 
 from .passes import Looks
 
-REACH_S: Final = 0.17  # to each side; a finger's fastest bends take about as long
+REACH_S: Final = 0.2  # to each side; people bend a finger from one posture to another in about twice that
 OUTLIER: Final = 2.0  # standard deviations beyond which a residual's weight falls (Cauchy's weight function)
 ROUNDS: Final = 3
 # Errors of neighboring frames are much alike, so averaging removes only so much of them.
@@ -56,10 +56,14 @@ def _local_quadratic(
     away: Float64, kernel: Float64, xyz_mm: Float64, sigma_mm: Float64, own_sigma_mm: Float64
 ) -> tuple[Float64, Float64]:
     """The value at 0 of quadratics (J, 3) through points (T, J, 3), and its standard deviation (J,)."""
-    degree = min(2, (len(away) - 1) // 2)
+    sides = min(int((away < 0).sum()), int((away > 0).sum()))
+    bend = 1 if sides >= 2 else 0  # at an end, what lies beyond must not be guessed from a bend
+    degree = min(1 + bend, (len(away) - 1) // 2)
     basis = np.stack([away**power for power in range(degree + 1)], axis=-1)  # (T, D)
     weight = kernel[:, None] / np.square(sigma_mm)  # (T, J)
-    robust = weight
+    # Begins at the median, as a quadratic through gross errors takes them for bends.
+    residual = np.linalg.norm(xyz_mm - np.median(xyz_mm, axis=0), axis=-1)
+    robust = weight / (1 + np.square(residual / np.maximum(OUTLIER * np.median(residual, axis=0), sigma_mm)))
     for _ in range(ROUNDS):
         normal = np.einsum("ta,tb,tj->jab", basis, basis, robust)
         right = np.einsum("ta,tj,tjk->jak", basis, robust, xyz_mm)

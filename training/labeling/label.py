@@ -12,6 +12,7 @@ import numpy as np
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.factory import EngineConfig, open_engines
 from handmap.files.atomic import new_folder, write_file
+from handmap.geometry.visibility import FLESH_MM
 from handmap.recording.datasets import LabeledFrame
 from handmap.recording.reader import Recording, open_recording
 from handmap.recording.stated import RecordingAt
@@ -24,14 +25,13 @@ from handmap.types.errors import DatasetError, ModelError
 from handmap.types.joints import HAND21
 from handmap.types.values import DepthFrame, Handedness
 
-from ..synthesis.observe import FLESH_MM
 from .agreement import FLOATING_MM, agree_with_depth
 from .fit_track import FittedTrack, fit_track
 from .fuse import FusedTrack, fuse_looks, smooth_over_time
 from .passes import look_through
 from .sheet import SheetTile, draw_sheet
 
-RECORDING: Final = "recording"
+RECORDING, SHEET, SUMMARY = "recording", "sheet.png", "summary.json"
 SHOWN: Final = 12  # frames that are kept, and as many that are dropped, on the sheet
 NO_HAND, DOUBTED, DISAGREES = "no hand", "expected error", "silhouette"
 
@@ -95,8 +95,13 @@ def label_recording(request: LabelRequest, out: Path) -> LabelSummary:
             f"labeling with bundle {str(bundle.path)!r}: found joints that are not hand21; export it with joint_names"
         )
     recording = open_recording(request.recording)
-    with new_folder(out) as folder:
+    with new_folder(out, own_label_files) as folder:
         return write_labels(recording, track_recording(recording, bundle, request), request, folder)
+
+
+def own_label_files(folder: Path) -> set[str]:
+    """The files of a folder of labels, which new ones may replace."""
+    return {RECORDING, SHEET, SUMMARY} if (folder / SUMMARY).is_file() else set()
 
 
 def track_recording(recording: Recording, bundle: Bundle, request: LabelRequest) -> LabeledTrack:
@@ -157,12 +162,12 @@ def write_labels(recording: Recording, track: LabeledTrack, request: LabelReques
     Raises DatasetError if no frame is good enough.
     """
     summary, tiles = _write_kept(recording, track, request, folder)
-    draw_sheet(folder / "sheet.png", tiles)
+    draw_sheet(folder / SHEET, tiles)
     facts = {
         "recording": str(request.recording), "hand": request.hand, "limits": vars(request.limits), **vars(summary),
         "bundle_sha256": track.bundle_sha256,
     }  # fmt: skip
-    write_file(folder / "summary.json", (json.dumps(facts, indent=2) + "\n").encode())
+    write_file(folder / SUMMARY, (json.dumps(facts, indent=2) + "\n").encode())
     return summary
 
 

@@ -13,20 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handmap.files.atomic import make_folder, new_folder
+from handmap.geometry.crop import EMPTY as NO_POINT
+from handmap.geometry.crop import orthographic_raw
 from handmap.recording.datasets import LabeledFrame, open_dataset
 from handmap.system.progress import track_progress
-from handmap.types.arrays import Bool, Float32, Float64
+from handmap.types.arrays import Bool, Float32
 from handmap.types.errors import DatasetError
 from handmap.types.joints import HAND21
-from handmap.types.values import Handedness
+from handmap.types.values import DepthFrame, Handedness
 
-from ..synthesis.canvas import CANVAS_PX, print_canvas
+from ..synthesis.canvas import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM, EMPTY
 from .flesh import mask_of_hand
 from .sample_cache import RenderedHands
 
 TRUSTED_MM: Final = 5.0  # a label with this standard deviation counts half; the knee of the pose loss
 ARRAYS: Final = ("canvas", "is_hand", "joints_mm", "weight")
-FORMAT: Final = "1"  # of the files below; part of their folder's name
+FORMAT: Final = "2"  # of the files below; part of their folder's name
 
 
 class LabeledHands(NamedTuple):
@@ -127,7 +129,8 @@ class CutOut(NamedTuple):
 
 
 def cut_out(labeled: LabeledFrame) -> CutOut:
-    """The canvas about a labeled hand, as `synthetic.render_samples` makes it of a rendered one; a left hand is mirrored.
+    """The canvas about a labeled hand, cut out as the runtime cuts its crops, in the form of a rendered hand's; a left hand is
+    mirrored.
 
     The published cube's center is taken if there is one, else the middle of the labeled joints. As hand count the pixels near
     the labeled bones.
@@ -135,18 +138,27 @@ def cut_out(labeled: LabeledFrame) -> CutOut:
     frame, xyz_mm = labeled.frame, labeled.xyz_camera_mm
     labels = xyz_mm[np.isfinite(xyz_mm).all(axis=1)]
     middle = (labels.min(axis=0) + labels.max(axis=0)) / 2
-    center: Float64 = np.asarray(labeled.cube.center_mm if labeled.cube else middle, np.float64)
-    camera = frame.intrinsics
-    offsets = np.array([camera.fx_px, camera.fy_px, camera.cx_px, camera.cy_px], np.float64)
-    nothing = np.zeros(frame.depth.shape, np.bool_)
-    canvas, _ = print_canvas(frame.depth, nothing, float(frame.depth_unit_mm), offsets, center)
+    center = np.asarray(labeled.cube.center_mm if labeled.cube else middle, np.float32)
     joints_mm = (xyz_mm - center).astype(np.float32)
+    canvas = _canvas(frame, center)
     is_hand = mask_of_hand(canvas, joints_mm)
-    has_label: Bool = np.all(np.isfinite(joints_mm), axis=1)
-    weight: Float32 = has_label.astype(np.float32)
-    if labeled.doubt_mm is not None:
-        variance = np.square(np.nan_to_num(labeled.doubt_mm, nan=np.inf))
-        weight = (weight * TRUSTED_MM**2 / (TRUSTED_MM**2 + variance)).astype(np.float32)
+    weight = _weigh(joints_mm, labeled.doubt_mm)
     if labeled.handedness is Handedness.LEFT:
         canvas, is_hand, joints_mm = canvas[:, ::-1], is_hand[:, ::-1], joints_mm * np.array([-1, 1, 1], np.float32)
     return CutOut(canvas, is_hand, joints_mm, weight)
+
+
+def _canvas(frame: DepthFrame, center_mm: Float32) -> NDArray[np.int16]:
+    raw = orthographic_raw(np, frame, center_mm, CANVAS_MM, CANVAS_PX)
+    behind_mm = raw.astype(np.float64) * frame.depth_unit_mm - center_mm[2]
+    units = np.rint(behind_mm / CANVAS_UNIT_MM)
+    canvas: NDArray[np.int16] = np.where(raw == NO_POINT, EMPTY, units).astype(np.int16)
+    return canvas
+
+
+def _weigh(joints_mm: Float32, doubt_mm: Float32 | None) -> Float32:
+    """How much each joint (21,) counts: 0 without a label, less the more its label is in doubt."""
+    variance = np.zeros(len(joints_mm)) if doubt_mm is None else np.square(np.nan_to_num(doubt_mm, nan=np.inf))
+    trust = TRUSTED_MM**2 / (TRUSTED_MM**2 + variance)
+    weight: Float32 = np.where(np.isfinite(joints_mm).all(axis=1), trust, 0.0).astype(np.float32)
+    return weight

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from handmap.geometry.visibility import FLESH_MM
 from handmap.recording.datasets import LabeledFrame
 from handmap.types.arrays import Bool, Float32, Float64
 from handmap.types.intrinsics import Intrinsics, project
@@ -11,10 +12,7 @@ from ..hand.hand_model import HandAsset
 from .scene import FULL_IMAGE, Scene, render_scene
 from .sensor import Sensor, sense
 
-# A joint is seen where the first surface along its ray is the hand's and no farther before it than its own flesh. Measured on
-# the mean hand, flat, from palm and back: wrist 21, thumb 29/23/10/10, knuckles 24, then 14, 11 and 8 mm; here with a margin.
 FRAME_NS = 33_333_333  # between frames of a camera at 30 Hz
-FLESH_MM = np.array([26.0, 32, 27, 15, 14, *[28.0, 18, 15, 12] * 4])
 
 
 def observe(asset: HandAsset, scene: Scene, sensor: Sensor, frame_number: int, capture_ns: int) -> LabeledFrame:

@@ -2,6 +2,7 @@
 refused.
 """
 
+import dataclasses
 import hashlib
 import itertools
 import os
@@ -108,6 +109,23 @@ def test_labels_come_back_with_their_frame(tmp_path: Path) -> None:
         assert np.array_equal(found.is_visible, wanted.is_visible)
         assert np.array_equal(found.frame.depth, wanted.frame.depth)
         assert found.handedness is Handedness.LEFT
+
+
+def test_labels_come_back_with_their_doubt_and_without_what_is_not_labeled(tmp_path: Path) -> None:
+    wanted = make_label(3)
+    xyz_mm = wanted.xyz_camera_mm.copy()
+    xyz_mm[[0, 20]] = np.nan
+    doubt_mm = np.linspace(0, 30, len(xyz_mm)).astype(np.float32)
+    with RecordingWriter(tmp_path / "r", CAMERA, 1.0) as writer:
+        writer.write_labeled(dataclasses.replace(wanted, xyz_camera_mm=xyz_mm, doubt_mm=doubt_mm))
+        writer.write_labeled(make_label(4))
+
+    first, second = open_recording(tmp_path / "r").labeled()
+
+    np.testing.assert_allclose(first.xyz_camera_mm, xyz_mm, atol=1e-3)
+    assert first.doubt_mm is not None and second.doubt_mm is None
+    np.testing.assert_allclose(first.doubt_mm, doubt_mm, atol=1e-5)
+    assert open_recording(tmp_path / "r").labeled_count() == 2
 
 
 def test_missing_labels_are_reported(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from matplotlib.image import imread
 
 from handmap.types.errors import ConfigError
-from training.train_commands import train
+from training.commands import train
 from training.trainer.learning_curves import read_history
 
 FACTS = {"samples": 256, "mean_mm": 40.0, "median_mm": 37.0, "learning_rate": 1e-3, "pose_loss": 0.2, "maps_loss": 0.02}

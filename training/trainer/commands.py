@@ -57,8 +57,8 @@ def train(config_path: Path | None, out: Path | None, plot: bool, others: tuple[
 
     from handmap.system.config import read_config
 
-    from .trainer.train import train as train_network
-    from .trainer.train_config import TrainConfig
+    from .train import train as train_network
+    from .train_config import TrainConfig
 
     config = read_config(config_path, TrainConfig)
     if out is not None:
@@ -70,11 +70,11 @@ def _plot(config_path: Path | None, out: Path | None, others: tuple[Path, ...]) 
     """Draws the runs into the folder of the first."""
     from handmap.system.config import read_config
 
-    from .trainer.learning_curves import draw_learning_curves
+    from .learning_curves import draw_learning_curves
 
     if out is None:
         assert config_path is not None
-        from .trainer.train_config import TrainConfig
+        from .train_config import TrainConfig
 
         out = read_config(config_path, TrainConfig).out
     for path in draw_learning_curves([out, *others], out):
@@ -90,8 +90,8 @@ def train_palm(config_path: Path) -> None:
     """
     from handmap.system.config import read_config
 
-    from .trainer.palm_train import PalmTrainConfig
-    from .trainer.palm_train import train_palm as train_network
+    from .palm_train import PalmTrainConfig
+    from .palm_train import train_palm as train_network
 
     click.echo(str(train_network(read_config(config_path, PalmTrainConfig))))
 
@@ -105,7 +105,7 @@ def train_handedness(config_path: Path) -> None:
     """
     from handmap.system.config import read_config
 
-    from .trainer.handedness import train_handedness as train_branch
-    from .trainer.handedness_config import HandednessTrainConfig
+    from .handedness import train_handedness as train_branch
+    from .handedness_config import HandednessTrainConfig
 
     click.echo(str(train_branch(read_config(config_path, HandednessTrainConfig))))
