@@ -10,7 +10,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
-from typing import Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
@@ -24,7 +24,7 @@ from training.trainer.checkpoint import load_weights, read_weights
 from training.trainer.program import output_names
 from training.trainer.resumable import HISTORY
 from training.trainer.train import train
-from training.trainer.train_config import TrainConfig
+from training.trainer.train_config import Count, TrainConfig
 
 from .ablation_figures import HeldOut, make_held_out, measure_network
 from .ablation_page import put_tables
@@ -91,6 +91,12 @@ def train_run(run: RunName, base: TrainConfig) -> Path:
     return train(msgspec.structs.replace(base, network=network, seed=run.seed, out=program.parent))
 
 
+def with_budget(base: TrainConfig, samples: int | None, runs: Path | None) -> TrainConfig:
+    """The configuration with another budget, whose runs are by default in a folder of its own; None is the configuration's."""
+    out = base.out if samples is None else base.out.with_name(f"{base.out.name}_{samples}")
+    return msgspec.structs.replace(base, out=runs or out, total_samples=samples or base.total_samples)
+
+
 def measure(runs: Path, held_out: HeldOut) -> Ablation:
     """The figures of every finished run in a folder.
 
@@ -123,7 +129,7 @@ def main(arguments: list[str]) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     training, measuring = verbs.add_parser("train"), verbs.add_parser("measure")
     training.add_argument("names", nargs="+", metavar="RUN")
-    training.add_argument("--samples", type=int, help="instead of the configuration's")
+    training.add_argument("--samples", type=_samples, help="instead of the configuration's")
     for verb in (training, measuring):
         verb.add_argument("--runs", type=Path, help="where runs are, by default the configuration's `out`")
     verbs.add_parser("table")
@@ -132,10 +138,7 @@ def main(arguments: list[str]) -> None:
     base = read_config(CONFIG, TrainConfig)
     if options.verb == "train":
         runs = runs_named(options.names)
-        if options.samples is not None:
-            out = base.out.with_name(f"{base.out.name}_{options.samples}")
-            base = msgspec.structs.replace(base, out=out, total_samples=options.samples)
-        base = msgspec.structs.replace(base, out=options.runs or base.out)
+        base = with_budget(base, options.samples, options.runs)
         for run in runs:
             train_run(run, base)
     elif options.verb == "measure":
@@ -147,11 +150,16 @@ def main(arguments: list[str]) -> None:
         draw(PICTURE, read_json(FIGURES, Ablation))
 
 
+def _samples(text: str) -> int:
+    """A budget; what is none is a ValueError."""
+    return msgspec.convert(int(text), Count)
+
+
 def _facts(folder: Path) -> ModelMetadata:
     return read_json(folder / METADATA_FILE, ModelMetadata)
 
 
-def _shared(facts: ModelMetadata) -> dict[str, object]:
+def _shared(facts: ModelMetadata) -> dict[str, Any]:
     """The settings of a run that all runs must share."""
     settings = dict(facts.provenance["config"])
     del settings["seed"]

@@ -1,5 +1,6 @@
 """The figures of the ablation as they are kept in ablation.json, and what is told from several seeds."""
 
+import math
 import statistics
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, get_args
@@ -81,7 +82,7 @@ class Spread(NamedTuple):
     def half_interval(self) -> float:
         """Half of the 95 % confidence interval of the mean by Student's t; NaN of one value."""
         count = len(self.values)
-        return STUDENT_T.get(count - 1, float("nan")) * self.deviation / count**0.5
+        return STUDENT_T.get(count - 1, float("nan")) * self.deviation / math.sqrt(count)
 
 
 def spread(values: Iterable[float]) -> Spread:

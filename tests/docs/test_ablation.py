@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from docs.measured import ablation
-from docs.measured.ablation import RunName, measure, runs_named, train_run
+from docs.measured.ablation import RunName, main, measure, runs_named, train_run, with_budget
 from docs.measured.ablation_figures import HeldOut, ause, found_share, make_held_out, rank_correlation, score_signals
 from docs.measured.ablation_page import FIRST, LAST, all_tables, put_tables
 from docs.measured.ablation_plot import draw
@@ -22,12 +22,12 @@ from training.samples.sample_cache import CacheConfig
 from training.trainer.train_config import TrainConfig
 from training.trainer.validate import make_validation_set
 
-RUNS = ("votes-edt2m-1", "votes-none-1", "fully_connected-edt2m-1", "fully_connected-none-1")
+RUNS = ("votes-edt2m-1", "votes-none-1", "fully_connected-none-1")
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """Tiny runs with and without maps of both heads from one cache, and one that has not ended."""
+    """Tiny runs with and without maps, and of both heads, from one cache, and one that has not ended."""
     folder = tmp_path_factory.mktemp("ablation")
     config = TrainConfig(
         total_samples=128,
@@ -60,7 +60,6 @@ def test_finished_runs_are_measured(found: Ablation) -> None:
     assert signals == {
         "votes-edt2m-1": {"maps", "spread", "both"},
         "votes-none-1": {"spread"},
-        "fully_connected-edt2m-1": {"maps"},
         "fully_connected-none-1": set(),
     }
 
@@ -127,6 +126,21 @@ def test_a_run_under_another_name_is_refused(base: TrainConfig, tmp_path: Path) 
 def test_an_unknown_run_is_refused() -> None:
     with pytest.raises(ConfigError, match="there is no run 'votes-edt3-1'; use all"):
         runs_named(["votes-edt3-1"])
+
+
+def test_another_budget_has_a_folder_of_its_own(base: TrainConfig, tmp_path: Path) -> None:
+    longer = with_budget(base, 1280, None)
+
+    assert (longer.total_samples, longer.out) == (1280, base.out.parent / "runs_1280")
+    assert with_budget(base, 1280, tmp_path).out == tmp_path
+    assert with_budget(base, None, None) == base
+
+
+def test_a_budget_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "all", "--samples", "0"])
+
+    assert "argument --samples" in capsys.readouterr().err
 
 
 def test_all_runs_are_every_head_kind_and_seed() -> None:
