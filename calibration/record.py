@@ -41,10 +41,10 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passed: bool
 
 
-class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Sensitivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"max_mm": "most_mm"}):
     """The sensitivity file, possibly partial; `float_layers` is set once it is complete.
 
-    key identifies the graph, set and options; max_mm is the limit of the mean joint distance from FP32.
+    key identifies the graph, set and options; max_mm, `most_mm` in the file, is the limit of the mean joint distance from FP32.
     """
 
     key: str

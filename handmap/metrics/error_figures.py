@@ -42,7 +42,7 @@ def success_curve(error_mm: Float64, kind: CurveKind) -> SuccessCurve:
     Raises DatasetError where no joint has a label.
     """
     values = np.sort(_curve_values(error_mm, kind))
-    thresholds = np.arange(0.0, MAX_THRESHOLD_MM + STEP_MM / 2, STEP_MM)
+    thresholds: Float64 = np.arange(0.0, MAX_THRESHOLD_MM + STEP_MM / 2, STEP_MM, dtype=np.float64)
     shares = np.searchsorted(values, thresholds, side="right") / len(values)
     return SuccessCurve(thresholds, shares, float(np.clip(1 - values / MAX_THRESHOLD_MM, 0, 1).mean()))
 
@@ -82,7 +82,8 @@ def _curve_values(error_mm: Float64, kind: CurveKind) -> Float64:
             f"scoring: none of the {len(error_mm)} frames has a labeled joint; give a data set with labels"
         )
     if kind == "joint":
-        return error_mm[is_labeled]
+        each: Float64 = error_mm[is_labeled]
+        return each
     frames = error_mm[is_labeled.any(axis=1)]
     values: Float64 = np.nanmax(frames, axis=1) if kind == "max_frame" else np.nanmean(frames, axis=1)
     return values

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -12,8 +11,6 @@ from calibration.frame_source import open_source
 from calibration.gate import differences
 from calibration.report import report_bundle
 from calibration.select import SelectRequest, select_set
-from handmap.bundle.manifest import read_bundle
-from handmap.bundle.writer import read_files, write_bundle
 from handmap.types.errors import ConfigError
 from tests.real_depth import BUNDLE
 from tests.support.public_sets import FRAMES, SETS, write_own
@@ -24,15 +21,6 @@ LABELED = {"nyu": 18, "icvl": 15, "msra": 21, "hands17": 21}
 def select_from(name: str, hand: Literal["right", "left"], out: Path) -> None:
     request = SelectRequest(BUNDLE, (name,), (), frames=FRAMES, seed=1, hand=hand, is_forced=True)
     select_set(request, out)
-
-
-@pytest.fixture(scope="module")
-def bare_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped bundle without its records, which an older version wrote."""
-    bundle, out = read_bundle(BUNDLE), tmp_path_factory.mktemp("bare") / "bundle"
-    kept = {name: content for name, content in read_files(bundle).items() if name not in bundle.manifest.records}
-    write_bundle(out, msgspec.structs.replace(bundle.manifest, records={}), kept)
-    return out
 
 
 @pytest.mark.parametrize("kind", SETS)
@@ -54,20 +42,20 @@ def test_labeled_pngs_are_a_source_with_truth(tmp_path: Path) -> None:
     assert frame_source.has_truth and len(frame_source) == len(list(frame_source)) == 2
 
 
-def test_hands_of_the_other_side_are_refused(bare_bundle: Path, tmp_path: Path) -> None:
+def test_hands_of_the_other_side_are_refused(tmp_path: Path) -> None:
     folder = SETS["icvl"][0](tmp_path / "icvl")
     with pytest.raises(
         ConfigError, match="its hands are left, but the right hand was asked for; say --handedness left"
     ):
         select_from(f"icvl:{folder}", "right", tmp_path / "set")
     with pytest.raises(ConfigError, match="say --handedness left"):
-        report_bundle(bare_bundle, f"icvl:{folder}", 2, "right", tmp_path / "out")
+        report_bundle(BUNDLE, f"icvl:{folder}", 2, "right", tmp_path / "out")
 
 
-def test_a_report_leaves_joints_without_labels_out(bare_bundle: Path, tmp_path: Path) -> None:
+def test_a_report_leaves_joints_without_labels_out(tmp_path: Path) -> None:
     folder = SETS["icvl"][0](tmp_path / "icvl")
 
-    outcome = report_bundle(bare_bundle, f"icvl:{folder}", FRAMES, "left", tmp_path / "out")
+    outcome = report_bundle(BUNDLE, f"icvl:{folder}", FRAMES, "left", tmp_path / "out")
 
     figures = outcome.figures
     assert 0.5 < figures["fp32_mean_mm"] < 6
