@@ -13,6 +13,7 @@ from tests.support.one_module import PARTS, held_twice
 ROOT = Path(__file__).resolve().parent.parent
 PLOTS = {
     "training/plots.py", "training/evaluation/fitted_sheet.py", "training/evaluation/report_plots.py", "training/labeling/sheet.py",
+    "training/trainer/learning_curves.py",
     "calibration/plots.py",
 }  # fmt: skip
 HOMES = {  # the only files that may import each heavy library; a folder's name stands for all in it
@@ -42,6 +43,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
         "clients/retarget.py",
     },
     "matplotlib": PLOTS,
+    "tensorboard": {"training/trainer/tensorboard_log.py"},
     "scipy": {"training"},
     "viser": {"clients/view.py"},
     "zeroconf": {"runtime/discovery.py", "handmap/client/discovery.py"},

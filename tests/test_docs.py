@@ -23,7 +23,9 @@ PARTS = "handmap|runtime|training|export|calibration|clients|flash"
 SOURCE = re.compile(rf"(?<![\w/.-])(?:{PARTS}|tests|docs|systemd|models)/[\w./-]+\.(?:py|cu|yaml|md|txt)\b")
 SOURCE_NAME = re.compile(r"`(\w+\.py)`")
 DOTTED = re.compile(rf"(?:`|-m )((?:{PARTS}|tests|docs)(?:\.\w+)+)(?=[` ])")
-NO_MODULE = re.compile(r"\.(?:json|pt2|target|rules|service|md|yaml)$|^handmap\.(?:cameras|commands|datasets)$")
+NO_MODULE = re.compile(
+    r"\.(?:json|pt2|target|rules|service|md|yaml)$|^handmap\.(?:cameras|commands|datasets|heads|layouts)$"
+)
 CONFIG = re.compile(r"configs/[a-z0-9_]+\.yaml")
 
 

@@ -1,8 +1,7 @@
-"""The commands of `training`. Heavy libraries are imported only when a command runs."""
+"""The commands of `training`; those that train or evaluate are in these rooms. Heavy libraries are imported only when one runs."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import click
 
@@ -10,76 +9,9 @@ from handmap.recording.stated import recording_options
 from handmap.system.options import PATH, FiniteRange
 
 from .evaluation.commands import evaluate as evaluate
-
-Verb = TypeVar("Verb", bound=Callable[..., None])
-
-
-def _config_option(example: str) -> Callable[[Verb], Verb]:
-    """The `--config` option of a training command."""
-    return click.option(
-        "--config",
-        "config_path",
-        type=PATH,
-        required=True,
-        help=f"YAML configuration of the run, such as {example}.",
-    )
-
-
-@click.command("train")
-@_config_option("configs/train_handmap.yaml")
-@click.option(
-    "--out",
-    type=PATH,
-    help="Folder for checkpoints and the result. Default: the configuration's `out`.",
-)
-def train(config_path: Path, out: Path | None) -> None:
-    """Train the hand network on synthetic hands.
-
-    Resumes from the last checkpoint in its folder.
-
-    Several GPUs: torchrun --nproc-per-node N -m handmap train --config F
-    """
-    import msgspec
-
-    from handmap.system.config import read_config
-
-    from .trainer.train import train as train_network
-    from .trainer.train_config import TrainConfig
-
-    config = read_config(config_path, TrainConfig)
-    if out is not None:
-        config = msgspec.structs.replace(config, out=out)
-    click.echo(str(train_network(config)))
-
-
-@click.command("train-palm")
-@_config_option("configs/train_palm.yaml")
-def train_palm(config_path: Path) -> None:
-    """Train the palm detector.
-
-    Resumes from the last checkpoint in its folder.
-    """
-    from handmap.system.config import read_config
-
-    from .trainer.palm_train import PalmTrainConfig
-    from .trainer.palm_train import train_palm as train_network
-
-    click.echo(str(train_network(read_config(config_path, PalmTrainConfig))))
-
-
-@click.command("train-handedness")
-@_config_option("configs/train_handedness.yaml")
-def train_handedness(config_path: Path) -> None:
-    """Add a handedness branch to a trained hand network.
-
-    The joints that the network estimates do not change.
-    """
-    from handmap.system.config import read_config
-
-    from .trainer.handedness import train_handedness as train_branch
-    from .trainer.handedness_config import HandednessTrainConfig
-
-    click.echo(str(train_branch(read_config(config_path, HandednessTrainConfig))))
+from .trainer.commands import train as train
+from .trainer.commands import train_handedness as train_handedness
+from .trainer.commands import train_palm as train_palm
 
 
 @click.command("synthesize")

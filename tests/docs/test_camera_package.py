@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from handmap.protocol.fields import MessageType
 from handmap.recording.reader import open_recording
+from tests.support.example_packages import installed_from
 from tests.support.processes import ROOT, handmap, listening, port_of, receive, started
 
 EXAMPLE = ROOT / "docs/examples/camera_package"
@@ -20,17 +19,7 @@ ENGINE = "engine: {backend: onnx, precision: fp32}\ntelemetry: {port: null}\n"
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of packages with the example in it, unpacked from its wheel as docs/cameras.md says for a board."""
-    folder = tmp_path_factory.mktemp("camera")
-    source, site = folder / "source", folder / "site"
-    source.mkdir()
-    for file in EXAMPLE.iterdir():  # setuptools leaves its traces where it builds
-        if file.is_file():
-            (source / file.name).write_bytes(file.read_bytes())
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
-    subprocess.run([*pip, "--no-build-isolation", "--wheel-dir", str(folder), str(source)], check=True)
-    (wheel,) = folder.glob("*.whl")
-    subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(site)], check=True)
-    return site
+    return installed_from(EXAMPLE, tmp_path_factory.mktemp("camera"))
 
 
 @pytest.fixture

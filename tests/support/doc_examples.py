@@ -1,4 +1,4 @@
-"""The examples of docs/adapters.md, as they stand there: its commands, and its Python by the heading above."""
+"""The examples of a page, as they stand there, by the heading above: those of docs/adapters.md unless another one is named."""
 
 import re
 import shlex
@@ -18,16 +18,21 @@ PAGE = ROOT / "docs/adapters.md"
 ROWS = tuple(golden_row("natural", "tilted", side) for side in ("left", "right"))
 
 
-def command_of(heading: str) -> list[str]:
-    """The words of the command below a heading, without `handmap bridge`."""
-    found = re.search(r"^    handmap bridge (.+)$", _section(heading), re.MULTILINE)
+def command_of(heading: str, verb: str = "bridge", page: Path = PAGE) -> list[str]:
+    """The words of the first command with this verb below a heading, after the verb."""
+    found = re.search(rf"^    handmap {verb} (.+)$", _section(heading, page), re.MULTILINE)
     assert found is not None, heading
     return shlex.split(found[1])
 
 
-def python_of(heading: str) -> str:
+def python_of(heading: str, page: Path = PAGE) -> str:
     """The Python below a heading."""
-    found = re.search(r"```python\n(.+?)```", _section(heading), re.DOTALL)
+    return block_of(heading, "python", page)
+
+
+def block_of(heading: str, language: str, page: Path) -> str:
+    """The first block of a language below a heading."""
+    found = re.search(rf"```{language}\n(.+?)```", _section(heading, page), re.DOTALL)
     assert found is not None, heading
     return found[1]
 
@@ -72,6 +77,6 @@ def run_bridge(arguments: list[str], seconds: float, folder: Path) -> None:
     assert done.exit_code == 0, done.output
 
 
-def _section(heading: str) -> str:
-    sections = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)
+def _section(heading: str, page: Path = PAGE) -> str:
+    sections = re.split(r"^## ", page.read_text(), flags=re.MULTILINE)
     return next(section for section in sections if section.startswith(f"{heading}\n"))

@@ -1,10 +1,10 @@
 """What turns the features of the last stage into joints: the paper's fully connected head, and a dense head whose cells vote.
 
-Both take (N, F, 32, 32) of any body and give joints in half cube sides about the cube's center. `embed` is what training may run
-in bfloat16, `estimate` what it keeps in float32.
+Both take (N, F, 32, 32) of any body and give joints in half cube sides about the cube's center. `Head` is what a head of one's
+own has to give.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,18 @@ from handmap.types.joints import JOINT_COUNT
 
 from .blocks import BasicResidual, conv_norm_relu, conv_pool
 
+HEADS: Final = ("votes", "fully_connected")
+LIGHT_WIDTH: Final = 256  # of the vector that `light_layers` end in
 VOTE_CELLS = 16  # along each side of the crop
 # Squares of votes' distances are summed in these parts of a half cube side, where half precision has digits for them.
 SPREAD_PARTS = 8.0
 
 
 class Votes(NamedTuple):
-    """Every cell's vote for every joint (N, 21, 3, 256) in half cube sides, and its weight (N, 21, 256), 1 in sum over the cells."""
+    """The votes of V cells for every joint, xyz (N, 21, 3, V) in half cube sides, and their weight (N, 21, V), 1 in sum over the cells.
+
+    V is 256 for the head `votes`.
+    """
 
     xyz: Tensor
     weight: Tensor
@@ -31,6 +36,21 @@ class Estimate(NamedTuple):
 
     joints: Tensor
     votes: Votes | None = None
+
+
+class Head(Protocol):
+    """A head: an `nn.Module` with these two methods, made for the width F of the features, such as `MyHead(32)`."""
+
+    def embed(self, features: Tensor) -> Tensor:
+        """A tensor of any shape (N, ...) from features (N, F, 32, 32); training runs this in bfloat16."""
+        ...
+
+    def estimate(self, embedding: Tensor) -> Estimate:
+        """The joints of an embedding, with votes if the head takes them; training runs this in float32.
+
+        With votes the network has the output `spread`, and each vote is held to the joint by itself.
+        """
+        ...
 
 
 class FullyConnectedHead(nn.Module):
@@ -95,7 +115,7 @@ def spread_of(estimate: Estimate) -> Tensor | None:
 
 
 def light_layers(features: int) -> nn.Module:
-    """The fully connected head of the light layouts: (N, F, 32, 32) to (N, 256, 1, 1)."""
+    """The fully connected head of the light layouts: (N, F, 32, 32) to (N, LIGHT_WIDTH, 1, 1)."""
     return nn.Sequential(
         conv_norm_relu(features, 64, 3, stride=2),  # 16x16
         BasicResidual(64),
@@ -103,8 +123,8 @@ def light_layers(features: int) -> nn.Module:
         BasicResidual(128),
         conv_norm_relu(128, 64, 1),
         # 8x8 without padding: a fully connected layer with a batch norm.
-        nn.Conv2d(64, 256, 8, bias=False),
-        nn.BatchNorm2d(256),
+        nn.Conv2d(64, LIGHT_WIDTH, 8, bias=False),
+        nn.BatchNorm2d(LIGHT_WIDTH),
         nn.ReLU(inplace=True),
     )
 

@@ -1,10 +1,10 @@
 """The HandMap network family: stem, residual stages with plug-in guidance maps (GMS), and a head; one module, several layouts.
 
 Input is depth (N, 1, 128, 128) in [-1, 1] with background +1; joints come out in half cube sides about the cube's center.
-What the maps should show is in `guidance`; the layers are in `blocks`, the heads in `heads`.
+What the maps should show is in `guidance`; the backbones are in `layouts`, their layers in `blocks`, the heads in `heads`.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from handmap.types.joints import JOINT_COUNT
 
-from .blocks import BasicResidual, FactorisedResidual, Hourglass, conv_norm_relu, conv_pool
-from .heads import FullyConnectedHead, VotingHead, light_layers, paper_layers, spread_of
+from .blocks import conv_norm_relu
+from .built_parts import build, check_parts
+from .heads import HEADS, FullyConnectedHead, Head, VotingHead, spread_of
+from .layouts import LAYOUTS, Layout
+from .named_parts import find_head, find_layout, refuse_unknown
 
 GuidanceKind: TypeAlias = Literal["heatmap", "dist2", "udir2", "edt2", "edt2m"]
-Layout: TypeAlias = Literal["shipped", "paper", "hourglass"]
-HeadKind: TypeAlias = Literal["votes", "fully_connected"]
 
 # Maps that a stage predicts, by kind: udir2 adds a unit vector (x, y, z) to each joint's distance.
 GUIDANCE_CHANNELS: dict[GuidanceKind, int] = {
@@ -31,16 +32,21 @@ GUIDANCE_CHANNELS: dict[GuidanceKind, int] = {
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which member of the family: the layout, the number of stages at 32x32, their width, what supervises them, and the head over them."""
+    """Which member of the family: the layout, the number of stages at 32x32, their width, what supervises them, and the head over them.
 
-    layout: Layout = "shipped"
+    layout and head are names of ours, names that an installed package registers, or import paths (`named_parts`).
+    """
+
+    layout: str = "shipped"
     stages: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
     features: Annotated[int, msgspec.Meta(ge=4, le=1024)] = 32
     guidance: GuidanceKind | None = "edt2m"
-    head: HeadKind = "votes"
+    head: str = "votes"
     dropout: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0  # of the fully connected head
 
     def __post_init__(self) -> None:
+        refuse_unknown("layout", self.layout)
+        refuse_unknown("head", self.head)
         if self.dropout and self.head != "fully_connected":
             raise ValueError(
                 f"dropout is the fully connected head's, found {self.dropout} with head {self.head!r}; set it to 0"
@@ -96,15 +102,26 @@ class PlainStage(nn.Module):
 class HandMap(nn.Module):
     """Depth crop to 21 joints and their guidance maps."""
 
+    head: Head  # a module
+
     def __init__(self, config: NetworkConfig) -> None:
+        """Builds the parts, checks their shapes, and initializes ours; parts of one's own keep the weights that they come with.
+
+        Raises ConfigError if a part of one's own cannot be imported or built, or gives another shape.
+        """
         super().__init__()
-        layout = _LAYOUTS[config.layout]
-        self.guidance = config.guidance
-        self.stem = layout.stem(config.features)
-        self.stages = nn.ModuleList(_stage(layout.body(config.features), config) for _ in range(config.stages))
-        self.head = _head(layout, config)
+        layout = find_layout(config.layout)
+        part = f"layout {config.layout!r}"
+        self.config = config
+        self.stem = build(layout.stem, config.features, f"{part}: its stem")
+        bodies = [build(layout.body, config.features, f"{part}: its body") for _ in range(config.stages)]
+        self.stages = nn.ModuleList(_stage(body, config) for body in bodies)
+        head = _head(layout, config)
+        self.add_module("head", head)
         self.register_load_state_dict_pre_hook(_name_head)  # type: ignore[no-untyped-call]  # torch stubs lack its types
-        self.apply(_initialize)
+        kept = [] if config.layout in LAYOUTS else [self.stem, *bodies]
+        _initialize(self, [*kept, *([] if config.head in HEADS else [head])])
+        check_parts(self.stem, bodies[0], self.head, config)
 
     def describe(self, depth: Tensor) -> Described:
         """Everything but the head's estimate, which training keeps in float32 while this runs in bfloat16."""
@@ -167,19 +184,13 @@ def measure_size(network: nn.Module) -> NetworkSize:
     return NetworkSize(sum(weight.numel() for weight in network.parameters()), total)
 
 
-class _Layout(NamedTuple):
-    """Builders of one layout's parts, each given the features F at 32x32; the last two are of its fully connected head."""
-
-    stem: Callable[[int], nn.Module]
-    body: Callable[[int], nn.Module]
-    layers: Callable[[int], nn.Module]
-    width: Callable[[int], int]
-
-
-def _head(layout: _Layout, config: NetworkConfig) -> FullyConnectedHead | VotingHead:
+def _head(layout: Layout, config: NetworkConfig) -> nn.Module:
     if config.head == "votes":
         return VotingHead(config.features)
-    return FullyConnectedHead(layout.layers(config.features), layout.width(config.features), config.dropout)
+    if config.head == "fully_connected":
+        layers = build(layout.layers, config.features, f"layout {config.layout!r}: its layers")
+        return FullyConnectedHead(layers, layout.width(config.features), config.dropout)
+    return build(find_head(config.head), config.features, f"head {config.head!r}")
 
 
 def _name_head(network: nn.Module, state: dict[str, Any], *_: object) -> None:
@@ -195,29 +206,15 @@ def _stage(body: nn.Module, config: NetworkConfig) -> nn.Module:
     return GuidanceStage(body, config.features, GUIDANCE_CHANNELS[config.guidance])
 
 
-def _light_stem(features: int) -> nn.Module:
-    return nn.Sequential(conv_norm_relu(1, 16, 5, stride=2), conv_norm_relu(16, features, 3, stride=2))
-
-
-def _paper_stem(features: int) -> nn.Module:
-    return nn.Sequential(
-        conv_norm_relu(1, 8, 3), conv_pool(8), conv_pool(16), FactorisedResidual(32), conv_norm_relu(32, features, 1)
-    )
-
-
-_LAYOUTS: dict[Layout, _Layout] = {
-    "shipped": _Layout(_light_stem, BasicResidual, light_layers, lambda features: 256),
-    "paper": _Layout(_paper_stem, FactorisedResidual, paper_layers, lambda features: 32 * features),
-    "hourglass": _Layout(_light_stem, lambda features: Hourglass(features, 2), light_layers, lambda features: 256),
-}
-
-
-def _initialize(layer: nn.Module) -> None:
-    if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        return
-    if layer.bias is None:
-        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    else:
-        # Linear outputs without a batch norm (maps, joints, the mix of a residual branch) start near zero.
-        nn.init.xavier_uniform_(layer.weight, gain=0.1)
-        nn.init.zeros_(layer.bias)
+def _initialize(network: nn.Module, besides: Sequence[nn.Module]) -> None:
+    """Draws the weights of all layers but those in the modules `besides`."""
+    kept = {id(layer) for module in besides for layer in module.modules()}
+    for layer in network.modules():
+        if id(layer) in kept or not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            continue
+        if layer.bias is None:
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        else:
+            # Linear outputs without a batch norm (maps, joints, the mix of a residual branch) start near zero.
+            nn.init.xavier_uniform_(layer.weight, gain=0.1)
+            nn.init.zeros_(layer.bias)

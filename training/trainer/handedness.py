@@ -20,7 +20,7 @@ from handmap.files.atomic import make_folder, refuse_unwritable
 from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
 from handmap.system.progress import track_progress
 from handmap.types.arrays import Bool
-from handmap.types.errors import DatasetError, ModelError
+from handmap.types.errors import ConfigError, DatasetError, ModelError
 from handmap.types.values import CROP_PX
 
 from ..network.handedness_branch import HandednessBranch, HandMapWithHandedness, PalmFrame, palm_frame
@@ -120,6 +120,8 @@ def read_trunk(path: Path) -> tuple[HandMap, ModelMetadata]:
     try:
         trunk = HandMap(msgspec.convert(facts.provenance["config"]["network"], NetworkConfig))
         trunk.load_state_dict(read_weights(path))
+    except ConfigError as error:  # a layout or head that is not installed here
+        raise ModelError(f"trunk {str(path)!r} cannot be built again: {error}") from error
     except (KeyError, TypeError, RuntimeError, msgspec.ValidationError) as error:
         raise ModelError(
             f"trunk {str(path)!r} is not a HandMap network from `handmap train` ({error}); use the program of one"

@@ -6,6 +6,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from torch import nn
@@ -50,7 +51,7 @@ def write_program(
 
     Raises ModelError where they cannot be written.
     """
-    facts = describe_network(network, predict(network, validation), config, checkpoint)
+    facts = describe_network(network, predict(network, validation), config, checkpoint.samples)
     save_program(path, export_network(network), facts)
 
 
@@ -71,8 +72,8 @@ def save_program(path: Path, program: torch.export.ExportedProgram, facts: Model
         ) from error
 
 
-def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, checkpoint: Checkpoint) -> ModelMetadata:
-    """What a user of the network must know and cannot see in its tensors."""
+def describe_network(network: nn.Module, looks: KnownLooks, config: TrainConfig, samples: int) -> ModelMetadata:
+    """What a user of the network must know and cannot see in its tensors; samples is how many it has seen."""
     spread = float(np.exp(TRAINED_SIGMAS * config.augment.scale_sigma))
     size = measure_size(network)
     return ModelMetadata(
@@ -82,11 +83,11 @@ def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, c
         normalization=Normalization(near=-1.0, far=1.0, background=BACKGROUND),
         confidence=fit_confidence(looks, output_names(network)),
         provenance={
-            "config": identity_of(config) | length_of(config),
+            "config": _settings_of(network, config),
             "start": describe_start(config.start_from),
             "start_share": config.start_share,
             "commit": commit_of_sources(),
-            "samples": checkpoint.samples,
+            "samples": samples,
             "validation": {
                 "frames": len(looks.error_mm),
                 "mean_mm": round(float(np.nanmean(looks.error_mm)), 3),
@@ -95,6 +96,13 @@ def describe_network(network: HandMap, looks: KnownLooks, config: TrainConfig, c
             "tools": tool_versions(),
         },
     )
+
+
+def _settings_of(network: nn.Module, config: TrainConfig) -> dict[str, object]:
+    """The run's settings; those of the network are its own, and none if it is not a HandMap."""
+    settings = identity_of(config) | length_of(config)
+    network_settings = {"network": msgspec.to_builtins(network.config)} if isinstance(network, HandMap) else {}
+    return {name: value for name, value in settings.items() if name != "network"} | network_settings
 
 
 @torch.no_grad()

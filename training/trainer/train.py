@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -40,16 +40,20 @@ from .streams import open_stream
 from .train_config import TrainConfig, identity_of
 from .validate import ValidationSet, make_labeled_validation_set, make_validation_set, predict
 
+if TYPE_CHECKING:  # its library may be missing
+    from .tensorboard_log import TensorBoardLog
+
 SMOOTHING = 0.9
 CHECK_EVERY_STEPS = 20
 
 
 class _Source(NamedTuple):
-    """What a run learns from, what chooses its best weights in the first process, and its clock."""
+    """What a run learns from, what chooses its best weights in the first process, its clock, and the log if it is wanted."""
 
     batches: Iterator[DeviceBatch]
     validation: ValidationSet | None
     clock: Clock
+    log: "TensorBoardLog | None"
 
 
 class Run(NamedTuple):
@@ -66,6 +70,8 @@ def train(config: TrainConfig) -> Path:
     it had not been, and of a budget in wall time for what is left of it.
     """
     started_s = time.monotonic()
+    if config.tensorboard:
+        from . import tensorboard_log  # noqa: F401  # at once, since its library may be missing
     torch.set_num_threads(config.threads)
     path = config.out / "handmap.pt2"
     make_folder(config.out)
@@ -80,7 +86,11 @@ def train(config: TrainConfig) -> Path:
                 batches = stack.enter_context(open_stream(config, place, state.step))
             # While the first samples are drawn.
             validation = make_validation_set(config) if place.is_first else None
-            _loop(run, state, _Source(batches, _choosing(validation, config), clock), config, place)
+            choosing = _choosing(validation, config)
+            log = None
+            if config.tensorboard and choosing is not None and not _is_over(state, config):
+                log = stack.enter_context(_open_log(choosing, state, config))
+            _loop(run, state, _Source(batches, choosing, clock, log), config, place)
         if validation is not None:
             best = read_checkpoint(config.out / BEST)
             run.learner.average.load_state_dict(best.average)
@@ -94,6 +104,14 @@ def _choosing(validation: ValidationSet | None, config: TrainConfig) -> Validati
     if validation is None or config.validate_on is None:
         return validation
     return make_labeled_validation_set(config.validate_on, config, config.labeled_cache)
+
+
+def _open_log(
+    validation: ValidationSet, state: RunState, config: TrainConfig
+) -> AbstractContextManager["TensorBoardLog"]:
+    from .tensorboard_log import open_log  # only if it is asked for
+
+    return open_log(config.out, validation, state.step * config.batch_samples)
 
 
 def _begin(config: TrainConfig, place: Place) -> Run:
@@ -143,10 +161,12 @@ def _loop(run: Run, state: RunState, source: _Source, config: TrainConfig, place
             take_step(run.learner, losses.total, state.step, config, state.elapsed_s / config.budget_s)
             state = _count(state, losses)._replace(elapsed_s=source.clock.elapsed_s())
             is_over = _is_over(state, config)
+            if source.log is not None and state.step % CHECK_EVERY_STEPS == 0:
+                source.log.note_losses(state.step * config.batch_samples, state.smoothed, _rate(state, config))
             if advance is not None and source.validation is not None:
                 is_scored, is_best = is_over or is_due(state.step, config.validate_every_samples, config), False
                 if is_scored:
-                    error_mm = _validate(run.learner.average, state, source.validation, config)
+                    error_mm = _validate(run.learner.average, state, source, config)
                     is_best = error_mm < state.best_error
                     state = state._replace(best_error=min(state.best_error, error_mm))
                 if is_scored or time.monotonic() - saved_s > config.checkpoint_every_s:
@@ -191,22 +211,28 @@ def _count(state: RunState, losses: Losses) -> RunState:
     return state._replace(step=step, smoothed=smoothed)
 
 
-def _validate(average: HandMap, state: RunState, validation: ValidationSet, config: TrainConfig) -> float:
-    """Scores the averaged weights, notes it in the history, and gives their mean error in mm."""
-    error_mm = predict(average, validation).error_mm
+def _validate(average: HandMap, state: RunState, source: _Source, config: TrainConfig) -> float:
+    """Scores the averaged weights, notes it in the history and the log, and gives their mean error in mm."""
+    assert source.validation is not None
+    error_mm = predict(average, source.validation).error_mm
     mean_mm = float(np.nanmean(error_mm))
-    samples = state.step * config.batch_samples
     facts = {
-        "samples": samples,
+        "samples": state.step * config.batch_samples,
         "mean_mm": round(mean_mm, 3),
         "median_mm": round(float(np.nanmedian(error_mm)), 3),
-        "learning_rate": learning_rate_at(samples, config, state.elapsed_s / config.budget_s),
+        "learning_rate": _rate(state, config),
         "elapsed_s": round(state.elapsed_s, 1),
         "unix_s": round(time.time()),
         **{f"{name}_loss": value for name, value in state.smoothed.items()},
     }
     append_history(config.out, facts)
+    if source.log is not None:
+        source.log.note_validation(facts, average)
     return mean_mm
+
+
+def _rate(state: RunState, config: TrainConfig) -> float:
+    return learning_rate_at(state.step * config.batch_samples, config, state.elapsed_s / config.budget_s)
 
 
 def _note(state: RunState, error_mm: float, config: TrainConfig) -> str:

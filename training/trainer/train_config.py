@@ -52,6 +52,8 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `sources` are mixed by weight in every batch; none means rendered hands alone. What is cut out of data sets is kept in
     `labeled_cache`. `validate_on` is the data set that chooses the best weights; without it, rendered hands do.
+
+    `tensorboard` writes event files into `out`; it needs the extra of that name.
     """
 
     total_samples: Count = ENDLESS
@@ -83,6 +85,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: tuple[SourceConfig, ...] = ()
     labeled_cache: Path = Path(".cache/labeled")
     validate_on: str | None = None
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         if (self.total_samples == ENDLESS) != math.isfinite(self.budget_s):
@@ -153,6 +156,7 @@ RESUME_MUTABLE_KEYS = frozenset(
         "cache",
         "pool",
         "labeled_cache",
+        "tensorboard",
     )
 )
 

@@ -12,8 +12,6 @@ from training.network.network import (
     SHIPPED,
     GuidanceStage,
     HandMap,
-    HeadKind,
-    Layout,
     NetworkConfig,
     measure_size,
 )
@@ -26,7 +24,7 @@ def depth() -> torch.Tensor:
 
 @pytest.mark.parametrize("head", ["votes", "fully_connected"])
 @pytest.mark.parametrize("layout", ["shipped", "paper", "hourglass"])
-def test_any_body_goes_with_any_head(layout: Layout, head: HeadKind, depth: torch.Tensor) -> None:
+def test_any_body_goes_with_any_head(layout: str, head: str, depth: torch.Tensor) -> None:
     network = HandMap(NetworkConfig(layout=layout, head=head)).eval()
 
     outputs = network(depth)

@@ -17,7 +17,7 @@ from handmap.system.config import read_config
 from handmap.types.errors import ConfigError, DatasetError, ModelError
 from tests.training.checkpoints import assert_same_run
 from tests.training.torchrun import TWO_PROCESSES
-from training.network.network import HandMap, HeadKind, NetworkConfig
+from training.network.network import HandMap, NetworkConfig
 from training.samples.sample_cache import CacheConfig, read_hands, shard_path, write_shard
 from training.synthesis.synthesize import write_recording
 from training.synthesis.synthetic import render_samples
@@ -115,7 +115,7 @@ def test_an_ended_run_is_extended_by_a_larger_budget(config: TrainConfig) -> Non
 
 @pytest.mark.parametrize("bone_weight", [0.0, 1.0])
 @pytest.mark.parametrize("head", ["votes", "fully_connected"])
-def test_a_sample_without_a_hand_teaches_the_maps_and_not_the_pose(head: HeadKind, bone_weight: float) -> None:
+def test_a_sample_without_a_hand_teaches_the_maps_and_not_the_pose(head: str, bone_weight: float) -> None:
     config = TrainConfig(total_samples=1, bone_weight=bone_weight, network=NetworkConfig(features=16, head=head))
     trainee = Trainee(HandMap(config.network), config)
     nowhere = torch.full((2, 21, 3), float("nan"))
