@@ -19,7 +19,7 @@ from handmap.files.atomic import write_file
 from handmap.files.reading import encode_json, read_bytes, read_json
 from handmap.system.config import read_config
 from handmap.types.errors import ConfigError, HandmapError
-from training.network.network import GuidanceKind, HandMap, HeadKind, NetworkConfig
+from training.network.network import GuidanceKind, HandMap, NetworkConfig
 from training.trainer.checkpoint import load_weights, read_weights
 from training.trainer.program import output_names
 from training.trainer.resumable import HISTORY
@@ -29,7 +29,7 @@ from training.trainer.train_config import Count, TrainConfig
 from .ablation_figures import HeldOut, make_held_out, measure_network
 from .ablation_page import put_tables
 from .ablation_plot import draw
-from .ablation_results import HEADS, KINDS, Ablation, Point, RunFigures
+from .ablation_results import HEADS, KINDS, Ablation, HeadKind, Point, RunFigures
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CONFIG: Final = ROOT / "configs/train_ablation.yaml"
@@ -172,8 +172,8 @@ def _shared(facts: ModelMetadata) -> dict[str, Any]:
 def _measure_run(run: RunName, folder: Path, facts: ModelMetadata, held_out: HeldOut) -> RunFigures:
     made_from = facts.provenance
     config = msgspec.convert(made_from["config"]["network"], NetworkConfig)
-    found = RunName(config.head, config.guidance or "none", made_from["config"]["seed"])
-    if found != run:
+    found = f"{config.head}-{config.guidance or 'none'}-{made_from['config']['seed']}"
+    if found != str(run):
         raise ConfigError(f"ablation: {str(folder)!r} holds the run {found}; rename the folder to {found}")
     network = HandMap(config)
     program = folder / "handmap.pt2"

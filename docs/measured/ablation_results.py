@@ -3,14 +3,15 @@
 import math
 import statistics
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
-from training.network.network import GuidanceKind, HeadKind
+from training.network.network import GuidanceKind
 
 from .ablation_figures import NetworkFigures
 
+HeadKind: TypeAlias = Literal["votes", "fully_connected"]
 HEADS: Final[tuple[HeadKind, ...]] = get_args(HeadKind)
 KINDS: Final = ("none", *get_args(GuidanceKind))
 KIND_NAMES: Final = {
