@@ -91,9 +91,9 @@ def evaluate(
     report: Path | None,
     as_json: bool,
 ) -> None:
-    """Evaluate a bundle on a labeled data set or on sequences, or score result files of a public data set.
+    """Evaluate a bundle, or score result files of a data set.
 
-    Of a bundle, detection, tracking and cropping are the daemon's.
+    A bundle is evaluated on a labeled data set or on sequences; detection, tracking and cropping are the daemon's.
     """
     _refuse_mixed(context)
     if labels is not None and dataset is not None:
