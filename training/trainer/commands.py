@@ -38,7 +38,7 @@ def _config_option(example: str) -> Callable[[Verb], Verb]:
 )
 @click.option("--with", "others", type=PATH, multiple=True, help="With --plot: folder of another run to draw as well.")
 def train(config_path: Path | None, out: Path | None, plot: bool, others: tuple[Path, ...]) -> None:
-    """Train the hand network on synthetic hands and labeled data.
+    """Train the hand network on synthetic and labeled hands.
 
     Resumes from the last checkpoint in its folder.
 
