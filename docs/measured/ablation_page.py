@@ -9,7 +9,19 @@ from handmap.files.atomic import write_file
 from handmap.types.errors import ConfigError
 
 from .ablation_figures import DOUBTFUL_SHARE, RENDERED, SIGNALS, VAL
-from .ablation_results import HEAD_NAMES, HEADS, KIND_NAMES, KINDS, Ablation, RunFigures, Spread, spread, spread_of
+from .ablation_results import (
+    HEAD_NAMES,
+    HEADS,
+    KIND_NAMES,
+    KINDS,
+    Ablation,
+    RunFigures,
+    Spread,
+    most_to_find,
+    spread,
+    spread_of,
+    validation_near,
+)
 
 FIRST, LAST = "<!-- tables: first -->", "<!-- tables: last -->"
 EARLY_SAMPLES: Final = (25_600, 51_200, 102_400)
@@ -96,7 +108,7 @@ def early_table(found: Ablation) -> str:
     for head, kind in _combinations():
         runs = found.of(head, kind)
         if runs:
-            points = [spread_of(runs, _validation_near(samples)) for samples in (*EARLY_SAMPLES, found.total_samples)]
+            points = [spread_of(runs, validation_near(samples)) for samples in (*EARLY_SAMPLES, found.total_samples)]
             rows.append([HEAD_NAMES[head], KIND_NAMES[kind], *(_with_spread(point) for point in points)])
     columns = [f"{samples:,}" for samples in (*EARLY_SAMPLES, found.total_samples)]
     return _table(["head", "maps", *columns], rows)
@@ -110,7 +122,7 @@ def signal_table(found: Ablation) -> str:
         for name in [name for name in SIGNALS if runs and name in runs[0].held_out.signals]:
             rows.append([HEAD_NAMES[head], KIND_NAMES[kind], *_signal_cells(name, runs)])
         if runs and not runs[0].held_out.signals:
-            chance = ["has none", "0.5", "0", "1", f"{100 * DOUBTFUL_SHARE:.0f} %", _percent(runs, _most_to_find)]
+            chance = ["has none", "0.5", "0", "1", f"{100 * DOUBTFUL_SHARE:.0f} %", _percent(runs, most_to_find)]
             rows.append([HEAD_NAMES[head], KIND_NAMES[kind], *chance])
     columns = ["head", "maps", "signal", "hands, AUROC", "rank correlation", "AUSE", "found", "at most"]
     return _table(columns, rows)
@@ -142,7 +154,7 @@ def _error(name: str, figure: str) -> Callable[[RunFigures], float]:
 def _signal_cells(name: str, runs: list[RunFigures]) -> list[str]:
     figures = {"auroc_hand": 3, "rank_correlation": 2, "ause": 2}
     cells = [_with_spread(spread_of(runs, _signal(name, figure)), digits) for figure, digits in figures.items()]
-    return [name, *cells, _percent(runs, _signal(name, "found_share")), _percent(runs, _most_to_find)]
+    return [name, *cells, _percent(runs, _signal(name, "found_share")), _percent(runs, most_to_find)]
 
 
 def _percent(runs: list[RunFigures], figure: Callable[[RunFigures], float]) -> str:
@@ -151,15 +163,6 @@ def _percent(runs: list[RunFigures], figure: Callable[[RunFigures], float]) -> s
 
 def _signal(name: str, figure: str) -> Callable[[RunFigures], float]:
     return lambda run: float(getattr(run.held_out.signals[name], figure))
-
-
-def _validation_near(samples: int) -> Callable[[RunFigures], float]:
-    return lambda run: run.near(samples).mean_mm
-
-
-def _most_to_find(run: RunFigures) -> float:
-    """The share of bad joints that the doubtful fifth can hold at most."""
-    return min(1.0, DOUBTFUL_SHARE / run.held_out.bad_share)
 
 
 def _with_spread(of: Spread, digits: int = 2) -> str:

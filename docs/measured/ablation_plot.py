@@ -12,7 +12,18 @@ from matplotlib.figure import Figure
 from handmap.files.atomic import write_file
 
 from .ablation_figures import DOUBTFUL_SHARE, RENDERED, SIGNALS
-from .ablation_results import HEAD_NAMES, HEADS, KIND_NAMES, KINDS, Ablation, RunFigures, spread, spread_of
+from .ablation_results import (
+    HEAD_NAMES,
+    HEADS,
+    KIND_NAMES,
+    KINDS,
+    Ablation,
+    RunFigures,
+    most_to_find,
+    spread,
+    spread_of,
+    validation_near,
+)
 
 COLORS: Final = dict(zip(KINDS, ("#444444", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00"), strict=True))
 LINES: Final = {"votes": "-", "fully_connected": "--"}
@@ -33,7 +44,7 @@ def draw(path: Path, found: Ablation) -> None:
     hands.set_title("finding hands", fontsize=10)
     hands.set_xlabel("AUROC of hand against negative; 0.5 is chance")
     _draw_signals(doubt, found, lambda run, name: 100 * run.held_out.signals[name].found_share, 100 * DOUBTFUL_SHARE)
-    most = 100 * spread(min(1.0, DOUBTFUL_SHARE / run.held_out.bad_share) for run in found.runs.values()).mean
+    most = 100 * spread_of(list(found.runs.values()), most_to_find).mean
     doubt.axvline(most, color="gray", linewidth=0.8, linestyle="--")
     doubt.set_xlim(100 * DOUBTFUL_SHARE, ROOM_ABOVE * most)
     doubt.set_title("doubt: joints off by > 20 mm in the most doubtful fifth", fontsize=10)
@@ -47,7 +58,7 @@ def _draw_curves(axes: Axes, found: Ablation) -> None:
     """Mean validation error over the seeds, with the range of the seeds."""
     for head, kind, runs in _finished(found):
         samples = [point.samples for point in runs[0].history]
-        at = [spread_of(runs, _validation_near(one)) for one in samples]
+        at = [spread_of(runs, validation_near(one)) for one in samples]
         label = f"{HEAD_NAMES[head]}, {KIND_NAMES[kind]} ({len(runs)})"
         axes.plot(
             samples, [one.mean for one in at], LINES[head], color=COLORS[kind], marker="o", markersize=3, label=label
@@ -102,7 +113,3 @@ def _draw_signals(axes: Axes, found: Ablation, figure: Callable[[RunFigures, str
 def _finished(found: Ablation) -> list[tuple[str, str, list[RunFigures]]]:
     known = [(head, kind, found.of(head, kind)) for head in HEADS for kind in KINDS]
     return [(head, kind, runs) for head, kind, runs in known if runs]
-
-
-def _validation_near(samples: int) -> Callable[[RunFigures], float]:
-    return lambda run: run.near(samples).mean_mm

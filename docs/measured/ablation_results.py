@@ -9,7 +9,7 @@ import msgspec
 
 from training.network.network import GuidanceKind
 
-from .ablation_figures import NetworkFigures
+from .ablation_figures import DOUBTFUL_SHARE, NetworkFigures
 
 HeadKind: TypeAlias = Literal["votes", "fully_connected"]
 HEADS: Final[tuple[HeadKind, ...]] = get_args(HeadKind)
@@ -96,3 +96,13 @@ def spread(values: Iterable[float]) -> Spread:
 def spread_of(runs: list[RunFigures], figure: Callable[[RunFigures], float]) -> Spread:
     """The spread of a figure over runs."""
     return spread(figure(run) for run in runs)
+
+
+def validation_near(samples: int) -> Callable[[RunFigures], float]:
+    """The mean error, mm, of the validation nearest to so many samples."""
+    return lambda run: run.near(samples).mean_mm
+
+
+def most_to_find(run: RunFigures) -> float:
+    """The share of bad joints that the doubtful fifth can hold at most."""
+    return min(1.0, DOUBTFUL_SHARE / run.held_out.bad_share)

@@ -86,14 +86,11 @@ def film(camera: OtherCamera, first_person: int, frames_each: int, stride: int) 
 
 def true_joints(camera: OtherCamera, first_person: int, frames_each: int) -> Float32:
     """The joints (T, 21, 3) of all frames of `film`, mm, without drawing them."""
-    people = range(first_person, first_person + camera.people)
-    moments = (moment for person in people for moment in move_freely(*_moving(person, frames_each)))
-    return np.array([moment.joints_mm for moment in moments], np.float32)
-
-
-def _moving(person: int, frames: int) -> tuple[HandShape, int, np.random.Generator]:
-    shape, random = _draw_person(person)
-    return shape, frames, random
+    joints: list[Float32] = []
+    for person in range(first_person, first_person + camera.people):
+        shape, random = _draw_person(person)
+        joints += (moment.joints_mm for moment in move_freely(shape, frames_each, random))
+    return np.array(joints, np.float32)
 
 
 def _draw_person(person: int) -> tuple[HandShape, np.random.Generator]:

@@ -2,7 +2,8 @@
 
 `python -m docs.measured.self_labeling run SEED` films ten minutes without labels and a scored recording of other people, labels
 the first, fine-tunes the shipped network on it and on everything that was tracked (the control), and scores both and the shipped
-network; half an hour for each seed on two cores. `... table SEED...` prints what was scored. Steps that are done are not repeated.
+network. A seed takes hours on two cores; `minutes.txt` says how many minutes. `... table SEED...` prints what was scored. Steps
+that are done are not repeated.
 """
 
 import json

@@ -37,10 +37,10 @@ def decode_depth_png(content: bytes, name: str) -> Uint16:
         return _values(image, name).astype(np.uint16)
 
 
-def read_color_png(path: Path) -> Uint8:
-    """The (height, width, 3) uint8 values of an RGB picture.
+def read_nyu_png(path: Path) -> Uint16:
+    """Depth (height, width) in mm of an RGB picture as the NYU data set has them: 256 times green plus blue.
 
-    Raises RecordingError if the file is not one.
+    Raises RecordingError if the file is no RGB picture.
     """
     with _open(_read_bytes(path), str(path)) as image:
         if image.mode != "RGB":
@@ -48,7 +48,9 @@ def read_color_png(path: Path) -> Uint8:
                 f"image {str(path)!r}: found pixels of kind {image.mode!r}, wanted 8-bit RGB; for 16-bit depth set "
                 "encoding: depth16"
             )
-        return _values(image, str(path)).astype(np.uint8)
+        color = _values(image, str(path)).astype(np.uint16)
+    depth: Uint16 = color[..., 1] * np.uint16(256) + color[..., 2]
+    return depth
 
 
 def write_picture(path: Path, pixels: Uint8) -> None:

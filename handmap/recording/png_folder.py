@@ -1,13 +1,13 @@
 """A folder of depth PNGs as a recording: one camera, in natural order, intrinsics given or in `intrinsics.yaml` beside them."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
-import numpy as np
 
-from handmap.files.images import read_color_png, read_depth_png
+from handmap.files.images import read_depth_png, read_nyu_png
 from handmap.geometry.visibility import joints_in_sight
 from handmap.recording.choices import stated_lens
 from handmap.recording.datasets import LabeledFrame
@@ -79,20 +79,20 @@ class PngFolder:
 
         Raises RecordingError if there is no label file, DatasetError if it is faulty.
         """
-        return len(self._labels())
+        return len(self._labels)
 
     def labeled(self) -> Iterator[LabeledFrame]:
         """The labeled frames in the folder's order, with their labels.
 
         Raises RecordingError if there is no label file, DatasetError if it is faulty.
         """
-        labels = self._labels()
         for number, file in enumerate(self.files):
-            if file.name in labels:
-                frame, label = self._frame(number), labels[file.name]
+            if (label := self._labels.get(file.name)) is not None:
+                frame = self._frame(number)
                 is_seen = joints_in_sight(label.xyz_camera_mm, frame)
                 yield LabeledFrame(frame, label.xyz_camera_mm, is_seen, self.handedness, label.doubt_mm)
 
+    @cached_property
     def _labels(self) -> dict[str, PngLabel]:
         file = self.path / LABELS_FILE
         if not file.exists():
@@ -117,10 +117,7 @@ class PngFolder:
         return DepthFrame(depth, self.depth_unit_mm, self.intrinsics, number, capture_ns, TimestampSource.RECORDING)
 
     def _read(self, file: Path) -> Uint16:
-        if self._config.encoding == "depth16":
-            return read_depth_png(file)
-        color = read_color_png(file).astype(np.uint16)  # (H, W, 3)
-        return color[..., 1] * np.uint16(256) + color[..., 2]
+        return read_depth_png(file) if self._config.encoding == "depth16" else read_nyu_png(file)
 
 
 def _intrinsics_of(config: PngFolderConfig) -> IntrinsicsConfig:

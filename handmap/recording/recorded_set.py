@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from handmap.recording.datasets import Dataset, LabeledFrame, OneHanded, split_options
 from handmap.recording.reader import Recording, open_recording
-from handmap.recording.stated import RecordingAt, read_stated
+from handmap.recording.stated import MAX_UNIT_MM, RecordingAt, Unit, read_stated
 from handmap.types.errors import ConfigError, DatasetError
 from handmap.types.joints import HAND21
 from handmap.types.values import Handedness
@@ -46,12 +48,21 @@ def open_recorded(which: str) -> Dataset:
     """
     name = f"recording:{which}"
     path, options = split_options(which, OPTIONS, name)
-    unit = options.get("depth_unit_mm")
+    unit_mm = _read_unit(options["depth_unit_mm"], name) if "depth_unit_mm" in options else None
     try:
-        unit_mm = None if unit is None else float(unit)
         stated = read_stated(options.get("topic"), unit_mm, options.get("intrinsics"))
-    except (ValueError, ConfigError) as error:
+    except ConfigError as error:
         raise DatasetError(f"data set {name!r}: {error}") from error
     recording = open_recording(RecordingAt(Path(path), stated))
     recording.labeled_count()  # one without labels is refused at once
     return RecordedSet(name, recording)
+
+
+def _read_unit(text: str, name: str) -> float:
+    try:
+        return msgspec.convert(float(text), Unit)
+    except ValueError as error:  # msgspec.ValidationError is one
+        raise DatasetError(
+            f"data set {name!r}: found depth_unit_mm={text}, wanted the millimeters of a raw step, above 0 and up to "
+            f"{MAX_UNIT_MM:.0f}"
+        ) from error

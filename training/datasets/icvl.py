@@ -15,18 +15,19 @@ from handmap.recording.label_lines import LabelLine, LineLayout, line_fault, par
 from handmap.types.arrays import Float64
 from handmap.types.errors import DatasetError
 from handmap.types.intrinsics import Intrinsics, unproject
+from handmap.types.joints import FINGERS
 from handmap.types.values import Handedness
 
 from .centers import place_cubes
 from .public_set import PublicSet, SetFacts, SetFrame, joint_notes, open_folder
+from .published import PUBLISHED_SETS
 
 CUBE_MM: Final = 250.0
 SIDES: Final = "250 mm"
 LAYOUT: Final = LineLayout((48,), "an image and 48 numbers, u v in pixels and depth in mm of 16 joints")
 SPLITS: Final = {"train": ("Training", ("labels.txt",)), "test": ("Testing", ("test_seq_1.txt", "test_seq_2.txt"))}
 OPTIONS: Final = {"split": "train or test", "centers": "FILE of published centers"}
-FINGERS: Final = ("thumb", "index", "middle", "ring", "little")
-JOINTS: Final = ("palm", *(f"{finger}_{part}" for finger in FINGERS for part in ("root", "mid", "tip")))
+JOINTS: Final = PUBLISHED_SETS["icvl"].joint_names
 
 # "root", "mid" and "tip" are the centers of the phalanges: of the placements of our hand's joints that were tried, these fit the test labels
 # best (Procrustes, median squared residual 0.036 of the squared size; 0.047 for PIP, DIP and tip). The joints between them

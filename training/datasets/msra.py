@@ -17,11 +17,11 @@ from handmap.recording.label_lines import LabelLine, LineLayout, line_fault, par
 from handmap.types.arrays import Uint16
 from handmap.types.errors import DatasetError, RecordingError
 from handmap.types.intrinsics import Intrinsics
-from handmap.types.joints import FINGERS
 from handmap.types.values import Handedness
 
 from .centers import place_cubes
 from .public_set import PublicSet, SetFacts, SetFrame, joint_notes, open_folder
+from .published import PUBLISHED_SETS
 
 GESTURES: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "I", "IP", "L", "MP", "RP", "T", "TIP", "Y")
 CUBES_MM: Final = (200.0, 200.0, 200.0, 180.0, 180.0, 180.0, 170.0, 160.0, 150.0)  # by subject, as DeepPrior++ has them
@@ -42,9 +42,7 @@ FAULTY: Final = {
     ("P3", "T"): {120, 489},
     ("P8", "4"): {168},
 }
-FILE_FINGERS: Final = ("index", "middle", "ring", "little", "thumb")
-PARTS: Final = {**{finger: ("mcp", "pip", "dip", "tip") for finger in FINGERS}, "thumb": ("cmc", "mcp", "ip", "tip")}
-JOINTS: Final = ("wrist", *(f"{finger}_{part}" for finger in FILE_FINGERS for part in PARTS[finger]))
+JOINTS: Final = PUBLISHED_SETS["msra"].joint_names
 
 FACTS: Final = SetFacts(
     title="MSRA15",

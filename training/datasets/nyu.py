@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 from scipy.io import loadmat
 
-from handmap.files.images import read_color_png
+from handmap.files.images import read_nyu_png
 from handmap.files.reading import read_bytes
 from handmap.recording.datasets import Dataset, split_options
-from handmap.types.arrays import Float64, Uint16
+from handmap.types.arrays import Float64
 from handmap.types.errors import DatasetError
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import Handedness
@@ -99,18 +99,8 @@ def open_nyu(which: str) -> Dataset:
             raise DatasetError(f"data set {name!r}: {key}={value}, wanted {', '.join(known[:-1])} or {known[-1]}")
     joints_mm = read_labels(folder / split / LABELS, int(view))
     frames = NyuFrames(folder / split, split == "test", int(view), joints_mm)
-    data = PublicSet(name, FACTS, frames, read_nyu_depth, range(len(frames)), joint_notes(FACTS))
+    data = PublicSet(name, FACTS, frames, read_nyu_png, range(len(frames)), joint_notes(FACTS))
     return place_cubes(data, SIDES, options.get("centers"))
-
-
-def read_nyu_depth(path: Path) -> Uint16:
-    """Depth (H, W) in mm: 256 times green plus blue.
-
-    Raises RecordingError if the file is no RGB picture.
-    """
-    color = read_color_png(path).astype(np.uint16)
-    depth: Uint16 = color[..., 1] * np.uint16(256) + color[..., 2]
-    return depth
 
 
 def read_labels(path: Path, view: int) -> Float64:

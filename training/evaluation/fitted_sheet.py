@@ -95,11 +95,8 @@ def draw_fitted_sheet(path: Path, tiles: Sequence[Tile], columns: int = COLUMNS)
 
 
 def _draw_tile(axes: Axes, tile: Tile) -> None:
-    frame, intrinsics = tile.frame, tile.frame.intrinsics
-    depth_mm = np.where(frame.depth > 0, frame.depth * frame.depth_unit_mm, np.nan)
-    center = _center_mm(tile)
-    shades = matplotlib.colormaps["gray_r"].with_extremes(bad=NOTHING)
-    axes.imshow(depth_mm, cmap=shades, vmin=center[2] - 120, vmax=center[2] + 200)
+    intrinsics, center = tile.frame.intrinsics, _center_mm(tile)
+    draw_depth(axes, tile.frame, float(center[2]))
     for row, pose in enumerate(tile.poses):
         joints = pose.xyz_camera_mm.astype(np.float64)
         for number, (start, end) in enumerate(BONES):
@@ -114,11 +111,23 @@ def _draw_tile(axes: Axes, tile: Tile) -> None:
             axes.plot(*project(np, pose.raw_xyz_camera_mm, intrinsics).T, "o", color="white", markersize=2)
     if tile.truth_mm is not None:
         axes.plot(*project(np, tile.truth_mm, intrinsics).T, "x", color=TRUTH, markersize=4, markeredgewidth=0.9)
-    u, v = project(np, center[None], intrinsics)[0]
-    half_px = HALF_MM * intrinsics.fx_px / center[2]
+    show_around(axes, center, intrinsics)
+    axes.set_title(tile.title, fontsize=8)
+
+
+def draw_depth(axes: Axes, frame: DepthFrame, z_mm: float) -> None:
+    """The depth about z_mm in shades of gray, near ones light, and pixels without a measurement in a color of their own."""
+    depth_mm = np.where(frame.depth > 0, frame.depth * frame.depth_unit_mm, np.nan)
+    shades = matplotlib.colormaps["gray_r"].with_extremes(bad=NOTHING)
+    axes.imshow(depth_mm, cmap=shades, vmin=z_mm - 120, vmax=z_mm + 200)
+
+
+def show_around(axes: Axes, center_mm: Float32, intrinsics: Intrinsics) -> None:
+    """Shows the part of the image that is HALF_MM to each side of a point (3,) of the camera frame."""
+    u, v = project(np, center_mm[None], intrinsics)[0]
+    half_px = HALF_MM * intrinsics.fx_px / center_mm[2]
     axes.set_xlim(u - half_px, u + half_px)
     axes.set_ylim(v + half_px, v - half_px)
-    axes.set_title(tile.title, fontsize=8)
 
 
 def joint_radii_mm(bodies: Bodies) -> Float64:

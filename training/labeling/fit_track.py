@@ -13,21 +13,15 @@ from .fuse import FusedTrack
 
 
 class FittedTrack(NamedTuple):
-    """T frames: fitted joints (T, 21, 3) in the camera frame, NaN without a hand, and their standard deviation (T, 21), mm.
-
-    misfit (T,) is the rms of the fit's residuals in units of standard deviations.
-    """
+    """T frames: fitted joints (T, 21, 3) in the camera frame, NaN without a hand, and their standard deviation (T, 21), mm."""
 
     xyz_mm: Float64
     sigma_mm: Float64
-    misfit: Float64
 
 
 def fit_track(track: FusedTrack, times_s: Float64, is_left: bool) -> FittedTrack:
     """The fitted hands of a track at times_s (T,)."""
-    fitted = FittedTrack(
-        np.full_like(track.xyz_mm, np.nan), np.full_like(track.sigma_mm, np.nan), np.full(len(times_s), np.nan)
-    )
+    fitted = FittedTrack(np.full_like(track.xyz_mm, np.nan), np.full_like(track.sigma_mm, np.nan))
     state = BodyState()
     for index in np.nonzero(np.isfinite(track.xyz_mm[:, 0, 0]))[0].tolist():
         pose = _as_pose(track, index, times_s[index], is_left)
@@ -35,7 +29,6 @@ def fit_track(track: FusedTrack, times_s: Float64, is_left: bool) -> FittedTrack
         assert bodies is not None
         fitted.xyz_mm[index] = bodies.hands.joints_mm[0]
         fitted.sigma_mm[index] = bodies.joint_errors_mm[0]
-        fitted.misfit[index] = bodies.misfit[0]
     return fitted
 
 

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.factory import EngineConfig, open_engines
 from handmap.files.atomic import new_folder, write_file
-from handmap.geometry.visibility import FLESH_MM
+from handmap.geometry.visibility import joints_in_sight
 from handmap.recording.datasets import LabeledFrame
 from handmap.recording.reader import Recording, open_recording
 from handmap.recording.stated import RecordingAt
@@ -20,16 +20,16 @@ from handmap.recording.writer import RecordingWriter
 from handmap.system.progress import track_progress
 from handmap.tracking.smooth import UNSMOOTHED
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
-from handmap.types.arrays import Bool, Float64
+from handmap.types.arrays import Float64
 from handmap.types.errors import DatasetError, ModelError
 from handmap.types.joints import HAND21
-from handmap.types.values import DepthFrame, Handedness
+from handmap.types.values import Handedness
 
-from .agreement import FLOATING_MM, agree_with_depth
+from .agreement import agree_with_depth
 from .fit_track import FittedTrack, fit_track
 from .fuse import FusedTrack, fuse_looks, smooth_over_time
 from .passes import look_through
-from .sheet import SheetTile, draw_sheet
+from .sheet import JudgedFrame, draw_sheet
 
 RECORDING, SHEET, SUMMARY = "recording", "sheet.png", "summary.json"
 SHOWN: Final = 12  # frames that are kept, and as many that are dropped, on the sheet
@@ -126,34 +126,23 @@ def track_recording(recording: Recording, bundle: Bundle, request: LabelRequest)
     return LabeledTrack(fitted, np.array(confidence), bundle.hand.precisions["fp32"].sha256)
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """A frame, its label, and why it is dropped; an empty reason for one that is kept. value is what spoke against it."""
-
-    labeled: LabeledFrame
-    reason: str
-    value: float
-
-
-def _judge_all(recording: Recording, track: LabeledTrack, request: LabelRequest) -> Iterator[_Judged]:
+def _judge_all(recording: Recording, track: LabeledTrack, request: LabelRequest) -> Iterator[JudgedFrame]:
     limits = request.limits
     side = Handedness.LEFT if request.hand == "left" else Handedness.RIGHT
     for frame, xyz_mm, doubt_mm, confidence in zip(
         recording, track.fitted.xyz_mm, track.fitted.sigma_mm, track.confidence, strict=True
     ):
-        nothing = LabeledFrame(frame, xyz_mm.astype(np.float32), np.zeros(len(HAND21), bool), side)
-        if not np.isfinite(xyz_mm).all() or confidence < limits.min_confidence:
-            yield _Judged(nothing, NO_HAND, confidence)
-            continue
-        labeled = replace(
-            nothing, is_visible=_visible(frame, xyz_mm), doubt_mm=doubt_mm.astype(np.float32)
-        )  # fmt: skip
+        joints_mm = xyz_mm.astype(np.float32)
+        labeled = LabeledFrame(frame, joints_mm, joints_in_sight(joints_mm, frame), side, doubt_mm.astype(np.float32))
         error_mm = float(np.sqrt(np.square(doubt_mm).mean()))
-        if error_mm > limits.max_error_mm:
-            yield _Judged(labeled, DOUBTED, error_mm)
-            continue
-        share = agree_with_depth(frame, xyz_mm).share
-        yield _Judged(labeled, "" if share >= limits.min_agreement else DISAGREES, share)
+        if not labeled.is_labeled.all() or confidence < limits.min_confidence:
+            yield JudgedFrame(labeled, NO_HAND, f"p = {confidence:.2f}")
+        elif error_mm > limits.max_error_mm:
+            yield JudgedFrame(labeled, DOUBTED, f"{error_mm:.0f} mm")
+        elif not (share := agree_with_depth(frame, xyz_mm).share) >= limits.min_agreement:  # NaN does not agree
+            yield JudgedFrame(labeled, DISAGREES, f"{share:.2f}")
+        else:
+            yield JudgedFrame(labeled, "", f"{error_mm:.1f} mm")
 
 
 def write_labels(recording: Recording, track: LabeledTrack, request: LabelRequest, folder: Path) -> LabelSummary:
@@ -173,10 +162,10 @@ def write_labels(recording: Recording, track: LabeledTrack, request: LabelReques
 
 def _write_kept(
     recording: Recording, track: LabeledTrack, request: LabelRequest, folder: Path
-) -> tuple[LabelSummary, list[SheetTile]]:
+) -> tuple[LabelSummary, list[JudgedFrame]]:
     reasons: Counter[str] = Counter({NO_HAND: 0, DOUBTED: 0, DISAGREES: 0})
     doubts: list[Float64] = []
-    tiles: dict[bool, list[SheetTile]] = {True: [], False: []}
+    tiles: dict[bool, list[JudgedFrame]] = {True: [], False: []}
     total = len(recording)
     with (
         RecordingWriter(folder / RECORDING, recording.intrinsics, recording.depth_unit_mm) as writer,
@@ -190,7 +179,7 @@ def _write_kept(
             else:
                 reasons[judged.reason] += 1
             if len(tiles[is_kept]) < SHOWN and number >= len(tiles[is_kept]) * total / SHOWN:
-                tiles[is_kept].append(SheetTile(judged.labeled, judged.reason, judged.value))
+                tiles[is_kept].append(judged)
             advance(number + 1, f"{len(doubts)} kept")
         if not doubts:
             found = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
@@ -201,15 +190,3 @@ def _write_kept(
     each = np.array(doubts)
     median_mm, p90_mm = (round(float(value), 2) for value in np.percentile(each, [50, 90]))
     return LabelSummary(total, len(doubts), dict(reasons), median_mm, p90_mm), tiles[True] + tiles[False]
-
-
-def _visible(frame: DepthFrame, xyz_mm: Float64) -> Bool:
-    """Which joints (21, 3) have a measured surface before them that is their own flesh."""
-    camera = frame.intrinsics
-    column = np.rint(xyz_mm[:, 0] / xyz_mm[:, 2] * camera.fx_px + camera.cx_px).astype(int)
-    row = np.rint(xyz_mm[:, 1] / xyz_mm[:, 2] * camera.fy_px + camera.cy_px).astype(int)
-    inside = (row >= 0) & (row < camera.height_px) & (column >= 0) & (column < camera.width_px)
-    measured_mm = frame.depth[np.where(inside, row, 0), np.where(inside, column, 0)] * frame.depth_unit_mm
-    before_mm = xyz_mm[:, 2] - measured_mm
-    is_visible: Bool = inside & (measured_mm > 0) & (before_mm < FLESH_MM) & (before_mm > -FLOATING_MM)
-    return is_visible

@@ -16,7 +16,7 @@ from handmap.tracking.pose_estimate import estimate_poses
 from handmap.tracking.track import cube_center
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackerSettings
-from handmap.types.arrays import Bool, Float32, Float64
+from handmap.types.arrays import Float32, Float64
 from handmap.types.joints import JOINT_COUNT
 from handmap.types.values import DepthFrame, HandPose, HandRoi
 
@@ -38,7 +38,6 @@ class Looks:
     xyz_mm: Float32
     expected_mm: Float32
     confidence: float
-    is_found: Bool  # (2,) forward and backward
 
 
 def look_through(
@@ -80,18 +79,15 @@ def _look(frame: DepthFrame, tracked: Sequence[HandPose | None], engines: Engine
     found = [pose for pose in tracked if pose is not None]
     for row, pose in enumerate(tracked):
         if pose is not None:
-            xyz_mm[row], expected_mm[row] = raw_of(pose)
+            xyz_mm[row], expected_mm[row] = _raw_of(pose)
     if found:
         surest = max(found, key=lambda pose: pose.confidence)
         for row, seen in enumerate(_in_shifted_cubes(frame, surest, engines, settings), len(tracked)):
             xyz_mm[row], expected_mm[row] = seen
-    return Looks(
-        xyz_mm, expected_mm, max((pose.confidence for pose in found), default=0.0),
-        np.array([pose is not None for pose in tracked]),
-    )  # fmt: skip
+    return Looks(xyz_mm, expected_mm, max((pose.confidence for pose in found), default=0.0))
 
 
-def raw_of(pose: HandPose) -> tuple[Float32, Float32]:
+def _raw_of(pose: HandPose) -> tuple[Float32, Float32]:
     """The network's own joints (21, 3) and their expected errors (21,), mm, before the fit."""
     if pose.raw_xyz_camera_mm is None or pose.raw_expected_error_mm is None:
         return pose.xyz_camera_mm, pose.expected_error_mm

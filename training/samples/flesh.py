@@ -43,17 +43,18 @@ def mask_of_hand(canvas: NDArray[np.int16], joints_mm: Float32) -> Bool:
     At least one joint is labeled. The forearm is taken to go on from the wrist in the direction of the palm; without a label of
     the wrist or of the knuckles it is left out.
     """
-    mask = _near_bones(canvas, bone_segments(joints_mm), FLESH_MM)
+    bones = bone_segments(joints_mm)
+    mask = _on_flesh(canvas, bones, np.full((len(bones), 2), FLESH_MM))
     along = joints_mm[WRIST] - joints_mm[list(KNUCKLES)].mean(axis=0)
     if np.isfinite(along).all():
         end = joints_mm[WRIST] + along * (FOREARM_MM / max(float(np.linalg.norm(along)), 1.0))
         forearm = np.stack([joints_mm[WRIST], end])[None].astype(np.float64)
-        mask |= _near_bones(canvas, forearm, FOREARM_RADIUS_MM)
+        mask |= _on_flesh(canvas, forearm, np.full((1, 2), FOREARM_RADIUS_MM))
     return mask
 
 
 @compiled
-def _near_bones(canvas: NDArray[np.int16], segments: Float64, limit_mm: float) -> Bool:
+def _on_flesh(canvas: NDArray[np.int16], bones: Float64, radii_mm: Float64) -> Bool:
     size = canvas.shape[0]
     mask = np.zeros((size, size), np.bool_)
     for row in range(size):
@@ -62,18 +63,19 @@ def _near_bones(canvas: NDArray[np.int16], segments: Float64, limit_mm: float) -
             if canvas[row, column] == EMPTY:
                 continue
             x, z = ((column + 0.5) / CANVAS_PX - 0.5) * CANVAS_MM, canvas[row, column] * CANVAS_UNIT_MM
-            mask[row, column] = bone_distance_mm(np.array([x, y, z]), segments) < limit_mm
+            mask[row, column] = off_flesh_mm(x, y, z, bones, radii_mm) < 0
     return mask
 
 
 @compiled
-def bone_distance_mm(point_mm: Float64, segments: Float64) -> float:
-    """The distance of a point (3,) from the nearest of segments (S, 2, 3)."""
+def off_flesh_mm(x: float, y: float, z: float, bones: Float64, radii_mm: Float64) -> float:
+    """How far a point is outside the flesh around bones (S, 2, 3), as thick at their ends as radii_mm (S, 2); negative inside it."""
     nearest = np.inf
-    for s in range(len(segments)):
-        start, along = segments[s, 0], segments[s, 1] - segments[s, 0]
-        length = (along * along).sum()
-        share = 0.0 if length == 0.0 else min(max(((point_mm - start) * along).sum() / length, 0.0), 1.0)
-        away = point_mm - start - share * along
-        nearest = min(nearest, (away * away).sum())
-    return float(np.sqrt(nearest))
+    for bone in range(len(bones)):
+        start, end = bones[bone, 0], bones[bone, 1]
+        ax, ay, az = end[0] - start[0], end[1] - start[1], end[2] - start[2]
+        px, py, pz = x - start[0], y - start[1], z - start[2]
+        share = min(max((px * ax + py * ay + pz * az) / max(ax * ax + ay * ay + az * az, 1e-9), 0.0), 1.0)
+        away = np.sqrt((px - share * ax) ** 2 + (py - share * ay) ** 2 + (pz - share * az) ** 2)
+        nearest = min(nearest, away - (radii_mm[bone, 0] * (1 - share) + radii_mm[bone, 1] * share))
+    return float(nearest)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from handmap.files.atomic import make_folder, new_folder
+from handmap.files.atomic import all_names, make_folder, new_folder
 from handmap.geometry.crop import EMPTY as NO_POINT
 from handmap.geometry.crop import orthographic_raw
 from handmap.recording.datasets import LabeledFrame, open_dataset
@@ -32,8 +32,8 @@ FORMAT: Final = "2"  # of the files below; part of their folder's name
 
 
 class LabeledHands(NamedTuple):
-    """N hands on disk: canvas (N, 160, 160) int16, mask of one bit a pixel, joints_mm (N, 21, 3) about the canvas center, NaN
-    without a label, and weight (N, 21) in [0, 1] of each joint in the losses."""
+    """N hands on disk: canvas (N or more, 160, 160) int16, mask of one bit a pixel, joints_mm (N, 21, 3) about the canvas center,
+    NaN without a label, and weight (N, 21) in [0, 1] of each joint in the losses."""
 
     canvas: NDArray[np.int16]
     is_hand: NDArray[np.uint8]
@@ -41,7 +41,7 @@ class LabeledHands(NamedTuple):
     weight: Float32
 
     def __len__(self) -> int:
-        return len(self.canvas)
+        return len(self.joints_mm)
 
     def read(self, rows: NDArray[np.int64]) -> RenderedHands:
         """Copies of some of them."""
@@ -59,7 +59,8 @@ def open_labeled_hands(data: str, folder: Path) -> LabeledHands:
     if not path.is_dir():
         try:
             make_folder(folder)
-            with new_folder(path) as partial:
+            # Another process on the same data may be first; what it writes is the same.
+            with new_folder(path, all_names) as partial:
                 _write(data, partial)
         except OSError as error:
             raise DatasetError(
@@ -96,14 +97,15 @@ def _write(data: str, folder: Path) -> None:
     dataset = open_dataset(data)
     if dataset.joint_names != HAND21:
         raise DatasetError(f"data set {data!r}: training needs hand21 joints, found {dataset.joint_names}; map them")
-    shape = (len(dataset), CANVAS_PX, CANVAS_PX)
-    canvas = np.lib.format.open_memmap(folder / "all.npy", "w+", np.int16, shape)
+    # Written as it is read: all canvases may be more than fits into memory. Those of frames without a label remain a hole.
+    shape = (max(len(dataset), 1), CANVAS_PX, CANVAS_PX)
+    canvas = np.lib.format.open_memmap(folder / "canvas.npy", "w+", np.int16, shape)
     masks: list[NDArray[np.uint8]] = []
     joints: list[Float32] = []
     weights: list[Float32] = []
     with track_progress("cut out hands", len(dataset), "frames") as advance:
         for number, labeled in enumerate(dataset):
-            if np.isfinite(labeled.xyz_camera_mm).any():
+            if labeled.is_labeled.any():
                 hand = cut_out(labeled)
                 canvas[len(masks)] = hand.canvas
                 masks.append(np.packbits(hand.is_hand, axis=-1))
@@ -114,9 +116,9 @@ def _write(data: str, folder: Path) -> None:
         raise DatasetError(
             f"data set {data!r}: none of its {len(dataset)} frames has a labeled joint; name another one"
         )
-    for name, values in zip(ARRAYS, (canvas[: len(masks)], masks, joints, weights), strict=True):
+    canvas.flush()
+    for name, values in zip(ARRAYS[1:], (masks, joints, weights), strict=True):
         np.save(folder / f"{name}.npy", np.asarray(values))
-    (folder / "all.npy").unlink()
 
 
 class CutOut(NamedTuple):
@@ -132,17 +134,12 @@ def cut_out(labeled: LabeledFrame) -> CutOut:
     """The canvas about a labeled hand, cut out as the runtime cuts its crops, in the form of a rendered hand's; a left hand is
     mirrored.
 
-    The published cube's center is taken if there is one, else the middle of the labeled joints. As hand count the pixels near
-    the labeled bones.
+    As hand count the pixels near the labeled bones.
     """
-    frame, xyz_mm = labeled.frame, labeled.xyz_camera_mm
-    labels = xyz_mm[np.isfinite(xyz_mm).all(axis=1)]
-    middle = (labels.min(axis=0) + labels.max(axis=0)) / 2
-    center = np.asarray(labeled.cube.center_mm if labeled.cube else middle, np.float32)
-    joints_mm = (xyz_mm - center).astype(np.float32)
-    canvas = _canvas(frame, center)
+    joints_mm = (labeled.xyz_camera_mm - labeled.center_mm).astype(np.float32)
+    canvas = _canvas(labeled.frame, labeled.center_mm)
     is_hand = mask_of_hand(canvas, joints_mm)
-    weight = _weigh(joints_mm, labeled.doubt_mm)
+    weight = _weigh(labeled.is_labeled, labeled.doubt_mm)
     if labeled.handedness is Handedness.LEFT:
         canvas, is_hand, joints_mm = canvas[:, ::-1], is_hand[:, ::-1], joints_mm * np.array([-1, 1, 1], np.float32)
     return CutOut(canvas, is_hand, joints_mm, weight)
@@ -156,9 +153,9 @@ def _canvas(frame: DepthFrame, center_mm: Float32) -> NDArray[np.int16]:
     return canvas
 
 
-def _weigh(joints_mm: Float32, doubt_mm: Float32 | None) -> Float32:
+def _weigh(is_labeled: Bool, doubt_mm: Float32 | None) -> Float32:
     """How much each joint (21,) counts: 0 without a label, less the more its label is in doubt."""
-    variance = np.zeros(len(joints_mm)) if doubt_mm is None else np.square(np.nan_to_num(doubt_mm, nan=np.inf))
+    variance = 0.0 if doubt_mm is None else np.square(np.nan_to_num(doubt_mm, nan=np.inf))
     trust = TRUSTED_MM**2 / (TRUSTED_MM**2 + variance)
-    weight: Float32 = np.where(np.isfinite(joints_mm).all(axis=1), trust, 0.0).astype(np.float32)
+    weight: Float32 = np.where(is_labeled, trust, 0.0).astype(np.float32)
     return weight

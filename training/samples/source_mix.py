@@ -6,6 +6,7 @@ What a step takes depends on the seed and the step alone, so a resumed run goes 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class LabeledSource:
 
 @dataclass(frozen=True)
 class SourceMix:
-    """The labeled sources of a run. Without rendered hands the shares add up to 1."""
+    """The labeled sources of a run. Rendered hands fill the rest of each batch; without them the shares add up to 1."""
 
     sources: Sequence[LabeledSource]
     batch_samples: int
@@ -38,14 +39,7 @@ class SourceMix:
         """The rows that a step takes of each source; over many steps their numbers keep to the shares."""
         return [self._pick(number, step) for number in range(len(self.sources))]
 
-    def rendered_count(self, step: int) -> int:
-        """How many samples of a step's batch are left to rendered hands."""
-        return self.batch_samples - sum(self._end(number, step + 1) - self._end(number, step) for number in self._all())
-
-    def _all(self) -> range:
-        return range(len(self.sources))
-
-    def _end(self, number: int, step: int) -> int:
+    def _given(self, number: int, step: int) -> int:
         """How many samples this source has given before a step. Rounded on the sum of the shares up to it, so that whole
         batches stay full."""
         before = math.fsum(source.share for source in self.sources[:number])
@@ -54,13 +48,14 @@ class SourceMix:
 
     def _pick(self, number: int, step: int) -> NDArray[np.int64]:
         size = len(self.sources[number].hands)
-        places = np.arange(self._end(number, step), self._end(number, step + 1))
-        rows = np.empty(len(places), np.int64)
-        for epoch in np.unique(places // size).tolist():
-            inside = places // size == epoch
-            shuffle = np.random.Generator(np.random.Philox(key=(self.seed << 32) | (number << 24) | epoch))
-            rows[inside] = shuffle.permutation(size)[places[inside] % size]
-        return rows
+        places = range(self._given(number, step), self._given(number, step + 1))
+        return np.array([_order(self.seed, number, place // size, size)[place % size] for place in places], np.int64)
+
+
+@lru_cache(maxsize=32)
+def _order(seed: int, number: int, epoch: int, size: int) -> NDArray[np.int64]:
+    """In which order a round goes through the `size` hands of source `number`."""
+    return np.random.Generator(np.random.Philox(key=(seed << 32) | (number << 24) | epoch)).permutation(size)
 
 
 def joined(parts: Sequence[RenderedHands]) -> RenderedHands:

@@ -67,7 +67,7 @@ class SampleStream:
     """Batches of a training run by step, read from the cache in `folder` and from labeled hands, where the run has such."""
 
     def __init__(
-        self, folder: Path, config: TrainConfig, share: Share, check: Callable[[], None], mix: SourceMix | None = None
+        self, folder: Path, config: TrainConfig, share: Share, check: Callable[[], None], mix: SourceMix
     ) -> None:
         self._folder = folder
         self._config = config
@@ -83,7 +83,7 @@ class SampleStream:
         with ThreadPoolExecutor(threads, "loader") as pool:
             try:
                 for step in range(first_step, end_step):
-                    pending.append(pool.submit(self._load_step, step, *self._pick(step)))
+                    pending.append(pool.submit(self._load_step, step, self._pick(step)))
                     if len(pending) >= BATCHES_AHEAD + threads:
                         yield pending.popleft().result()
                 while pending:
@@ -96,33 +96,34 @@ class SampleStream:
         """The round, which is also the first shard, of a step."""
         return step * self._config.batch_samples // self._config.round_samples
 
-    def _pick(self, step: int) -> tuple[int, NDArray[np.int64]]:
-        """The round of a step and the rendered hands (n,) of it, as places in the round's shards."""
+    def _pick(self, step: int) -> list[NDArray[np.int64]]:
+        """The hands of a step: rendered ones, as places in the shards of its round, then the rows of each labeled source."""
         config = self._config
         epoch = self.round_of(step)
         if self._order[0] != epoch:
             shuffle = np.random.Generator(np.random.Philox(key=(config.seed << 32) | epoch))
             self._order = (epoch, shuffle.permutation(config.round_samples))
         start = step * config.batch_samples % config.round_samples
-        count = config.batch_samples if self._mix is None else self._mix.rendered_count(step)
-        return epoch, self._order[1][start : start + count]
+        labeled = self._mix.picks(step)
+        return [self._order[1][start : start + config.batch_samples - sum(map(len, labeled))], *labeled]
 
-    def _load_step(self, step: int, epoch: int, picked: NDArray[np.int64]) -> TrainingBatch:
+    def _load_step(self, step: int, picked: list[NDArray[np.int64]]) -> TrainingBatch:
         """This process's share of a step's batch."""
-        lots = [(-1, int(place)) for place in picked]
-        for number, rows in enumerate(self._mix.picks(step) if self._mix else []):
-            lots += [(number, int(row)) for row in rows]
-        own = lots[self._share.rank :: self._share.processes]
+        epoch = self.round_of(step)
         parts, indices = [], []
-        for number in sorted({number for number, _ in own}):
-            rows = np.sort(np.array([row for source, row in own if source == number], np.int64))
-            if number < 0:
-                parts.append(self._read_rendered(epoch, rows))
-                indices.append(epoch * self._config.cache.shard_samples + rows)
-            elif self._mix is not None:
-                parts.append(self._mix.sources[number].hands.read(rows))
+        firsts = np.cumsum([0, *map(len, picked)])  # places in the batch
+        for number, (rows, first) in enumerate(zip(picked, firsts, strict=False)):
+            order = np.argsort(rows)  # files are read from front to back
+            own = order[(first + order) % self._share.processes == self._share.rank]
+            if len(own) == 0:
+                continue
+            if number == 0:
+                parts.append(self._read_rendered(epoch, rows[own]))
+                indices.append(epoch * self._config.cache.shard_samples + rows[own])
+            else:
+                parts.append(self._mix.sources[number - 1].hands.read(rows[own]))
                 # A labeled hand comes up again and again, each time with another warp.
-                indices.append(LABELED_INDEX * (number + 1) + step * self._config.batch_samples + np.arange(len(rows)))
+                indices.append(LABELED_INDEX * number + step * self._config.batch_samples + first + own)
         return make_batch(joined(parts), np.concatenate(indices), epoch, self._config)
 
     def _read_rendered(self, epoch: int, picked: NDArray[np.int64]) -> RenderedHands:

@@ -32,7 +32,7 @@ def open_stream(config: TrainConfig, place: Place, step: int) -> Iterator[Iterat
             yield PoolStream(drawers, config, place.share, place.device).batches(step, config.steps)
         return
     mix = open_mix(config)
-    folder = open_cache(config.cache)
+    folder = open_cache(config.cache) if config.renders else config.cache.folder
     if not place.is_renderer or not config.renders:
         yield _follow(SampleStream(folder, config, place.share, _do_nothing, mix), None, config, place, step)
         return
@@ -40,10 +40,8 @@ def open_stream(config: TrainConfig, place: Place, step: int) -> Iterator[Iterat
         yield _follow(SampleStream(folder, config, place.share, maker.check, mix), maker, config, place, step)
 
 
-def open_mix(config: TrainConfig) -> SourceMix | None:
-    """The labeled sources of a run, cut out where that has not been done yet; None of a run without any."""
-    if not config.labeled_sources:
-        return None
+def open_mix(config: TrainConfig) -> SourceMix:
+    """The labeled sources of a run, cut out where that has not been done yet."""
     total = sum(source.weight for source in config.sources)
     sources = [
         LabeledSource(open_labeled_hands(source.data, config.labeled_cache), source.weight / total)

@@ -122,7 +122,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def renders(self) -> bool:
         """Whether rendered hands are among the sources."""
-        return len(self.labeled_sources) == len(self.sources) - 1 or not self.sources
+        return not self.sources or any(source.data == SYNTHETIC for source in self.sources)
 
     @property
     def round_samples(self) -> int:

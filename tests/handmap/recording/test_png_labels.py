@@ -99,3 +99,9 @@ def test_an_empty_label_file_is_refused(folder: Path) -> None:
     (folder / "joints.txt").write_text("\n")
     with pytest.raises(DatasetError, match=r"joints.txt': found no line; write a line for each labeled image"):
         open_dataset(str(folder))
+
+
+@pytest.mark.parametrize("unit", ["0", "-1", "nan", "inf", "1001", "one"])
+def test_a_unit_that_no_camera_has_is_refused(folder: Path, unit: str) -> None:
+    with pytest.raises(DatasetError, match=f"found depth_unit_mm={unit}, wanted"):
+        open_dataset(f"recording:{folder},depth_unit_mm={unit}")

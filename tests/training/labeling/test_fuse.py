@@ -29,7 +29,7 @@ def test_the_surer_passes_decide() -> None:
     expected = np.full((PASSES, 21), 4.0, np.float32)
     expected[0] = 80
 
-    fused = fuse_looks(Looks(joints, expected, 0.9, np.ones(2, bool)))
+    fused = fuse_looks(Looks(joints, expected, 0.9))
 
     assert fused.xyz_mm.shape == (21, 3) and np.abs(fused.xyz_mm).max() < 0.1
     assert (fused.sigma_mm > 4).all() and (fused.sigma_mm < 10).all()
@@ -40,7 +40,7 @@ def test_passes_that_disagree_leave_doubt() -> None:
     joints[::2, 7, 0] = 40
     expected = np.full((PASSES, 21), 4.0, np.float32)
 
-    fused = fuse_looks(Looks(joints, expected, 0.9, np.ones(2, bool)))
+    fused = fuse_looks(Looks(joints, expected, 0.9))
 
     assert fused.sigma_mm[7] == pytest.approx(np.hypot(4, 20)) and np.delete(fused.sigma_mm, 7) == pytest.approx(4)
 
@@ -50,8 +50,8 @@ def test_a_pass_without_a_hand_is_left_out_and_none_at_all_is_no_hand() -> None:
     expected = np.full((PASSES, 21), 5.0, np.float32)
     joints[1], expected[1] = np.nan, np.nan
 
-    some = fuse_looks(Looks(joints, expected, 0.9, np.array([True, False])))
-    none = fuse_looks(Looks(np.full_like(joints, np.nan), np.full_like(expected, np.nan), 0.0, np.zeros(2, bool)))
+    some = fuse_looks(Looks(joints, expected, 0.9))
+    none = fuse_looks(Looks(np.full_like(joints, np.nan), np.full_like(expected, np.nan), 0.0))
 
     assert some.xyz_mm == pytest.approx(1) and some.sigma_mm == pytest.approx(5)
     assert np.isnan(none.xyz_mm).all()

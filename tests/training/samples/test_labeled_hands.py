@@ -1,5 +1,7 @@
 """Labeled frames as training samples: the runtime's own crops, joints that may lack a label, and files that follow the data."""
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,10 +123,24 @@ def test_frames_without_a_label_are_left_out(moving: list[LabeledFrame], tmp_pat
 
     hands = open_labeled_hands(str(write(tmp_path / "r", frames)), tmp_path / "cache")
 
-    assert len(hands) == 2
+    assert len(hands) == len(hands.weight) == 2
+    np.testing.assert_array_equal(hands.read(np.array([1])).canvas[0], cut_out(moving[2]).canvas)
     with pytest.raises(DatasetError, match="none of its 1 frames has a labeled joint"):
         open_labeled_hands(str(write(tmp_path / "s", frames[1:2])), tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*tmp*"))
+
+
+def test_processes_that_begin_together_both_have_the_hands(moving: list[LabeledFrame], tmp_path: Path) -> None:
+    data, cache = write(tmp_path / "r", moving), tmp_path / "cache"
+
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        counts = list(pool.map(count_hands, [str(data)] * 2, [cache] * 2))
+
+    assert counts == [len(moving)] * 2 and len(list(cache.iterdir())) == 1
+
+
+def count_hands(data: str, cache: Path) -> int:
+    return len(open_labeled_hands(data, cache))
 
 
 def test_a_recording_without_labels_is_refused(moving: list[LabeledFrame], tmp_path: Path) -> None:

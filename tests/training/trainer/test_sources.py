@@ -1,6 +1,7 @@
 """Training on a mixture of sources: what is not labeled teaches nothing, a resumed run goes on alike, and odd settings are refused."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,8 @@ from training.samples.sample_cache import CacheConfig
 from training.synthesis.motion import synthesize_frames
 from training.trainer.distributed import join_processes
 from training.trainer.optimize import Trainee
-from training.trainer.streams import open_stream
+from training.trainer.sample_stream import SampleStream, Share, TrainingBatch
+from training.trainer.streams import open_mix, open_stream
 from training.trainer.train import train
 from training.trainer.train_config import PoolConfig, SourceConfig, TrainConfig, identity_of
 
@@ -78,7 +80,21 @@ def test_labels_alone_need_no_rendered_hands(config: TrainConfig, recording: Pat
 
     program = train(alone)
 
-    assert program.exists() and not list((tmp_path / "empty").rglob("shard-*"))
+    assert program.exists() and not (tmp_path / "empty").exists()
+
+
+def test_processes_share_the_labeled_hands_of_a_batch(config: TrainConfig, recording: Path, tmp_path: Path) -> None:
+    config = msgspec.structs.replace(config, sources=(SourceConfig(str(recording)),))
+    mix = open_mix(config)
+
+    def batches_of(share: Share) -> list[TrainingBatch]:
+        return list(SampleStream(tmp_path, config, share, lambda: None, mix).batches(0, config.steps))
+
+    whole, parts = batches_of(Share()), zip(*(batches_of(Share(rank, 2)) for rank in (0, 1)), strict=True)
+
+    for together, both in zip(whole, parts, strict=True):
+        crops = [Counter(crop.tobytes() for one in some for crop in one.depth) for some in ((together,), both)]
+        assert crops[0] == crops[1] and len(crops[0]) == config.batch_samples
 
 
 @pytest.mark.parametrize("kind", [None, *GUIDANCE_CHANNELS])

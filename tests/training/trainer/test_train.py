@@ -24,6 +24,7 @@ from training.synthesis.synthetic import render_samples
 from training.trainer.checkpoint import BEST, LAST, read_checkpoint, read_weights
 from training.trainer.optimize import Trainee, learning_rate_at
 from training.trainer.sample_stream import SampleStream, Share
+from training.trainer.streams import open_mix
 from training.trainer.train import train
 from training.trainer.train_config import TrainConfig
 
@@ -212,7 +213,8 @@ def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, monkeypatch:
 def test_each_hand_is_used_once_a_round_and_shares_do_not_overlap(config: TrainConfig, tmp_path: Path) -> None:
     for shard in range(3):
         write_shard(tmp_path, shard, config.cache)
-    streams = [SampleStream(tmp_path, config, Share(rank, 2), lambda: None) for rank in (0, 1)]
+    mix = open_mix(config)
+    streams = [SampleStream(tmp_path, config, Share(rank, 2), lambda: None, mix) for rank in (0, 1)]
 
     batches = [batch for stream in streams for batch in stream.batches(0, config.round_samples // config.batch_samples)]
 
