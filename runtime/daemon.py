@@ -150,6 +150,7 @@ class Daemon:
             with clock.stage("publish"):
                 publish_ns = publisher.publish(frame, poses, status)
         clock.record("age", publish_ns - frame.capture_ns)
+        self._monitor.preview.offer(frame, poses, self._tracker.tracks.proposals, status, clock)
         self._engine_failures = 0
         self._monitor.reload.confirm()
         status.counts.late = clock.over_budget.get("age", 0)

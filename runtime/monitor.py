@@ -1,4 +1,4 @@
-"""What runs beside the main loop: temperature watch, telemetry, and the current configuration, which a reload can change."""
+"""What runs beside the main loop: temperature watch, telemetry, preview, and the current configuration, which a reload can change."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +10,7 @@ from handmap.system.timing import StageClock
 
 from .logs import start_logging
 from .outlet import open_outlet
+from .preview import Preview
 from .publish import Publisher
 from .reload import Reload, reopening
 from .settings import Settings
@@ -23,7 +24,7 @@ WARM = "the device is warm, so fewer frames are processed"
 
 
 class Monitor:
-    """Runs for the duration of a `with` block; everything but the three threads it starts belongs to the main loop."""
+    """Runs for the duration of a `with` block; everything but the threads it starts belongs to the main loop."""
 
     def __init__(
         self, settings: Settings, config: Path | None, status: DaemonStatus, clock: StageClock, notifier: Notifier
@@ -35,12 +36,14 @@ class Monitor:
         self._thermal = ThermalWatch(settings.thermal, self._enter_band)
         self.facts = Sources(status, clock, self.stats, self._thermal, self.reload, config)
         self._telemetry = Telemetry(settings.telemetry.port, self.facts)
+        self.preview = Preview(settings.preview)
         self._publisher: Publisher | None = None
         self._open = ExitStack()
 
     def watch(self, publisher: Publisher) -> "Monitor":
         """Monitors this publisher."""
         self._publisher = publisher
+        self.preview.follow(publisher.outlet)
         self.facts.targets = lambda: publisher.targets
         self.facts.control = lambda: publisher.control
         return self
@@ -52,7 +55,7 @@ class Monitor:
             self._publisher.identify_camera(camera.name, camera.serial if isinstance(camera, Numbered) else None)
 
     def __enter__(self) -> "Monitor":
-        for part in (self._thermal, self.reload, self._telemetry):
+        for part in (self._thermal, self.reload, self._telemetry, self.preview):
             self._open.enter_context(part)
         return self
 
@@ -94,6 +97,7 @@ class Monitor:
         old, self.settings = self.settings, settings
         if settings.publish != old.publish and self._publisher is not None:
             self._publisher.configure(open_outlet(settings.publish))
+            self.preview.follow(self._publisher.outlet)
         if settings.log != old.log:
             start_logging(settings.log)
             self.stats.configure(settings.log.stats_interval_s)
@@ -101,6 +105,8 @@ class Monitor:
             self._thermal.configure(settings.thermal)
         if settings.telemetry != old.telemetry:
             self._telemetry.configure(settings.telemetry.port)
+        if settings.preview != old.preview:
+            self.preview.configure(settings.preview)
 
     def _enter_band(self, band: Band) -> None:
         self._status.limited_by = "" if band is Band.COOL else WARM
