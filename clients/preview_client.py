@@ -100,6 +100,7 @@ class PreviewClient:
                 proof(self._keys, hello.challenge) if self._keys is not None and hello.is_keyed else (b"", b"")
             )
             out.sendall(encode_preview(Ask(VERSION, self._max_hz, key_id, tag)))
+            self.problem = ""  # pictures come once the camera gives frames
         out.settimeout(SILENCE_S)
         while self._is_wanted.is_set() and not self._closed.is_set():
             message = self._message(out)

@@ -44,6 +44,7 @@ NAVIGATION = {
         "docs/cameras",
         "docs/recordings",
         "docs/operating",
+        "docs/viewing",
         "docs/jetson",
         "docs/client",
         "docs/codecs",

@@ -83,4 +83,4 @@ def _latency_line(frame: Received) -> str:
 def _hand_line(hand: PacketHand) -> str:
     error_mm = float(hand.expected_error_m.mean(dtype=float)) * 1000
     mark = "" if hand.flags & HandFlags.VALID else " (not valid)"
-    return f"{hand.handedness.name.lower()} hand #{hand.track_id}: confidence {hand.confidence:.2f}, +-{error_mm:.0f} mm{mark}"
+    return f"{hand.handedness.name.lower()} hand #{hand.track_id}: confidence {hand.confidence:.2f}, ±{error_mm:.0f} mm{mark}"

@@ -114,7 +114,8 @@ class HandViewer:
             self._space.show_hands([])
         if now_s - self._picture_s > OLD_PICTURE_S and not is_still:
             self._show_no_picture()
-        self._panel.show_text(*self.readout.markdown(self._receiver.counts, now_ns))
+        if not is_still:
+            self._panel.show_text(*self.readout.markdown(self._receiver.counts, now_ns))
         if self._take is not None:
             self._panel.show_record(self._take.is_running, self._take.text)
         if self._playback is not None:

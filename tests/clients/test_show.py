@@ -214,7 +214,7 @@ def test_readout_shows_rate_latency_confidence_and_silence() -> None:
 
     assert state == "**TRACKING**"
     assert "rate 50.0 Hz" in words and "lost 4" in words
-    assert "confidence 0.90, +-8 mm" in words
+    assert "confidence 0.90, ±8 mm" in words
     assert "no packets" in readout.markdown(StreamCounts(), now_ns + 2 * 10**9)[0]
     assert readout.rate_hz(now_ns + 2 * 10**9) == 0.0
 

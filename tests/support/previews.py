@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from docs.skeleton_golden import golden_angles, golden_hand
 from handmap.protocol.fields import DaemonState
 from handmap.protocol.preview import Cube, Picture, PreviewHand, deflate
 from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock
+from handmap.types.arrays import Float32
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame, Handedness, HandPose, HandRoi
 from runtime.preview import Preview
@@ -23,9 +25,11 @@ CENTER_MM = (20.0, -10.0, 400.0)
 CUBE_MM = 200.0
 
 
-def joints_mm() -> np.ndarray:
-    """Joints (21, 3) spread about CENTER_MM."""
-    return (np.array(CENTER_MM) + np.random.default_rng(1).uniform(-60, 60, (21, 3))).astype(np.float32)
+def joints_mm() -> Float32:
+    """The joints (21, 3) of the mean hand in its natural pose about CENTER_MM."""
+    rest_mm = golden_hand(golden_angles()["natural"], np.array([np.pi / 2, 0, 0]), False).joints_mm[0]
+    joints: Float32 = (rest_mm - rest_mm.mean(axis=0) + np.array(CENTER_MM)).astype(np.float32)
+    return joints
 
 
 def hand_frame(number: int = 0, width: int = 640) -> DepthFrame:

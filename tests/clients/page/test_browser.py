@@ -1,0 +1,265 @@
+"""The page in headless Chromium: what must be there is there, nothing is fetched from elsewhere, and nothing is complained of.
+
+HANDMAP_SCREENSHOTS=FOLDER keeps a picture of each scene, to be looked at.
+"""
+
+import io
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clients.page.panel import PLOTS
+from clients.page.playback import Playback
+from clients.page.view_options import ViewOptions
+from clients.page.viewer import HandViewer
+from clients.preview_client import PreviewClient
+from handmap.client.receiver import open_receiver
+from handmap.protocol.fields import DaemonState, MessageType
+from handmap.protocol.packet import Packet, encode, hand_from_pose
+from handmap.types.values import Handedness, HandPose
+from tests.clients.page.test_playback import recorded
+from tests.support.previews import Fed, fed_preview, hand_frame, hand_pose
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium; on Debian: apt-get install chromium")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+]  # fmt: skip
+WAIT_MS = 60_000
+PICTURE = "img[src^='blob:']"
+
+
+@dataclass
+class Scene:
+    """What the daemon sees: hands of these sides, or no camera."""
+
+    sides: Sequence[Handedness] = ()
+    has_camera: bool = True
+
+    def send(self, number: int, fed: Fed, port: int) -> None:
+        """One frame, or a heartbeat: a packet, and what the main loop offers to the preview."""
+        poses = [
+            moved(replace(hand_pose(side), track_id=place + 1), 170.0 * place) for place, side in enumerate(self.sides)
+        ]
+        state = DaemonState.TRACKING if poses else DaemonState.NO_HAND if self.has_camera else DaemonState.NO_CAMERA
+        kind = MessageType.JOINTS if self.has_camera else MessageType.HEARTBEAT
+        now_ns = time.monotonic_ns()
+        hands = tuple(hand_from_pose(pose) for pose in poses)
+        packet = Packet(kind, state, 5, number, number, now_ns - 20_000_000, now_ns, hands)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            out.sendto(encode(packet), ("127.0.0.1", port))
+        if self.has_camera:
+            fed.preview.offer(hand_frame(number), poses, [], fed.status, fed.clock)
+
+
+def moved(pose: HandPose, right_mm: float) -> HandPose:
+    """The pose somewhere else, cube and all."""
+    by = np.array([right_mm, 0, 0], np.float32)
+    roi = pose.roi._replace(center_mm=pose.roi.center_mm + by)
+    return replace(pose, xyz_camera_mm=pose.xyz_camera_mm + by, roi=roi)
+
+
+@dataclass
+class Shown:
+    """A page in the browser, with what it asked for and what it complained of."""
+
+    page: "Page"
+    requests: list[str]
+    complaints: list[str]
+
+    def has(self, text: str) -> None:
+        """Waits until this is on the page."""
+        self.page.get_by_text(text).first.wait_for(timeout=WAIT_MS)
+
+    def keep(self, name: str) -> None:
+        """Keeps a picture of it, if that is wanted."""
+        folder = os.environ.get("HANDMAP_SCREENSHOTS")
+        if folder:
+            self.page.wait_for_timeout(4000)
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def running(step: Callable[[], None], pause_s: float = 0.0) -> Iterator[None]:
+    """Calls this over and over in a thread."""
+    done = threading.Event()
+
+    def run() -> None:
+        while not done.wait(pause_s):
+            step()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextmanager
+def opened(browser: "Browser", address: str, width: int = 1100, height: int = 800) -> Iterator[Shown]:
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page = context.new_page()
+    shown = Shown(page, [], [])
+
+    def complain(message: "ConsoleMessage") -> None:
+        # A picture that is followed by the next one before a slow browser has loaded it is no fault.
+        if message.type == "error" and not message.location["url"].startswith("blob:"):
+            shown.complaints.append(message.text)
+
+    page.on("console", complain)
+    page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+    page.on("request", lambda request: shown.requests.append(request.url))
+    page.goto(address)
+    try:
+        yield shown
+    finally:
+        context.close()
+
+
+@contextmanager
+def live(browser: "Browser", folder: Path, scene: Scene, width: int = 1100, is_dark: bool = False) -> Iterator[Shown]:
+    """A page of a daemon that sees this."""
+    with ExitStack() as stack:
+        fed = stack.enter_context(fed_preview())
+        receiver = stack.enter_context(open_receiver("127.0.0.1", 0))
+        preview = PreviewClient("127.0.0.1", fed.port)
+        stack.callback(preview.close)
+        viewer = HandViewer(receiver, ViewOptions("127.0.0.1", 18400, folder, is_dark=is_dark), preview)
+        stack.callback(viewer.close)
+        numbers = iter(range(10**9))
+        stack.enter_context(running(lambda: scene.send(next(numbers), fed, receiver.port), 0.05))
+        stack.enter_context(running(viewer.step))
+        yield stack.enter_context(opened(browser, viewer.address, width))
+
+
+def is_own(url: str) -> bool:
+    return url.startswith(("http://localhost:", "ws://localhost:", "blob:http://localhost:", "data:"))
+
+
+def brightness(shown: Shown) -> float:
+    """Of the whole page as it is seen, 0 to 255."""
+    return float(np.asarray(Image.open(io.BytesIO(shown.page.screenshot())).convert("L")).mean())
+
+
+def test_tracking(browser: "Browser", tmp_path: Path) -> None:
+    with live(browser, tmp_path, Scene([Handedness.RIGHT])) as shown:
+        for text in ("TRACKING", "right hand #1: confidence 0.80", "rate ", "latency ", "lost 0", "left hand"):
+            shown.has(text)
+        picture = shown.page.locator(PICTURE)
+        picture.wait_for(timeout=WAIT_MS)
+        assert picture.evaluate("image => image.naturalWidth") == 480
+        assert shown.page.locator("canvas").count() >= 1, "the scene"
+        shown.keep("tracking")
+        shown.page.get_by_text("Last minute").click()
+        shown.page.locator(".u-title").nth(4).wait_for(timeout=WAIT_MS)
+        assert shown.page.locator(".u-title").all_inner_texts() == [title for title, _ in PLOTS]
+        shown.keep("last_minute")
+
+        assert [url for url in shown.requests if not is_own(url)] == []
+        assert shown.complaints == []
+
+
+def test_two_hands(browser: "Browser", tmp_path: Path) -> None:
+    with live(browser, tmp_path, Scene([Handedness.LEFT, Handedness.RIGHT])) as shown:
+        shown.has("left hand #1")
+        shown.has("right hand #2")
+        shown.keep("two_hands")
+
+
+def test_no_hand(browser: "Browser", tmp_path: Path) -> None:
+    with live(browser, tmp_path, Scene()) as shown:
+        shown.has("NO_HAND")
+        shown.page.locator(PICTURE).wait_for(timeout=WAIT_MS)
+        assert shown.page.get_by_text("right hand #").count() == 0
+        shown.keep("no_hand")
+
+
+def test_no_camera(browser: "Browser", tmp_path: Path) -> None:
+    with live(browser, tmp_path, Scene(has_camera=False)) as shown:
+        shown.has("NO_CAMERA")
+        shown.keep("no_camera")
+        assert shown.complaints == []
+
+
+def test_phone(browser: "Browser", tmp_path: Path) -> None:
+    with live(browser, tmp_path, Scene([Handedness.RIGHT]), width=390) as shown:
+        shown.has("TRACKING")
+        box = shown.page.locator(PICTURE).bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert shown.page.get_by_role("button", name="Record").is_visible()
+        shown.keep("phone")
+
+
+def test_dark_and_light(browser: "Browser", tmp_path: Path) -> None:
+    found = []
+    for is_dark in (True, False):
+        with live(browser, tmp_path, Scene([Handedness.RIGHT]), is_dark=is_dark) as shown:
+            shown.has("TRACKING")
+            shown.keep("dark" if is_dark else "light")
+            found.append(brightness(shown))
+
+    assert found[0] < 80 < 170 < found[1]
+
+
+def test_the_button_records_what_can_be_played(browser: "Browser", tmp_path: Path) -> None:
+    with live(browser, tmp_path / "taken", Scene([Handedness.LEFT])) as shown:
+        shown.has("TRACKING")
+        shown.page.get_by_role("button", name="Record").click()
+        shown.page.get_by_role("button", name="Stop recording").wait_for(timeout=WAIT_MS)
+        shown.page.wait_for_timeout(1500)
+        shown.page.get_by_role("button", name="Stop recording").click()
+        shown.has("written:")
+
+    (path,) = (tmp_path / "taken").iterdir()
+    playback = Playback(path)
+    assert playback.duration_s > 1
+    received = [one for one in (playback.wait(0.05) for _ in range(20)) if one is not None]
+    assert received and received[0].hands[0].handedness is Handedness.LEFT
+    assert playback.take() is not None
+
+
+def test_a_recording_has_a_time_bar(browser: "Browser", tmp_path: Path) -> None:
+    playback = Playback(recorded(tmp_path, packets=40))
+    viewer = HandViewer(playback, ViewOptions("127.0.0.1", 18400, tmp_path))
+    try:
+        with running(viewer.step), opened(browser, viewer.address) as shown:
+            shown.has("time, s")
+            shown.has("right hand #3")
+            assert shown.page.get_by_role("button", name="Record").count() == 0
+            shown.page.get_by_role("button", name="Play").click()  # it has come to its end
+            shown.page.get_by_role("button", name="Pause").click()
+            place = shown.page.locator("input").last
+            place.fill("1.0")
+            place.press("Enter")
+            shown.page.wait_for_timeout(1000)
+            assert playback.place_s == pytest.approx(1.0, abs=0.01) and not playback.is_playing
+            shown.keep("playback")
+    finally:
+        viewer.close()
