@@ -145,6 +145,7 @@ def build_wheel(checkout: Path, out: Path, stamp: Stamp) -> None:
                 _copy(checkout / file, source / file)
         (source / WRITTEN).parent.mkdir(parents=True, exist_ok=True)
         (source / WRITTEN).write_text(f"{stamp.source_version}\n")
+        (source / WRITTEN).chmod(0o644)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         done = subprocess.run(
             [*command, "--disable-pip-version-check", "--wheel-dir", str(made), str(source)],
