@@ -26,6 +26,7 @@ VERBS = {
     "calibrate",
     "run",
     "doctor",
+    "config",
     "record",
     "check",
     "bench",
