@@ -122,6 +122,16 @@ def complaint(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stderr.split()) or "it printed no error"
 
 
+def copy_sources(checkout: Path, out: Path, parts: tuple[str, ...], stamp: Stamp) -> None:
+    """Copies files and folders of the checkout, "" for all, with their version beside them: a copy has no git to ask."""
+    for part in parts:
+        for file in tracked(checkout, part or "."):
+            _copy(checkout / file, out / file)
+    (out / WRITTEN).parent.mkdir(parents=True, exist_ok=True)
+    (out / WRITTEN).write_text(f"{stamp.source_version}\n")
+    (out / WRITTEN).chmod(0o644)
+
+
 def _copy_folder(checkout: Path, source: str, place: Path) -> None:
     names = tracked(checkout, source)
     if not names:
@@ -140,12 +150,7 @@ def build_wheel(checkout: Path, out: Path, stamp: Stamp) -> None:
     """The project's own wheel, built from a copy because setuptools leaves files in the source folder."""
     with tempfile.TemporaryDirectory(prefix="handmap-wheel-") as name:
         source, made = Path(name) / "source", Path(name) / "made"
-        for part in (*WHEEL_SOURCES, *WHEEL_FILES):
-            for file in tracked(checkout, part):
-                _copy(checkout / file, source / file)
-        (source / WRITTEN).parent.mkdir(parents=True, exist_ok=True)
-        (source / WRITTEN).write_text(f"{stamp.source_version}\n")
-        (source / WRITTEN).chmod(0o644)
+        copy_sources(checkout, source, (*WHEEL_SOURCES, *WHEEL_FILES), stamp)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         done = subprocess.run(
             [*command, "--disable-pip-version-check", "--wheel-dir", str(made), str(source)],

@@ -37,7 +37,7 @@ def build_deb(target: BoardTarget, checkout: Path, out: Path, cache: Path, revis
     """
     wheels = fetch_wheels(target, read_lock(target.lock(checkout)), cache)
     version = checkout_version(checkout)
-    stamp = Stamp(f"{debian_version(version)}-{revision}.{target.system}", version, MAINTAINER, _epoch_s(checkout))
+    stamp = Stamp(f"{debian_version(version)}-{revision}.{target.system}", version, MAINTAINER, commit_time_s(checkout))
     path = out / f"{PACKAGE}_{stamp.version}_{target.architecture}.deb"
     try:
         with tempfile.TemporaryDirectory(prefix="handmap-deb-") as name:
@@ -56,7 +56,11 @@ def build_deb(target: BoardTarget, checkout: Path, out: Path, cache: Path, revis
     return BuiltDeb(path, stamp.version, path.stat().st_size, sha256_of(path), len(wheels) + 1)
 
 
-def _epoch_s(checkout: Path) -> int:
+def commit_time_s(checkout: Path) -> int:
+    """The timestamp of what is built: SOURCE_DATE_EPOCH, else that of the last commit.
+
+    Raises ConfigError if there is neither.
+    """
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if given is not None:
         if not given.isdecimal():
