@@ -24,15 +24,30 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 )
 @click.option("--previous", type=PATH, help="Earlier release, whose packages stay in the apt repositories.")
 @click.option("--revision", type=click.IntRange(min=1), default=1, show_default=True, help="Debian revision.")
+@click.option("--cache", type=PATH, help="Cache for wheels. Default: .cache/wheels in the checkout.")
 @click.option("--key", envvar="RELEASE_KEY", help="Secret key in GnuPG's keyring. Default: a test key.")
 @click.option("--cyclonedx", default="cyclonedx-py", show_default=True, help="Program of the package cyclonedx-bom.")
 def main(
-    out: Path, names: tuple[str, ...], previous: Path | None, revision: int, key: str | None, cyclonedx: str
+    out: Path,
+    names: tuple[str, ...],
+    previous: Path | None,
+    revision: int,
+    cache: Path | None,
+    key: str | None,
+    cyclonedx: str,
 ) -> None:
     """Build wheel, sources, bundle, packages, apt repositories, SBOMs and checksums."""
     targets = tuple(TARGETS[name] for name in names or TARGETS)
-    cache = CHECKOUT / ".cache" / "wheels"
-    request = ReleaseRequest(CHECKOUT, out.absolute(), targets, cache, cyclonedx, key or None, previous, revision)
+    request = ReleaseRequest(
+        CHECKOUT,
+        out.absolute(),
+        targets,
+        cache or CHECKOUT / ".cache/wheels",
+        cyclonedx,
+        key or None,
+        previous,
+        revision,
+    )
     try:
         version = build_release(request, click.echo)
     except HandmapError as error:
