@@ -45,6 +45,7 @@ NAVIGATION = {
         "docs/cameras",
         "docs/recordings",
         "docs/operating",
+        "docs/fleet",
         "docs/jetson",
         "docs/client",
         "docs/codecs",
