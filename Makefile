@@ -5,7 +5,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0+cpu
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup test test-adapters lint lint-3.10 docs bench soak mutants kill-test fuzz fuzz-c kernels test-gpu test-system test-image clean
+.PHONY: demo setup test test-adapters lint lint-3.10 docs bench soak mutants kill-test fuzz fuzz-c kernels test-gpu test-system test-image release test-release clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -130,8 +130,24 @@ docs: .venv-docs/ready
 	.venv-docs/bin/pip install --quiet --disable-pip-version-check -e .[docs]
 	touch $@
 
+# Everything that a release consists of in one folder, signed by RELEASE_KEY, the fingerprint of a key in GnuPG's keyring. The packages
+# of all boards: hundreds of MB the first time. RELEASE_OPTIONS='--target jetpack6 --previous dist/release-0.1.0' takes less, or keeps more.
+RELEASE_OUT ?= dist/release
+RELEASE_OPTIONS ?=
+release: .venv/ready .venv-release/ready
+	.venv/bin/python -m flash.make_release --out $(RELEASE_OUT) --cyclonedx .venv-release/bin/cyclonedx-py $(RELEASE_OPTIONS)
+
+.venv-release/ready: flash/release_tools.txt
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# As root: two releases, installed, upgraded, downgraded and purged by apt from their repository in a clean Debian.
+test-release: .venv/ready .venv-release/ready
+	.ci/system release
+
 bench: .venv/ready
 	.venv/bin/handmap bench --bundle models/handmap-hand21 --json
 
 clean:
-	rm -rf .venv .venv-demo .venv-fuzz .venv-docs .venv-3.10 .venv-3.12 .venv-adapters-* build dist site *.egg-info
+	rm -rf .venv .venv-demo .venv-fuzz .venv-docs .venv-release .venv-3.10 .venv-3.12 .venv-adapters-* build dist site *.egg-info

@@ -6,6 +6,7 @@ not imported. Conf.py of Sphinx, whose names these are.
 """
 
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 project = "HandMap Edge"
 html_title = project
 copyright = "the HandMap Edge authors"
-version = re.findall(r'__version__ = "(.+)"', (ROOT / "handmap/__init__.py").read_text())[0]
+version = runpy.run_path(str(ROOT / "handmap/system/version.py"))["version_of"](ROOT)
 root_doc = "README"
 include_patterns = ["*.md", "docs/**.md", "reference/**.rst"]
 exclude_patterns = [".*", "build", "dist", "runs", "site", "docs/examples"]
@@ -45,6 +46,7 @@ NAVIGATION = {
         "docs/recordings",
         "docs/operating",
         "docs/viewing",
+        "docs/fleet",
         "docs/jetson",
         "docs/client",
         "docs/codecs",

@@ -8,7 +8,8 @@ import msgspec
 from handmap.engines.cache_dir import engine_cache_dir
 from handmap.engines.engine_keys import BuilderOptions
 from handmap.engines.factory import EngineConfig
-from handmap.system.config import read_config
+from handmap.system.config import decode_config
+from handmap.system.drop_ins import read_layers
 from handmap.tracking.tracker_settings import TrackingConfig
 
 
@@ -35,9 +36,9 @@ class _DaemonConfig(msgspec.Struct, frozen=True):
 def configured_request(config: Path) -> BuildRequest | None:
     """The engine that the daemon opens with this configuration; None if it opens no TensorRT engine.
 
-    Raises ConfigError if the file cannot be read, or if one of these sections is invalid.
+    Raises ConfigError if the file or a drop-in cannot be read, or if one of these sections is invalid.
     """
-    found = read_config(config, _DaemonConfig)
+    found = decode_config(read_layers(config), _DaemonConfig)
     if found.engine.backend != "tensorrt":
         return None
     return BuildRequest(

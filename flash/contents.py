@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from handmap.system.version import WRITTEN
 from handmap.types.errors import ConfigError, DependencyError
 
 from .targets import BoardTarget
@@ -46,12 +48,13 @@ WHEEL_FILES: Final = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MAN
 class Stamp:
     """Metadata of a package; a rebuild of the same commit gets the same."""
 
-    version: str  # Debian's: 0.1.0-1.jetpack6
+    version: str  # Debian's: 0.2.0-1.jetpack6
+    source_version: str  # the project's own: 0.2.0
     maintainer: str  # name and address
     epoch_s: int  # the timestamp of every file
 
 
-def fill(root: Path, checkout: Path, target: BoardTarget, wheels: list[Path], epoch_s: int) -> None:
+def fill(root: Path, checkout: Path, target: BoardTarget, wheels: list[Path], stamp: Stamp) -> None:
     """Lays out in `root` everything that the package installs, with its final file modes.
 
     Raises ConfigError if the checkout lacks a folder, DependencyError if the project's wheel cannot be built.
@@ -60,12 +63,23 @@ def fill(root: Path, checkout: Path, target: BoardTarget, wheels: list[Path], ep
         _copy_folder(checkout, source, root / place)
     for wheel in wheels:
         _copy(wheel, root / WHEELS / wheel.name)
-    _build_wheel(checkout, root / WHEELS, epoch_s)
+    build_wheel(checkout, root / WHEELS, stamp)
     _copy(DATA / "unpack_wheels.py", root / PREFIX / "unpack_wheels.py")
     _copy(DATA / target.config, root / CONFIG)
     _copy(DATA / "copyright", root / DOC / "copyright")
     (root / COMMAND).parent.mkdir(parents=True)
     (root / COMMAND).symlink_to(f"../lib/{PACKAGE}/venv/bin/handmap")
+
+
+def checkout_version(checkout: Path) -> str:
+    """The version of a checkout, as its own code makes it of its base number and commit.
+
+    Raises ConfigError if this is not a checkout.
+    """
+    code = checkout / "handmap/system/version.py"
+    if not code.is_file():
+        raise ConfigError(f"deb: {str(checkout)!r} is not a git checkout of this project; name one with --checkout")
+    return str(runpy.run_path(str(code))["version_of"](checkout))
 
 
 def write_gzip(path: Path, text: str) -> None:
@@ -108,6 +122,16 @@ def complaint(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stderr.split()) or "it printed no error"
 
 
+def copy_sources(checkout: Path, out: Path, parts: tuple[str, ...], stamp: Stamp) -> None:
+    """Copies files and folders of the checkout, "" for all, with their version beside them: a copy has no git to ask."""
+    for part in parts:
+        for file in tracked(checkout, part or "."):
+            _copy(checkout / file, out / file)
+    (out / WRITTEN).parent.mkdir(parents=True, exist_ok=True)
+    (out / WRITTEN).write_text(f"{stamp.source_version}\n")
+    (out / WRITTEN).chmod(0o644)
+
+
 def _copy_folder(checkout: Path, source: str, place: Path) -> None:
     names = tracked(checkout, source)
     if not names:
@@ -122,20 +146,18 @@ def _copy(source: Path, place: Path) -> None:
     place.chmod(0o644)
 
 
-def _build_wheel(checkout: Path, out: Path, epoch_s: int) -> None:
+def build_wheel(checkout: Path, out: Path, stamp: Stamp) -> None:
     """The project's own wheel, built from a copy because setuptools leaves files in the source folder."""
     with tempfile.TemporaryDirectory(prefix="handmap-wheel-") as name:
         source, made = Path(name) / "source", Path(name) / "made"
-        for part in (*WHEEL_SOURCES, *WHEEL_FILES):
-            for file in tracked(checkout, part):
-                _copy(checkout / file, source / file)
+        copy_sources(checkout, source, (*WHEEL_SOURCES, *WHEEL_FILES), stamp)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         done = subprocess.run(
             [*command, "--disable-pip-version-check", "--wheel-dir", str(made), str(source)],
             capture_output=True,
             text=True,
             check=False,
-            env=os.environ | {"SOURCE_DATE_EPOCH": str(epoch_s)},
+            env=os.environ | {"SOURCE_DATE_EPOCH": str(stamp.epoch_s)},
             umask=0o022,  # a wheel records the modes of its files
         )
         if done.returncode != 0:

@@ -6,11 +6,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from handmap import __version__
 from handmap.files.atomic import write_file
+from handmap.system.version import debian_version
 from handmap.types.errors import ConfigError, DependencyError
 
-from .contents import PACKAGE, Stamp, ask_git, complaint, fill
+from .contents import PACKAGE, Stamp, ask_git, checkout_version, complaint, fill
 from .control import write_control
 from .targets import BoardTarget
 from .wheels import fetch_wheels, read_lock, sha256_of
@@ -36,13 +36,14 @@ def build_deb(target: BoardTarget, checkout: Path, out: Path, cache: Path, revis
     Raises ConfigError if the checkout or a wheel is invalid, DependencyError if a tool or wheel is missing.
     """
     wheels = fetch_wheels(target, read_lock(target.lock(checkout)), cache)
-    stamp = Stamp(f"{__version__}-{revision}.{target.system}", MAINTAINER, _epoch_s(checkout))
+    version = checkout_version(checkout)
+    stamp = Stamp(f"{debian_version(version)}-{revision}.{target.system}", version, MAINTAINER, commit_time_s(checkout))
     path = out / f"{PACKAGE}_{stamp.version}_{target.architecture}.deb"
     try:
         with tempfile.TemporaryDirectory(prefix="handmap-deb-") as name:
             root, made = Path(name) / "root", Path(name) / "made.deb"
             root.mkdir()
-            fill(root, checkout, target, wheels, stamp.epoch_s)
+            fill(root, checkout, target, wheels, stamp)
             write_control(root, target, stamp)
             _level(root, stamp.epoch_s)
             _pack(root, made, stamp.epoch_s)
@@ -55,7 +56,11 @@ def build_deb(target: BoardTarget, checkout: Path, out: Path, cache: Path, revis
     return BuiltDeb(path, stamp.version, path.stat().st_size, sha256_of(path), len(wheels) + 1)
 
 
-def _epoch_s(checkout: Path) -> int:
+def commit_time_s(checkout: Path) -> int:
+    """The timestamp of what is built: SOURCE_DATE_EPOCH, else that of the last commit.
+
+    Raises ConfigError if there is neither.
+    """
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if given is not None:
         if not given.isdecimal():

@@ -4,6 +4,7 @@ import fnmatch
 import os
 import platform
 import re
+import shlex
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import msgspec
 
 from handmap.engines.factory import EngineConfig
 from handmap.system.config import read_config
+from handmap.system.drop_ins import find_drop_ins
 from handmap.types.errors import ConfigError
 
 from .chroot import refuse_links_out
@@ -72,6 +74,7 @@ def plan_overlay(request: OverlayRequest) -> OverlayPlan:
     refuse_links_out(rootfs)
     release = read_release(rootfs)
     config = read_config(request.config, ImageConfig)
+    _refuse_drop_ins(request.config)
     there = installed_packages(rootfs)
     ours = read_deb(request.deb)
     if ours.name != PACKAGE:
@@ -92,6 +95,15 @@ def plan_overlay(request: OverlayRequest) -> OverlayPlan:
             f"flash-overlay: the package cannot be installed in the image {str(rootfs)!r} (r{release.name}): {'; '.join(problems)}"
         )
     return OverlayPlan(release, debs, there)
+
+
+def _refuse_drop_ins(config: Path) -> None:
+    found = find_drop_ins(config)[0]
+    if found:
+        raise ConfigError(
+            f"flash-overlay: {str(config)!r} has drop-ins, such as {str(found[0])!r}, and only one file is put into the image; join them "
+            f"with: handmap config show --config {shlex.quote(str(config))}"
+        )
 
 
 def _extra(folder: Path | None) -> list[DebFile]:

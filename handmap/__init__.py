@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from handmap.types.joints import BONES, HAND21
     from handmap.types.values import DepthFrame, Handedness, HandPose
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "read_bundle", "Bundle", "open_engines", "EngineConfig", "Engines",
@@ -57,6 +57,8 @@ _HOMES = {name: f"handmap.{module}" for module, names in _MODULES.items() for na
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # in a checkout this asks git, which costs milliseconds
+        return import_module("handmap.system.version").version()
     if name not in _HOMES:
         raise AttributeError(f"module 'handmap' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

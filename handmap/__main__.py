@@ -8,8 +8,8 @@ from importlib.metadata import EntryPoint, entry_points, requires
 
 import click
 
-from handmap import __version__
 from handmap.system.renamed import RENAMED_OPTIONS, RENAMED_VERBS
+from handmap.system.version import version
 from handmap.types.errors import EXIT_CONFIG, ConfigError, DependencyError, Fatal, HandmapError, Transient
 
 GROUP = "handmap.commands"
@@ -59,8 +59,21 @@ class Verbs(click.Group):
             ) from error
 
 
+def _say_version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        click.echo(f"handmap, version {version()}")
+        context.exit()
+
+
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="handmap")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """21 metric hand joints from a depth camera: train, export, quantize, run."""
 

@@ -41,9 +41,35 @@ duplicate keys, and values of the wrong type or out of range are refused, with t
 are aliases and tags. `handmap run --config PATH --validate` checks the file, the bundle and everything else that can be
 checked without opening the camera.
 
+`handmap config show --config PATH` prints every value with the file and line it comes from, or `default`.
+
+## Drop-ins
+
+Files in `config.d/*.yaml` beside `config.yaml` are merged over it in the order of their names (of the bytes:
+`10-fleet.yaml` before `50-site.yaml`, `9.yaml` after `10.yaml`). Upgrades never touch them, so a fleet's own settings
+belong there. An example, `/etc/handmap/config.d/50-site.yaml`:
+
+    publish:
+      targets: [{host: 192.168.1.20}]
+    tracking:
+      max_hands: 2
+
+* Sections are merged key by key. Any other value, lists included, replaces the one below; so does a section whose
+  `kind` differs, as of the camera.
+* Each file has a folder of its own: `left.d` for `left.yaml`, which `handmap@left` reads. Instances do not read
+  `config.d`.
+* Every fault is refused with the file and line of the drop-in. A drop-in that this user cannot read, or a folder in its
+  place, is refused too. An empty one changes nothing.
+* Only names that end in `.yaml` are read, up to 64. `.yml` and `.YAML` are refused; hidden files, `50-site.yaml~`,
+  `50-site.yaml.dpkg-old` and the like are passed over, and `config show` lists them.
+* Paths are relative to the folder of `config.yaml`, in drop-ins too. Everything that reads the configuration reads
+  drop-ins: `run`, `reload`, `doctor`, `status`, `build-engine`. A reload takes new, changed and removed ones.
+
+## More
+
 The cameras below are built in; [cameras.md](cameras.md) shows how to add others.
 
-On SIGHUP (`systemctl reload`) the file is reloaded. An invalid file is refused, the log and `handmap status` show why,
+On SIGHUP (`systemctl reload`) the files are reloaded. An invalid one is refused, the log and `handmap status` show why,
 and the old configuration stays active. Each section states what a change to it affects; heartbeats continue throughout.
 """
 

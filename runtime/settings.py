@@ -9,7 +9,9 @@ import msgspec
 from handmap.engines.factory import EngineConfig
 from handmap.protocol.preview import DEFAULT_PREVIEW_PORT
 from handmap.recording.cameras import CAMERAS, CameraConfig
-from handmap.system.config import read_config
+from handmap.system.config import decode_config
+from handmap.system.drop_ins import read_layers
+from handmap.system.yaml_file import Document
 from handmap.tracking.fitted_hands import SkeletonConfig
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.tracker_settings import TrackingConfig
@@ -100,8 +102,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_settings(path: Path) -> Settings:
-    """Reads a configuration file; its camera can be of any installed kind.
+    """Reads a configuration file and its drop-ins; its camera can be of any installed kind.
 
     Raises ConfigError that states what is wrong, and where.
     """
-    return read_config(path, Settings, (CAMERAS,))
+    return decode_settings(read_layers(path))
+
+
+def decode_settings(document: Document) -> Settings:
+    """The settings in a configuration that has been read.
+
+    Raises ConfigError that states what is wrong, and where.
+    """
+    return decode_config(document, Settings, (CAMERAS,))

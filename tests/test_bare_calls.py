@@ -27,6 +27,7 @@ HOMES = {  # a folder's name stands for all in it
     "handmap/engines/gpu.py": "a source of this package",
     "training/network/geodesic_kernel.py": "a source of this package",
     "handmap/skeleton/hand_shape.py": "a source of this package",
+    "handmap/system/version.py": "a file of this package, for setup.py too",
     "handmap/system/jetpack.py": "files of the kernel and the system",
     "runtime/thermal.py": "files of the kernel",
     "runtime/bench.py": "files of the kernel",

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from handmap import __version__
+from handmap.system.version import BASE, WRITTEN, version_of
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = {
@@ -25,6 +26,7 @@ VERBS = {
     "calibrate",
     "run",
     "doctor",
+    "config",
     "record",
     "check",
     "bench",
@@ -88,12 +90,24 @@ def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
     assert "handmap/runtime/daemon.py" in names
 
 
-def test_the_version_has_one_home_and_needs_no_tag(wheel: Path) -> None:
+def test_wheel_and_sources_carry_the_version_of_their_commit(wheel: Path, tmp_path: Path) -> None:
     """The clone that the wheel is built from may or may not have tags: nothing asks for them."""
-    project = (ROOT / "pyproject.toml").read_text()
+    clone = wheel.parent / "source"
+    version = version_of(clone)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert wheel.name == f"handmap_edge-{version}-py3-none-any.whl"
+    assert version == BASE or f"+g{commit.stdout.strip()}" in version
+    assert zipfile.ZipFile(wheel).read(f"{WRITTEN}").decode() == f"{version}\n"
 
-    assert 'dynamic = ["version"]' in project
-    assert wheel.name == f"handmap_edge-{__version__}-py3-none-any.whl"
+    say = "import sys; from setuptools.build_meta import build_sdist; print(build_sdist(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", say, str(tmp_path)], check=True, cwd=clone, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    assert archive.name == f"handmap_edge-{version}.tar.gz"
+    with tarfile.open(archive) as sources:
+        sources.extractall(tmp_path, filter="data")
+    assert version_of(tmp_path / f"handmap_edge-{version}") == version
 
 
 def test_help_lists_every_verb(command: Path, tmp_path: Path) -> None:

@@ -45,24 +45,22 @@ class Schema:
         return current
 
 
-def fault_sentence(message: str, data: object, schema: Schema, lines: dict[str, int]) -> str:
-    """msgspec's message after the line of the key, with what was found there and how to fix it."""
+def fault_sentence(message: str, data: object, schema: Schema) -> tuple[str, str]:
+    """The place of what is wrong, and msgspec's message as a sentence with what was found there and how to fix it."""
     what, place = _split(message)
     unknown, missing = _UNKNOWN.match(what), _MISSING.match(what)
     shown = place.removeprefix("$").lstrip(".")
-    start = f"line {lines.get(place, 1)}"
     if unknown:
         key = unknown["key"]
-        line = lines.get(f"{place}.{key}", 1)
         full = f"{shown}.{key}" if shown else key
         if (renamed := RENAMED_KEYS.get(re.sub(r"\[\d+\]", "", full))) is not None:
             new = renamed.rpartition(".")[2]
-            return f"line {line}: key {full!r} is now called {new!r}; rename it"
-        return f"line {line}: unknown key {full!r}; {_nearest_key(key, schema, data, place)}"
+            return f"{place}.{key}", f"key {full!r} is now called {new!r}; rename it"
+        return f"{place}.{key}", f"unknown key {full!r}; {_nearest_key(key, schema, data, place)}"
     if missing:
         full = f"{shown}.{missing['key']}" if shown else missing["key"]
         choices = _choices_at(schema, data, f"{place}.{missing['key']}")
-        return f"{start}: key {full!r} is missing; add it{', one of ' + ', '.join(choices) if choices else ''}"
+        return place, f"key {full!r} is missing; add it{', one of ' + ', '.join(choices) if choices else ''}"
     value = _value_at(data, place)
     where = f"key {shown!r}" if shown else "the whole file"
     if choice := _CHOICE.match(what):
@@ -70,10 +68,10 @@ def fault_sentence(message: str, data: object, schema: Schema, lines: dict[str, 
         near = nearest_word(str(value), choices)
         meant = f"did you mean {near!r}?" if near else "correct the value"
         meant += f" ({choice['advice']})" if choice["advice"] else ""
-        return f"{start}: {where}: expected one of {', '.join(choices)}, found {value!r:.60}; {meant}"
+        return place, f"{where}: expected one of {', '.join(choices)}, found {value!r:.60}; {meant}"
     what = _TYPES.sub(lambda names: " or ".join(_WORDS.get(name, name) for name in names[1].split(" | ")), what)
     found = "" if isinstance(value, dict | list) or ", got " in what else f", found {value!r:.60}"
-    return f"{start}: {where}: {what[0].lower()}{what[1:]}{found}{_hint(what, value)}; correct the value"
+    return place, f"{where}: {what[0].lower()}{what[1:]}{found}{_hint(what, value)}; correct the value"
 
 
 def _split(message: str) -> tuple[str, str]:

@@ -4,6 +4,8 @@ import shlex
 from pathlib import Path
 from typing import Final
 
+from handmap.system.drop_ins import drop_in_folder
+
 from .account import ENTER, READ, hidden_by, lets_write, read_unit
 from .context import Check, DoctorContext, Finding, failed, ok, warning
 from .instances import ETC, starts_at_boot
@@ -109,17 +111,21 @@ def check_config_rights(context: DoctorContext) -> Finding:
     """Whether the daemon's user can read its configuration, and only the owner can change it."""
     machine, account = context.machine, context.account
     context.need_unit()
-    found = machine.stat(context.config)
-    if found is None:
+    if machine.stat(context.config) is None:
         raise NotApplicable(f"there is no {str(context.config)!r}")
-    closed = _closed_to(context, context.config)
-    if closed is not None:
-        return failed(f"user {account.name!r} cannot read {str(closed)!r}", f"sudo chmod a+rX {context.here(closed)}")
-    if found.st_mode & OTHERS_WRITE:
-        return failed(
-            f"{str(context.config)!r} is writable by others than its owner (mode {found.st_mode & 0o777:o})",
-            f"sudo chmod 644 {context.here(context.config)}",
-        )
+    folder = drop_in_folder(context.config)
+    for file in (context.config, *((folder, *machine.entries(folder, "*.yaml")) if machine.has(folder) else ())):
+        closed = _closed_to(context, file)
+        if closed is not None:
+            return failed(
+                f"user {account.name!r} cannot read {str(closed)!r}", f"sudo chmod a+rX {context.here(closed)}"
+            )
+        found = machine.stat(file)
+        if found is not None and found.st_mode & OTHERS_WRITE:
+            return failed(
+                f"{str(file)!r} is writable by others than its owner (mode {found.st_mode & 0o777:o})",
+                f"sudo chmod go-w {context.here(file)}",
+            )
     return ok(f"{str(context.config)!r} is readable by {account.name!r}")
 
 

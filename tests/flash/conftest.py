@@ -37,7 +37,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     unpacked = folder / "unpacked"
     run("dpkg-deb", "-R", first, unpacked)
     control = unpacked / "DEBIAN/control"
-    control.write_text(control.read_text().replace("0.1.0-1.", "0.1.0-2."))
+    control.write_text(control.read_text().replace("-1.debian12", "-2.debian12"))
     (unpacked / "etc/handmap/config.yaml").write_text(CONFIG + "# the default of the next version\n")
     second = folder / first.name.replace("-1.", "-2.")
     run("dpkg-deb", "--root-owner-group", "-Znone", "-b", unpacked, second)

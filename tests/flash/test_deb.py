@@ -62,7 +62,7 @@ def test_builds_are_reproducible_for_any_umask(sources: tuple[Path, Path], packa
 def test_a_source_change_changes_the_package(sources: tuple[Path, Path], package: Path, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", sources[0], clone], check=True)
-    (clone / "handmap" / "__init__.py").write_text('__version__ = "0.1.1"\n')
+    (clone / "handmap" / "__init__.py").write_text('__version__ = "other"\n')
 
     assert build_deb(AMD64, clone, tmp_path / "out", sources[1]).path.read_bytes() != package.read_bytes()
 
@@ -72,7 +72,7 @@ def test_everything_is_in_its_place(unpacked: Path, sources: tuple[Path, Path]) 
         names = {path.name for path in (sources[0] / source).iterdir()}
         assert names and names <= {path.name for path in (unpacked / place).iterdir()}
     wheels = {path.name for path in (unpacked / "usr/share/handmap/wheels").iterdir()}
-    assert wheels == {WHEEL, "handmap_edge-0.1.0-py3-none-any.whl"}
+    assert wheels == {WHEEL, "handmap_edge-0.2.0-py3-none-any.whl"}
     assert os.readlink(unpacked / "usr/bin/handmap") == "../lib/handmap/venv/bin/handmap"
     assert (unpacked / "DEBIAN/conffiles").read_text() == "/etc/handmap/config.yaml\n"
     subprocess.run(["md5sum", "--check", "--quiet", "DEBIAN/md5sums"], check=True, cwd=unpacked)
@@ -109,7 +109,7 @@ def test_each_target_declares_its_dependencies(
     assert ("libusb-1.0-0" in depends) == name.startswith("jetpack")
     assert field(built.path, "Recommends") == recommends
     assert field(built.path, "Architecture") == architecture
-    assert field(built.path, "Version") == built.version == f"0.1.0-3.{TARGETS[name].system}"
+    assert field(built.path, "Version") == built.version == f"0.2.0-3.{TARGETS[name].system}"
 
 
 @pytest.mark.parametrize("script", ["preinst", "postinst", "prerm", "postrm"])
@@ -149,7 +149,7 @@ def test_the_environment_is_unpacked_without_pip_and_replaced_atomically(unpacke
     say = "import tiny, beside, handmap; print(tiny.ANSWER, tiny.__cached__, handmap.__version__)"
     done = subprocess.run([place / "bin/python3", "-I", "-c", say], check=True, capture_output=True, text=True)
     answer, cached, version = done.stdout.split()
-    assert (answer, version) == ("42", "0.1.0")
+    assert (answer, version) == ("42", "0.2.0")
     assert Path(cached).is_file() and cached.startswith(str(place))
     assert {path.name for path in tmp_path.iterdir()} == {"venv"}
     assert not (place / "left over").exists()
@@ -228,4 +228,4 @@ def test_the_command_prints_what_it_wrote(sources: tuple[Path, Path], package: P
     assert Path(facts["deb"]).read_bytes() == package.read_bytes()
     assert facts["sha256"] == hashlib.sha256(package.read_bytes()).hexdigest()
     assert shown.endswith(f"install with: sudo apt install '{facts['deb']}'\n")
-    assert (facts["version"], facts["wheels"]) == ("0.1.0-1.debian12", 2)
+    assert (facts["version"], facts["wheels"]) == ("0.2.0-1.debian12", 2)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from handmap import __version__
+from handmap.system.version import debian_version
 from tests.flash.conftest import ON_DEBIAN
 from tests.system.container import Container, booted, until
 from tests.system.root_filesystem import ROOT
 
 pytestmark = ON_DEBIAN
+THIS = f"_{debian_version(__version__)}-"  # the guide has the release
 NAMED = re.compile(r"\((run by `tests/flash/test_guide\.py`|same test)\)[:.]\n\n((?:    .+\n)+)")
 # Answers to apt's prompts.
 ANSWERS = 'APT::Get::Assume-Yes "true"; Dpkg::Options {"--force-confold";};\n'
@@ -22,7 +25,10 @@ def commands_of_the_guide() -> list[str]:
     found = [
         line.strip() for _, block in NAMED.findall((ROOT / "docs/jetson.md").read_text()) for line in block.splitlines()
     ]
-    return [line.removeprefix("sudo ").replace("jetpack6_arm64", "debian12_amd64") for line in found]
+    return [
+        line.removeprefix("sudo ").replace("jetpack6_arm64", "debian12_amd64").replace("_0.2.0-", THIS)
+        for line in found
+    ]
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import pytest
 
 from flash.overlay import apply, damaged, read_manifest, remove
 from flash.preflight import OverlayRequest
+from handmap import __version__
+from handmap.system.version import debian_version
 from handmap.types.errors import ConfigError
 from tests.flash.conftest import CONFIG, ON_DEBIAN
 from tests.flash.made_up_tree import RELEASE, small_deb
@@ -56,7 +58,7 @@ def is_enabled(root: Path) -> bool:
 def test_upgrades_and_downgrades_keep_the_users_files(clean: Path, packages: tuple[Path, Path]) -> None:
     first, second = packages
     install(clean, first)
-    assert offline(clean, "handmap", "--version").strip() == "handmap, version 0.1.0"
+    assert offline(clean, "handmap", "--version").strip() == f"handmap, version {__version__}"
     assert "is intact" in offline(clean, "handmap", "run", "--config", "/etc/handmap/config.yaml", "--validate")
     assert {"handmap", "video", "render", "plugdev"} <= set(offline(clean, "id", "-Gn", "handmap").split())
     assert is_enabled(clean)
@@ -81,7 +83,7 @@ def test_upgrades_and_downgrades_keep_the_users_files(clean: Path, packages: tup
     for package, revision in ((second, "2"), (first, "1")):
         install(clean, package)
         shown = offline(clean, "dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", "handmap")
-        assert shown.strip() == f"installed 0.1.0-{revision}.debian12"
+        assert shown.strip() == f"installed {debian_version(__version__)}-{revision}.debian12"
         assert (clean / "etc/handmap/config.yaml").read_text() == CONFIG
         assert (clean / KEPT[1:]).read_text() == "built here"
         assert not is_enabled(clean), "a unit that was disabled was enabled again"

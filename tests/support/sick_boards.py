@@ -46,6 +46,12 @@ def mode(name: str, bits: int) -> Break:
     return lambda tree: (tree.root / name).chmod(bits)
 
 
+def closed_drop_in(tree: Tree) -> None:
+    """A drop-in that only root can read."""
+    tree.file("etc/handmap/config.d/50-site.yaml", "log: {level: debug}\n")
+    (tree.root / "etc/handmap/config.d/50-site.yaml").chmod(0o600)
+
+
 def answers(name: str, body: str) -> Break:
     """A program that says something else."""
     return lambda tree: tree.program(name, body)
@@ -223,7 +229,9 @@ SICK: list[Case] = [
     ("service.apart", "warning", second("camera: {kind: replay, path: r}\npublish: {targets: [{host: 127.0.0.1}]}\ntelemetry: {port: 9401}\n"),
      "one receiver, 127.0.0.1:5656, which cannot tell their streams apart", "left.yaml"),
     ("service.journal", "warning", answers("usr/bin/journalctl", NO_JOURNAL), "has no access", "sudo handmap doctor"),
-    ("rights.config", "failed", mode("etc/handmap/config.yaml", 0o666), "mode 666", "chmod 644"),
+    ("rights.config", "failed", mode("etc/handmap/config.yaml", 0o666), "mode 666", "chmod go-w"),
+    ("rights.config", "failed", closed_drop_in, "config.d/50-site.yaml'", "chmod a+rX"),
+    ("config", "failed", put("etc/handmap/config.d/50-site.yaml", "log:\n  levl: debug\n"), "50-site.yaml', line 2: unknown key", "--validate"),
     ("rights.bundle", "failed", mode(f"{BUNDLE}/golden.npz", 0o600), "cannot read", "chmod -R a+rX"),
     ("rights.cache", "failed", mode(CACHE, 0o770), "writable by others (mode 770)", "chmod 700"),
     ("rights.cache", "failed", config("backend: tensorrt", "backend: tensorrt, cache_dir: /srv/engines"), "no engine cache",
