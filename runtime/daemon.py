@@ -153,13 +153,15 @@ class Daemon:
         self._engine_failures = 0
         self._monitor.reload.confirm()
         status.counts.late = clock.over_budget.get("age", 0)
-        self._monitor.stats.count(len(poses), status.counts, publisher.errors)
+        self._monitor.quality.see(frame, poses, status.bodies)
+        self._monitor.stats.count(status.counts, publisher.errors)
 
     def _miss_frame(self, capture: Capture) -> None:
         self._has_ended = capture.has_ended
         if self._has_ended or time.monotonic() - self._last_frame_s <= CAMERA_GRACE_S:
             return
         self._tracker = self._tracker.without_hands()
+        self._monitor.quality.forget()
         if capture.is_refusing:
             self._status.enter(DaemonState.DEGRADED, "the camera's frames are repeated or stale")
         else:

@@ -32,7 +32,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "PIL": {"handmap/files/images.py"},
     "rich": {"handmap/system/progress.py"},
     "pyrealsense2": {"runtime/cameras/realsense.py"},
-    "prometheus_client": {"runtime/prometheus_metrics.py"},
+    "prometheus_client": {"runtime/metric_families.py", "runtime/prometheus_metrics.py"},
     "numba": {"training/compiled.py"},
     "torch": {
         "training",
