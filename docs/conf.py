@@ -44,6 +44,7 @@ NAVIGATION = {
         "docs/cameras",
         "docs/recordings",
         "docs/operating",
+        "docs/monitoring",
         "docs/jetson",
         "docs/client",
         "docs/codecs",

@@ -22,7 +22,9 @@ def quality_families(quality: Quality) -> Iterable[Metric]:
         "handmap_hand_distance_meters", "Distance of a hand along the camera's axis.", quality.distance_m
     )
     yield _distribution(
-        "handmap_missing_depth_ratio", "Share of a hand's box in the image without depth.", quality.missing_depth
+        "handmap_missing_depth_ratio",
+        "Share of a hand's joints and bones where the camera measured no depth.",
+        quality.missing_depth,
     )
     yield _distribution(
         "handmap_fit_residual_meters",

@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 
 from handmap.skeleton.body import Bodies
-from handmap.types.arrays import Array, Bool
-from handmap.types.intrinsics import project
+from handmap.types.arrays import Array, Bool, Float32, Int64
+from handmap.types.intrinsics import Intrinsics, project
+from handmap.types.joints import PARENTS
 from handmap.types.values import DepthFrame, Handedness, HandPose
 
 from .distribution import Distribution
@@ -21,15 +22,17 @@ ERRORS_M: Final = (0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0
 DISTANCES_M: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5)
 CONFIDENCES: Final = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 SHARES: Final = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-GRID: Final = 32  # pixels of a hand's box that are looked at, along each side
+BONE_STARTS: Final = np.array(PARENTS[1:])
+FAR_PX: Final = 100_000.0  # beyond any image
+_IN_FRONT: Final = np.array([0.0, 0.0, 1.0], np.float32)
 REMEMBERED_SIDES: Final = 8  # tracks: more than can be in view or occluded
 
 
 class HandQuality(msgspec.Struct, frozen=True):
     """A published hand: its mean expected error, the distance of its center along z, and how far its joints are from a body's.
 
-    missing_depth is the share of its box in the image without a measured depth, None outside the image; residual_mm is the rms
-    distance of the network's joints from the fitted hand's, None without one.
+    missing_depth is the share of its joints and middles of bones, as far as they are inside the image, where no depth was measured;
+    None if none is. residual_mm is the rms distance of the network's joints from the fitted hand's, None without one.
     """
 
     track_id: int
@@ -125,7 +128,7 @@ class Quality:
 def hand_quality(frame: DepthFrame, pose: HandPose, residual_mm: float | None) -> HandQuality:
     """The quality of one published hand."""
     joints = pose.xyz_camera_mm
-    pixels, is_inside = _seen(frame, joints)
+    pixels, is_inside = _in_image(joints, frame.intrinsics)
     return HandQuality(
         track_id=pose.track_id,
         side=pose.handedness.name.lower(),
@@ -133,30 +136,25 @@ def hand_quality(frame: DepthFrame, pose: HandPose, residual_mm: float | None) -
         expected_error_mm=float(pose.expected_error_mm.mean()),
         distance_mm=float(joints[:, 2].mean()),
         is_valid=pose.is_valid,
-        joints_in_image=int(is_inside.sum()),
-        missing_depth=missing_depth(frame.depth, pixels[is_inside]),
+        joints_in_image=int(np.count_nonzero(is_inside[: len(joints)])),
+        missing_depth=_missing_depth(frame.depth, pixels[is_inside]),
         residual_mm=residual_mm,
     )
 
 
-def _seen(frame: DepthFrame, joints: Array) -> tuple[Array, Bool]:
-    """The joints (J, 3) as pixels (J, 2), and which (J,) are inside the image."""
-    intrinsics = frame.intrinsics
-    is_in_front = joints[:, 2] > 0
-    pixels = np.full((len(joints), 2), -1.0)
-    pixels[is_in_front] = project(np, joints[is_in_front], intrinsics)
-    end = (intrinsics.width_px - 0.5, intrinsics.height_px - 0.5)
-    return pixels, np.all((pixels >= -0.5) & (pixels < end), axis=1)
+def _in_image(joints: Float32, intrinsics: Intrinsics) -> tuple[Int64, Bool]:
+    """Joints (21, 3) and then the middles of their bones as pixels (41, 2), column and row, and which (41,) are inside the image."""
+    points = np.concatenate([joints, (joints[1:] + joints[BONE_STARTS]) / 2])
+    is_in_front = points[:, 2] > 0
+    if not is_in_front.all():
+        points = np.where(is_in_front[:, None], points, _IN_FRONT)
+    near = np.rint(np.clip(project(np, points, intrinsics), -1, FAR_PX)).astype(np.int64)
+    is_inside = (near >= 0).all(axis=1) & (near < (intrinsics.width_px, intrinsics.height_px)).all(axis=1) & is_in_front
+    return near, is_inside
 
 
-def missing_depth(depth: Array, pixels: Array) -> float | None:
-    """The share of the box around pixels (N, 2) of a depth image (height, width) that has no depth; None for no pixel.
-
-    At most GRID times GRID pixels are looked at.
-    """
+def _missing_depth(depth: Array, pixels: Int64) -> float | None:
+    """The share of pixels (N, 2) of a depth image (height, width) that have no depth; None for no pixel."""
     if not len(pixels):
         return None
-    (left, top), (right, bottom) = np.rint(pixels.min(axis=0)).astype(int), np.rint(pixels.max(axis=0)).astype(int) + 1
-    across, down = -(-(right - left) // GRID), -(-(bottom - top) // GRID)
-    box = depth[top:bottom:down, left:right:across]
-    return 1 - float(np.count_nonzero(box)) / float(box.size)
+    return 1 - float(np.count_nonzero(depth[pixels[:, 1], pixels[:, 0]])) / len(pixels)

@@ -1,6 +1,7 @@
 """Rate and stage times are right from the first frames on, and gone when frames stop; the log line."""
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from runtime.quality import Quality
 from runtime.rate import RateMeter
 from runtime.state import Counts
 from runtime.stats import StatsLog
+from tests.support.processes import ROOT
 from tests.support.tiny_bundle import blob_frame
 
 
@@ -140,3 +142,27 @@ def test_after_a_silence_the_rate_is_that_of_the_events_since(time_s: SetClock) 
 
     assert meter.rate_hz() == pytest.approx(30, rel=1e-6)
     assert meter.total == 7
+
+
+def test_the_page_explains_every_word_of_the_line_and_no_other(
+    time_s: SetClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    clock = StageClock(budgets_ms=dict.fromkeys(("age", "total"), 1.0))
+    quality, counts = Quality(), Counts(*range(1, 8))
+    stats = StatsLog(clock, 1.0, quality)
+    quality.see(blob_frame(0), [hand()], None)
+    for name in ("age", "total"):
+        clock.record(name, 9_000_000)
+    time_s.now_s += 2
+    stats.count(counts, send_errors=1)
+    words = [word.partition("=")[0] for word in caplog.records[0].getMessage().split()]
+
+    section = (ROOT / "docs" / "operating.md").read_text().split("### The line with rates\n")[1].split("\n#")[0]
+    explained = re.findall(r"^\| `(\w+)` \| \w", section, re.MULTILINE)
+    (example,) = re.findall(r"^    (rate_hz=.*)$", section, re.MULTILINE)
+
+    assert words == explained
+    shown = [word.partition("=")[0] for word in example.split()]
+    assert shown == [word for word in words if word in shown]
+    assert len(example) < 120
