@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 from handmap.engines.engine import GpuMemory
@@ -17,6 +18,14 @@ from .snapshot import ControlFacts, HandSizeFacts, Snapshot
 HOST = "127.0.0.1"
 WAIT_S = 3.0
 MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the daemon said, or why it did not: exactly one of both."""
+
+    facts: Snapshot | None
+    problem: str = ""
 
 
 def status_port(config: Path | None, port: int | None) -> int:
@@ -70,6 +79,17 @@ def ask_daemon(port: int, wait_s: float = WAIT_S) -> Snapshot:
         ) from error
     finally:
         connection.close()
+
+
+def ask_once(port: int, config: Path | None, wait_s: float) -> Answer:
+    """The daemon's answer; a daemon of another configuration is a problem, as is none."""
+    try:
+        facts = ask_daemon(port, wait_s)
+        if config is not None:
+            refuse_other(facts, config, port)
+    except NoAnswer as error:
+        return Answer(None, str(error))
+    return Answer(facts)
 
 
 def _own_path(port: int, wait_s: float) -> socket.socket | None:

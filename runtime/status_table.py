@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,10 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .snapshot import Snapshot
-from .status import camera_rate, gpu_text, heat_text, span
-
-if TYPE_CHECKING:
-    from .status_watch import Answer
+from .status import Answer, camera_rate, gpu_text, heat_text, span
 
 STYLES: Final = {"TRACKING": "bold green", "NO_HAND": "bold cyan", "NO_CAMERA": "bold red", "DEGRADED": "bold yellow"}
 LOSSES: Final = ("dropped", "skipped", "throttled", "late", "refused")
@@ -40,12 +37,12 @@ class History:
 
 
 @contextmanager
-def live_table(where: str) -> Iterator[Callable[["Answer"], None]]:
+def live_table(where: str) -> Iterator[Callable[[Answer], None]]:
     """Draws on the whole terminal until the block ends, which restores what was there; yields what draws an answer."""
     console, history = Console(), History()
     with Live(console=console, screen=True, auto_refresh=False) as live:
 
-        def update(answer: "Answer") -> None:
+        def update(answer: Answer) -> None:
             before = history.last
             history.add(answer.facts)
             live.update(draw(answer, before, history, where, console), refresh=True)
@@ -53,7 +50,7 @@ def live_table(where: str) -> Iterator[Callable[["Answer"], None]]:
         yield update
 
 
-def draw(answer: "Answer", before: Snapshot | None, history: History, where: str, console: Console) -> RenderableType:
+def draw(answer: Answer, before: Snapshot | None, history: History, where: str, console: Console) -> RenderableType:
     """All of it: the state, or why there is no answer, and the numbers of the newest answer that there was."""
     facts = answer.facts
     hint = Text("q or Ctrl-C ends", style="dim")

@@ -10,7 +10,6 @@ import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,10 +18,7 @@ from typing import Final
 import click
 import msgspec
 
-from handmap.types.errors import NoAnswer
-
-from .snapshot import Snapshot
-from .status import ask_daemon, refuse_other
+from .status import Answer, ask_once
 
 PERIOD_S: Final = 1.0
 WAIT_S: Final = 1.0  # for an answer: longest until a key is noticed
@@ -30,19 +26,11 @@ QUIT: Final = b"q"
 MOST_KEYS: Final = 1024
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the daemon said, or why it did not: exactly one of both."""
-
-    facts: Snapshot | None
-    problem: str = ""
-
-
 def watch_status(port: int, config: Path | None, as_json: bool) -> None:
     """Shows the daemon at this port, of this configuration if one is given, until q, Ctrl-C or SIGTERM."""
 
     def ask() -> Answer:
-        return ask_once(port, config)
+        return ask_once(port, config, WAIT_S)
 
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -59,17 +47,6 @@ def watch_status(port: int, config: Path | None, as_json: bool) -> None:
         pass
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def ask_once(port: int, config: Path | None) -> Answer:
-    """The daemon's answer; a daemon of another configuration is a problem, as is none."""
-    try:
-        facts = ask_daemon(port, WAIT_S)
-        if config is not None:
-            refuse_other(facts, config, port)
-    except NoAnswer as error:
-        return Answer(None, str(error))
-    return Answer(facts)
 
 
 def as_json_line(answer: Answer) -> str:

@@ -21,8 +21,9 @@ from handmap.bundle.manifest import Bundle
 from handmap.engines.engine import GpuMemory
 from runtime.quality import HandQuality
 from runtime.snapshot import ReloadFacts, Snapshot, StageTimes, TargetFacts, ThermalState
+from runtime.status import Answer
 from runtime.status_table import History, draw
-from runtime.status_watch import Answer, as_json_line, as_line
+from runtime.status_watch import as_json_line, as_line
 from tests.support.processes import COMMAND, ROOT, started
 from tests.support.running import free_port, wait_for
 from tests.support.tiny_bundle import write_config
