@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from handmap.protocol.fields import DEFAULT_CONTROL_PORT
 from handmap.system.options import PATH, FiniteRange
 
-from .source import PacketSource, open_source, source_options
+from .source import LOOPBACK, PacketSource, endpoint, open_source, source_options
 
 if TYPE_CHECKING:
     from handmap.client.session import PacketReceiver, Received
+
+    from .preview_client import PreviewClient
 
     Show: TypeAlias = Callable[[Received], None]
 
@@ -101,26 +104,73 @@ def discover(seconds: float, is_json: bool) -> None:
 @click.command()
 @source_options
 @click.option(
+    "--preview",
+    metavar="HOST[:PORT]",
+    help="Where the daemon shows depth pictures, or off.  [default: on the host of --from, or this one]",
+)
+@click.option(
     "--web-host",
     default="127.0.0.1",
     show_default=True,
     help="Address to serve the page on; 0.0.0.0 lets other machines see it.",
 )
 @click.option("--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--recordings", type=PATH, help="Folder for what the page records.  [default: in your data folder]")
+@click.option("--dark", "is_dark", is_flag=True, help="Light text on a dark page.")
 @click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
-def view(source: PacketSource, web_host: str, web_port: int, seconds: float | None) -> None:
-    """Show the tracked hands in a browser."""
-    from .view import HandViewer
+def view(
+    source: PacketSource,
+    preview: str | None,
+    web_host: str,
+    web_port: int,
+    recordings: Path | None,
+    is_dark: bool,
+    seconds: float | None,
+) -> None:
+    """Show the hands and the depth picture in a browser."""
+    from .page.view_options import ViewOptions, default_recordings
+    from .page.viewer import HandViewer
 
-    receiver = open_source(source)
-    page = HandViewer(web_host, web_port, source.hint)
-    click.echo(f"open {page.address} in a browser; listening for {source.shown}")
+    options = ViewOptions(web_host, web_port, recordings or default_recordings(), source.hint, is_dark)
     end_s = time.monotonic() + seconds if seconds is not None else float("inf")
-    try:
-        while time.monotonic() < end_s:
-            page.step(receiver)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        page.close()
-        receiver.close()
+    with ExitStack() as stack:
+        receiver = _open_shown(source)
+        stack.callback(receiver.close)
+        pictures = _open_preview(source, preview)
+        if pictures is not None:
+            stack.callback(pictures.close)
+        page = HandViewer(receiver, options, pictures)
+        stack.callback(page.close)
+        click.echo(f"open {page.address} in a browser; listening for {source.shown}")
+        with suppress(KeyboardInterrupt):
+            while time.monotonic() < end_s:
+                page.step()
+
+
+def _open_shown(source: PacketSource) -> "PacketReceiver":
+    """What the page shows: packets as they come, or a recording with a time bar."""
+    if source.recording is None:
+        return open_source(source)
+    from .page.playback import Playback
+
+    return Playback(source.recording)
+
+
+def _open_preview(source: PacketSource, preview: str | None) -> "PreviewClient | None":
+    if source.recording is not None:
+        if preview is not None:
+            raise click.UsageError("--replay plays a recording; leave out --preview")
+        return None
+    if preview == "off":
+        return None
+    from handmap.protocol.authentication import read_keys
+    from handmap.protocol.preview import DEFAULT_PREVIEW_PORT
+
+    from .preview_client import PreviewClient
+
+    host, port = LOOPBACK, DEFAULT_PREVIEW_PORT
+    if preview is not None:
+        host, port = endpoint(preview, DEFAULT_PREVIEW_PORT, "--preview")
+    elif source.daemon is not None:
+        host, _ = endpoint(source.daemon, DEFAULT_CONTROL_PORT, "--from")
+    return PreviewClient(host, port, None if source.key is None else read_keys(source.key))

@@ -1,7 +1,7 @@
 """What `handmap listen --record` writes and `--replay` reads: every packet as it arrived, in an MCAP file that Foxglove opens too.
 
 Packets are on the topic /handmap/packets, one channel for each address that they came from; the same hands as JSON are on
-/handmap/hands, for people and for Foxglove.
+/handmap/hands, for people and for Foxglove. A viewer that saw depth pictures adds them on /handmap/preview.
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from handmap.client.session import Received, Session, StreamCounts
 from handmap.files.reading import open_regular
@@ -21,8 +21,9 @@ from handmap.types.errors import RecordingError
 
 from .listen import as_json
 
-PACKETS, HANDS = "/handmap/packets", "/handmap/hands"
+PACKETS, HANDS, PREVIEW = "/handmap/packets", "/handmap/hands", "/handmap/preview"
 ENCODING: Final = "handmap"
+PREVIEW_ENCODING: Final = "handmap-preview"
 FLUSH_NS: Final = 10**9
 MAX_CHANNELS: Final = 64
 _MAGIC: Final = b"\x89MCAP0\r\n"
@@ -51,6 +52,7 @@ class PacketRecorder:
         schema = self._stream.add_schema("handmap.Received", "jsonschema", b'{"type": "object"}')
         self._hands = self._stream.add_channel(HANDS, "json", schema)
         self._channels: dict[str, int] = {}
+        self._pictures: int | None = None
         self._epoch_ns = time.time_ns() - time.monotonic_ns()
         self._flushed_ns = 0
 
@@ -71,6 +73,13 @@ class PacketRecorder:
         self._stream.add_message(
             self._hands, self._epoch_ns + received.received_ns, json.dumps(as_json(received)).encode()
         )
+
+    def take_picture(self, data: bytes, received_ns: int) -> None:
+        """Adds a message of the preview as it arrived, without its length."""
+        if self._pictures is None:
+            self._pictures = self._stream.add_channel(PREVIEW, PREVIEW_ENCODING, 0)
+        if len(data) < _MAX_RECORD_BYTES - 64:
+            self._stream.add_message(self._pictures, self._epoch_ns + received_ns, data)
 
     def close(self) -> None:
         """Ends the file with its summary."""
@@ -132,6 +141,24 @@ def read_datagrams(path: Path) -> Generator[tuple[int, str, bytes], None, None]:
 
     Raises RecordingError if it is no such file.
     """
+    for message in read_messages(path):
+        if message.host is not None:
+            yield message.log_ns, message.host, message.data
+
+
+class RecordedMessage(NamedTuple):
+    """A packet as it arrived from `host`, or a message of the preview where that is None; log_ns is since the epoch."""
+
+    log_ns: int
+    host: str | None
+    data: bytes
+
+
+def read_messages(path: Path) -> Generator[RecordedMessage, None, None]:
+    """All packets and depth pictures of a file, in its order; one whose end is missing is read as far as it goes.
+
+    Raises RecordingError if it is no such file.
+    """
     try:
         file = os.fdopen(open_regular(path), "rb")
     except OSError as error:
@@ -143,7 +170,7 @@ def read_datagrams(path: Path) -> Generator[tuple[int, str, bytes], None, None]:
             raise RecordingError(
                 f"recording {str(path)!r} is not an MCAP file; pass one that `handmap listen --record` has written"
             )
-        hosts: dict[int, str] = {}
+        hosts: dict[int, str | None] = {}
         while len(head := file.read(9)) == 9:
             opcode, size = struct.unpack("<BQ", head)
             content = file.read(size) if size <= _MAX_RECORD_BYTES else b""
@@ -151,7 +178,7 @@ def read_datagrams(path: Path) -> Generator[tuple[int, str, bytes], None, None]:
                 return
             if opcode == _CHANNEL:
                 try:
-                    hosts.update(_packet_channel(content))
+                    hosts.update(_channel_of(content))
                 except (struct.error, ValueError) as error:  # UnicodeDecodeError included
                     raise RecordingError(
                         f"recording {str(path)!r} is damaged: a channel in it cannot be read"
@@ -159,11 +186,11 @@ def read_datagrams(path: Path) -> Generator[tuple[int, str, bytes], None, None]:
             elif opcode == _MESSAGE and size >= 22:
                 channel, _, log_ns = struct.unpack_from("<HIQ", content)
                 if channel in hosts:
-                    yield log_ns, hosts[channel], content[22:]
+                    yield RecordedMessage(log_ns, hosts[channel], content[22:])
 
 
-def _packet_channel(content: bytes) -> dict[int, str]:
-    """The channel's number and the address that its packets came from; empty for any other channel."""
+def _channel_of(content: bytes) -> dict[int, str | None]:
+    """The channel's number and the address that its packets came from, None for the preview's; empty for any other channel."""
     (number,) = struct.unpack_from("<H", content)
     texts, at = [], 4
     for _ in range(2):
@@ -177,4 +204,6 @@ def _packet_channel(content: bytes) -> dict[int, str]:
         found.append(pairs[4 : 4 + size].decode())
         pairs = pairs[4 + size :]
     metadata = dict(zip(found[::2], found[1::2], strict=True))
+    if texts == [PREVIEW.encode(), PREVIEW_ENCODING.encode()]:
+        return {number: None}
     return {number: metadata["address"]} if texts == [PACKETS.encode(), ENCODING.encode()] else {}

@@ -1,4 +1,4 @@
-"""What runs beside the main loop: temperature watch, telemetry, and the current configuration, which a reload can change."""
+"""What runs beside the main loop: temperature watch, telemetry, preview, and the current configuration, which a reload can change."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +12,7 @@ from handmap.system.timing import StageClock
 from .gpu_watch import GpuWatch
 from .logs import start_logging
 from .outlet import open_outlet
+from .preview import Preview
 from .publish import Publisher
 from .quality import Quality
 from .reload import Reload, reopening
@@ -26,7 +27,7 @@ WARM = "the device is warm, so fewer frames are processed"
 
 
 class Monitor:
-    """Runs for the duration of a `with` block; everything but the three threads it starts belongs to the main loop."""
+    """Runs for the duration of a `with` block; everything but the threads it starts belongs to the main loop."""
 
     def __init__(
         self, settings: Settings, config: Path | None, status: DaemonStatus, clock: StageClock, notifier: Notifier
@@ -41,12 +42,14 @@ class Monitor:
         self._gpu = GpuWatch()
         self.facts.gpu_memory = self._gpu.read
         self._telemetry = Telemetry(settings.telemetry.port, self.facts)
+        self.preview = Preview(settings.preview)
         self._publisher: Publisher | None = None
         self._open = ExitStack()
 
     def watch(self, publisher: Publisher) -> "Monitor":
         """Monitors this publisher."""
         self._publisher = publisher
+        self.preview.follow(publisher.outlet)
         self.facts.targets = lambda: publisher.targets
         self.facts.control = lambda: publisher.control
         return self
@@ -54,7 +57,8 @@ class Monitor:
     def saw_camera(self, camera: Camera) -> None:
         """Records which camera was opened."""
         self.facts.camera = camera.name
-        self.facts.asked_rate_hz = camera.rate_hz if isinstance(camera, Rated) else None
+        asked_hz = camera.rate_hz if isinstance(camera, Rated) else None
+        self.facts.asked_rate_hz = None if asked_hz is None else round(asked_hz, 3)
         if self._publisher is not None:
             self._publisher.identify_camera(camera.name, camera.serial if isinstance(camera, Numbered) else None)
 
@@ -68,7 +72,7 @@ class Monitor:
         self._gpu.watch(None)
 
     def __enter__(self) -> "Monitor":
-        for part in (self._thermal, self.reload, self._telemetry):
+        for part in (self._thermal, self.reload, self._telemetry, self.preview):
             self._open.enter_context(part)
         return self
 
@@ -110,6 +114,7 @@ class Monitor:
         old, self.settings = self.settings, settings
         if settings.publish != old.publish and self._publisher is not None:
             self._publisher.configure(open_outlet(settings.publish))
+            self.preview.follow(self._publisher.outlet)
         if settings.log != old.log:
             start_logging(settings.log)
             self.stats.configure(settings.log.stats_interval_s)
@@ -117,6 +122,8 @@ class Monitor:
             self._thermal.configure(settings.thermal)
         if settings.telemetry != old.telemetry:
             self._telemetry.configure(settings.telemetry.port)
+        if settings.preview != old.preview:
+            self.preview.configure(settings.preview)
 
     def _enter_band(self, band: Band) -> None:
         self._status.limited_by = "" if band is Band.COOL else WARM

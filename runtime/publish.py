@@ -62,6 +62,11 @@ class Publisher:
         return self._outlet.targets
 
     @property
+    def outlet(self) -> Outlet:
+        """Where the stream goes now."""
+        return self._outlet
+
+    @property
     def errors(self) -> int:
         """Packets that could not be handed to the network, over all receivers."""
         return sum(target.errors for target in self.targets) + (0 if self.control is None else self.control.errors)

@@ -107,8 +107,7 @@ class PublishConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("nobody would receive anything; give targets, multicast, broadcast or control")
         if self.key_file is not None and self.key_credential is not None:
             raise ValueError("key_file and key_credential are both given; remove one of them")
-        has_key = self.key_file is not None or self.key_credential is not None
-        if has_key and self.control is None:
+        if self.has_key and self.control is None:
             raise ValueError(
                 "a key needs the control port, where receivers ask for a proof; give control, or remove the key"
             )
@@ -120,6 +119,11 @@ class PublishConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 "discovery announces a control port that other machines can reach; set control.bind, such as to 0.0.0.0"
             )
+
+    @property
+    def has_key(self) -> bool:
+        """Whether everything is authenticated."""
+        return self.key_file is not None or self.key_credential is not None
 
     def _refuse_twins(self) -> None:
         seen: set[tuple[str, int]] = set()

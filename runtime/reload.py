@@ -33,6 +33,7 @@ LIVE: Final = {
     "publish",
     "thermal",
     "telemetry",
+    "preview",
     "log",
 }  # applied while camera and engines keep running
 

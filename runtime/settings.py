@@ -1,11 +1,13 @@
 """The configuration of the daemon: one frozen struct per section of the YAML file."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
 from handmap.engines.factory import EngineConfig
+from handmap.protocol.preview import DEFAULT_PREVIEW_PORT
 from handmap.recording.cameras import CAMERAS, CameraConfig
 from handmap.system.config import read_config
 from handmap.tracking.fitted_hands import SkeletonConfig
@@ -13,6 +15,7 @@ from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.tracker_settings import TrackingConfig
 
 from .publish_config import Port, PublishConfig
+from .targets import refuse_no_bind
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +32,20 @@ class TelemetryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Metrics for Prometheus and for `handmap status`; available to programs on this machine only."""
 
     port: Port | None = 9400  # TCP port on the loopback address; null: no telemetry
+
+
+class PreviewConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Depth pictures for `handmap view`: what the camera sees, and what was found in it."""
+
+    bind: Annotated[str, msgspec.Meta(min_length=1)] = (
+        "127.0.0.1"  # address of this machine to answer at; one that others can reach needs a key in publish
+    )
+    port: Port = DEFAULT_PREVIEW_PORT  # TCP port
+    max_hz: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 10.0  # pictures per second at most
+    max_viewers: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4  # pages at a time
+
+    def __post_init__(self) -> None:
+        refuse_no_bind(self.bind)
 
 
 class ThermalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,12 +80,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     smoothing: SmoothingConfig = SmoothingConfig()  # smoothing and prediction of the joints
     thermal: ThermalConfig = ThermalConfig()  # how temperature limits the rate
     telemetry: TelemetryConfig = TelemetryConfig()  # metrics
+    preview: PreviewConfig | None = PreviewConfig()  # depth pictures for `handmap view`; null: none
     log: LogConfig = LogConfig()  # log lines
 
     def __post_init__(self) -> None:
         if self.publish.skeleton and not self.skeleton.enabled:
             raise ValueError(
                 "publish.skeleton is true, and skeleton.enabled false, so that there is no fitted hand to send; change one of them"
+            )
+        if (
+            self.preview is not None
+            and not self.publish.has_key
+            and not ipaddress.ip_address(self.preview.bind).is_loopback
+        ):
+            raise ValueError(
+                f"preview.bind: {self.preview.bind} lets other machines see what the camera sees, which needs a key; give "
+                "publish.key_file, or bind to 127.0.0.1"
             )
 
 

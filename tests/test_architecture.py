@@ -29,7 +29,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
         f"handmap/recording/{name}.py"
         for name in ("bag_files", "checked_writer", "mcap_file", "message_bag", "ros1_file", "writer")
     },
-    "PIL": {"handmap/files/images.py"},
+    "PIL": {"handmap/files/images.py", "clients/page/depth_picture.py"},
     "rich": {"handmap/system/progress.py", "runtime/status_table.py", "runtime/status_watch.py"},
     "pyrealsense2": {"runtime/cameras/realsense.py"},
     "prometheus_client": {"runtime/metric_families.py", "runtime/prometheus_metrics.py"},
@@ -45,7 +45,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "matplotlib": PLOTS,
     "tensorboard": {"training/trainer/tensorboard_log.py"},
     "scipy": {"training"},
-    "viser": {"clients/view.py"},
+    "viser": {f"clients/page/{name}.py" for name in ("panel", "server", "space")},
     "zeroconf": {"runtime/discovery.py", "handmap/client/discovery.py"},
     "dex_retargeting": {"clients/retarget.py"},
     "nlopt": {"clients/retarget.py"},

@@ -24,7 +24,7 @@ LEASE_S: Final = 30  # a subscriber that is gone gets no more packets after that
 Tap: TypeAlias = Callable[[bytes, Address, int], None]
 
 
-def _ignore(data: bytes, address: Address, received_ns: int) -> None:
+def ignore(data: bytes, address: Address, received_ns: int) -> None:
     """Does nothing with a datagram."""
 
 
@@ -39,7 +39,7 @@ class Receiver:
         self._socket = out
         self.port = port
         self._session = session or Session()
-        self.tap: Tap = _ignore
+        self.tap: Tap = ignore
 
     @property
     def has_ended(self) -> bool:

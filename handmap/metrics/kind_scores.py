@@ -110,7 +110,7 @@ def _look_at(truth: LabeledFrame, engines: Engines, settings: TrackerSettings) -
 def _likeliest(frame: DepthFrame, engines: Engines, settings: TrackerSettings) -> float:
     """Confidence of the best candidate from palm graph and geometry, regardless of the publishing threshold; 0 if there is none."""
     asked, clock = replace(settings, assume_hand_present=True, min_confidence=0.0), StageClock()
-    found = detect_hands(Search(frame, run_palm_detector(frame, engines, asked), engines, asked, clock), [])
+    found = detect_hands(Search(frame, run_palm_detector(frame, engines, asked), engines, asked, clock), []).hands
     return max((seen.confidence for seen in found), default=0.0)
 
 

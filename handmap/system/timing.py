@@ -80,6 +80,10 @@ class StageClock:
         """Total time spent in a stage; 0 if it never ran."""
         return self._total_ns.get(name, 0)
 
+    def newest_ms(self) -> dict[str, float]:
+        """The newest duration of every stage with samples."""
+        return {name: ring[-1] / 1e6 for name, ring in self._rings.items() if ring}
+
     def summarize(self) -> Mapping[str, StageSummary]:
         """Percentiles of every stage with samples, in order of first appearance; safe from another thread."""
         samples = {name: tuple(ring) for name, ring in self._rings.copy().items()}

@@ -1,7 +1,7 @@
 """Detects new hands: palm graph and geometry propose candidates, the hand network decides."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -50,8 +50,15 @@ class Search:
     clock: StageTimer
 
 
-def detect_hands(search: Search, taken_mm: list[Float32], asks_geometry: bool = True) -> list[PoseEstimate]:
-    """Newly detected hands, most confident first, excluding those already tracked.
+class Detections(NamedTuple):
+    """Newly detected hands, most confident first, and all candidates that they were chosen from."""
+
+    hands: list[PoseEstimate]
+    candidates: list[PoseEstimate]
+
+
+def detect_hands(search: Search, taken_mm: list[Float32], asks_geometry: bool = True) -> Detections:
+    """Newly detected hands, excluding those already tracked.
 
     Candidates from the palm graph (`run_palm_detector`) come first; geometry, which takes longer, is used only if they do not
     clearly show enough hands and the caller can wait.
@@ -63,11 +70,11 @@ def detect_hands(search: Search, taken_mm: list[Float32], asks_geometry: bool = 
     found = _select(candidates, taken_mm, palms, settings)
     are_sure = all(hand_presence_logit(one, palms) >= SURE_LOGIT for one in found)
     if (are_sure and len(found) + len(taken_mm) >= settings.max_hands) or not asks_geometry:
-        return found
+        return Detections(found, candidates)
     with search.clock.stage("locate"):
         ends = propose_centers(search.frame, settings)
     candidates += refine_candidates(search, _keep_apart(ends, taken_mm))
-    return _select(candidates, taken_mm, palms, settings)
+    return Detections(_select(candidates, taken_mm, palms, settings), candidates)
 
 
 def run_palm_detector(frame: DepthFrame, engines: Engines, settings: DetectorSettings) -> DetectionMap | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from handmap.types.arrays import Float32
 from handmap.types.joints import KNUCKLES, WRIST
-from handmap.types.values import Handedness
+from handmap.types.values import Handedness, HandRoi
 
 MAX_PREDICTION_S = 0.1  # dead reckoning beyond this says nothing about where a hand is
 MAX_SPEED_MM_S = 4000.0  # a fast wave; anything faster is a jump of the estimate, not of the hand
@@ -45,13 +45,14 @@ class Track:
 class Tracks:
     """All tracked hands, recently lost ones, and the ID for the next new one.
 
-    IDs are never reused.
+    IDs are never reused. proposals are the cubes of the candidates that this frame's search for a hand came to, if there was one.
     """
 
     active: tuple[Track, ...]
     next_id: int
     occluded: tuple[Track, ...] = ()
     missing: int = 0  # consecutive frames with a hand missing
+    proposals: tuple[HandRoi, ...] = ()
 
 
 NO_TRACKS = Tracks((), 1)

@@ -115,11 +115,14 @@ def update_tracks(
         kept = [_with_presence(one, palms) for one in kept]
         kept = [one for one in kept if one.track.presence_logit >= KEEP_LOGIT]
     occluded = _occluded(tracks, kept, frame)
+    proposals: tuple[HandRoi, ...] = ()
     if len(kept) < settings.max_hands:
         taken = [one.track.center_mm for one in kept]
         asks_geometry = palms is None or tracks.missing % GEOMETRIC_SEARCH_INTERVAL_FRAMES == 0
         search = Search(frame, palms, engines, settings, clock)
-        for seen in detect_hands(search, taken, asks_geometry):
+        detected = detect_hands(search, taken, asks_geometry)
+        proposals = tuple(candidate.roi for candidate in detected.candidates)
+        for seen in detected.hands:
             back = _reidentified(seen, occluded, frame)
             if back is None:
                 kept.append(TrackedEstimate(start_track(next_id, seen.center_mm, frame.capture_ns), seen))
@@ -136,7 +139,7 @@ def update_tracks(
     seen_before = {track.track_id for track in tracks.active}
     missing = tracks.missing + 1 if len(active) < settings.max_hands else 0
     return [_pose(one, one.track.track_id in seen_before, frame, settings) for one in followed], Tracks(
-        active, next_id, tuple(occluded), missing
+        active, next_id, tuple(occluded), missing, proposals
     )
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from clients.capsules import CYLINDER_SIDES, MAX_SCALE, MIN_SCALE, capsules_of, unit_cylinder, unit_sphere
-from clients.scene import DrawnHand, drawn_hand
+from clients.page.colors import UNSURE_RGB
+from clients.page.scene import DrawnHand, drawn_hand
 from docs.skeleton_golden import golden_angles, golden_hand
 from handmap.protocol.fields import HandFlags
 from handmap.protocol.packet import PacketHand
@@ -95,11 +96,11 @@ def test_bones_of_length_0_and_at_the_edge_of_float32_are_numbers() -> None:
         assert (capsules.scales_m > 0).all() and np.allclose(np.linalg.norm(capsules.wxyz, axis=1), 1)
 
 
-def test_a_bone_has_the_color_of_its_outer_joint() -> None:
+def test_a_doubted_joint_has_a_color_of_its_own() -> None:
     shape = drawn_with_one_doubted(HAND21.index("index_pip"))
 
-    red = shape.colors[HAND21.index("index_pip")]
-    assert (shape.capsule_colors == red).all(axis=1).tolist() == [child == 6 for _, child in BONES]
+    is_red = (shape.colors == UNSURE_RGB.astype(np.uint8)).all(axis=1)
+    assert is_red.tolist() == [name == "index_pip" for name in HAND21]
     assert len(np.unique(shape.colors, axis=0)) == 2
 
 

@@ -6,15 +6,20 @@ import socket
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from clients.demo import watch
 from clients.listen import MAX_STREAMS, Limits, TextLines, as_json, print_packets, reception_summary
-from clients.scene import SURE_RGB, UNSURE_RGB, Readout, drawn_hand
-from clients.view import HandViewer
-from handmap.client.receiver import open_receiver
+from clients.page.colors import SIDE_RGB, SURE_RGB, UNSURE_RGB
+from clients.page.scene import Readout, drawn_hand
+from clients.page.view_options import ViewOptions
+from clients.page.viewer import HandViewer
+from handmap.client.receiver import Receiver, open_receiver
 from handmap.client.session import Received, StreamCounts
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
 from handmap.protocol.packet import Packet, PacketHand, encode
@@ -129,20 +134,28 @@ def test_numbers_at_the_edge_of_float32_are_shown() -> None:
     TextLines(lines.append)(make_received(far))
     readout.saw(make_received(far))
 
-    assert "right #3" in lines[-1] and "right hand #3" in readout.markdown(StreamCounts(), 4_000_000)
+    assert "right #3" in lines[-1] and "right hand #3" in readout.markdown(StreamCounts(), 4_000_000)[1]
     assert (drawn_hand(far).colors == UNSURE_RGB.astype(np.uint8)).all()
     json.dumps(as_json(make_received(far)), allow_nan=False)
 
 
-def test_connection_without_a_request_is_not_logged(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> None:
-    page = HandViewer("127.0.0.1", 18092)
-    port = int(page.address.rpartition(":")[2])
+@contextmanager
+def shown_page(folder: Path, host: str = "127.0.0.1") -> Iterator[tuple[HandViewer, Receiver]]:
+    with open_receiver("127.0.0.1", 0) as receiver:
+        page = HandViewer(receiver, ViewOptions(host, 18080, folder))
+        try:
+            yield page, receiver
+        finally:
+            page.close()
 
-    socket.create_connection(("127.0.0.1", port)).close()
-    time.sleep(0.5)
-    page.close()
+
+def test_connection_without_a_request_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with shown_page(tmp_path) as (page, _):
+        port = int(page.address.rpartition(":")[2])
+        socket.create_connection(("127.0.0.1", port)).close()
+        time.sleep(0.5)
 
     assert not caplog.records
     assert capfd.readouterr() == ("", "")
@@ -172,63 +185,65 @@ def test_demo_shows_the_hands_and_not_the_heartbeats_between_them(capsys: pytest
     assert hands > 40
 
 
-def test_page_on_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--web-host"):
-        HandViewer("198.51.100.1", 18091)
+def test_page_on_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--web-host"), shown_page(tmp_path, "198.51.100.1"):
+        pass
 
 
 def test_color_runs_from_sure_to_unsure() -> None:
     assert (drawn_hand(make_hand(0.001)).colors == SURE_RGB.astype(np.uint8)).all()
     assert (drawn_hand(make_hand(0.1)).colors == UNSURE_RGB.astype(np.uint8)).all()
-    assert drawn_hand(make_hand()).capsule_colors.shape == (len(BONES), 3)
+
+
+def test_bones_have_the_color_of_their_side() -> None:
+    left = dataclasses.replace(make_hand(), handedness=Handedness.LEFT)
+
+    for hand in (left, make_hand()):
+        assert (drawn_hand(hand).capsule_colors == np.tile(SIDE_RGB[hand.handedness], (len(BONES), 1))).all()
+    assert SIDE_RGB[Handedness.LEFT] != SIDE_RGB[Handedness.RIGHT]
 
 
 def test_readout_shows_rate_latency_confidence_and_silence() -> None:
     readout = Readout()
-    assert "no packets**: is the daemon running?" in readout.markdown(StreamCounts(), 0)
+    assert "no packets**: is the daemon running?" in readout.markdown(StreamCounts(), 0)[0]
     for sequence in range(50):
         readout.saw(make_received(make_hand(), sequence=sequence))
     now_ns = make_received(sequence=49).received_ns
 
-    words = readout.markdown(StreamCounts(lost=4), now_ns)
+    state, words = readout.markdown(StreamCounts(lost=4), now_ns)
 
-    assert "**TRACKING**" in words and "rate 50.0 Hz" in words and "lost 4" in words
+    assert state == "**TRACKING**"
+    assert "rate 50.0 Hz" in words and "lost 4" in words
     assert "confidence 0.90, +-8 mm" in words
-    assert "no packets" in readout.markdown(StreamCounts(), now_ns + 2 * 10**9)
+    assert "no packets" in readout.markdown(StreamCounts(), now_ns + 2 * 10**9)[0]
     assert readout.rate_hz(now_ns + 2 * 10**9) == 0.0
 
 
-def test_a_lost_hand_disappears_and_comes_back() -> None:
-    page = HandViewer("127.0.0.1", 18080)
-    first, second = page._hands[:2]
+def test_a_lost_hand_disappears_and_comes_back(tmp_path: Path) -> None:
     hand = drawn_hand(make_hand())
     shown = []
 
-    for hands in ([hand, hand], [hand], [], [hand]):
-        page._draw(hands)
-        shown.append([node.visible for one in (first, second) for node in (one._joints, one._bones)])
-    page.close()
+    with shown_page(tmp_path) as (page, _):
+        first, second = page._space._hands[:2]
+        for hands in ([hand, hand], [hand], [], [hand]):
+            page._space.show_hands(hands)
+            shown.append([node.visible for one in (first, second) for node in (one._joints, one._bones)])
 
     assert shown == [[True] * 4, [True, True, False, False], [False] * 4, [True, True, False, False]]
     assert np.allclose(first._bones.batched_scales, hand.capsules.scales_m)
 
 
-def test_page_is_served_and_survives_a_restart_of_the_sender() -> None:
-    receiver = open_receiver("127.0.0.1", 0)
-    page = HandViewer("127.0.0.1", 18080)
-    try:
+def test_page_is_served_and_survives_a_restart_of_the_sender(tmp_path: Path) -> None:
+    with shown_page(tmp_path) as (page, receiver):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
             for stream_id in (1, 2):
                 packet = dataclasses.replace(make_received(make_hand()).packet, stream_id=stream_id)
                 out.sendto(encode(packet), ("127.0.0.1", receiver.port))
         for _ in range(3):
-            page.step(receiver)
+            page.step()
         address = page.address.replace("localhost", "127.0.0.1")  # a browser knows that name, a fresh machine may not
         with urllib.request.urlopen(address, timeout=5) as answer:
             status = answer.status
-    finally:
-        page.close()
-        receiver.close()
 
     assert status == 200
     assert receiver.counts.restarts == 1

@@ -12,17 +12,17 @@ from viser import _messages
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from clients.view import HandViewer
-from clients.web_origin import is_own_origin
+from clients.page.server import close_server, open_server
+from clients.page.web_origin import is_own_origin
 
 NAME = socket.gethostname().lower()
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    page = HandViewer("127.0.0.1", 18300)
-    yield int(page.address.rpartition(":")[2])
-    page.close()
+    server = open_server("127.0.0.1", 18300)
+    yield server.get_port()
+    close_server(server)
 
 
 def receives(port: int, origin: str | None) -> bool:

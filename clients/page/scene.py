@@ -1,4 +1,4 @@
-"""What the view shows, as plain values: positions, colors and text for each packet; view.py draws them."""
+"""What the view shows, as plain values: positions, colors and text for each packet; viewer.py draws them."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -11,11 +11,9 @@ from handmap.protocol.packet import PacketHand
 from handmap.types.arrays import Float32, Uint8
 from handmap.types.joints import BONES
 
-from .capsules import Capsules, capsules_of
+from ..capsules import Capsules, capsules_of
+from .colors import SIDE_RGB, error_colors
 
-SURE_MM, UNSURE_MM = 5.0, 30.0
-SURE_RGB = np.array([40, 200, 90], np.float32)
-UNSURE_RGB = np.array([230, 60, 40], np.float32)
 RATE_WINDOW = 60
 SILENCE_S = 1.5  # a running daemon sends a heartbeat every second
 
@@ -31,10 +29,10 @@ class DrawnHand:
 
 
 def drawn_hand(hand: PacketHand) -> DrawnHand:
-    """The shape of a hand, green where the error is expected to be small, red where it is large; a bone is as its outer joint."""
-    share = np.clip((hand.expected_error_m.astype(float) * 1000 - SURE_MM) / (UNSURE_MM - SURE_MM), 0, 1)[:, None]
-    colors = (SURE_RGB * (1 - share) + UNSURE_RGB * share).astype(np.uint8)
-    return DrawnHand(hand.xyz_m, colors, capsules_of(hand.xyz_m), colors[np.array(BONES)[:, 1]])
+    """The shape of a hand: joints green where the error is expected to be small and red where it is large, bones in its side's color."""
+    colors = error_colors(hand.expected_error_m.astype(float) * 1000)
+    side = np.tile(np.array(SIDE_RGB[hand.handedness], np.uint8), (len(BONES), 1))
+    return DrawnHand(hand.xyz_m, colors, capsules_of(hand.xyz_m), side)
 
 
 class Readout:
@@ -65,16 +63,15 @@ class Readout:
         """Whether nothing has arrived for longer than a running daemon is ever silent."""
         return self._newest is None or now_ns - self._newest.received_ns > SILENCE_S * 1e9
 
-    def markdown(self, counts: StreamCounts, now_ns: int) -> str:
-        """The text, in Markdown."""
+    def markdown(self, counts: StreamCounts, now_ns: int) -> tuple[str, str]:
+        """The state in one line, and the rest, in Markdown."""
         if self._newest is None or self.is_silent(now_ns):
-            return f"**no packets**: {self._hint}"
-        lines = [f"**{self._newest.packet.state.name}**", f"rate {self.rate_hz(now_ns):.1f} Hz"]
+            return f"**no packets**: {self._hint}", ""
+        lines = [f"rate {self.rate_hz(now_ns):.1f} Hz"]
         if self._frame is not None:
             lines += [_latency_line(self._frame), *(_hand_line(hand) for hand in self._frame.packet.hands)]
-        lines.append(f"hands: green up to {SURE_MM:.0f} mm expected error, red from {UNSURE_MM:.0f} mm")
         lines.append(f"lost {counts.lost}, restarts {counts.restarts}, refused {counts.refused}")
-        return "\n\n".join(lines)
+        return f"**{self._newest.packet.state.name}**", "\n\n".join(lines)
 
 
 def _latency_line(frame: Received) -> str:

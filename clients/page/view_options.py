@@ -1,0 +1,22 @@
+"""What the options of `handmap view` say about its page."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """Where the page is served, where its recordings go, what to look at if nothing comes, and whether it begins dark."""
+
+    host: str
+    port: int
+    recordings: Path
+    hint: str = "is the daemon running?"
+    is_dark: bool = False
+
+
+def default_recordings() -> Path:
+    """The folder for recordings of this user, after the XDG base directory specification."""
+    base = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".local/share") / "handmap/recordings"

@@ -1,0 +1,145 @@
+"""`handmap view`: shows the received hands in a browser; it survives silence and restarts of the sender."""
+
+import queue
+import time
+from collections.abc import Callable
+from typing import Final
+
+from handmap.client.receiver import Receiver
+from handmap.client.session import PacketReceiver, Received
+from handmap.protocol.fields import MessageType
+from handmap.protocol.preview import Picture
+from handmap.types.errors import PacketError
+
+from ..preview_client import PreviewClient
+from .depth_picture import draw_nothing, draw_picture
+from .history import History
+from .panel import Panel
+from .playback import Playback
+from .scene import Readout, drawn_hand
+from .server import address_of, close_server, open_server
+from .space import Space
+from .take import Take
+from .view_options import ViewOptions
+
+WAIT_S: Final = 0.05
+TEXT_EVERY_S: Final = 0.2
+PLOTS_EVERY_S: Final = 1.0
+OLD_PICTURE_S: Final = 2.0
+
+
+class HandViewer:
+    """A page that shows what a receiver gets, and the preview of its daemon."""
+
+    def __init__(self, receiver: PacketReceiver, options: ViewOptions, preview: PreviewClient | None = None) -> None:
+        self._receiver = receiver
+        self._playback = receiver if isinstance(receiver, Playback) else None
+        self._preview = preview
+        self._take = Take(options.recordings, receiver) if isinstance(receiver, Receiver) else None
+        self._wishes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._server = open_server(options.host, options.port)
+        self._space = Space(self._server)
+        self._panel = Panel(self._server, self._wishes.put, options.is_dark)
+        if self._take is not None:
+            self._panel.add_record(self._toggle_record)
+        if self._playback is not None:
+            self._panel.add_playback(self._playback.duration_s, self._seek, self._toggle_play)
+        self.readout = Readout(options.hint)
+        self._history = History()
+        self._picture_s = float("-inf")
+        self._shown_nothing: str | None = None
+        self._text_s = self._plots_s = 0.0
+
+    @property
+    def address(self) -> str:
+        """The URL for a browser on this machine; the port is the next free one if the requested one was taken."""
+        return address_of(self._server)
+
+    def step(self) -> None:
+        """Waits briefly for a packet, draws it, and does what was clicked."""
+        while not self._wishes.empty():
+            self._wishes.get()()
+        received = self._receiver.wait(WAIT_S)
+        if received is not None:
+            self._show(received)
+        picture = self._next_picture()
+        if picture is not None:
+            self._show_picture(picture)
+        now_s = time.monotonic()
+        if now_s - self._text_s >= TEXT_EVERY_S:
+            self._text_s = now_s
+            self._refresh(now_s)
+        if now_s - self._plots_s >= PLOTS_EVERY_S:
+            self._plots_s = now_s
+            self._panel.show_history(self._history, now_s)
+
+    def close(self) -> None:
+        """Ends a recording, and stops serving."""
+        if self._take is not None:
+            self._take.stop()
+        close_server(self._server)
+
+    def _show(self, received: Received) -> None:
+        self.readout.saw(received)
+        self._history.saw(received)
+        if self._take is not None:
+            self._take.saw(received)
+        if received.packet.message_type is MessageType.JOINTS:
+            self._space.show_hands([drawn_hand(hand) for hand in received.packet.hands])
+
+    def _next_picture(self) -> Picture | None:
+        if self._playback is not None:
+            return self._playback.take()
+        if self._preview is None:
+            return None
+        is_recording = self._take is not None and self._take.is_running
+        self._preview.want(is_recording or bool(self._server.get_clients()))
+        return self._preview.take()
+
+    def _show_picture(self, picture: Picture) -> None:
+        if self._take is not None:
+            self._take.saw_picture(picture)
+        try:
+            self._panel.show_picture(draw_picture(picture))
+            self._space.show_points(picture)
+        except PacketError:
+            return
+        self._picture_s, self._shown_nothing = time.monotonic(), None
+        self._history.saw_stages(self._picture_s, picture.stages_ms)
+
+    def _refresh(self, now_s: float) -> None:
+        now_ns = time.monotonic_ns()
+        is_still = self._playback is not None and not self._playback.is_playing
+        if self.readout.is_silent(now_ns) and not is_still:
+            self._space.show_hands([])
+        if now_s - self._picture_s > OLD_PICTURE_S and not is_still:
+            self._show_no_picture()
+        self._panel.show_text(*self.readout.markdown(self._receiver.counts, now_ns))
+        if self._take is not None:
+            self._panel.show_record(self._take.is_running, self._take.text)
+        if self._playback is not None:
+            self._panel.show_place(self._playback.place_s, self._playback.is_playing)
+
+    def _show_no_picture(self) -> None:
+        """Says in the picture's place why there is none."""
+        if self._preview is not None:
+            why = self._preview.problem or "the camera gives no frames"
+        else:
+            why = "no depth pictures in this recording" if self._playback is not None else "depth pictures are off"
+        if why != self._shown_nothing:
+            self._shown_nothing = why
+            self._panel.show_picture(draw_nothing(why))
+            self._space.show_points(None)
+
+    def _toggle_record(self) -> None:
+        if self._take is not None:
+            self._take.stop() if self._take.is_running else self._take.start()
+
+    def _seek(self, place_s: float) -> None:
+        if self._playback is not None:
+            self._playback.seek(place_s)
+            self._history.clear()
+
+    def _toggle_play(self) -> None:
+        if self._playback is not None:
+            self._playback.play(not self._playback.is_playing)
