@@ -5,7 +5,7 @@ DEMO_SECONDS ?=
 TORCH ?= torch==2.13.0+cpu
 HOST_TESTS = tests/handmap tests/runtime tests/clients
 
-.PHONY: demo setup test test-adapters lint lint-3.10 docs bench soak mutants kill-test fuzz fuzz-c kernels test-gpu test-system test-image release test-release clean
+.PHONY: demo setup test test-adapters lint lint-3.10 docs bench soak mutants kill-test fuzz fuzz-c kernels test-gpu test-monitoring test-system test-image release test-release clean
 
 # ---- for a user -------------------------------------------------------------------------------------------------------
 
@@ -110,6 +110,11 @@ test-system: .venv/ready
 # As root, as above. The packages of all boards, and an emulated arm64 image with the service in it; hundreds of MB the first time.
 test-image: .venv/ready .venv-3.10/ready .venv-3.12/ready
 	.ci/system image
+
+# Alerts under promtool, and the dashboard's queries in a real Prometheus that reads a running daemon; both from Debian, into .cache.
+test-monitoring: .venv/ready
+	.ci/prometheus
+	HANDMAP_MONITORING_TESTS=1 .venv/bin/pytest tests/monitoring -rs
 
 # The crop kernel for the boards' GPUs; needs no GPU. Run it after every change of handmap/engines/kernels/crop.cu.
 kernels: .venv/ready .cache/kernel-compilers/kernel_compilers.txt

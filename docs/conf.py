@@ -47,6 +47,7 @@ NAVIGATION = {
         "docs/operating",
         "docs/viewing",
         "docs/fleet",
+        "docs/monitoring",
         "docs/jetson",
         "docs/client",
         "docs/codecs",

@@ -38,6 +38,7 @@ FOLDERS: Final = {
     "models/handmap-hand21": f"{SHARE}/models/handmap-hand21",
     "models/demo_recording": f"{SHARE}/models/demo_recording",
     "docs": DOC,
+    "configs/monitoring": f"{SHARE}/monitoring",
 }
 LEFT_OUT: Final = ("docs/measured", "docs/guidance_maps.png")
 WHEEL_SOURCES: Final = ("handmap", "training", "export", "calibration", "runtime", "clients", "flash")

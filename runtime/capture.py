@@ -175,6 +175,7 @@ class Capture:
                 return
 
     def _keep(self, frame: DepthFrame) -> None:
+        self._counts.arrivals.note()
         if self._shape not in (None, frame.depth.shape):
             raise CameraLost(
                 f"camera: frame {frame.frame_number} has shape {frame.depth.shape} after frames of {self._shape}; the camera is being reopened"

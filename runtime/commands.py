@@ -62,8 +62,9 @@ def run(config: Path, validate: bool) -> None:
 @click.command()
 @click.option("--config", type=PATH, help="Configuration file of the daemon to query.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The daemon's telemetry port; default: 9400.")
+@click.option("--watch", is_flag=True, help="Show it every second until q or Ctrl-C.")
 @JSON
-def status(config: Path | None, port: int | None, as_json: bool) -> None:
+def status(config: Path | None, port: int | None, watch: bool, as_json: bool) -> None:
     """Show what the daemon on this machine is doing.
 
     Exits with code 1 if no daemon answers.
@@ -73,6 +74,11 @@ def status(config: Path | None, port: int | None, as_json: bool) -> None:
     from .status import ask_daemon, format_status, refuse_other, status_port
 
     asked = status_port(config, port)
+    if watch:
+        from .status_watch import watch_status
+
+        watch_status(asked, None if port is not None else config, as_json)
+        return
     facts = ask_daemon(asked)
     if config is not None and port is None:
         refuse_other(facts, config, asked)

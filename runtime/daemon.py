@@ -104,6 +104,7 @@ class Daemon:
         except Reopen as wanted:
             self._pipeline.reconfigure(wanted.engines)
         except CameraLost as error:
+            self._lose_hands()
             self._pipeline.close_camera()
             self._retry(error, DaemonState.NO_CAMERA)
         except EngineFailed as error:
@@ -125,7 +126,7 @@ class Daemon:
     def _open(self, publisher: Publisher) -> Opened:
         self._backoff.begin()
         opened = self._pipeline.open(publisher)
-        self._tracker = self._tracker.without_hands()
+        self._lose_hands()
         self._last_frame_s = time.monotonic()
         return opened
 
@@ -154,17 +155,22 @@ class Daemon:
         self._engine_failures = 0
         self._monitor.reload.confirm()
         status.counts.late = clock.over_budget.get("age", 0)
-        self._monitor.stats.count(len(poses), status.counts, publisher.errors)
+        self._monitor.quality.see(frame, poses, status.bodies)
+        self._monitor.stats.count(status.counts, publisher.errors)
 
     def _miss_frame(self, capture: Capture) -> None:
         self._has_ended = capture.has_ended
         if self._has_ended or time.monotonic() - self._last_frame_s <= CAMERA_GRACE_S:
             return
-        self._tracker = self._tracker.without_hands()
+        self._lose_hands()
         if capture.is_refusing:
             self._status.enter(DaemonState.DEGRADED, "the camera's frames are repeated or stale")
         else:
             self._status.enter(DaemonState.NO_CAMERA, "no frame arrives")
+
+    def _lose_hands(self) -> None:
+        self._tracker = self._tracker.without_hands()
+        self._monitor.quality.forget()
 
     def _retry(self, error: Transient, state: DaemonState) -> None:
         self._status.enter(state, str(error))

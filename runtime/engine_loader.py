@@ -31,6 +31,7 @@ class OpenedEngines:
     """Engines that passed the golden samples; `fallback_reason` is why they are not the configured ones, else empty."""
 
     engines: Engines
+    backend: str
     fallback_reason: str = ""
 
 
@@ -41,7 +42,7 @@ def open_or_await(bundle: Bundle, config: EngineConfig, batch: int, may_await: b
     EngineUnusable instead.
     """
     try:
-        return OpenedEngines(_open_checked(bundle, config, batch))
+        return OpenedEngines(_open_checked(bundle, config, batch), config.backend)
     except (EngineUnusable, DependencyError) as error:
         if config.fallback is None:
             if isinstance(error, EngineUnusable) and may_await:
@@ -50,7 +51,7 @@ def open_or_await(bundle: Bundle, config: EngineConfig, batch: int, may_await: b
         LOG.warning("fallback=%s reason=%r", config.fallback, str(error))
         instead = msgspec.structs.replace(config, backend=config.fallback, fallback=None)
         fallback_reason = f"running on {config.fallback} instead of {config.backend}: {error}"
-        return OpenedEngines(_open_checked(bundle, instead, batch), fallback_reason)
+        return OpenedEngines(_open_checked(bundle, instead, batch), instead.backend, fallback_reason)
 
 
 class CacheWatch:

@@ -4,14 +4,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from handmap.recording.cameras import Camera, Numbered
+from handmap.engines.engine import Engines
+from handmap.recording.cameras import Camera, Numbered, Rated
 from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock
 
+from .gpu_watch import GpuWatch
 from .logs import start_logging
 from .outlet import open_outlet
 from .preview import Preview
 from .publish import Publisher
+from .quality import Quality
 from .reload import Reload, reopening
 from .settings import Settings
 from .snapshot import Sources
@@ -30,11 +33,14 @@ class Monitor:
         self, settings: Settings, config: Path | None, status: DaemonStatus, clock: StageClock, notifier: Notifier
     ) -> None:
         self.settings = settings
-        self.stats = StatsLog(clock, settings.log.stats_interval_s)
+        self.quality = Quality()
+        self.stats = StatsLog(clock, settings.log.stats_interval_s, self.quality)
         self.reload = Reload(config, notifier)
         self._status = status
         self._thermal = ThermalWatch(settings.thermal, self._enter_band)
-        self.facts = Sources(status, clock, self.stats, self._thermal, self.reload, config)
+        self.facts = Sources(status, clock, self.stats, self._thermal, self.reload, self.quality, config)
+        self._gpu = GpuWatch()
+        self.facts.gpu_memory = self._gpu.read
         self._telemetry = Telemetry(settings.telemetry.port, self.facts)
         self.preview = Preview(settings.preview)
         self._publisher: Publisher | None = None
@@ -51,8 +57,19 @@ class Monitor:
     def saw_camera(self, camera: Camera) -> None:
         """Records which camera was opened."""
         self.facts.camera = camera.name
+        asked_hz = camera.rate_hz if isinstance(camera, Rated) else None
+        self.facts.asked_rate_hz = None if asked_hz is None else round(asked_hz, 3)
         if self._publisher is not None:
             self._publisher.identify_camera(camera.name, camera.serial if isinstance(camera, Numbered) else None)
+
+    def saw_engines(self, engines: Engines, backend: str) -> None:
+        """Records which engines were opened."""
+        self.facts.engine = backend
+        self._gpu.watch(engines.hand)
+
+    def without_engines(self) -> None:
+        """Leaves the GPU alone while engines are opened on it."""
+        self._gpu.watch(None)
 
     def __enter__(self) -> "Monitor":
         for part in (self._thermal, self.reload, self._telemetry, self.preview):

@@ -102,6 +102,7 @@ class Pipeline:
         """Closes the engines; if that fails, their resources are freed when the process ends at the latest."""
         self.opened = None
         engines, self._engines = self._engines, None
+        self._monitor.without_engines()
         if engines is None:
             return
         try:
@@ -156,5 +157,6 @@ class Pipeline:
             raise EngineFailed(f"engine: it worked before but no longer does: {error}") from error
         counts.engine_openings += 1
         self._status.fallback_reason = opened.fallback_reason
+        self._monitor.saw_engines(opened.engines, opened.backend)
         self._awaited = watch if opened.fallback_reason else None
         return opened.engines if self._faults.is_empty else faulty_engines(opened.engines, self._faults)

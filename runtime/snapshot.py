@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from handmap import __version__
+from handmap.engines.engine import GpuMemory
 from handmap.skeleton.body import Bodies
 from handmap.skeleton.hand_shape import load_skeleton_model
 from handmap.skeleton.hand_size import hand_length
@@ -17,6 +18,7 @@ from handmap.system.timing import StageClock, StageHistogram
 
 from .control import ControlPort
 from .outlet import Target
+from .quality import HandQuality, Quality
 from .reload import Reload
 from .state import DaemonStatus
 from .stats import StatsLog
@@ -119,6 +121,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     reload: ReloadFacts
     warning: str = ""
     hand_sizes: tuple[HandSizeFacts, ...] = ()
+    hand_qualities: tuple[HandQuality, ...] = ()
+    engine: str = ""
+    camera_rate_hz: float = 0.0
+    asked_rate_hz: float | None = None
+    gpu_memory: GpuMemory | None = None
     control: ControlFacts | None = None
 
 
@@ -131,12 +138,16 @@ class Sources:
     stats: StatsLog
     thermal: ThermalWatch
     reload: Reload
+    quality: Quality
     config: Path | None = None
     targets: Callable[[], Sequence[Target]] = tuple
     control: Callable[[], ControlPort | None] = lambda: None
     bundle: str = ""
     precision: str = ""
     camera: str = ""
+    engine: str = ""  # the backend that runs, which can be the fallback
+    asked_rate_hz: float | None = None
+    gpu_memory: Callable[[], GpuMemory | None] = lambda: None
     started_s: float = field(default_factory=time.monotonic)
 
 
@@ -186,6 +197,11 @@ def take_snapshot(sources: Sources) -> Snapshot:
         reload=ReloadFacts(reload.taken, reload.refused, reload.refusal),
         warning=status.warning,
         hand_sizes=_hand_sizes(status.bodies),
+        hand_qualities=sources.quality.hands,
+        engine=sources.engine,
+        camera_rate_hz=round(counts.arrivals.rate_hz(), 1),
+        asked_rate_hz=sources.asked_rate_hz,
+        gpu_memory=sources.gpu_memory(),
         control=_control_facts(sources.control()),
     )  # fmt: skip
 

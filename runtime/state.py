@@ -1,13 +1,15 @@
 """What the daemon is doing: its state, logged and reported to systemd when it changes, and its progress."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from handmap.protocol.fields import DaemonState
 from handmap.skeleton.body import Bodies
 from handmap.system.notify import Notifier
 from handmap.types.values import DepthFrame
+
+from .rate import RateMeter
 
 LOG = logging.getLogger("handmap.state")
 
@@ -30,6 +32,7 @@ class Counts:
     hung: int = 0  # threads abandoned in a camera call
     camera_openings: int = 0
     engine_openings: int = 0
+    arrivals: RateMeter = field(default_factory=RateMeter)  # frames that the camera delivered
 
 
 class DaemonStatus:

@@ -2,19 +2,30 @@
 
 import http.client
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
+from handmap.engines.engine import GpuMemory
 from handmap.files.reading import NotJson, decode_json
 from handmap.skeleton.hand_size import LEARNING_S
 from handmap.types.errors import ConfigError, NoAnswer
 
 from .endpoint import status_address
+from .quality import HandQuality
 from .settings import TelemetryConfig, read_settings
 from .snapshot import ControlFacts, HandSizeFacts, Snapshot
 
 HOST = "127.0.0.1"
 WAIT_S = 3.0
 MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the daemon said, or why it did not: exactly one of both."""
+
+    facts: Snapshot | None
+    problem: str = ""
 
 
 def status_port(config: Path | None, port: int | None) -> int:
@@ -42,13 +53,13 @@ def refuse_other(facts: Snapshot, config: Path, port: int) -> None:
         )
 
 
-def ask_daemon(port: int) -> Snapshot:
+def ask_daemon(port: int, wait_s: float = WAIT_S) -> Snapshot:
     """The facts of the daemon at this loopback port.
 
     Raises NoAnswer if there is none.
     """
-    connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_S)
-    connection.sock = _own_path(port)  # without one, the port says who is there
+    connection = http.client.HTTPConnection(HOST, port, timeout=wait_s)
+    connection.sock = _own_path(port, wait_s)  # without one, the port says who is there
     try:
         connection.request("GET", "/status.json")
         answer = connection.getresponse()
@@ -70,10 +81,21 @@ def ask_daemon(port: int) -> Snapshot:
         connection.close()
 
 
-def _own_path(port: int) -> socket.socket | None:
+def ask_once(port: int, config: Path | None, wait_s: float) -> Answer:
+    """The daemon's answer; a daemon of another configuration is a problem, as is none."""
+    try:
+        facts = ask_daemon(port, wait_s)
+        if config is not None:
+            refuse_other(facts, config, port)
+    except NoAnswer as error:
+        return Answer(None, str(error))
+    return Answer(facts)
+
+
+def _own_path(port: int, wait_s: float) -> socket.socket | None:
     """A connection to the daemon's own socket for this purpose, or None if there is none."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    client.settimeout(WAIT_S)
+    client.settimeout(wait_s)
     try:
         client.connect(status_address(port))
     except OSError:
@@ -87,7 +109,7 @@ def format_status(now: Snapshot) -> str:
     reason = f" ({now.reason})" if now.reason else ""
     heat = now.thermal
     rows = [
-        ("state", f"{now.state}{reason}; running for {_span(now.uptime_s)} as process {now.pid}"),
+        ("state", f"{now.state}{reason}; running for {span(now.uptime_s)} as process {now.pid}"),
         (
             "config",
             now.config
@@ -95,11 +117,12 @@ def format_status(now: Snapshot) -> str:
         ),
         (
             "bundle",
-            f"{now.bundle or 'not read yet'}{', ' + now.precision if now.precision else ''}, {now.inferences} inferences",
+            f"{now.bundle or 'not read yet'}{f', {now.engine} {now.precision}' if now.engine else ''}, {now.inferences} inferences",
         ),
         *([("warning", now.warning)] if now.warning else []),
-        ("camera", now.camera or "not opened yet"),
+        ("camera", f"{now.camera}\n{camera_rate(now)}" if now.camera else "not opened yet"),
         ("hands", f"{now.hands} now, {now.rate_hz:.1f} frames/s"),
+        *(("hand", _quality(hand)) for hand in now.hand_qualities),
         *(("size", _size(hand)) for hand in now.hand_sizes),
         (
             "frames",
@@ -113,7 +136,8 @@ def format_status(now: Snapshot) -> str:
             ),
         ),
         ("restarts", _counts(**now.restarts)),
-        ("heat", _heat(heat.band, heat.every_nth_frame, heat.temperatures_c)),
+        ("heat", heat_text(heat.band, heat.every_nth_frame, heat.temperatures_c)),
+        *([("gpu", gpu_text(now.gpu_memory))] if now.gpu_memory else []),
     ]
     slowed = [name for name, is_slowed in heat.throttling.items() if is_slowed]
     if slowed or heat.throttle_events:
@@ -152,11 +176,32 @@ def _size(hand: HandSizeFacts) -> str:
     return f"track {hand.track_id}, {hand.hand}: {hand.length_mm:.0f} mm long, give or take {hand.expected_error_mm:.0f} mm{learned}"
 
 
+def _quality(hand: HandQuality) -> str:
+    fit = "" if hand.residual_mm is None else f", {hand.residual_mm:.1f} mm from its fit"
+    depth = "" if hand.missing_depth is None else f", {100 * hand.missing_depth:.0f} % without depth"
+    return (
+        f"track {hand.track_id}, {hand.side}: confidence {hand.confidence:.2f}, error {hand.expected_error_mm:.1f} mm{fit}, "
+        f"{hand.distance_mm / 1e3:.2f} m away{depth}"
+    )
+
+
+def camera_rate(now: Snapshot) -> str:
+    """The camera's rate, and the one that it was asked for."""
+    asked = "" if now.asked_rate_hz is None else f" of {now.asked_rate_hz:.1f}"
+    return f"{now.camera_rate_hz:.1f}{asked} frames/s"
+
+
+def gpu_text(memory: GpuMemory) -> str:
+    """The GPU's memory."""
+    return f"{memory.used_bytes / 1e9:.1f} of {memory.total_bytes / 1e9:.1f} GB in use"
+
+
 def _counts(**values: int) -> str:
     return ", ".join(f"{value} {name}" for name, value in values.items())
 
 
-def _heat(band: str, every_nth_frame: int, temperatures_c: dict[str, float]) -> str:
+def heat_text(band: str, every_nth_frame: int, temperatures_c: dict[str, float]) -> str:
+    """The zones, the hottest first, and what the heat does to the rate."""
     rate = "" if every_nth_frame == 1 else f", every {every_nth_frame}th frame is processed".replace("2th", "2nd")
     if not temperatures_c:
         return "no thermal zone can be read" + rate
@@ -168,7 +213,8 @@ def _bytes(count: int) -> str:
     return f"{count / 1e3:.1f} kB" if count < 1_000_000 else f"{count / 1e6:.1f} MB"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A time in its two largest units."""
     minutes, rest_s = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

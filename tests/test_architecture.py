@@ -30,9 +30,9 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
         for name in ("bag_files", "checked_writer", "mcap_file", "message_bag", "ros1_file", "writer")
     },
     "PIL": {"handmap/files/images.py", "clients/page/depth_picture.py"},
-    "rich": {"handmap/system/progress.py"},
+    "rich": {"handmap/system/progress.py", "runtime/status_table.py", "runtime/status_watch.py"},
     "pyrealsense2": {"runtime/cameras/realsense.py"},
-    "prometheus_client": {"runtime/prometheus_metrics.py"},
+    "prometheus_client": {"runtime/metric_families.py", "runtime/prometheus_metrics.py"},
     "numba": {"training/compiled.py"},
     "torch": {
         "training",

@@ -49,6 +49,23 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class GpuMemory:
+    """Memory of the GPU, of all programs on it; a board's is that of the whole machine."""
+
+    used_bytes: int
+    total_bytes: int
+
+
+@runtime_checkable
+class OnGpu(Protocol):
+    """An `Engine` that runs on a GPU."""
+
+    def gpu_memory(self) -> GpuMemory | None:
+        """Of its GPU, now; None if the driver does not tell. Any thread can call this, also once the engine is closed."""
+        ...
+
+
 @runtime_checkable
 class CroppingEngine(Engine, Protocol):
     """A hand engine that crops on its own device: a frame and ROIs in, joints out."""

@@ -21,6 +21,7 @@ from handmap.engines.crop_kernel import (
     choose_cubin,
     hand_parameters,
 )
+from handmap.engines.engine import GpuMemory
 from handmap.types.arrays import Array, ArrayModule
 from handmap.types.errors import DependencyError, EngineFailed
 from handmap.types.values import CROP_PX, DepthFrame, HandRoi
@@ -52,6 +53,15 @@ def open_gpu() -> ArrayModule:
         ) from error
     module: ArrayModule = cupy
     return module
+
+
+def read_gpu_memory() -> GpuMemory | None:
+    """The current GPU's memory; None if the driver does not tell."""
+    try:
+        free_bytes, total_bytes = cupy.cuda.runtime.memGetInfo()
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return None
+    return GpuMemory(total_bytes - free_bytes, total_bytes)
 
 
 def open_stream() -> Any:

@@ -16,9 +16,9 @@ from handmap.engines.cache import StoredEngine, WantedEngine, find_engine, hold_
 from handmap.engines.cache_dir import engine_cache_dir
 from handmap.engines.cuda_driver import read_device_facts
 from handmap.engines.device_engine import DeviceEngine
-from handmap.engines.engine import EngineOutput
+from handmap.engines.engine import EngineOutput, GpuMemory
 from handmap.engines.engine_keys import BuilderOptions, describe_platform, engine_key, tensorrt_build
-from handmap.engines.gpu import FusedCrop, cuda_errors
+from handmap.engines.gpu import FusedCrop, cuda_errors, read_gpu_memory
 from handmap.engines.mapped_memory import FrameBuffer, open_frame_buffers
 from handmap.engines.tensorrt_engine import load_tensorrt, open_tensorrt_engine
 from handmap.system.jetpack import read_l4t_release
@@ -70,6 +70,10 @@ class GpuHandEngine(_StoredEngine):
         with cuda_errors("fused crop: reading what it filled"):
             filled: Int32 = self._crop.filled.get(stream=self._engine.stream)
         return output, filled
+
+    def gpu_memory(self) -> GpuMemory | None:
+        """See `handmap.engines.engine.OnGpu`."""
+        return read_gpu_memory()
 
     def _on_gpu(self, frame: DepthFrame) -> DepthFrame:
         """The frame in memory that the GPU can read; unchanged if it is there already."""

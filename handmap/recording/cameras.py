@@ -48,6 +48,16 @@ class Numbered(Protocol):
         ...
 
 
+@runtime_checkable
+class Rated(Protocol):
+    """A `Camera` that knows how often it should deliver a frame."""
+
+    @property
+    def rate_hz(self) -> float | None:
+        """Frames per second that were asked of it; None if it has no rate of its own."""
+        ...
+
+
 class Pace(Protocol):
     """Notified about the processing of frames; a recording can wait for it, a live camera does not."""
 

@@ -44,7 +44,8 @@ class Bodies:
     """The N fitted hands of a frame, in the order of its poses, with their sizes as of this frame.
 
     joint_errors_mm (N, 21) are the errors expected of the joints, angle_errors (N, 22) the standard deviations of the angles in rad.
-    misfit (N,) is the rms of the residuals in units of expected errors: 1 if they are right.
+    misfit (N,) is the rms of the residuals in units of expected errors: 1 if they are right. residual_mm (N,) is the rms distance of the
+    measured joints from those of the fitted hand.
     """
 
     track_ids: tuple[int, ...]
@@ -53,6 +54,7 @@ class Bodies:
     angle_errors: Float64
     misfit: Float64
     size: HandSize
+    residual_mm: Float64
 
 
 def fit_bodies(poses: Sequence[HandPose], state: BodyState) -> tuple[Bodies | None, BodyState]:
@@ -130,6 +132,8 @@ def _learned(
 def _bodies(ids: tuple[int, ...], hands: PosedHands, seen: tuple[FittedPose, Measurement], size: HandSize) -> Bodies:
     fitted, measured = seen
     variance = ((fitted.slopes @ fitted.covariance) * fitted.slopes).sum(axis=-1).reshape(len(ids), JOINT_COUNT, 3)
+    in_hand_mm = (measured.joints_mm - fitted.pose.positions_mm[:, None]) @ fitted.pose.rotations
+    away_mm = in_hand_mm - fitted.posed.joints_mm
     common_mm = np.interp(measured.expected_mm, COMMON_MM, COMMON_SHARES) * measured.expected_mm
     angle_variance = np.diagonal(fitted.covariance, axis1=1, axis2=2)[:, ROOT_COUNT:]
     return Bodies(
@@ -139,4 +143,5 @@ def _bodies(ids: tuple[int, ...], hands: PosedHands, seen: tuple[FittedPose, Mea
         angle_errors=ANGLE_ERROR_SCALE * np.sqrt(angle_variance),
         misfit=np.sqrt((fitted.residuals * fitted.residuals).mean(axis=1)),
         size=size,
+        residual_mm=np.sqrt((away_mm * away_mm).sum(axis=-1).mean(axis=1)),
     )

@@ -148,6 +148,7 @@ class RealSenseCamera:
         profile = choose_profile(rs, sensor, wanted, is_playback=config.playback is not None)
         self.name = f"{describe(rs, device)} {profile!r}"
         self.serial = serial_of(rs, device) or None
+        self.rate_hz = float(profile.fps())
         self._rs = rs
         self._device = device
         self._sensor = sensor

@@ -112,6 +112,7 @@ class ReplayCamera:
     def __init__(self, recording: Recording, pace: ReplayPace, is_looped: bool) -> None:
         pace.start()
         self.name = f"replay of {str(recording.path)!r}"
+        self.rate_hz = recording.fps if isinstance(pace, RecordedPace) else None
         self._frames = shifted(recording, is_looped, time.monotonic_ns())
         self._shape = (recording.intrinsics.height_px, recording.intrinsics.width_px)
         self._pace = pace

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 import numpy as np
 
-from handmap.recording.cameras import Camera, CameraConfig, CameraSource, Checked
+from handmap.recording.cameras import Camera, CameraConfig, CameraSource, Checked, Rated
 from handmap.types.errors import CameraLost
 from handmap.types.values import DepthFrame
 
@@ -54,6 +54,7 @@ class FaultyCamera:
 
     def __init__(self, inner: Camera, schedule: FaultSchedule) -> None:
         self.name = f"faulty {inner.name}"
+        self.rate_hz = inner.rate_hz if isinstance(inner, Rated) else None
         self._inner = inner
         self._schedule = schedule
         self._unplugged_before = schedule.begun("unplugged")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from handmap.protocol.fields import DaemonState
 from handmap.system.notify import Notifier
@@ -20,6 +19,7 @@ from handmap.system.timing import BUCKETS_MS, StageClock
 from runtime import telemetry as telemetry_module
 from runtime.publish import open_publisher
 from runtime.publish_config import PublishConfig, TargetConfig
+from runtime.quality import Quality
 from runtime.reload import Reload
 from runtime.settings import ThermalConfig
 from runtime.snapshot import Snapshot, Sources
@@ -29,14 +29,15 @@ from runtime.status import ask_daemon
 from runtime.telemetry import LONGEST_S, MAX_CONNECTIONS, Telemetry
 from runtime.thermal import ThermalWatch
 from tests.support.running import free_port
-
-Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+from tests.support.scraping import scraped
 
 
 def sources(sysfs: Path) -> Sources:
     notifier, clock = Notifier(None), StageClock()
     thermal = ThermalWatch(ThermalConfig(sysfs=sysfs), lambda _: None)
-    return Sources(DaemonStatus(notifier), clock, StatsLog(clock, 10.0), thermal, Reload(None, notifier))
+    quality = Quality()
+    stats = StatsLog(clock, 10.0, quality)
+    return Sources(DaemonStatus(notifier), clock, stats, thermal, Reload(None, notifier), quality)
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
@@ -47,15 +48,6 @@ def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
         return answer.status, answer.read()
     finally:
         connection.close()
-
-
-def scraped(port: int) -> Samples:
-    families = text_string_to_metric_families(get(port, "/metrics")[1].decode())
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for each in families
-        for sample in each.samples
-    }
 
 
 @contextmanager
