@@ -34,7 +34,8 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 def run(config: Path, validate: bool) -> None:
     """Track hands and publish their joints over UDP.
 
-    Runs until the recording ends or SIGTERM arrives; SIGHUP reloads the configuration.
+    Runs until the recording ends or SIGTERM arrives; SIGHUP reloads the
+    configuration, SIGUSR2 writes a snapshot of the flight recorder.
     """
     from .daemon import Daemon
     from .logs import finish_logging, start_logging
@@ -54,6 +55,7 @@ def run(config: Path, validate: bool) -> None:
     try:
         daemon = Daemon(settings, _stop_on_signals(), config)
         signal.signal(signal.SIGHUP, lambda *_: daemon.request_reload())
+        signal.signal(signal.SIGUSR2, lambda *_: daemon.request_snapshot("signal"))
         daemon.run()
     finally:
         finish_logging()

@@ -8,6 +8,8 @@ from handmap.recording.cameras import Camera, Numbered
 from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock
 
+from .flight.model import Model, config_text, tracker_sections
+from .flight.recorder import FlightRecorder
 from .logs import start_logging
 from .outlet import open_outlet
 from .publish import Publisher
@@ -34,6 +36,10 @@ class Monitor:
         self._status = status
         self._thermal = ThermalWatch(settings.thermal, self._enter_band)
         self.facts = Sources(status, clock, self.stats, self._thermal, self.reload, config)
+        self.flight = FlightRecorder(settings.flight_recorder, self.model, lambda: status.is_stalled)
+        self.flight.use(settings.flight_recorder, config_text(settings))
+        status.on_change = self.flight.changed
+        self.facts.flight = lambda: self.flight.facts
         self._telemetry = Telemetry(settings.telemetry.port, self.facts)
         self._publisher: Publisher | None = None
         self._open = ExitStack()
@@ -52,7 +58,7 @@ class Monitor:
             self._publisher.identify_camera(camera.name, camera.serial if isinstance(camera, Numbered) else None)
 
     def __enter__(self) -> "Monitor":
-        for part in (self._thermal, self.reload, self._telemetry):
+        for part in (self.flight, self._thermal, self.reload, self._telemetry):
             self._open.enter_context(part)
         return self
 
@@ -99,8 +105,13 @@ class Monitor:
             self.stats.configure(settings.log.stats_interval_s)
         if settings.thermal != old.thermal:
             self._thermal.configure(settings.thermal)
+        self.flight.use(settings.flight_recorder, config_text(settings))
         if settings.telemetry != old.telemetry:
             self._telemetry.configure(settings.telemetry.port)
+
+    def model(self) -> Model:
+        """What decides about joints beyond frames, now."""
+        return Model(self.facts.bundle, self.facts.precision, tracker_sections(self.settings))
 
     def _enter_band(self, band: Band) -> None:
         self._status.limited_by = "" if band is Band.COOL else WARM

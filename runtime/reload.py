@@ -34,6 +34,7 @@ LIVE: Final = {
     "thermal",
     "telemetry",
     "log",
+    "flight_recorder",
 }  # applied while camera and engines keep running
 
 

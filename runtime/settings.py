@@ -12,6 +12,7 @@ from handmap.tracking.fitted_hands import SkeletonConfig
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.tracker_settings import TrackingConfig
 
+from .flight.config import FlightRecorderConfig
 from .publish_config import Port, PublishConfig
 
 
@@ -64,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     thermal: ThermalConfig = ThermalConfig()  # how temperature limits the rate
     telemetry: TelemetryConfig = TelemetryConfig()  # metrics
     log: LogConfig = LogConfig()  # log lines
+    flight_recorder: FlightRecorderConfig = (
+        FlightRecorderConfig()
+    )  # the newest seconds, to be written when something goes wrong
 
     def __post_init__(self) -> None:
         if self.publish.skeleton and not self.skeleton.enabled:

@@ -16,6 +16,7 @@ from handmap.skeleton.hand_size import hand_length
 from handmap.system.timing import StageClock, StageHistogram
 
 from .control import ControlPort
+from .flight.facts import FlightFacts
 from .outlet import Target
 from .reload import Reload
 from .state import DaemonStatus
@@ -120,6 +121,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     warning: str = ""
     hand_sizes: tuple[HandSizeFacts, ...] = ()
     control: ControlFacts | None = None
+    flight: FlightFacts | None = None
 
 
 @dataclass
@@ -134,6 +136,7 @@ class Sources:
     config: Path | None = None
     targets: Callable[[], Sequence[Target]] = tuple
     control: Callable[[], ControlPort | None] = lambda: None
+    flight: Callable[[], FlightFacts | None] = lambda: None
     bundle: str = ""
     precision: str = ""
     camera: str = ""
@@ -187,6 +190,7 @@ def take_snapshot(sources: Sources) -> Snapshot:
         warning=status.warning,
         hand_sizes=_hand_sizes(status.bodies),
         control=_control_facts(sources.control()),
+        flight=sources.flight(),
     )  # fmt: skip
 
 
