@@ -39,7 +39,7 @@ class Monitor:
         self.flight = FlightRecorder(settings.flight_recorder, self.model, lambda: status.is_stalled)
         self.flight.use(settings.flight_recorder, config_text(settings))
         status.on_change = self.flight.changed
-        self.facts.flight = lambda: self.flight.facts
+        self.facts.flight, self.facts.ask_snapshot = lambda: self.flight.facts, self.flight.request
         self._telemetry = Telemetry(settings.telemetry.port, self.facts)
         self._publisher: Publisher | None = None
         self._open = ExitStack()
@@ -49,6 +49,7 @@ class Monitor:
         self._publisher = publisher
         self.facts.targets = lambda: publisher.targets
         self.facts.control = lambda: publisher.control
+        publisher.ask_snapshot = self.flight.request
         return self
 
     def saw_camera(self, camera: Camera) -> None:

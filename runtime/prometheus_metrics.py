@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from handmap.protocol.fields import DaemonState
 from handmap.system.timing import BUCKETS_MS, StageHistogram
 
+from .flight.facts import FlightFacts
 from .snapshot import AGE, ControlFacts, Snapshot, Sources, TargetFacts, stage_histograms, take_snapshot
 
 METRICS_TYPE = CONTENT_TYPE_LATEST  # what the page's Content-Type says
@@ -53,6 +54,8 @@ class Metrics(Collector):
         yield from _targets(now.targets)
         if now.control is not None:
             yield from _control(now.control)
+        if now.flight is not None:
+            yield from _flight(now.flight)
         reloads = {"taken": now.reload.taken, "refused": now.reload.refused}
         yield _total_by("handmap_reloads", "Reloads of the configuration.", "outcome", reloads)
         info = GaugeMetricFamily("handmap_info", "Always 1.", labels=["version", "bundle", "precision", "camera"])
@@ -105,6 +108,17 @@ def _control(control: ControlFacts) -> Iterable[Metric]:
     requests = {"answered": control.answered, "refused": control.refused}
     yield _total_by("handmap_control_requests", "Datagrams read at the control port.", "outcome", requests)
     yield CounterMetricFamily("handmap_subscriber_errors", "Packets not sent to subscribers.", control.errors)
+
+
+def _flight(flight: FlightFacts) -> Iterable[Metric]:
+    yield GaugeMetricFamily("handmap_flight_frames", "Frames in the flight recorder's ring.", flight.frames)
+    yield GaugeMetricFamily("handmap_flight_seconds", "How far back the ring reaches.", flight.seconds)
+    yield GaugeMetricFamily("handmap_flight_bytes", "Memory of the ring.", flight.bytes)
+    yield CounterMetricFamily(
+        "handmap_flight_skipped", "Frames that came faster than they are compressed.", flight.skipped
+    )
+    outcomes = {"written": flight.written, "failed": flight.failed}
+    yield _total_by("handmap_snapshots", "Snapshots of the flight recorder.", "outcome", outcomes)
 
 
 def _by(name: str, text: str, label: str, values: dict[str, float] | dict[str, bool]) -> Metric:

@@ -54,6 +54,7 @@ class Publisher:
         self._camera: tuple[str, str | None] | None = None
         self._intrinsics: Intrinsics | None = None
         self._skeletons = Skeletons()
+        self.ask_snapshot: Callable[[str], int] = lambda trigger: 0  # for receivers; returns 0 if nothing is recorded
         self.control = self._open_control(outlet)
         self._announcement = _announce(outlet)
 
@@ -139,7 +140,9 @@ class Publisher:
 
     def _open_control(self, outlet: Outlet) -> ControlPort | None:
         control = outlet.config.control
-        return None if control is None else ControlPort(control, outlet.keys, self._stream_id, self.info)
+        return None if control is None else ControlPort(
+            control, outlet.keys, self._stream_id, self.info, lambda: self.ask_snapshot("asked")
+        )  # fmt: skip
 
     def _send(self, packet: Packet) -> tuple[int, tuple[bytes, ...]]:
         """Sends a packet; returns when, and its datagrams."""

@@ -137,6 +137,7 @@ class Sources:
     targets: Callable[[], Sequence[Target]] = tuple
     control: Callable[[], ControlPort | None] = lambda: None
     flight: Callable[[], FlightFacts | None] = lambda: None
+    ask_snapshot: Callable[[str], int] = lambda trigger: 0  # the number of the snapshot; 0: none is recorded
     bundle: str = ""
     precision: str = ""
     camera: str = ""

@@ -9,6 +9,7 @@ from handmap.skeleton.hand_size import LEARNING_S
 from handmap.types.errors import ConfigError, NoAnswer
 
 from .endpoint import status_address
+from .flight.facts import FlightFacts
 from .settings import TelemetryConfig, read_settings
 from .snapshot import ControlFacts, HandSizeFacts, Snapshot
 
@@ -48,7 +49,7 @@ def ask_daemon(port: int) -> Snapshot:
     Raises NoAnswer if there is none.
     """
     connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_S)
-    connection.sock = _own_path(port)  # without one, the port says who is there
+    connection.sock = own_path(port)  # without one, the port says who is there
     try:
         connection.request("GET", "/status.json")
         answer = connection.getresponse()
@@ -70,7 +71,7 @@ def ask_daemon(port: int) -> Snapshot:
         connection.close()
 
 
-def _own_path(port: int) -> socket.socket | None:
+def own_path(port: int) -> socket.socket | None:
     """A connection to the daemon's own socket for this purpose, or None if there is none."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     client.settimeout(WAIT_S)
@@ -128,11 +129,19 @@ def format_status(now: Snapshot) -> str:
         )
     if now.control is not None:
         rows.append(("control", _control(now.control)))
+    if now.flight is not None:
+        rows.append(("recorder", _flight(now.flight)))
     lines = [f"{name:<10}{line}" for name, text in rows for name, line in _hanging(name, text)]
     if now.stages:
         lines += ["", f"{'stage':<10}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}"]
         lines += [f"{name:<10}{s.p50_ms:>9.2f}{s.p99_ms:>9.2f}{s.max_ms:>9.2f}" for name, s in now.stages.items()]
     return "\n".join(lines)
+
+
+def _flight(flight: FlightFacts) -> str:
+    counts = _counts(skipped=flight.skipped, written=flight.written, failed=flight.failed)
+    kept = f"{flight.seconds:.1f} s, {flight.frames} frames, {_bytes(flight.bytes)} kept; {counts}"
+    return "\n".join([kept, *filter(None, [flight.newest, flight.problem])])
 
 
 def _control(control: ControlFacts) -> str:

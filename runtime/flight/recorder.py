@@ -126,7 +126,12 @@ class FlightRecorder:
             self._queue.put(config)
 
     def request(self, trigger: str, reason: str = "", after_s: float = 0.0) -> int:
-        """Asks for a snapshot; `facts` counts those written and failed, together up to the returned number once it is done."""
+        """Asks for a snapshot; `facts` counts those written and failed, together up to the returned number once it is done.
+
+        Returns 0 if nothing is recorded.
+        """
+        if not self._config.enabled:
+            return 0
         number = next(self._tickets)
         self._asked = max(self._asked, number)
         self._queue.put(Request(trigger, reason, time.monotonic() + after_s))
