@@ -170,8 +170,8 @@ class ControlType(IntEnum):
     UNSUBSCRIBE = 20
     INFO_REQUEST = 21
     INFO = 22
-    SNAPSHOT = 25
-    SNAPSHOT_TAKEN = 26
+    SNAPSHOT = 23
+    SNAPSHOT_TAKEN = 24
 
 
 class ControlStatus(IntEnum):

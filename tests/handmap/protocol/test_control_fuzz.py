@@ -30,7 +30,7 @@ def is_message(data: bytes) -> bool:
     end = len(data) - (24 if data[12] else 4)
     if end < 72 or not 72 <= int.from_bytes(data[6:8], "little") <= end:
         return False
-    return data[8] in (*range(16, 23), 25, 26) and data[9] <= 3
+    return 16 <= data[8] <= 24 and data[9] <= 3
 
 
 def sealed(body: bytes) -> bytes:
