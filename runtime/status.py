@@ -71,6 +71,25 @@ def ask_daemon(port: int) -> Snapshot:
         connection.close()
 
 
+def ask_page(port: int, path: str) -> bytes:
+    """A page of the daemon at this loopback port, such as /metrics.
+
+    Raises NoAnswer if there is none.
+    """
+    connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_S)
+    connection.sock = own_path(port)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        if answer.status != http.client.OK:
+            raise NoAnswer(f"status: {HOST}:{port} has no page {path} (HTTP {answer.status}); pass another --port")
+        return answer.read(MAX_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"status: no daemon answers at {HOST}:{port} ({error}); start it, or pass its --port") from error
+    finally:
+        connection.close()
+
+
 def own_path(port: int) -> socket.socket | None:
     """A connection to the daemon's own socket for this purpose, or None if there is none."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

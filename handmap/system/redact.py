@@ -1,12 +1,16 @@
 """Configurations for others to see: as plain values, without what their fields mark as secret."""
 
+import re
 from functools import cache
 from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
+import yaml
 
 SECRET: Final = msgspec.Meta(extra={"secret": True})  # in Annotated[...] around the type of a field
 REMOVED: Final = "(removed)"
+# Of keys that no struct of ours marks, such as those of other packages' cameras, or ones that were mistyped.
+_LIKELY: Final = re.compile(r"key|secret|token|passw|credential", re.IGNORECASE)
 
 
 def without_secrets(value: Any) -> Any:
@@ -26,6 +30,27 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [without_secrets(one) for one in value]
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def redacted_yaml(text: str) -> str:
+    """A YAML text without comments and without the values of keys that are, or may be, secret.
+
+    Raises ValueError if it is not YAML.
+    """
+    try:
+        data = yaml.SafeLoader(text).get_single_data()
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"it is not YAML ({type(error).__name__})") from error
+    return yaml.safe_dump(_without_likely(data), sort_keys=False, allow_unicode=True)
+
+
+def _without_likely(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: REMOVED if _LIKELY.search(str(key)) and one is not None else _without_likely(one)
+            for key, one in value.items()
+        }
+    return [_without_likely(one) for one in value] if isinstance(value, list) else value
 
 
 @cache
