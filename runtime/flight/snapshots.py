@@ -15,6 +15,7 @@ from handmap.types.errors import RecordingError
 
 from .ring import KeptFrame
 
+PAUSE_S: Final = 0.004  # after each frame: a snapshot is in no hurry, and the main loop is
 NAME: Final = re.compile(r"flight-\d{8}T\d{6}\.\d{3}Z-[a-z]+(-\d+)?")
 
 
@@ -45,6 +46,7 @@ def write_snapshot(folder: Path, budget_bytes: int, contents: Contents) -> Path:
             writer.write_log(line)
         for number, kept in enumerate(contents.frames):
             writer.write_flight(kept.unpacked(number == 0))
+            time.sleep(PAUSE_S)
     keep_budget(folder, budget_bytes, path)
     return path
 
