@@ -1,4 +1,4 @@
-"""The verbs `run`, `status`, `doctor`, `record`, `inspect`, `check` and `bench`; each imports heavy modules only when it runs."""
+"""The verbs `run`, `status`, `record`, `inspect`, `check` and `bench`; each imports heavy modules only when it runs."""
 
 import faulthandler
 import json
@@ -34,7 +34,8 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 def run(config: Path, validate: bool) -> None:
     """Track hands and publish their joints over UDP.
 
-    Runs until the recording ends or SIGTERM arrives; SIGHUP reloads the configuration.
+    Runs until the recording ends or SIGTERM arrives; SIGHUP reloads the
+    configuration, SIGUSR2 writes a snapshot of the flight recorder.
     """
     from .daemon import Daemon
     from .logs import finish_logging, start_logging
@@ -54,6 +55,7 @@ def run(config: Path, validate: bool) -> None:
     try:
         daemon = Daemon(settings, _stop_on_signals(), config)
         signal.signal(signal.SIGHUP, lambda *_: daemon.request_reload())
+        signal.signal(signal.SIGUSR2, lambda *_: daemon.request_snapshot("signal"))
         daemon.run()
     finally:
         finish_logging()
@@ -113,23 +115,6 @@ def record(config: Path, out: Path, seconds: float | None, as_json: bool) -> Non
             if frames
             else "no frame arrived, nothing was written"
         )
-
-
-@click.command()
-@click.option("--config", type=PATH, help="The daemon's configuration; default: /etc/handmap/config.yaml.")
-@click.option("--image", type=PATH, help="Root file system to examine instead of this machine.")
-@JSON
-def doctor(config: Path | None, image: Path | None, as_json: bool) -> None:
-    """Find problems of the daemon, and how to fix them.
-
-    Exits with code 1 if a check fails.
-    """
-    from .doctor.context import DoctorContext
-    from .doctor.report import format_report, open_machine, run_checks
-
-    report = run_checks(DoctorContext(open_machine(image), config))
-    click.echo(json.dumps(report.as_json()) if as_json else format_report(report))
-    raise SystemExit(report.exit_code)
 
 
 @click.command()

@@ -5,6 +5,7 @@ thread reads a few datagrams at a time and rests when there are more, so a flood
 """
 
 import hashlib
+import ipaddress
 import logging
 import secrets
 import socket
@@ -40,16 +41,22 @@ BIND_AGAIN_S: Final = 1.0
 TOKEN_S: Final = 60.0  # a token is good for this long, and once more
 RECEIVE_BUFFER_BYTES: Final = 32 * 1024
 JOIN_S: Final = 0.5
+SNAPSHOT_EVERY_S: Final = 1.0  # what asks again meanwhile, as its answer was lost, means the same one
 
 
 class ControlPort:
     """Answers from its creation until it is closed; while the port or the address is not to be had, it logs that once and retries."""
 
-    def __init__(self, config: ControlConfig, keys: KeyRing | None, stream_id: int, info: Callable[[], bytes]) -> None:
+    def __init__(
+        self, config: ControlConfig, keys: KeyRing | None, stream_id: int, info: Callable[[], bytes],
+        ask_snapshot: Callable[[], int] = lambda: 0,
+    ) -> None:  # fmt: skip
         self._config = config
         self._keys = keys
         self._stream_id = stream_id
         self._info = info
+        self._ask_snapshot = ask_snapshot
+        self._snapshot_s = float("-inf")
         # As long as an answer, so that none is larger than what asked for it.
         self._least_bytes = CONTROL_BYTES + CRC_BYTES + (0 if keys is None else TRAILER_BYTES)
         self._secret = secrets.token_bytes(32)
@@ -188,6 +195,9 @@ class ControlPort:
             if is_proven:
                 return replace(answer, message_type=ControlType.INFO, info=self._info())
             return replace(answer, message_type=ControlType.INFO, status=ControlStatus.BAD_TOKEN)
+        if kind is ControlType.SNAPSHOT:
+            status = self._snapshot(address) if is_proven else ControlStatus.BAD_TOKEN
+            return replace(answer, message_type=ControlType.SNAPSHOT_TAKEN, status=status)
         if kind not in (ControlType.SUBSCRIBE, ControlType.UNSUBSCRIBE):
             return None
         answer = replace(answer, message_type=ControlType.SUBSCRIBED)
@@ -208,6 +218,17 @@ class ControlPort:
         current[address] = time.monotonic() + lease_s
         self._until_s = current  # never changed, but replaced: one assignment: the main loop reads it
         return replace(answer, lease_s=lease_s)
+
+    def _snapshot(self, address: Address) -> ControlStatus:
+        """Has the flight recorder write, for a program on this machine or one with the key."""
+        if self._keys is None and not ipaddress.ip_address(address[0]).is_loopback:
+            return ControlStatus.NOT_ALLOWED
+        now_s = time.monotonic()
+        if now_s - self._snapshot_s >= SNAPSHOT_EVERY_S:
+            if not self._ask_snapshot():
+                return ControlStatus.NOT_ALLOWED
+            self._snapshot_s = now_s
+        return ControlStatus.OK
 
     def _drop(self, address: Address) -> None:
         self._until_s = {each: self._until_s[each] for each in self.subscribers if each != address}

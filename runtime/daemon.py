@@ -15,6 +15,7 @@ from handmap.types.values import DepthFrame
 from .capture import Capture
 from .engine_loader import EngineNotReady
 from .faults.camera import source_and_faults
+from .flight.ring import Seen
 from .heartbeat import Heartbeat
 from .monitor import Monitor
 from .pipeline import Opened, Pipeline
@@ -43,7 +44,7 @@ AGE_BUDGET_MS: Final = 100.0  # from capture to publication
 class Daemon:
     """One configured daemon, from its first heartbeat to its last; a signal handler can set `stop`.
 
-    config is the file to reload on `request_reload`, which a signal handler can call too.
+    config is the file to reload on `request_reload`, which a signal handler can call too, as it can `request_snapshot`.
     """
 
     def __init__(self, settings: Settings, stop: StopFlag, config: Path | None = None) -> None:
@@ -63,6 +64,7 @@ class Daemon:
         self._engine_failures = 0
         self._has_ended = False
         self.request_reload = self._monitor.reload.request
+        self.request_snapshot = self._monitor.flight.request
 
     @property
     def counts(self) -> Counts:
@@ -139,6 +141,15 @@ class Daemon:
             opened.capture.published()
 
     def _track(self, frame: DepthFrame, opened: Opened, publisher: Publisher) -> None:
+        before = self._tracker = self._pipeline.state_before(frame, self._tracker)
+        publisher.packets, publish_ns = (), 0
+        try:
+            publish_ns = self._work(frame, opened, publisher)
+        finally:
+            self._monitor.flight.saw(Seen(frame, before, self._tracker, publisher.packets, publish_ns))
+
+    def _work(self, frame: DepthFrame, opened: Opened, publisher: Publisher) -> int:
+        """Tracks and publishes; returns when, 0 for a frame that came too late."""
         status, clock = self._status, self._clock
         with clock.stage("total"):
             poses, self._tracker = track_hands(frame, self._tracker, opened.engines, opened.tracker, clock)
@@ -146,7 +157,7 @@ class Daemon:
             status.warning, status.bodies = self._side_watch.warning, self._tracker.fitted.bodies
             if opened.capture.is_outdated(frame):
                 status.enter(DaemonState.DEGRADED, "frames are too old once they are processed")
-                return
+                return 0
             status.saw(frame, len(poses))
             with clock.stage("publish"):
                 publish_ns = publisher.publish(frame, poses, status)
@@ -157,6 +168,7 @@ class Daemon:
         status.counts.late = clock.over_budget.get("age", 0)
         self._monitor.quality.see(frame, poses, status.bodies)
         self._monitor.stats.count(status.counts, publisher.errors)
+        return publish_ns
 
     def _miss_frame(self, capture: Capture) -> None:
         self._has_ended = capture.has_ended

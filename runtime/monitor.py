@@ -9,6 +9,8 @@ from handmap.recording.cameras import Camera, Numbered, Rated
 from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock
 
+from .flight.model import Model, config_text, tracker_sections
+from .flight.recorder import FlightRecorder
 from .gpu_watch import GpuWatch
 from .logs import start_logging
 from .outlet import open_outlet
@@ -41,6 +43,10 @@ class Monitor:
         self.facts = Sources(status, clock, self.stats, self._thermal, self.reload, self.quality, config)
         self._gpu = GpuWatch()
         self.facts.gpu_memory = self._gpu.read
+        self.flight = FlightRecorder(settings.flight_recorder, self.model, lambda: status.is_stalled)
+        self.flight.use(settings.flight_recorder, config_text(settings))
+        status.on_change = self.flight.changed
+        self.facts.flight, self.facts.ask_snapshot = lambda: self.flight.facts, self.flight.request
         self._telemetry = Telemetry(settings.telemetry.port, self.facts)
         self.preview = Preview(settings.preview)
         self._publisher: Publisher | None = None
@@ -52,6 +58,7 @@ class Monitor:
         self.preview.follow(publisher.outlet)
         self.facts.targets = lambda: publisher.targets
         self.facts.control = lambda: publisher.control
+        publisher.ask_snapshot = self.flight.request
         return self
 
     def saw_camera(self, camera: Camera) -> None:
@@ -72,7 +79,7 @@ class Monitor:
         self._gpu.watch(None)
 
     def __enter__(self) -> "Monitor":
-        for part in (self._thermal, self.reload, self._telemetry, self.preview):
+        for part in (self.flight, self._thermal, self.reload, self._telemetry, self.preview):
             self._open.enter_context(part)
         return self
 
@@ -120,10 +127,15 @@ class Monitor:
             self.stats.configure(settings.log.stats_interval_s)
         if settings.thermal != old.thermal:
             self._thermal.configure(settings.thermal)
+        self.flight.use(settings.flight_recorder, config_text(settings))
         if settings.telemetry != old.telemetry:
             self._telemetry.configure(settings.telemetry.port)
         if settings.preview != old.preview:
             self.preview.configure(settings.preview)
+
+    def model(self) -> Model:
+        """What decides about joints beyond frames, now."""
+        return Model(self.facts.bundle, self.facts.precision, tracker_sections(self.settings))
 
     def _enter_band(self, band: Band) -> None:
         self._status.limited_by = "" if band is Band.COOL else WARM

@@ -9,8 +9,10 @@ from handmap.bundle.manifest import Bundle, read_bundle
 from handmap.engines.engine import Engines
 from handmap.protocol.fields import Precision
 from handmap.recording.cameras import Camera, CameraSource
+from handmap.tracking.tracker import TrackerState
 from handmap.tracking.tracker_settings import TrackerSettings, tracker_settings
 from handmap.types.errors import BundleError, EngineFailed
+from handmap.types.values import DepthFrame
 
 from .cameras.late import LateCamera
 from .capture import Capture
@@ -18,6 +20,7 @@ from .engine_loader import CacheWatch, open_or_await
 from .faults.camera import source_and_faults
 from .faults.fault_injection import faulty_engines, raise_socket_fault
 from .faults.fault_schedule import FaultSchedule
+from .flight.model import Resuming, note_other_model
 from .monitor import Monitor
 from .publish import ModelFacts, Publisher
 from .reload import Reopen
@@ -56,6 +59,7 @@ class Pipeline:
         self._awaited: CacheWatch | None = None  # set while the fallback engines run
         self._source: CameraSource | None = source
         self._faults = faults
+        self._resuming: Resuming | None = None  # a camera that replays a snapshot
 
     def open(self, publisher: Publisher) -> Opened:
         """Opens whatever is closed. Engines outlive a lost camera, and the camera keeps running while engines are opened.
@@ -78,6 +82,11 @@ class Pipeline:
         """Applies the tracker settings of a configuration that needs nothing reopened."""
         if self.opened is not None:
             self.opened = replace(self.opened, tracker=self._tracker_settings(self.opened.bundle))
+
+    def state_before(self, frame: DepthFrame, state: TrackerState) -> TrackerState:
+        """The state in which the work on this frame begins: that of a snapshot being replayed where it holds one, else the one given."""
+        recorded = None if self._resuming is None else self._resuming.state_before(frame)
+        return state if recorded is None else recorded
 
     def refuse_outdated(self) -> None:
         """Raises Reopen once the engine that the fallback replaces has been built."""
@@ -143,6 +152,9 @@ class Pipeline:
     def _on_open(self, camera: Camera) -> None:
         self._status.counts.camera_openings += 1
         self._monitor.saw_camera(camera)
+        self._resuming = camera if isinstance(camera, Resuming) else None
+        if self._resuming is not None and self._bundle is not None:
+            note_other_model(self._resuming, self._monitor.model())
         LOG.info("camera=%r opened", camera.name)
 
     def _open_engines(self, bundle: Bundle) -> Engines:

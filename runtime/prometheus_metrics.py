@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from handmap.protocol.fields import DaemonState
 
+from .flight.facts import FlightFacts
 from .metric_families import quality_families, time_histogram, total_by, value_by
 from .snapshot import AGE, ControlFacts, Snapshot, Sources, TargetFacts, stage_histograms, take_snapshot
 
@@ -58,6 +59,8 @@ class Metrics(Collector):
         yield from _targets(now.targets)
         if now.control is not None:
             yield from _control(now.control)
+        if now.flight is not None:
+            yield from _flight(now.flight)
         reloads = {"taken": now.reload.taken, "refused": now.reload.refused}
         yield total_by("handmap_reloads", "Reloads of the configuration.", "outcome", reloads)
         info = GaugeMetricFamily(
@@ -123,3 +126,14 @@ def _control(control: ControlFacts) -> Iterable[Metric]:
     requests = {"answered": control.answered, "refused": control.refused}
     yield total_by("handmap_control_requests", "Datagrams read at the control port.", "outcome", requests)
     yield CounterMetricFamily("handmap_subscriber_errors", "Packets not sent to subscribers.", control.errors)
+
+
+def _flight(flight: FlightFacts) -> Iterable[Metric]:
+    yield GaugeMetricFamily("handmap_flight_frames", "Frames in the flight recorder's ring.", flight.frames)
+    yield GaugeMetricFamily("handmap_flight_seconds", "How far back the ring reaches.", flight.seconds)
+    yield GaugeMetricFamily("handmap_flight_bytes", "Memory of the ring.", flight.bytes)
+    yield CounterMetricFamily(
+        "handmap_flight_skipped", "Frames that came faster than they are compressed.", flight.skipped
+    )
+    outcomes = {"written": flight.written, "failed": flight.failed}
+    yield total_by("handmap_snapshots", "Snapshots of the flight recorder.", "outcome", outcomes)

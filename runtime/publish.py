@@ -49,10 +49,12 @@ class Publisher:
         self._lock = threading.Lock()
         self._stream_id = secrets.randbits(32)
         self._sequence = 0
+        self.packets: tuple[bytes, ...] = ()  # the datagrams of the frame published last
         self._model: ModelFacts | None = None
         self._camera: tuple[str, str | None] | None = None
         self._intrinsics: Intrinsics | None = None
         self._skeletons = Skeletons()
+        self.ask_snapshot: Callable[[str], int] = lambda trigger: 0  # for receivers; returns 0 if nothing is recorded
         self.control = self._open_control(outlet)
         self._announcement = _announce(outlet)
 
@@ -90,14 +92,15 @@ class Publisher:
             MessageType.JOINTS, status.state, self._stream_id, 0, frame.frame_number, frame.capture_ns, 0,
             outlet.frame.place(hands), timestamp_source=frame.timestamp_source,
         )  # fmt: skip
-        return self._send(packet)
+        publish_ns, self.packets = self._send(packet)
+        return publish_ns
 
     def heartbeat(self, status: DaemonStatus) -> int:
         """Sends the state alone, and returns the publish time."""
         packet = Packet(
             MessageType.HEARTBEAT, status.reported[0], self._stream_id, 0, status.frame_number, status.capture_ns, 0
         )
-        return self._send(packet)
+        return self._send(packet)[0]
 
     def configure(self, outlet: Outlet) -> None:
         """Sends the same stream as this says from the next packet on. Subscribers stay, unless the control port or a key has changed."""
@@ -142,9 +145,13 @@ class Publisher:
 
     def _open_control(self, outlet: Outlet) -> ControlPort | None:
         control = outlet.config.control
-        return None if control is None else ControlPort(control, outlet.keys, self._stream_id, self.info)
+        return None if control is None else ControlPort(
+            control, outlet.keys, self._stream_id, self.info, lambda: self.ask_snapshot("asked")
+        )  # fmt: skip
 
-    def _send(self, packet: Packet) -> int:
+    def _send(self, packet: Packet) -> tuple[int, tuple[bytes, ...]]:
+        """Sends a packet; returns when, and its datagrams."""
+        sent = []
         with self._lock:
             outlet, control, model = self._outlet, self.control, self._model
             now_ns = time.monotonic_ns()
@@ -156,11 +163,12 @@ class Publisher:
             for part in split(packet):
                 data = encode(replace(part, sequence=self._sequence), outlet.keys)
                 self._sequence += 1
+                sent.append(data)
                 for target in outlet.targets:
                     target.send(data, self._raise_fault)
                 if control is not None:
                     control.send(data, self._raise_fault)
-        return now_ns
+        return now_ns, tuple(sent)
 
 
 def _device_name(outlet: Outlet) -> str:

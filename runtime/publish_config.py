@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 
 from handmap.protocol.fields import DEFAULT_CONTROL_PORT, DEFAULT_PORT
+from handmap.system.redact import SECRET
 
 from .targets import refuse_no_bind, refuse_no_broadcast, refuse_no_group, refuse_no_receiver, same_receiver
 
@@ -97,8 +98,10 @@ class PublishConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device_name: Annotated[str, msgspec.Meta(min_length=1, max_length=63)] | None = (
         None  # for receivers; null: the host's name
     )
-    key_file: Path | None = None  # authenticate all datagrams with the keys in this file of mode 0600; null: do not
-    key_credential: str | None = None  # likewise, with the keys in this systemd credential
+    key_file: Annotated[Path, SECRET] | None = (
+        None  # authenticate all datagrams with the keys in this file of mode 0600; null: do not
+    )
+    key_credential: Annotated[str, SECRET] | None = None  # likewise, with the keys in this systemd credential
     discovery: bool = False  # true: announce the control port on the local network by mDNS; needs the package zeroconf
 
     def __post_init__(self) -> None:

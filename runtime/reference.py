@@ -183,6 +183,8 @@ def _structs(kind: Any, title: str) -> Iterator[tuple[str, type]]:
 
 
 def _value(kind: Any) -> str:
+    if isinstance(kind, types.Metadata):  # such as that it is secret
+        return _value(kind.type)
     if isinstance(kind, types.UnionType):
         words = list(dict.fromkeys(_value(member) for member in kind.types if not isinstance(member, types.NoneType)))
         return " or ".join(words) + ("; or null" if any(isinstance(one, types.NoneType) for one in kind.types) else "")

@@ -35,6 +35,7 @@ LIVE: Final = {
     "telemetry",
     "preview",
     "log",
+    "flight_recorder",
 }  # applied while camera and engines keep running
 
 

@@ -16,6 +16,7 @@ from handmap.tracking.fitted_hands import SkeletonConfig
 from handmap.tracking.smooth import SmoothingConfig
 from handmap.tracking.tracker_settings import TrackingConfig
 
+from .flight.config import FlightRecorderConfig
 from .publish_config import Port, PublishConfig
 from .targets import refuse_no_bind
 
@@ -84,6 +85,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     telemetry: TelemetryConfig = TelemetryConfig()  # metrics
     preview: PreviewConfig | None = PreviewConfig()  # depth pictures for `handmap view`; null: none
     log: LogConfig = LogConfig()  # log lines
+    flight_recorder: FlightRecorderConfig = (
+        FlightRecorderConfig()
+    )  # the newest seconds, to be written when something goes wrong
 
     def __post_init__(self) -> None:
         if self.publish.skeleton and not self.skeleton.enabled:

@@ -17,6 +17,7 @@ from handmap.skeleton.hand_size import hand_length
 from handmap.system.timing import StageClock, StageHistogram
 
 from .control import ControlPort
+from .flight.facts import FlightFacts
 from .outlet import Target
 from .quality import HandQuality, Quality
 from .reload import Reload
@@ -127,6 +128,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     asked_rate_hz: float | None = None
     gpu_memory: GpuMemory | None = None
     control: ControlFacts | None = None
+    flight: FlightFacts | None = None
 
 
 @dataclass
@@ -142,6 +144,8 @@ class Sources:
     config: Path | None = None
     targets: Callable[[], Sequence[Target]] = tuple
     control: Callable[[], ControlPort | None] = lambda: None
+    flight: Callable[[], FlightFacts | None] = lambda: None
+    ask_snapshot: Callable[[str], int] = lambda trigger: 0  # the number of the snapshot; 0: none is recorded
     bundle: str = ""
     precision: str = ""
     camera: str = ""
@@ -203,6 +207,7 @@ def take_snapshot(sources: Sources) -> Snapshot:
         asked_rate_hz=sources.asked_rate_hz,
         gpu_memory=sources.gpu_memory(),
         control=_control_facts(sources.control()),
+        flight=sources.flight(),
     )  # fmt: skip
 
 

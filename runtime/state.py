@@ -1,6 +1,7 @@
 """What the daemon is doing: its state, logged and reported to systemd when it changes, and its progress."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -56,6 +57,7 @@ class DaemonStatus:
         self.warning = ""  # what looks wrong, though it is as configured
         self.is_stalled = False  # the main loop has stopped advancing
         self.counts = Counts()
+        self.on_change: Callable[[DaemonState, DaemonState, str], None] = lambda state, was, reason: None
 
     @property
     def reported(self) -> tuple[DaemonState, str]:
@@ -70,7 +72,8 @@ class DaemonStatus:
             return
         level = logging.WARNING if state in WARNED else logging.INFO
         LOG.log(level, "state=%s was=%s%s", state.name, self.state.name, f" reason={reason!r}" if reason else "")
-        self.state, self.reason = state, reason
+        was, self.state, self.reason = self.state, state, reason
+        self.on_change(state, was, reason)
         if state is DaemonState.NO_CAMERA:
             self.bodies = None
         notes = [f"STATUS={state.name}{': ' + reason if reason else ''}"]

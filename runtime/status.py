@@ -11,6 +11,7 @@ from handmap.skeleton.hand_size import LEARNING_S
 from handmap.types.errors import ConfigError, NoAnswer
 
 from .endpoint import status_address
+from .flight.facts import FlightFacts
 from .quality import HandQuality
 from .settings import TelemetryConfig, read_settings
 from .snapshot import ControlFacts, HandSizeFacts, Snapshot
@@ -59,7 +60,7 @@ def ask_daemon(port: int, wait_s: float = WAIT_S) -> Snapshot:
     Raises NoAnswer if there is none.
     """
     connection = http.client.HTTPConnection(HOST, port, timeout=wait_s)
-    connection.sock = _own_path(port, wait_s)  # without one, the port says who is there
+    connection.sock = own_path(port, wait_s)  # without one, the port says who is there
     try:
         connection.request("GET", "/status.json")
         answer = connection.getresponse()
@@ -92,7 +93,26 @@ def ask_once(port: int, config: Path | None, wait_s: float) -> Answer:
     return Answer(facts)
 
 
-def _own_path(port: int, wait_s: float) -> socket.socket | None:
+def ask_page(port: int, path: str) -> bytes:
+    """A page of the daemon at this loopback port, such as /metrics.
+
+    Raises NoAnswer if there is none.
+    """
+    connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_S)
+    connection.sock = own_path(port)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        if answer.status != http.client.OK:
+            raise NoAnswer(f"status: {HOST}:{port} has no page {path} (HTTP {answer.status}); pass another --port")
+        return answer.read(MAX_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"status: no daemon answers at {HOST}:{port} ({error}); start it, or pass its --port") from error
+    finally:
+        connection.close()
+
+
+def own_path(port: int, wait_s: float = WAIT_S) -> socket.socket | None:
     """A connection to the daemon's own socket for this purpose, or None if there is none."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     client.settimeout(wait_s)
@@ -152,11 +172,19 @@ def format_status(now: Snapshot) -> str:
         )
     if now.control is not None:
         rows.append(("control", _control(now.control)))
+    if now.flight is not None:
+        rows.append(("recorder", _flight(now.flight)))
     lines = [f"{name:<10}{line}" for name, text in rows for name, line in _hanging(name, text)]
     if now.stages:
         lines += ["", f"{'stage':<10}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}"]
         lines += [f"{name:<10}{s.p50_ms:>9.2f}{s.p99_ms:>9.2f}{s.max_ms:>9.2f}" for name, s in now.stages.items()]
     return "\n".join(lines)
+
+
+def _flight(flight: FlightFacts) -> str:
+    counts = _counts(skipped=flight.skipped, written=flight.written, failed=flight.failed)
+    kept = f"{flight.seconds:.1f} s, {flight.frames} frames, {_bytes(flight.bytes)} kept; {counts}"
+    return "\n".join([kept, *filter(None, [flight.newest, flight.problem])])
 
 
 def _control(control: ControlFacts) -> str:

@@ -8,7 +8,9 @@ at most four times per second.
 
 import asyncio
 import logging
+import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -148,12 +150,28 @@ class Telemetry:
                 return
         method, _, rest = request.partition(b" ")
         path = rest.split(b" ", 1)[0].split(b"?", 1)[0]
-        if method != b"GET" or path not in self._pages:
+        if method == b"POST" and path == b"/snapshot" and client.family == socket.AF_UNIX:
+            status, kind, body = "200 OK", "application/json", msgspec.json.encode(self._snapshot(client))
+        elif method != b"GET" or path not in self._pages:
             status, kind, body = "404 Not Found", "text/plain", b"GET /metrics or GET /status.json\n"
         else:
             status, kind, body = "200 OK", self._pages[path][0], self._page(path)
         head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         await loop.sock_sendall(client, head.encode() + body)
+
+    def _snapshot(self, client: socket.socket) -> dict[str, object]:
+        """Asks for a snapshot for a program of root, of the daemon's own user, or of its group; such as `handmap snapshot`."""
+        _, uid, gid = struct.unpack(
+            "3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        )
+        if uid not in (0, os.geteuid()) and gid != os.getegid():
+            return {"refusal": "the daemon belongs to another user; run this as root, with: sudo handmap snapshot"}
+        number = self._sources.ask_snapshot("asked")
+        return (
+            {"number": number}
+            if number
+            else {"refusal": "the daemon records nothing; set flight_recorder.enabled: true"}
+        )
 
     def _page(self, path: bytes) -> bytes:
         """The page, rebuilt only if the last one is no longer fresh."""

@@ -41,6 +41,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         print(last_line(this_interpreter(), left_out, is_passed))  # noqa: T201
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Daemons under test write their snapshots there, not into the user's state folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.delenv("STATE_DIRECTORY", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def reported() -> set[str]:
     """The modules that a test has failed for already."""

@@ -27,7 +27,7 @@ HOMES = {  # the only files that may import each heavy library; a folder's name 
     "onnxconverter_common": {"export/fp16.py"},
     "rosbags": {
         f"handmap/recording/{name}.py"
-        for name in ("bag_files", "checked_writer", "mcap_file", "message_bag", "ros1_file", "writer")
+        for name in ("bag_files", "checked_writer", "flight_file", "mcap_file", "message_bag", "ros1_file", "writer")
     },
     "PIL": {"handmap/files/images.py", "clients/page/depth_picture.py"},
     "rich": {"handmap/system/progress.py", "runtime/status_table.py", "runtime/status_watch.py"},
@@ -59,7 +59,7 @@ ROOMS = {  # what lives in each is in its `__init__`; in `handmap` and `training
         "protocol", "client",
     ),
     "training": ("hand", "synthesis", "datasets", "network", "samples", "trainer", "evaluation", "labeling"),
-    "runtime": ("cameras", "doctor", "faults"),
+    "runtime": ("cameras", "doctor", "faults", "flight"),
 }  # fmt: skip
 ORDERED = ("handmap", "training")
 OUTSIDE_ROOMS = {  # of the parts whose modules otherwise all have one; compiled.py and seed_domains.py are what rooms of training stand on

@@ -98,10 +98,12 @@ enum {                                                      /* message_type of a
     HANDMAP_SUBSCRIBED = 19,
     HANDMAP_UNSUBSCRIBE = 20,
     HANDMAP_INFO_REQUEST = 21,
-    HANDMAP_INFO = 22
+    HANDMAP_INFO = 22,
+    HANDMAP_SNAPSHOT = 23,
+    HANDMAP_SNAPSHOT_TAKEN = 24
 };
-enum { HANDMAP_DONE = 0, HANDMAP_BAD_TOKEN = 1, HANDMAP_FULL = 2 }; /* status of a control message */
-enum {                                                              /* state of the daemon */
+enum { HANDMAP_DONE = 0, HANDMAP_BAD_TOKEN = 1, HANDMAP_FULL = 2, HANDMAP_NOT_ALLOWED = 3 }; /* status of a control message */
+enum {                                                                                       /* state of the daemon */
     HANDMAP_STARTING = 0,
     HANDMAP_NO_CAMERA = 1,
     HANDMAP_NO_HAND = 2,
@@ -811,8 +813,8 @@ HANDMAP_API handmap_error handmap_decode_control(const uint8_t *data, size_t siz
     if (body_bytes < HANDMAP_CONTROL_BYTES) return HANDMAP_TOO_SHORT;
     header_bytes = handmap_read_u16(data + 6);
     if (header_bytes < HANDMAP_CONTROL_BYTES || header_bytes > body_bytes) return HANDMAP_BAD_LENGTHS;
-    if (data[8] < HANDMAP_PING || data[8] > HANDMAP_INFO) return HANDMAP_UNKNOWN_TYPE;
-    if (data[9] > HANDMAP_FULL) return HANDMAP_UNKNOWN_STATUS;
+    if (data[8] < HANDMAP_PING || data[8] > HANDMAP_SNAPSHOT_TAKEN) return HANDMAP_UNKNOWN_TYPE;
+    if (data[9] > HANDMAP_NOT_ALLOWED) return HANDMAP_UNKNOWN_STATUS;
     control->message_type = data[8];
     control->status = data[9];
     control->lease_s = handmap_read_u16(data + 10);
@@ -833,8 +835,8 @@ HANDMAP_API handmap_error handmap_encode_control(const handmap_control *control,
 {
     handmap_error error;
     *size = 0;
-    if (control->message_type < HANDMAP_PING || control->message_type > HANDMAP_INFO) return HANDMAP_UNKNOWN_TYPE;
-    if (control->status > HANDMAP_FULL) return HANDMAP_UNKNOWN_STATUS;
+    if (control->message_type < HANDMAP_PING || control->message_type > HANDMAP_SNAPSHOT_TAKEN) return HANDMAP_UNKNOWN_TYPE;
+    if (control->status > HANDMAP_NOT_ALLOWED) return HANDMAP_UNKNOWN_STATUS;
     if (control->info_bytes > HANDMAP_MAX_INFO_BYTES) return HANDMAP_DOES_NOT_FIT;
     error = handmap_can_seal(HANDMAP_CONTROL_BYTES + control->info_bytes, keys, room);
     if (error != HANDMAP_OK) return error;

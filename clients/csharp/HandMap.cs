@@ -55,10 +55,12 @@ namespace HandMap
         Subscribed = 19,
         Unsubscribe = 20,
         InfoRequest = 21,
-        Info = 22
+        Info = 22,
+        Snapshot = 23,
+        SnapshotTaken = 24
     }
 
-    public enum ControlStatus : byte { Done = 0, BadToken = 1, Full = 2 }
+    public enum ControlStatus : byte { Done = 0, BadToken = 1, Full = 2, NotAllowed = 3 }
 
     /// <summary>Of the daemon. Follow no hand in a state that is Unknown: a newer version has added it.</summary>
     public enum State : byte { Starting = 0, NoCamera = 1, NoHand = 2, Tracking = 3, Degraded = 4, Stopping = 5, Unknown = 255 }
@@ -312,8 +314,8 @@ namespace HandMap
             if (bodyBytes < ControlBytes) return Error.TooShort;
             int headerBytes = ReadU16(data, 6);
             if (headerBytes < ControlBytes || headerBytes > bodyBytes) return Error.BadLengths;
-            if (data[8] < (byte)ControlType.Ping || data[8] > (byte)ControlType.Info) return Error.UnknownType;
-            if (data[9] > (byte)ControlStatus.Full) return Error.UnknownStatus;
+            if (data[8] < (byte)ControlType.Ping || data[8] > (byte)ControlType.SnapshotTaken) return Error.UnknownType;
+            if (data[9] > (byte)ControlStatus.NotAllowed) return Error.UnknownStatus;
             control.MessageType = (ControlType)data[8];
             control.Status = (ControlStatus)data[9];
             control.LeaseS = ReadU16(data, 10);
@@ -332,8 +334,8 @@ namespace HandMap
         public static Error EncodeControl(ControlMessage control, KeyRing keys, byte[] data, out int size)
         {
             size = 0;
-            if (control.MessageType < ControlType.Ping || control.MessageType > ControlType.Info) return Error.UnknownType;
-            if (control.Status > ControlStatus.Full) return Error.UnknownStatus;
+            if (control.MessageType < ControlType.Ping || control.MessageType > ControlType.SnapshotTaken) return Error.UnknownType;
+            if (control.Status > ControlStatus.NotAllowed) return Error.UnknownStatus;
             if (control.InfoBytes < 0 || control.InfoBytes > MaxInfoBytes) return Error.DoesNotFit;
             Error error = CanSeal(ControlBytes + control.InfoBytes, keys, data.Length);
             if (error != Error.Ok) return error;

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from handmap.types.errors import ConfigError, FileError
 
 # Of a file or folder being filled. Nobody else's hidden files are called that, so those without an owner can be removed.
-_SUFFIX = ".handmap.tmp"
+SUFFIX = ".handmap.tmp"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _PROBE_BYTES = 1 << 16
@@ -33,21 +33,21 @@ def all_names(path: Path) -> frozenset[str]:
     return frozenset(os.listdir(path))
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Writes content to path atomically; a concurrent reader sees either the old file or the complete new one.
 
     Raises FileError.
     """
     with _as_file_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
+        sweep(path.parent)
         temporary, descriptor = _locked(lambda prefix: _new_file(prefix, path.parent), path)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)
+            temporary.chmod(mode)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -132,7 +132,7 @@ def new_folder(path: Path, own_names: OwnNames = no_names, option: str = "--out"
     refuse_foreign(path, own_names, option)
     with _as_file_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
+        sweep(path.parent)
         temporary, lock = _locked(lambda prefix: _new_folder(prefix, path.parent), path)
     try:
         yield temporary
@@ -197,18 +197,18 @@ def _locked(create: Callable[[str], tuple[Path, int]], path: Path) -> tuple[Path
 
 
 def _new_file(prefix: str, parent: Path) -> tuple[Path, int]:
-    descriptor, name = tempfile.mkstemp(_SUFFIX, prefix, parent)
+    descriptor, name = tempfile.mkstemp(SUFFIX, prefix, parent)
     return Path(name), descriptor
 
 
 def _new_folder(prefix: str, parent: Path) -> tuple[Path, int]:
-    folder = Path(tempfile.mkdtemp(_SUFFIX, prefix, parent))
+    folder = Path(tempfile.mkdtemp(SUFFIX, prefix, parent))
     return folder, os.open(folder, os.O_RDONLY)
 
 
-def _sweep(parent: Path) -> None:
-    """Removes what processes that have been killed left here; one that lives holds the lock."""
-    for left in parent.glob(f".*{_SUFFIX}"):
+def sweep(parent: Path) -> None:
+    """Removes what killed processes left half-written in a folder; one that lives holds the lock."""
+    for left in parent.glob(f".*{SUFFIX}"):
         with suppress(OSError):
             lock = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
             try:

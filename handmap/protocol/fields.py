@@ -170,6 +170,8 @@ class ControlType(IntEnum):
     UNSUBSCRIBE = 20
     INFO_REQUEST = 21
     INFO = 22
+    SNAPSHOT = 23
+    SNAPSHOT_TAKEN = 24
 
 
 class ControlStatus(IntEnum):
@@ -178,6 +180,7 @@ class ControlStatus(IntEnum):
     OK = 0
     BAD_TOKEN = 1  # of another address, or older than two minutes: ping again
     FULL = 2  # as many subscribers as the daemon takes
+    NOT_ALLOWED = 3  # not to this address without a key, or not in this configuration
 
 
 class DaemonState(IntEnum):

@@ -21,6 +21,8 @@ from handmap.recording.stated import IntrinsicsConfig, Unit
 from handmap.types.errors import RecordingError
 from handmap.types.values import DepthFrame, TimestampSource
 
+from .flight_replay import FlightReplay, open_flight
+
 LOG: Final = logging.getLogger("handmap.replay")
 
 
@@ -106,14 +108,20 @@ class Lockstep:
 class ReplayCamera:
     """Frames of a recording, renumbered, with their timestamps shifted to start now.
 
-    At the `recorded` pace capture times are real; at the others they only preserve the spacing.
+    At the `recorded` pace capture times are real; at the others they only preserve the spacing. Frames of a snapshot, given as
+    `flight`, keep their numbers.
     """
 
-    def __init__(self, recording: Recording, pace: ReplayPace, is_looped: bool) -> None:
+    def __init__(
+        self, recording: Recording, pace: ReplayPace, is_looped: bool, flight: FlightReplay | None = None
+    ) -> None:
         pace.start()
         self.name = f"replay of {str(recording.path)!r}"
         self.rate_hz = recording.fps if isinstance(pace, RecordedPace) else None
-        self._frames = shifted(recording, is_looped, time.monotonic_ns())
+        if flight is None:
+            self._frames = shifted(recording, is_looped, time.monotonic_ns())
+        else:
+            self._frames = flight.frames(is_looped, round(1e9 / recording.fps))
         self._shape = (recording.intrinsics.height_px, recording.intrinsics.width_px)
         self._pace = pace
         self._next: DepthFrame | None = None
@@ -144,6 +152,15 @@ class ReplayCamera:
         self._frames.close()
 
 
+class SnapshotCamera(ReplayCamera):
+    """A replay of a snapshot that the flight recorder wrote: the tracker begins as it was."""
+
+    def __init__(self, recording: Recording, pace: ReplayPace, is_looped: bool, flight: FlightReplay) -> None:
+        super().__init__(recording, pace, is_looped, flight)
+        self.about = flight.about
+        self.state_before = flight.state_before
+
+
 PACES: Final[dict[str, Callable[[], ReplayPace]]] = {
     "recorded": RecordedPace,
     "flat_out": FlatOut,
@@ -162,10 +179,14 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
     depth_unit_mm: Unit | None = None  # one step of the raw values; null: as the recording says
     intrinsics: IntrinsicsConfig | None = None  # of the depth camera; null: as the recording says
     png_folder: PngFolderConfig | None = None  # for PNGs without intrinsics.yaml
+    # true: with a snapshot of the flight recorder, tracking begins in the state that it holds; false: without any hand
+    resume: bool = True
 
     def check(self) -> None:
-        """Raises RecordingError if the recording cannot be read."""
-        self.open_recording()
+        """Raises RecordingError if the recording cannot be read, or its states cannot be resumed."""
+        recording = self.open_recording()
+        if self.resume:
+            open_flight(recording)
 
     def open_recording(self) -> Recording:
         """The recording, with what is stated about it.
@@ -194,7 +215,10 @@ def open_replay(config: ReplayConfig, pace: ReplayPace) -> ReplayCamera:
     note = None if first is None else describe_range([first.depth], recording.depth_unit_mm)
     if note is not None:
         LOG.warning("recording %r: in its first frame %s", str(recording.path), note)
-    return ReplayCamera(recording, pace, config.loop)
+    flight = open_flight(recording) if config.resume else None
+    if flight is None:
+        return ReplayCamera(recording, pace, config.loop)
+    return SnapshotCamera(recording, pace, config.loop, FlightReplay(flight))
 
 
 def shifted(recording: Recording, is_looped: bool, start_ns: int) -> Generator[DepthFrame, None, None]:

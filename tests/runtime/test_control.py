@@ -2,18 +2,20 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from handmap.client.receiver import Receiver, subscribe
+from handmap.client.snapshot import ask_snapshot
 from handmap.protocol.authentication import KeyRing, make_key
 from handmap.protocol.control import ControlMessage, decode_control, encode_control
 from handmap.protocol.fields import ControlStatus, ControlType, MessageType, Precision
 from handmap.protocol.info import decode_info
 from handmap.system.notify import Notifier
+from handmap.types.errors import ConfigError, NoAnswer
 from runtime import control
 from runtime.control import ControlPort
 from runtime.outlet import Outlet
@@ -29,8 +31,10 @@ INFO = b'{"version": "1", "device_name": "d"}'
 
 
 @contextmanager
-def control_port(config: ControlConfig | None = None, keys: KeyRing | None = None) -> Iterator[ControlPort]:
-    opened = ControlPort(config or ControlConfig(port=free_port()), keys, 77, lambda: INFO)
+def control_port(
+    config: ControlConfig | None = None, keys: KeyRing | None = None, ask_snapshot: Callable[[], int] = lambda: 0
+) -> Iterator[ControlPort]:
+    opened = ControlPort(config or ControlConfig(port=free_port()), keys, 77, lambda: INFO, ask_snapshot)
     end_s = time.monotonic() + 5
     while opened.problem and time.monotonic() < end_s:
         time.sleep(0.01)
@@ -316,3 +320,49 @@ def test_a_flood_is_read_at_a_bounded_rate(askers: list[Asker]) -> None:
         assert 0 < opened.refused < 3 * control.BATCH / control.REST_S
         time.sleep(1)  # what was sent while the buffer was full is lost
         assert asker(askers, opened.port).ask(ControlType.PING).message_type is ControlType.PONG
+
+
+def test_a_snapshot_is_taken_for_this_machine_once_however_often_its_answer_is_lost(askers: list[Asker]) -> None:
+    asked: list[int] = []
+
+    def ask() -> int:
+        asked.append(1)
+        return len(asked)
+
+    with control_port(ask_snapshot=ask) as opened:
+        one = asker(askers, opened.port)
+        token = one.token()
+        answers = [one.ask(ControlType.SNAPSHOT, token) for _ in range(3)]
+        ask_snapshot("127.0.0.1", opened.port)
+
+        assert [each.status for each in answers] == [ControlStatus.OK] * 3
+        assert {each.message_type for each in answers} == {ControlType.SNAPSHOT_TAKEN}
+        assert asked == [1]
+        assert one.ask(ControlType.SNAPSHOT, bytes(16)).status is ControlStatus.BAD_TOKEN
+
+
+def test_without_a_recorder_a_snapshot_is_refused(askers: list[Asker]) -> None:
+    with control_port() as opened:
+        one = asker(askers, opened.port)
+
+        assert one.ask(ControlType.SNAPSHOT, one.token()).status is ControlStatus.NOT_ALLOWED
+        with pytest.raises(ConfigError, match="does not allow"):
+            ask_snapshot("127.0.0.1", opened.port)
+
+
+@pytest.mark.parametrize(("keys", "status"), [(None, ControlStatus.NOT_ALLOWED), (KEYS, ControlStatus.OK)])
+def test_another_machine_needs_the_key_for_a_snapshot(keys: KeyRing | None, status: ControlStatus) -> None:
+    with control_port(keys=keys, ask_snapshot=lambda: 1) as opened:
+        address = ("192.0.2.7", 4000)
+        ping = opened.answer(encode_control(ControlMessage(ControlType.PING, 1), keys), address, 0)
+        assert ping is not None
+        token = decode_control(ping, keys).token
+        answer = opened.answer(encode_control(ControlMessage(ControlType.SNAPSHOT, 2, token=token), keys), address, 0)
+
+        assert answer is not None
+        assert decode_control(answer, keys).status is status
+
+
+def test_nobody_there_to_take_a_snapshot_is_said() -> None:
+    with pytest.raises(NoAnswer, match="no daemon answers"):
+        ask_snapshot("127.0.0.1", free_port(), limit_s=0.5)

@@ -30,7 +30,7 @@ def is_message(data: bytes) -> bool:
     end = len(data) - (24 if data[12] else 4)
     if end < 72 or not 72 <= int.from_bytes(data[6:8], "little") <= end:
         return False
-    return 16 <= data[8] <= 22 and data[9] <= 2
+    return 16 <= data[8] <= 24 and data[9] <= 3
 
 
 def sealed(body: bytes) -> bytes:

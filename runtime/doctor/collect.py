@@ -1,0 +1,150 @@
+"""`handmap doctor --collect`: what somebody else needs to see what is wrong, without secrets, in one file.
+
+What cannot be had is named in the file `missing.txt`; it never keeps the rest from being written.
+"""
+
+import json
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from handmap import __version__
+from handmap.files.archive import write_archive
+from handmap.files.reading import read_bytes
+from handmap.system.redact import redacted_yaml, without_secrets
+
+from ..settings import TelemetryConfig
+from ..status import ask_daemon, ask_page
+from .context import DoctorContext
+from .report import Report, format_report
+
+FOLDER: Final = "handmap-support"
+DROP_INS: Final = "/etc/handmap/config.d"
+JOURNAL_LINES: Final = "20000"
+MAX_TEXT_BYTES: Final = 1 << 20
+MAX_SNAPSHOT_BYTES: Final = 1 << 30
+
+
+class Missing(Exception):
+    """Something that cannot be had; the message says why."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is only collected on request: depth images, and what takes a minute."""
+
+    snapshot: bool
+    bench: bool
+
+
+def collect_support(out: Path, context: DoctorContext, report: Report, wanted: Wanted) -> list[str]:
+    """Writes the bundle, mode 0600, and returns the names of what could not be had.
+
+    Raises FileError if it cannot be written.
+    """
+    sources: dict[str, Callable[[], dict[str, bytes]]] = {
+        "configuration": lambda: _configuration(context),
+        "effective configuration": lambda: {"config_effective.json": _json(without_secrets(context.settings))},
+        "drop-ins": lambda: _drop_ins(context),
+        "status": lambda: {"status.json": _json(msgspec.to_builtins(ask_daemon(_port(context))))},
+        "metrics": lambda: {"metrics.txt": ask_page(_port(context), "/metrics")},
+        "journal": lambda: _journal(context),
+        "doctor": lambda: {"doctor.txt": format_report(report).encode(), "doctor.json": _json(report.as_json())},
+        "versions": lambda: {"versions.json": _json(_versions(context))},
+        "bench": lambda: _bench(context, wanted.bench),
+        "snapshot": lambda: _snapshot(context, wanted.snapshot),
+    }
+    contents: dict[str, bytes] = {}
+    missing: dict[str, str] = {}
+    for name, collect in sources.items():
+        try:
+            contents |= collect()
+        except Exception as error:  # noqa: BLE001  whatever is broken is why somebody collects
+            missing[name] = " ".join(str(error).split()) or type(error).__name__
+    contents["missing.txt"] = "".join(f"{name}: {why}\n" for name, why in missing.items()).encode()
+    write_archive(out, FOLDER, contents)
+    return list(missing)
+
+
+def _configuration(context: DoctorContext) -> dict[str, bytes]:
+    return {"config.yaml": _redacted(context.machine.path(context.config))}
+
+
+def _drop_ins(context: DoctorContext) -> dict[str, bytes]:
+    found = context.machine.entries(DROP_INS, "*.yaml")
+    return {f"config.d/{path.name}": _redacted(context.machine.path(path)) for path in found}
+
+
+def _redacted(path: Path) -> bytes:
+    return redacted_yaml(read_bytes(path, MAX_TEXT_BYTES).decode("utf-8-sig", "replace")).encode()
+
+
+def _port(context: DoctorContext) -> int:
+    context.need_running()
+    try:
+        port = context.settings.telemetry.port
+    except Exception:  # noqa: BLE001  a broken configuration: the daemon runs on with an older one
+        port = TelemetryConfig().port
+    if port is None:
+        raise Missing("telemetry.port is null, so the daemon cannot be asked")
+    return port
+
+
+def _journal(context: DoctorContext) -> dict[str, bytes]:
+    answer = context.machine.run(
+        "journalctl", "--namespace=+handmap", "--unit=handmap*", f"--lines={JOURNAL_LINES}", "--no-pager", "--output=short-iso",
+    )  # fmt: skip
+    if answer.code:
+        raise Missing(answer.err or f"journalctl exits with {answer.code}")
+    return {"journal.txt": answer.out.encode()}
+
+
+def _versions(context: DoctorContext) -> dict[str, object]:
+    running = context.machine.is_running
+    jetpack = context.machine.text("/etc/nv_tegra_release")
+    return {
+        "handmap": __version__,
+        "python": sys.version,
+        "kernel": platform.uname()._asdict() if running else None,
+        "os_release": context.machine.text("/etc/os-release"),
+        "jetpack": None if jetpack is None else jetpack.partition("\n")[0],
+        "packages": {one.metadata["Name"]: one.version for one in distributions()} if running else None,
+    }
+
+
+def _bench(context: DoctorContext, is_wanted: bool) -> dict[str, bytes]:
+    if not is_wanted:
+        raise Missing("it was not asked for, with --bench")
+    from handmap.engines.factory import open_engines
+    from handmap.recording.stated import RecordingAt
+    from handmap.tracking.tracker_settings import tracker_settings
+
+    from ..bench import run_bench
+
+    context.need_running()
+    settings, bundle = context.settings, context.bundle
+    at = RecordingAt(bundle.path.parent / "demo_recording")
+    with open_engines(bundle, settings.engine) as engines:
+        how = tracker_settings(bundle, settings.tracking, settings.smoothing, settings.skeleton)
+        return {"bench.json": _json(run_bench(bundle, engines, settings.engine.threads, at, how).as_json())}
+
+
+def _snapshot(context: DoctorContext, is_wanted: bool) -> dict[str, bytes]:
+    if not is_wanted:
+        raise Missing("it was not asked for, with --snapshot")
+    facts = ask_daemon(_port(context)).flight
+    if facts is None or not facts.newest:
+        raise Missing("the daemon has written none since its start; write one with: handmap snapshot")
+    newest = Path(facts.newest)
+    files = [path for path in sorted(newest.iterdir()) if path.is_file()]
+    return {f"snapshot/{path.name}": read_bytes(path, MAX_SNAPSHOT_BYTES) for path in files}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, default=str).encode() + b"\n"

@@ -1,0 +1,96 @@
+"""`handmap snapshot`: asks the daemon on this machine for a snapshot, waits until it is there, and copies it if asked to."""
+
+import http.client
+import time
+from pathlib import Path
+
+import msgspec
+
+from handmap.files.atomic import new_folder, write_file
+from handmap.files.folders import copy_folder
+from handmap.files.reading import NotJson, decode_json, read_bytes
+from handmap.types.errors import ConfigError, FileError, NoAnswer
+
+from ..endpoint import status_address
+from ..status import HOST, WAIT_S, ask_daemon, own_path
+from .facts import FlightFacts
+
+WRITTEN_S = 120.0  # a slow card takes that long
+POLL_S = 0.1
+MAX_BYTES = 4 << 30
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The daemon's answer: the number of the snapshot, or why there will be none."""
+
+    number: int = 0
+    refusal: str = ""
+
+
+def ask_snapshot(port: int) -> FlightFacts:
+    """Asks the daemon with this telemetry port for a snapshot; its facts once that is written.
+
+    Raises NoAnswer if there is no daemon, if it refuses, or if it could not write.
+    """
+    accepted = _post(port)
+    if accepted.refusal:
+        raise NoAnswer(f"snapshot: {accepted.refusal}")
+    end_s = time.monotonic() + WRITTEN_S
+    while (facts := _facts(port)).written + facts.failed < accepted.number:
+        if time.monotonic() > end_s:
+            raise NoAnswer(
+                f"snapshot: not written within {WRITTEN_S:.0f} s; look at the disk of {facts.folder!r}, then ask again"
+            )
+        time.sleep(POLL_S)
+    if facts.problem:
+        raise NoAnswer(facts.problem)
+    return facts
+
+
+def copy_snapshot(source: Path, out: Path) -> None:
+    """Copies a snapshot to a new folder, or its MCAP file alone to a name that ends with .mcap.
+
+    Raises ConfigError if that is taken, FileError if it cannot be read or written.
+    """
+    if out.exists() or out.is_symlink():
+        raise ConfigError(f"output {str(out)!r}: something is there already; choose another --out")
+    try:
+        if out.suffix == ".mcap":
+            write_file(out, read_bytes(next(iter(source.glob("*.mcap"))), MAX_BYTES), 0o600)
+            return
+        with new_folder(out) as temporary:
+            copy_folder(source, temporary)
+    except (FileError, ConfigError):
+        raise
+    except (OSError, StopIteration) as error:
+        found = getattr(error, "strerror", None) or "it has no MCAP file"
+        raise ConfigError(
+            f"snapshot {str(source)!r} cannot be copied to {str(out)!r} ({found}); run this as root, or name another --out"
+        ) from error
+
+
+def _facts(port: int) -> FlightFacts:
+    facts = ask_daemon(port).flight
+    if facts is None:
+        raise NoAnswer(f"snapshot: the daemon at {HOST}:{port} has no flight recorder; start one of this version")
+    return facts
+
+
+def _post(port: int) -> Accepted:
+    client = own_path(port)
+    if client is None:
+        raise NoAnswer(
+            f"snapshot: no daemon on this machine has the telemetry port {port} ({status_address(port)[1:]!r} is not there); start it "
+            "with: handmap run --config PATH, or pass its --port"
+        )
+    connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_S)
+    connection.sock = client
+    try:
+        connection.request("POST", "/snapshot")
+        return decode_json(connection.getresponse().read(MAX_BYTES), Accepted)
+    except (OSError, http.client.HTTPException, NotJson) as error:
+        raise NoAnswer(
+            f"snapshot: the daemon at port {port} does not answer as one of this version ({error}); restart it, then ask again"
+        ) from error
+    finally:
+        connection.close()
