@@ -59,15 +59,11 @@ def ask_daemon(port: int, wait_s: float = WAIT_S) -> Snapshot:
 
     Raises NoAnswer if there is none.
     """
-    connection = http.client.HTTPConnection(HOST, port, timeout=wait_s)
-    connection.sock = own_path(port, wait_s)  # without one, the port says who is there
     try:
-        connection.request("GET", "/status.json")
-        answer = connection.getresponse()
-        body = answer.read(MAX_BYTES)
-        if answer.status != http.client.OK:
+        status, body = _get(port, "/status.json", wait_s)
+        if status != http.client.OK:
             raise NoAnswer(
-                f"status: the program at {HOST}:{port} is not a HandMap daemon (HTTP {answer.status}); pass another --port"
+                f"status: the program at {HOST}:{port} is not a HandMap daemon (HTTP {status}); pass another --port"
             )
         return decode_json(body, Snapshot)
     except (OSError, http.client.HTTPException) as error:
@@ -78,8 +74,6 @@ def ask_daemon(port: int, wait_s: float = WAIT_S) -> Snapshot:
         raise NoAnswer(
             f"status: the program at {HOST}:{port} answers, but not as a daemon of this version ({error}); pass another --port"
         ) from error
-    finally:
-        connection.close()
 
 
 def ask_once(port: int, config: Path | None, wait_s: float) -> Answer:
@@ -98,16 +92,23 @@ def ask_page(port: int, path: str) -> bytes:
 
     Raises NoAnswer if there is none.
     """
-    connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_S)
-    connection.sock = own_path(port)
+    try:
+        status, body = _get(port, path, WAIT_S)
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"status: no daemon answers at {HOST}:{port} ({error}); start it, or pass its --port") from error
+    if status != http.client.OK:
+        raise NoAnswer(f"status: {HOST}:{port} has no page {path} (HTTP {status}); pass another --port")
+    return body
+
+
+def _get(port: int, path: str, wait_s: float) -> tuple[int, bytes]:
+    """Status and body of a page. Raises OSError or HTTPException if there is none."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=wait_s)
+    connection.sock = own_path(port, wait_s)  # without one, the port says who is there
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
-        if answer.status != http.client.OK:
-            raise NoAnswer(f"status: {HOST}:{port} has no page {path} (HTTP {answer.status}); pass another --port")
-        return answer.read(MAX_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        raise NoAnswer(f"status: no daemon answers at {HOST}:{port} ({error}); start it, or pass its --port") from error
+        return answer.status, answer.read(MAX_BYTES)
     finally:
         connection.close()
 
