@@ -73,7 +73,8 @@ def status(config: Path | None, port: int | None, watch: bool, as_json: bool) ->
     """
     import msgspec
 
-    from .status import ask_daemon, format_status, refuse_other, status_port
+    from .status import ask_daemon, refuse_other, status_port
+    from .status_text import format_status
 
     asked = status_port(config, port)
     if watch:

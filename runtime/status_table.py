@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .snapshot import Snapshot
-from .status import Answer, camera_rate, gpu_text, heat_text, span
+from .status import Answer
+from .status_text import camera_rate, gpu_text, heat_text, span
 
 STYLES: Final = {"TRACKING": "bold green", "NO_HAND": "bold cyan", "NO_CAMERA": "bold red", "DEGRADED": "bold yellow"}
 LOSSES: Final = ("dropped", "skipped", "throttled", "late", "refused")
