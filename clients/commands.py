@@ -18,6 +18,7 @@ from .source import LOOPBACK, PacketSource, endpoint, open_source, source_option
 
 if TYPE_CHECKING:
     from handmap.client.session import PacketReceiver, Received
+    from handmap.protocol.authentication import KeyRing
 
     from .preview_client import PreviewClient
 
@@ -139,7 +140,7 @@ def view(
         pictures = _open_preview(source, preview)
         if pictures is not None:
             stack.callback(pictures.close)
-        page = HandViewer(receiver, options, pictures)
+        page = HandViewer(receiver, options, pictures, _snapshots_of(source))
         stack.callback(page.close)
         click.echo(f"open {page.address} in a browser; listening for {source.shown}")
         with suppress(KeyboardInterrupt):
@@ -156,6 +157,23 @@ def _open_shown(source: PacketSource) -> "PacketReceiver":
     return Playback(source.recording)
 
 
+def _snapshots_of(source: PacketSource) -> "Callable[[int], None] | None":
+    """What asks the daemon with a control port for a snapshot; None where packets come from a recording."""
+    if source.recording is not None:
+        return None
+    from handmap.client.snapshot import ask_snapshot
+
+    keys = _keys_of(source)
+    host = LOOPBACK if source.daemon is None else endpoint(source.daemon, DEFAULT_CONTROL_PORT, "--from")[0]
+    return lambda port: ask_snapshot(host, port, keys)
+
+
+def _keys_of(source: PacketSource) -> "KeyRing | None":
+    from handmap.protocol.authentication import read_keys
+
+    return None if source.key is None else read_keys(source.key)
+
+
 def _open_preview(source: PacketSource, preview: str | None) -> "PreviewClient | None":
     if source.recording is not None:
         if preview is not None:
@@ -163,7 +181,6 @@ def _open_preview(source: PacketSource, preview: str | None) -> "PreviewClient |
         return None
     if preview == "off":
         return None
-    from handmap.protocol.authentication import read_keys
     from handmap.protocol.preview import DEFAULT_PREVIEW_PORT
 
     from .preview_client import PreviewClient
@@ -173,4 +190,4 @@ def _open_preview(source: PacketSource, preview: str | None) -> "PreviewClient |
         host, port = endpoint(preview, DEFAULT_PREVIEW_PORT, "--preview")
     elif source.daemon is not None:
         host, _ = endpoint(source.daemon, DEFAULT_CONTROL_PORT, "--from")
-    return PreviewClient(host, port, None if source.key is None else read_keys(source.key))
+    return PreviewClient(host, port, _keys_of(source))

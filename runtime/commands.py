@@ -73,8 +73,8 @@ def status(config: Path | None, port: int | None, watch: bool, as_json: bool) ->
     """
     import msgspec
 
-    from .status import ask_daemon, refuse_other, status_port
-    from .status_text import format_status
+    from .ask_daemon import ask_daemon, refuse_other
+    from .status import format_status, status_port
 
     asked = status_port(config, port)
     if watch:

@@ -1,28 +1,15 @@
 """`handmap status`: queries the daemon running on this machine."""
 
-import http.client
-import socket
-from dataclasses import dataclass
 from pathlib import Path
 
-from handmap.files.reading import NotJson, decode_json
-from handmap.types.errors import ConfigError, NoAnswer
+from handmap.engines.engine import GpuMemory
+from handmap.skeleton.hand_size import LEARNING_S
+from handmap.types.errors import ConfigError
 
-from .endpoint import status_address
+from .flight.facts import FlightFacts
+from .quality import HandQuality
 from .settings import TelemetryConfig, read_settings
-from .snapshot import Snapshot
-
-HOST = "127.0.0.1"
-WAIT_S = 3.0
-MAX_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the daemon said, or why it did not: exactly one of both."""
-
-    facts: Snapshot | None
-    problem: str = ""
+from .snapshot import ControlFacts, HandSizeFacts, Snapshot
 
 
 def status_port(config: Path | None, port: int | None) -> int:
@@ -40,81 +27,128 @@ def status_port(config: Path | None, port: int | None) -> int:
     return telemetry.port
 
 
-def refuse_other(facts: Snapshot, config: Path, port: int) -> None:
-    """Raises NoAnswer if the daemon that answered uses another configuration file."""
-    theirs = Path(facts.config)
-    if theirs.is_absolute() and theirs.resolve() != config.resolve():
-        raise NoAnswer(
-            f"status: the daemon at {HOST}:{port} uses configuration {facts.config!r}, wanted {str(config.resolve())!r}; "
-            "give each daemon its own telemetry.port, or pass --port"
-        )
-
-
-def ask_daemon(port: int, wait_s: float = WAIT_S) -> Snapshot:
-    """The facts of the daemon at this loopback port.
-
-    Raises NoAnswer if there is none.
-    """
-    connection = http.client.HTTPConnection(HOST, port, timeout=wait_s)
-    connection.sock = own_path(port, wait_s)  # without one, the port says who is there
-    try:
-        connection.request("GET", "/status.json")
-        answer = connection.getresponse()
-        body = answer.read(MAX_BYTES)
-        if answer.status != http.client.OK:
-            raise NoAnswer(
-                f"status: the program at {HOST}:{port} is not a HandMap daemon (HTTP {answer.status}); pass another --port"
+def format_status(now: Snapshot) -> str:
+    """The facts as text for a terminal."""
+    reason = f" ({now.reason})" if now.reason else ""
+    heat = now.thermal
+    rows = [
+        ("state", f"{now.state}{reason}; running for {span(now.uptime_s)} as process {now.pid}"),
+        (
+            "config",
+            now.config
+            + (f"\nlast reload refused, old configuration kept: {now.reload.refusal}" if now.reload.refusal else ""),
+        ),
+        (
+            "bundle",
+            f"{now.bundle or 'not read yet'}{f', {now.engine} {now.precision}' if now.engine else ''}, {now.inferences} inferences",
+        ),
+        *([("warning", now.warning)] if now.warning else []),
+        ("camera", f"{now.camera}\n{camera_rate(now)}" if now.camera else "not opened yet"),
+        ("hands", f"{now.hands} now, {now.rate_hz:.1f} frames/s"),
+        *(("hand", _quality(hand)) for hand in now.hand_qualities),
+        *(("size", _size(hand)) for hand in now.hand_sizes),
+        (
+            "frames",
+            _counts(
+                published=now.published,
+                dropped=now.dropped,
+                skipped=now.skipped,
+                throttled=now.throttled,
+                late=now.late,
+                refused=now.refused,
+            ),
+        ),
+        ("restarts", _counts(**now.restarts)),
+        ("heat", heat_text(heat.band, heat.every_nth_frame, heat.temperatures_c)),
+        *([("gpu", gpu_text(now.gpu_memory))] if now.gpu_memory else []),
+    ]
+    slowed = [name for name, is_slowed in heat.throttling.items() if is_slowed]
+    if slowed or heat.throttle_events:
+        rows.append(("throttled", f"{', '.join(slowed) or 'nothing now'}; {_counts(**heat.throttle_events)}"))
+    for target in now.targets:
+        failing = ", FAILING NOW" if target.is_failing else ""
+        rows.append(
+            (
+                "target",
+                f"{target.name}: {target.packets} packets, {_bytes(target.sent_bytes)}, {target.errors} errors{failing}",
             )
-        return decode_json(body, Snapshot)
-    except (OSError, http.client.HTTPException) as error:
-        raise NoAnswer(
-            f"status: no daemon answers at {HOST}:{port} ({error}); start it with: handmap run --config PATH, or pass its --port"
-        ) from error
-    except NotJson as error:
-        raise NoAnswer(
-            f"status: the program at {HOST}:{port} answers, but not as a daemon of this version ({error}); pass another --port"
-        ) from error
-    finally:
-        connection.close()
+        )
+    if now.control is not None:
+        rows.append(("control", _control(now.control)))
+    if now.flight is not None:
+        rows.append(("recorder", _flight(now.flight)))
+    lines = [f"{name:<10}{line}" for name, text in rows for name, line in _hanging(name, text)]
+    if now.stages:
+        lines += ["", f"{'stage':<10}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}"]
+        lines += [f"{name:<10}{s.p50_ms:>9.2f}{s.p99_ms:>9.2f}{s.max_ms:>9.2f}" for name, s in now.stages.items()]
+    return "\n".join(lines)
 
 
-def ask_once(port: int, config: Path | None, wait_s: float) -> Answer:
-    """The daemon's answer; a daemon of another configuration is a problem, as is none."""
-    try:
-        facts = ask_daemon(port, wait_s)
-        if config is not None:
-            refuse_other(facts, config, port)
-    except NoAnswer as error:
-        return Answer(None, str(error))
-    return Answer(facts)
+def _flight(flight: FlightFacts) -> str:
+    counts = _counts(skipped=flight.skipped, written=flight.written, failed=flight.failed)
+    kept = f"{flight.seconds:.1f} s, {flight.frames} frames, {_bytes(flight.bytes)} kept; {counts}"
+    return "\n".join([kept, *filter(None, [flight.newest, flight.problem])])
 
 
-def ask_page(port: int, path: str) -> bytes:
-    """A page of the daemon at this loopback port, such as /metrics.
-
-    Raises NoAnswer if there is none.
-    """
-    connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_S)
-    connection.sock = own_path(port)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        if answer.status != http.client.OK:
-            raise NoAnswer(f"status: {HOST}:{port} has no page {path} (HTTP {answer.status}); pass another --port")
-        return answer.read(MAX_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        raise NoAnswer(f"status: no daemon answers at {HOST}:{port} ({error}); start it, or pass its --port") from error
-    finally:
-        connection.close()
+def _control(control: ControlFacts) -> str:
+    if control.problem:
+        return f"{control.name}: NOT OPEN, {control.problem}"
+    counts = _counts(answered=control.answered, refused=control.refused, errors=control.errors)
+    taken = f"{len(control.subscribers)} of {control.max_subscribers} subscribers"
+    return "\n".join([f"{control.name}: {taken}; {counts}", *(f"subscriber {name}" for name in control.subscribers)])
 
 
-def own_path(port: int, wait_s: float = WAIT_S) -> socket.socket | None:
-    """A connection to the daemon's own socket for this purpose, or None if there is none."""
-    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    client.settimeout(wait_s)
-    try:
-        client.connect(status_address(port))
-    except OSError:
-        client.close()
-        return None
-    return client
+def _hanging(name: str, text: str) -> list[tuple[str, str]]:
+    return [(name if index == 0 else "", line) for index, line in enumerate(text.split("\n"))]
+
+
+def _size(hand: HandSizeFacts) -> str:
+    learned = "" if hand.is_held else f", learned for {hand.learned_s:.1f} of {LEARNING_S:.0f} s"
+    return f"track {hand.track_id}, {hand.hand}: {hand.length_mm:.0f} mm long, give or take {hand.expected_error_mm:.0f} mm{learned}"
+
+
+def _quality(hand: HandQuality) -> str:
+    fit = "" if hand.residual_mm is None else f", {hand.residual_mm:.1f} mm from its fit"
+    depth = "" if hand.missing_depth is None else f", {100 * hand.missing_depth:.0f} % without depth"
+    return (
+        f"track {hand.track_id}, {hand.side}: confidence {hand.confidence:.2f}, error {hand.expected_error_mm:.1f} mm{fit}, "
+        f"{hand.distance_mm / 1e3:.2f} m away{depth}"
+    )
+
+
+def camera_rate(now: Snapshot) -> str:
+    """The camera's rate, and the one that it was asked for."""
+    asked = "" if now.asked_rate_hz is None else f" of {now.asked_rate_hz:.1f}"
+    return f"{now.camera_rate_hz:.1f}{asked} frames/s"
+
+
+def gpu_text(memory: GpuMemory) -> str:
+    """The GPU's memory."""
+    return f"{memory.used_bytes / 1e9:.1f} of {memory.total_bytes / 1e9:.1f} GB in use"
+
+
+def _counts(**values: int) -> str:
+    return ", ".join(f"{value} {name}" for name, value in values.items())
+
+
+def heat_text(band: str, every_nth_frame: int, temperatures_c: dict[str, float]) -> str:
+    """The zones, the hottest first, and what the heat does to the rate."""
+    rate = "" if every_nth_frame == 1 else f", every {every_nth_frame}th frame is processed".replace("2th", "2nd")
+    if not temperatures_c:
+        return "no thermal zone can be read" + rate
+    zones = sorted(temperatures_c.items(), key=lambda zone: -zone[1])
+    return f"{band}{rate}: " + ", ".join(f"{name} {degrees_c:.1f} C" for name, degrees_c in zones)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e3:.1f} kB" if count < 1_000_000 else f"{count / 1e6:.1f} MB"
+
+
+def span(seconds: float) -> str:
+    """A time in its two largest units."""
+    minutes, rest_s = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest_s, "s")]
+    shown = [f"{value} {unit}" for value, unit in parts if value][:2]
+    return " ".join(shown) or "0 s"

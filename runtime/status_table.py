@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from .ask_daemon import Answer
 from .snapshot import Snapshot
-from .status import Answer
-from .status_text import camera_rate, gpu_text, heat_text, span
+from .status import camera_rate, gpu_text, heat_text, span
 
 STYLES: Final = {"TRACKING": "bold green", "NO_HAND": "bold cyan", "NO_CAMERA": "bold red", "DEGRADED": "bold yellow"}
 LOSSES: Final = ("dropped", "skipped", "throttled", "late", "refused")

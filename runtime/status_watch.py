@@ -18,7 +18,7 @@ from typing import Final
 import click
 import msgspec
 
-from .status import Answer, ask_once
+from .ask_daemon import Answer, ask_once
 
 PERIOD_S: Final = 1.0
 WAIT_S: Final = 1.0  # for an answer: longest until a key is noticed

@@ -21,8 +21,9 @@ def snapshot(config: Path | None, port: int | None, out: Path | None, as_json: b
 
     Exits with code 1 if no daemon answers, or it cannot write.
     """
+    from .ask_daemon import ask_daemon, refuse_other
     from .flight.ask import ask_snapshot, copy_snapshot
-    from .status import ask_daemon, refuse_other, status_port
+    from .status import status_port
 
     asked = status_port(config, port)
     if config is not None and port is None:

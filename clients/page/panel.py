@@ -85,6 +85,18 @@ class Panel:
         if self._record_text.content != text:
             self._record_text.content = text
 
+    def add_snapshot(self, take: Callable[[], str]) -> None:
+        """Adds the button that has the daemon keep what its flight recorder holds; `take` says what became of it."""
+        button = self._gui.add_button("Snapshot on the board", icon=viser.Icon.CAMERA)
+        text = self._gui.add_markdown("")
+
+        def clicked(_: Any) -> None:  # in a thread of the page: it waits for the daemon's answer
+            button.disabled = True
+            text.content = take()
+            button.disabled = False
+
+        button.on_click(clicked)
+
     def add_playback(self, duration_s: float, seek: Callable[[float], None], toggle: Callable[[], None]) -> None:
         """Adds the time bar of a recording."""
         step_s = max(round(duration_s / 1000, 3), 0.001)

@@ -9,7 +9,7 @@ from handmap.client.receiver import Receiver
 from handmap.client.session import PacketReceiver, Received
 from handmap.protocol.fields import MessageType
 from handmap.protocol.preview import Picture
-from handmap.types.errors import PacketError
+from handmap.types.errors import HandmapError, PacketError
 
 from ..preview_client import PreviewClient
 from .depth_picture import draw_nothing, draw_picture
@@ -29,12 +29,23 @@ OLD_PICTURE_S: Final = 2.0
 
 
 class HandViewer:
-    """A page that shows what a receiver gets, and the preview of its daemon."""
+    """A page that shows what a receiver gets, and the preview of its daemon.
 
-    def __init__(self, receiver: PacketReceiver, options: ViewOptions, preview: PreviewClient | None = None) -> None:
+    ask_snapshot has the daemon with this control port take a snapshot, or raises HandmapError; None: there is no daemon to ask.
+    """
+
+    def __init__(
+        self,
+        receiver: PacketReceiver,
+        options: ViewOptions,
+        preview: PreviewClient | None = None,
+        ask_snapshot: Callable[[int], None] | None = None,
+    ) -> None:
         self._receiver = receiver
         self._playback = receiver if isinstance(receiver, Playback) else None
         self._preview = preview
+        self._ask_snapshot = ask_snapshot
+        self._control_port = 0  # of the daemon heard last
         self._take = Take(options.recordings, receiver) if isinstance(receiver, Receiver) else None
         self._wishes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._server = open_server(options.host, options.port)
@@ -42,6 +53,8 @@ class HandViewer:
         self._panel = Panel(self._server, self._wishes.put, options.is_dark)
         if self._take is not None:
             self._panel.add_record(self._toggle_record)
+        if ask_snapshot is not None:
+            self._panel.add_snapshot(self._snapshot)
         if self._playback is not None:
             self._panel.add_playback(self._playback.duration_s, self._seek, self._toggle_play)
         self.readout = Readout(options.hint)
@@ -81,6 +94,7 @@ class HandViewer:
 
     def _show(self, received: Received) -> None:
         self.readout.saw(received)
+        self._control_port = received.packet.control_port
         self._history.saw(received)
         if self._take is not None:
             self._take.saw(received)
@@ -135,6 +149,16 @@ class HandViewer:
     def _toggle_record(self) -> None:
         if self._take is not None:
             self._take.stop() if self._take.is_running else self._take.start()
+
+    def _snapshot(self) -> str:
+        """Has the daemon take a snapshot; what became of it, in Markdown."""
+        if self._ask_snapshot is None or not self._control_port:
+            return "**no snapshot**: no packets have come, or the daemon's configuration has no publish.control"
+        try:
+            self._ask_snapshot(self._control_port)
+        except HandmapError as error:
+            return f"**no snapshot**: {error}"
+        return "the daemon writes a snapshot into its own folder; `handmap status` on the board names it"
 
     def _seek(self, place_s: float) -> None:
         if self._playback is not None:

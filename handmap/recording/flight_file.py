@@ -4,7 +4,7 @@ Foxglove and any ROS 2 tool show its depth and its log; `Bag` reads its frames a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +16,11 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from handmap.files.reading import NotJson, decode_json
 from handmap.recording.bag import Bag
 from handmap.recording.bag_files import BagFiles
+from handmap.recording.flight_records import FORMAT, About, ConfigText, FlightFrame, LogLine
 from handmap.recording.writer import RecordingWriter
 from handmap.types.errors import RecordingError
 from handmap.types.values import DepthFrame, TimestampSource
 
-FORMAT: Final = 1
 ABOUT_TOPIC: Final = "/handmap/flight/about"
 FRAME_TOPIC: Final = "/handmap/flight/frame"
 PACKET_TOPIC: Final = "/handmap/flight/packet"
@@ -34,53 +34,6 @@ DEFINITIONS: Final = {
     _FRAME: "std_msgs/Header header\nuint64 frame_number\nint64 capture_ns\nuint8 timestamp_source\nuint8[] tracker_state\n",
     _PACKET: "std_msgs/Header header\nuint64 frame_number\nint64 publish_ns\nuint8[] data\n",
 }
-
-
-class About(msgspec.Struct, frozen=True):
-    """What a snapshot says of itself: why it was written and by what, and what its packets depend on beyond its frames.
-
-    tracker has the configuration's sections that decide about joints, times are CLOCK_MONOTONIC ns.
-    """
-
-    format: int
-    version: str
-    trigger: str
-    reason: str
-    time_ns: int
-    frames: int
-    skipped: int
-    bundle: str
-    precision: str
-    tracker: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class FlightFrame:
-    """A frame that the tracker has seen, and the tracker's encoded state before it; none if that is what the frame before left.
-
-    packets are the datagrams published for it, at publish_ns, CLOCK_MONOTONIC.
-    """
-
-    frame: DepthFrame
-    state: bytes
-    packets: tuple[bytes, ...]
-    publish_ns: int
-
-
-class LogLine(msgspec.Struct, frozen=True):
-    """A line of the daemon's log; level as Python numbers them."""
-
-    time_ns: int
-    level: int
-    name: str
-    text: str
-
-
-class ConfigText(msgspec.Struct, frozen=True):
-    """The configuration from this time on, as JSON without secrets."""
-
-    time_ns: int
-    text: str
 
 
 class FlightWriter(RecordingWriter):

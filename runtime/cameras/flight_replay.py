@@ -6,7 +6,8 @@ from collections.abc import Generator
 from dataclasses import replace
 
 from handmap.recording.bag import Bag
-from handmap.recording.flight_file import About, FlightFile, is_flight
+from handmap.recording.flight_file import FlightFile, is_flight
+from handmap.recording.flight_records import About
 from handmap.recording.reader import Recording
 from handmap.tracking.state_codec import decode_state, shift_state
 from handmap.tracking.tracker import TrackerState

@@ -19,8 +19,8 @@ from handmap.files.archive import write_archive
 from handmap.files.reading import read_bytes
 from handmap.system.redact import redacted_yaml, without_secrets
 
+from ..ask_daemon import ask_daemon, ask_page
 from ..settings import TelemetryConfig
-from ..status import ask_daemon, ask_page
 from .context import DoctorContext
 from .report import Report, format_report
 

@@ -11,8 +11,8 @@ from handmap.files.folders import copy_folder
 from handmap.files.reading import NotJson, decode_json, read_bytes
 from handmap.types.errors import ConfigError, FileError, NoAnswer
 
+from ..ask_daemon import HOST, WAIT_S, ask_daemon, own_path
 from ..endpoint import status_address
-from ..status import HOST, WAIT_S, ask_daemon, own_path
 from .facts import FlightFacts
 
 WRITTEN_S = 120.0  # a slow card takes that long

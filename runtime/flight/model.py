@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
-from handmap.recording.flight_file import About
+from handmap.recording.flight_records import About
 from handmap.system.redact import without_secrets
 from handmap.tracking.tracker import TrackerState
 from handmap.types.values import DepthFrame

@@ -15,7 +15,7 @@ from typing import Final
 
 from handmap import __version__
 from handmap.protocol.fields import DaemonState
-from handmap.recording.flight_file import FORMAT, About, ConfigText, LogLine
+from handmap.recording.flight_records import FORMAT, About, ConfigText, LogLine
 from handmap.types.errors import HandmapError
 
 from .config import FlightRecorderConfig, snapshots_folder

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from handmap.recording.depth_codec import pack_depth, unpack_depth
-from handmap.recording.flight_file import FlightFrame
+from handmap.recording.flight_records import FlightFrame
 from handmap.tracking.state_codec import encode_state
 from handmap.tracking.tracker import TrackerState
 from handmap.types.intrinsics import Intrinsics

@@ -10,7 +10,7 @@ from typing import Final
 
 from handmap.files.atomic import sweep
 from handmap.files.folders import folder_bytes, remove_folder
-from handmap.recording.flight_file import About, ConfigText, FlightWriter, LogLine
+from handmap.recording.flight_records import About, ConfigText, LogLine
 from handmap.types.errors import RecordingError
 
 from .ring import KeptFrame
@@ -34,6 +34,8 @@ def write_snapshot(folder: Path, budget_bytes: int, contents: Contents) -> Path:
 
     Raises RecordingError or FileError if it cannot be written, or is larger than the budget alone.
     """
+    from handmap.recording.flight_file import FlightWriter  # takes time to import, which the start of a daemon has not
+
     if not contents.frames:
         raise RecordingError("snapshot: no frame has been worked on yet; ask again once the camera delivers")
     path = _free_name(folder, contents.about)

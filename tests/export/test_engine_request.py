@@ -28,6 +28,19 @@ def test_the_request_matches_the_engine_that_the_daemon_opens(tmp_path: Path) ->
     assert request.options.workspace_mb == 700
 
 
+def test_drop_ins_decide_as_they_do_for_the_daemon(tmp_path: Path) -> None:
+    config = write(tmp_path, "backend: onnx")
+    (tmp_path / "config.d").mkdir()
+    (tmp_path / "config.d/50.yaml").write_text(
+        "engine: {backend: tensorrt, cache_dir: engines}\ntracking: {max_hands: 1}\n"
+    )
+
+    request = configured_request(config)
+
+    assert request is not None
+    assert (request.batch, request.cache_dir) == (1, tmp_path / "engines")
+
+
 def test_no_engine_is_needed_or_built_without_tensorrt(tmp_path: Path) -> None:
     config = write(tmp_path, "backend: onnx")
 

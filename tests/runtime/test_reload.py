@@ -147,6 +147,31 @@ def test_a_bad_file_is_refused_and_the_old_configuration_kept(
     assert process.returncode == 0
 
 
+def test_drop_ins_are_read_again_and_a_bad_one_is_refused_by_its_line(
+    tmp_path: Path, bundle: Bundle, recording: Path
+) -> None:
+    port = free_port()
+    config, drop_in = tmp_path / "c.yaml", tmp_path / "c.d/50-site.yaml"
+    drop_in.parent.mkdir()
+    with listening() as sink:
+        text = settings_text(bundle.path, replay(recording), port_of(sink), port)
+        config.write_text(text)
+        with started("run", "--config", config) as process:
+            running = Running(config, process, port, [sink])
+            running.until(is_tracking)
+            drop_in.write_text("tracking: {max_depth_mm: 300}\n")  # the blob is half a meter away
+            running.reload(text)
+            running.until(lambda packet: packet.state is DaemonState.NO_HAND)
+            drop_in.write_text("\ntracking: {max_dept_mm: 900}\n")
+            running.reload(text)
+            refused = wait_for(port, lambda now: now.reload.refused == 1)
+            drop_in.unlink()
+            running.reload(text)
+            running.until(is_tracking)
+
+    assert f"{str(drop_in)!r}, line 2: unknown key 'tracking.max_dept_mm'" in refused.reload.refusal
+
+
 def test_another_camera_is_opened_without_interrupting_heartbeats(
     tmp_path: Path, bundle: Bundle, recording: Path
 ) -> None:

@@ -13,7 +13,7 @@ from runtime.retry import StopFlag
 from runtime.settings import read_settings
 from runtime.side_watch import SideWatch
 from runtime.snapshot import take_snapshot
-from runtime.status_text import format_status
+from runtime.status import format_status
 from tests.support.processes import ROOT
 from tests.support.tiny_bundle import write_config
 

@@ -17,8 +17,9 @@ from handmap.skeleton.hand_size import LEARNING_S
 from handmap.skeleton.memory import BodyState
 from handmap.system.notify import Notifier
 from handmap.types.errors import ConfigError, NoAnswer
+from runtime.ask_daemon import ask_daemon
 from runtime.state import DaemonStatus
-from runtime.status import ask_daemon, status_port
+from runtime.status import status_port
 from tests.handmap.skeleton.sequences import MODEL, moving_hands, tracked
 from tests.support.processes import ROOT, handmap, started
 from tests.support.running import free_port, wait_for

@@ -19,9 +19,9 @@ from rich.console import Console
 
 from handmap.bundle.manifest import Bundle
 from handmap.engines.engine import GpuMemory
+from runtime.ask_daemon import Answer
 from runtime.quality import HandQuality
 from runtime.snapshot import ReloadFacts, Snapshot, StageTimes, TargetFacts, ThermalState
-from runtime.status import Answer
 from runtime.status_table import History, draw
 from runtime.status_watch import as_json_line, as_line
 from tests.support.processes import COMMAND, ROOT, started

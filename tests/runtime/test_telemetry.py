@@ -17,6 +17,7 @@ from handmap.protocol.fields import DaemonState
 from handmap.system.notify import Notifier
 from handmap.system.timing import BUCKETS_MS, StageClock
 from runtime import telemetry as telemetry_module
+from runtime.ask_daemon import ask_daemon
 from runtime.publish import open_publisher
 from runtime.publish_config import PublishConfig, TargetConfig
 from runtime.quality import Quality
@@ -25,7 +26,6 @@ from runtime.settings import ThermalConfig
 from runtime.snapshot import Snapshot, Sources
 from runtime.state import DaemonStatus
 from runtime.stats import StatsLog
-from runtime.status import ask_daemon
 from runtime.telemetry import LONGEST_S, MAX_CONNECTIONS, Telemetry
 from runtime.thermal import ThermalWatch
 from tests.support.running import free_port

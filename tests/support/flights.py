@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from handmap.recording.flight_file import FORMAT, About
+from handmap.recording.flight_records import FORMAT, About
 from handmap.tracking.tracker import TrackerState
 from runtime.flight.ring import Ring, Seen
 from runtime.flight.snapshots import Contents, write_snapshot

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 from handmap.types.errors import NoAnswer
+from runtime.ask_daemon import ask_daemon
 from runtime.snapshot import Snapshot
-from runtime.status import ask_daemon
 
 
 def free_port() -> int:

@@ -8,7 +8,8 @@ import numpy as np
 
 from handmap.protocol.fields import MessageType
 from handmap.protocol.packet import Packet, decode
-from handmap.recording.flight_file import FlightFile, FlightFrame
+from handmap.recording.flight_file import FlightFile
+from handmap.recording.flight_records import FlightFrame
 from handmap.recording.reader import open_recording
 from runtime.daemon import Daemon
 from runtime.flight.facts import FlightFacts
