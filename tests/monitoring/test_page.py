@@ -10,6 +10,7 @@ from handmap.engines.engine import GpuMemory
 from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock
 from runtime.control import ControlPort
+from runtime.flight.facts import FlightFacts
 from runtime.prometheus_metrics import metrics_page
 from runtime.publish import open_publisher
 from runtime.publish_config import ControlConfig, PublishConfig, TargetConfig
@@ -29,7 +30,7 @@ SUFFIXES = ("_bucket", "_sum", "_count")
 
 @pytest.fixture(scope="module")
 def families(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, frozenset[str]]]:
-    """Kind and labels of every metric of a daemon that has everything: a board's sensors, GPU, control port and target."""
+    """Kind and labels of every metric of a daemon that has all: a board's sensors, GPU, control port, target, recorder."""
     sysfs = tmp_path_factory.mktemp("sys")
     write_sensors(sysfs)
     notifier, clock, quality = Notifier(None), StageClock(), Quality()
@@ -40,6 +41,7 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, f
     stats = StatsLog(clock, 10.0, quality)
     facts = Sources(DaemonStatus(notifier), clock, stats, thermal, Reload(None, notifier), quality, asked_rate_hz=30.0)
     facts.gpu_memory = lambda: GpuMemory(1, 2)
+    facts.flight = lambda: FlightFacts(1, 1.0, 1, 0, 0, 0, 0, "", "", "")
     publisher = open_publisher(PublishConfig((TargetConfig("127.0.0.1", 9),)))
     control = ControlPort(ControlConfig("127.0.0.1", free_port()), None, 1, lambda: b"")
     facts.targets, facts.control = lambda: publisher.targets, lambda: control
