@@ -1,4 +1,7 @@
-"""The ring: the newest frames, compressed, with what the daemon made of each, within a bound of time and one of memory."""
+"""The ring: the newest frames, compressed, with what the daemon made of each, within a bound of time and one of memory.
+
+Its first frame always has the tracker's state.
+"""
 
 from collections import deque
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from handmap.tracking.tracker import TrackerState
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame, TimestampSource
 
+STATE_FRAMES = 8  # so often the state is kept: after many lost hands it takes more than the depth
 OVERHEAD_BYTES = 1024  # of a frame's objects, beside its bytes
 
 
@@ -26,7 +30,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class KeptFrame:
-    """The same, compressed. is_continued says that the state before it is what the frame kept before it left."""
+    """The same, compressed. is_continued says that the state before it is what the frame kept before it left; most such have none."""
 
     depth: bytes
     depth_unit_mm: float
@@ -64,6 +68,7 @@ class Ring:
         self.bytes = 0
         self._kept: deque[KeptFrame] = deque()
         self._left: TrackerState | None = None  # by the frame kept last
+        self._since_state = 0  # frames
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -85,9 +90,12 @@ class Ring:
         frame = seen.frame
         if self._kept and not _is_alike(self._kept[-1], frame):
             self.clear()
+        is_continued = seen.before is self._left
+        self._since_state = self._since_state + 1 if is_continued else 0
+        has_state = self._since_state % STATE_FRAMES == 0
         kept = KeptFrame(
             pack_depth(frame.depth), frame.depth_unit_mm, frame.intrinsics, frame.frame_number, frame.capture_ns,
-            frame.timestamp_source, encode_state(seen.before), seen.before is self._left, seen.packets, seen.publish_ns,
+            frame.timestamp_source, encode_state(seen.before) if has_state else b"", is_continued, seen.packets, seen.publish_ns,
         )  # fmt: skip
         # Replayed, a frame that failed here works out, so the next one cannot begin with what that leaves.
         self._left = None if seen.after is seen.before else seen.after
@@ -108,7 +116,14 @@ class Ring:
 
     def _make_room(self) -> None:
         while self._kept and (self.bytes > self.max_bytes or self._is_old(self._kept[0])):
-            self.bytes -= self._kept.popleft().bytes
+            self._drop_oldest()
+        while self._kept and not self._kept[0].state:
+            self._drop_oldest()
+        if not self._kept:
+            self._left = None  # the next one needs a state
+
+    def _drop_oldest(self) -> None:
+        self.bytes -= self._kept.popleft().bytes
 
     def _is_old(self, kept: KeptFrame) -> bool:
         """Whether it is beyond the ring's reach; so is one of a clock that has been ahead."""

@@ -124,7 +124,7 @@ def test_a_hundred_unpluggings_leave_nothing_behind(tmp_path: Path, bundle: Bund
         early = held_after(10, run)
         late = held_after(100, run)
 
-    assert late[0] - early[0] < 25  # a frame kept at each opening would be 53 MB
+    assert late[0] - early[0] < 42  # of which the flight recorder 30; a frame kept at each opening would be 53 MB more
     assert late[1] <= early[1] + 1
     assert late[2] <= early[2] + 3
     assert run.heartbeat_gap_s() <= HEARTBEAT_GAP_S

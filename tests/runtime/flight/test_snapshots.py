@@ -77,7 +77,9 @@ def test_other_programs_read_it_as_a_bag_with_depth(tmp_path: Path) -> None:
 
 def test_the_ring_keeps_within_time_and_memory() -> None:
     ring = filled_ring(60, seconds=1.0)
-    assert 0.9 <= ring.span_s <= 1.0 and ring.bytes == sum(one.bytes for one in ring.frames())
+    assert (
+        0.7 <= ring.span_s <= 1.0 and ring.frames()[0].state and ring.bytes == sum(one.bytes for one in ring.frames())
+    )
 
     small = Ring(10.0, ring.bytes // 4)
     filled_ring(60, ring=small)
