@@ -1,8 +1,9 @@
 """Do guidance maps lower the joint error, and which? The paper's question on our data, with one backbone, sample order and budget.
 
 `python -m docs.measured.ablation train RUN...` trains runs such as votes-edt2m-1 (head, guidance maps, seed), `train all` every one;
-each goes on where it was stopped. `measure` scores the finished runs into ablation.json, `table` puts its tables into ablation.md,
-`plot` draws ablation.png. `--runs FOLDER` says where runs are; `train all --samples N` is another budget, in runs/ablation_N.
+each goes on where it was stopped. `measure` scores the finished runs into ablation.json, where other runs of the same budget that
+were scored before stay, `table` puts its tables into ablation.md, `plot` draws ablation.png. `--runs FOLDER`
+says where runs are; `train all --samples N` is another budget, in runs/ablation_N.
 """
 
 import argparse
@@ -123,6 +124,20 @@ def measure(runs: Path, held_out: HeldOut) -> Ablation:
     )
 
 
+def with_earlier(found: Ablation, earlier: Ablation) -> Ablation:
+    """The figures found, and those of other runs that were scored earlier in the same way; a run's weights need not be kept for that.
+
+    Raises ConfigError if those are of another budget or scored on other samples.
+    """
+    ours, theirs = (
+        {name: getattr(one, name) for name in ("total_samples", "rendered_samples", "val_hands")}
+        for one in (found, earlier)
+    )
+    if ours != theirs:
+        raise ConfigError(f"ablation: {FIGURES.name} has figures of {theirs}, found {ours}; move it away to begin anew")
+    return msgspec.structs.replace(found, runs=earlier.runs | found.runs)
+
+
 def main(arguments: list[str]) -> None:
     """Does what the arguments say."""
     parser = argparse.ArgumentParser(prog="python -m docs.measured.ablation")
@@ -143,7 +158,10 @@ def main(arguments: list[str]) -> None:
             train_run(run, base)
     elif options.verb == "measure":
         held_out = make_held_out(RENDERED_SAMPLES, VAL_HANDS, base.cube_mm)
-        write_file(FIGURES, encode_json(measure(options.runs or base.out, held_out)))
+        found = measure(options.runs or base.out, held_out)
+        write_file(
+            FIGURES, encode_json(with_earlier(found, read_json(FIGURES, Ablation)) if FIGURES.exists() else found)
+        )
     elif options.verb == "table":
         put_tables(PAGE, read_json(FIGURES, Ablation))
     else:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from docs.measured import ablation
-from docs.measured.ablation import RunName, main, measure, runs_named, train_run, with_budget
+from docs.measured.ablation import RunName, main, measure, runs_named, train_run, with_budget, with_earlier
 from docs.measured.ablation_figures import HeldOut, ause, found_share, make_held_out, rank_correlation, score_signals
 from docs.measured.ablation_page import FIRST, LAST, all_tables, put_tables
 from docs.measured.ablation_plot import draw
@@ -112,6 +112,21 @@ def test_runs_of_two_budgets_are_not_compared(base: TrainConfig, tmp_path: Path)
 
     with pytest.raises(ConfigError, match="differ in more than head, maps and seed"):
         measure(tmp_path, make_held_out(64, 4, base.cube_mm))
+
+
+def test_figures_of_earlier_runs_stay_and_newer_ones_of_the_same_run_count(found: Ablation) -> None:
+    name, *others = found.runs
+    before = msgspec.structs.replace(
+        found,
+        runs={name: msgspec.structs.replace(found.runs[name], commit="before"), "votes-dist2-3": found.runs[name]},
+    )
+
+    both = with_earlier(found, before)
+
+    assert set(both.runs) == {name, *others, "votes-dist2-3"}
+    assert both.runs[name].commit == found.runs[name].commit
+    with pytest.raises(ConfigError, match="move it away to begin anew"):
+        with_earlier(found, msgspec.structs.replace(before, total_samples=1))
 
 
 def test_a_run_under_another_name_is_refused(base: TrainConfig, tmp_path: Path) -> None:
