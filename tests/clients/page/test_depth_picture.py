@@ -8,13 +8,14 @@ from clients.page.colors import MISSING_RGB, SIDE_RGB, SURE_RGB, UNSURE_RGB, dep
 from clients.page.depth_picture import BAR_PX, WIDTH_PX, depth_ends_mm, draw_nothing, draw_picture
 from clients.page.hand_cloud import hand_cloud
 from handmap.protocol.preview import Cube, deflate
+from handmap.types.arrays import Uint8
 from handmap.types.errors import PacketError
 from handmap.types.intrinsics import project
 from handmap.types.values import Handedness
 from tests.support.previews import CENTER_MM, hand_picture, joints_mm
 
 
-def has_color(pixels: np.ndarray, color: tuple[int, int, int]) -> bool:
+def has_color(pixels: Uint8, color: tuple[int, int, int]) -> bool:
     return bool((pixels == np.array(color)).all(axis=-1).any())
 
 

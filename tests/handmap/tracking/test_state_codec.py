@@ -21,6 +21,7 @@ from handmap.tracking.state_codec import STATE_VERSION, decode_state, encode_sta
 from handmap.tracking.track import Track, Tracks
 from handmap.tracking.tracker import TrackerState, track_hands
 from handmap.tracking.tracker_settings import TrackerSettings, TrackingConfig, tracker_settings
+from handmap.types.arrays import Float32
 from handmap.types.errors import RecordingError
 from handmap.types.values import DepthFrame
 from tests.support.processes import ROOT
@@ -30,7 +31,7 @@ LAYOUT = "a4370ef1"  # of version 1
 
 def run(
     frames: list[DepthFrame], state: TrackerState, settings: TrackerSettings
-) -> tuple[list[list[np.ndarray]], TrackerState]:
+) -> tuple[list[list[Float32]], TrackerState]:
     bundle = read_bundle(ROOT / "models" / "handmap-hand21")
     found = []
     with open_engines(bundle, EngineConfig(), settings.max_hands) as engines:

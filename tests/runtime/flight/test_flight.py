@@ -11,6 +11,7 @@ from handmap.protocol.packet import Packet, decode
 from handmap.recording.flight_file import FlightFile
 from handmap.recording.flight_records import FlightFrame
 from handmap.recording.reader import open_recording
+from handmap.types.arrays import Float32
 from runtime.daemon import Daemon
 from runtime.flight.facts import FlightFacts
 from runtime.retry import StopFlag
@@ -55,7 +56,7 @@ def read_flight(path: Path) -> FlightFile:
     return FlightFile(recording)  # type: ignore[arg-type]  # it is a bag
 
 
-def joints_mm(packet: Packet) -> list[np.ndarray]:
+def joints_mm(packet: Packet) -> list[Float32]:
     return [hand.xyz_m * 1000 for hand in packet.hands]
 
 
