@@ -89,7 +89,7 @@ def _draw_ends(axes: Axes, found: Ablation) -> None:
     axes.set_xlim(-0.6, len(KINDS) - 0.4)
     axes.set_xticks(range(len(KINDS)), [KIND_NAMES[kind].replace(" ", "\n") for kind in KINDS], fontsize=8)
     axes.set_ylabel("held-out error, mean, mm")
-    axes.set_title(f"after {found.total_samples:,} samples; hatched: fully connected, plain: votes", fontsize=10)
+    axes.set_title(f"after {found.total_samples:,} samples; hatched: fully connected", fontsize=10)
 
 
 def _draw_signals(axes: Axes, found: Ablation, figure: Callable[[RunFigures, str], float], chance: float) -> None:
