@@ -27,6 +27,7 @@ from clients.preview_client import PreviewClient
 from handmap.client.receiver import open_receiver
 from handmap.protocol.fields import DaemonState, MessageType
 from handmap.protocol.packet import Packet, encode, hand_from_pose
+from handmap.types.errors import NoAnswer
 from handmap.types.values import Handedness, HandPose
 from tests.clients.page.test_playback import recorded
 from tests.support.previews import Fed, fed_preview, hand_frame, hand_pose
@@ -61,7 +62,7 @@ class Scene:
         kind = MessageType.JOINTS if self.has_camera else MessageType.HEARTBEAT
         now_ns = time.monotonic_ns()
         hands = tuple(hand_from_pose(pose) for pose in poses)
-        packet = Packet(kind, state, 5, number, number, now_ns - 20_000_000, now_ns, hands)
+        packet = Packet(kind, state, 5, number, number, now_ns - 20_000_000, now_ns, hands, control_port=5655)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
             out.sendto(encode(packet), ("127.0.0.1", port))
         if self.has_camera:
@@ -143,14 +144,21 @@ def opened(browser: "Browser", address: str, width: int = 1100, height: int = 80
 
 
 @contextmanager
-def live(browser: "Browser", folder: Path, scene: Scene, width: int = 1100, is_dark: bool = False) -> Iterator[Shown]:
+def live(
+    browser: "Browser",
+    folder: Path,
+    scene: Scene,
+    width: int = 1100,
+    is_dark: bool = False,
+    ask: Callable[[int], None] | None = None,
+) -> Iterator[Shown]:
     """A page of a daemon that sees this."""
     with ExitStack() as stack:
         fed = stack.enter_context(fed_preview())
         receiver = stack.enter_context(open_receiver("127.0.0.1", 0))
         preview = PreviewClient("127.0.0.1", fed.port)
         stack.callback(preview.close)
-        viewer = HandViewer(receiver, ViewOptions("127.0.0.1", 18400, folder, is_dark=is_dark), preview)
+        viewer = HandViewer(receiver, ViewOptions("127.0.0.1", 18400, folder, is_dark=is_dark), preview, ask)
         stack.callback(viewer.close)
         numbers = iter(range(10**9))
         stack.enter_context(running(lambda: scene.send(next(numbers), fed, receiver.port), 0.05))
@@ -243,6 +251,25 @@ def test_the_button_records_what_can_be_played(browser: "Browser", tmp_path: Pat
     received = [one for one in (playback.wait(0.05) for _ in range(20)) if one is not None]
     assert received and received[0].hands[0].handedness is Handedness.LEFT
     assert playback.take() is not None
+
+
+def test_the_daemon_is_asked_for_a_snapshot_and_its_answer_is_shown(browser: "Browser", tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def ask(port: int) -> None:
+        asked.append(port)
+        if len(asked) > 1:
+            raise NoAnswer("no daemon answers there")
+
+    with live(browser, tmp_path, Scene(), ask=ask) as shown:
+        shown.has("NO_HAND")
+        button = shown.page.get_by_role("button", name="Snapshot on the board")
+        button.click()
+        shown.has("the daemon writes a snapshot")
+        button.click()
+        shown.has("no daemon answers there")
+
+    assert asked == [5655, 5655]
 
 
 def test_a_recording_has_a_time_bar(browser: "Browser", tmp_path: Path) -> None:
