@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -146,7 +147,9 @@ class Daemon:
         try:
             publish_ns = self._work(frame, opened, publisher)
         finally:
-            self._monitor.flight.saw(Seen(frame, before, self._tracker, publisher.packets, publish_ns))
+            # Its image on the GPU may be one of the few buffers of the camera's SDK, which must not wait with it.
+            kept = replace(frame, on_gpu=None)
+            self._monitor.flight.saw(Seen(kept, before, self._tracker, publisher.packets, publish_ns))
 
     def _work(self, frame: DepthFrame, opened: Opened, publisher: Publisher) -> int:
         """Tracks and publishes; returns when, 0 for a frame that came too late."""

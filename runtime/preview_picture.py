@@ -7,6 +7,7 @@ from handmap.protocol.fields import DaemonState
 from handmap.protocol.preview import Cube, Picture, Point, PreviewHand, deflate
 from handmap.system.timing import StageClock
 from handmap.types.arrays import Array, Uint16
+from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import DepthFrame, HandPose, HandRoi
 
 from .state import DaemonStatus
@@ -15,9 +16,12 @@ WIDTH_PX: Final = 320  # of a picture, about
 
 
 class Seen(NamedTuple):
-    """A frame without its image, every step-th pixel (h, w) of that, and what was found in it."""
+    """Every step-th pixel (h, w) of a frame, with the frame's own intrinsics, and what was found in it."""
 
-    frame: DepthFrame
+    frame_number: int
+    capture_ns: int
+    intrinsics: Intrinsics
+    depth_unit_mm: float
     step: int
     depth: Uint16
     poses: tuple[HandPose, ...]
@@ -36,16 +40,19 @@ def look(
     step = max(round(frame.intrinsics.width_px / WIDTH_PX), 1)
     depth = frame.depth[::step, ::step].copy()
     state, reason = status.reported
-    return Seen(frame, step, depth, tuple(poses), tuple(proposals), state, reason, clock.newest_ms(), camera_to_frame)
+    return Seen(
+        frame.frame_number, frame.capture_ns, frame.intrinsics, frame.depth_unit_mm, step, depth, tuple(poses), tuple(proposals),
+        state, reason, clock.newest_ms(), camera_to_frame,
+    )  # fmt: skip
 
 
 def picture_of(seen: Seen) -> Picture:
     """The message."""
-    lens, step = seen.frame.intrinsics, seen.step
+    lens, step = seen.intrinsics, seen.step
     height_px, width_px = seen.depth.shape
     return Picture(
-        seen.frame.frame_number, seen.frame.capture_ns, seen.state, seen.reason, width_px, height_px, lens.fx_px / step,
-        lens.fy_px / step, lens.cx_px / step, lens.cy_px / step, seen.frame.depth_unit_mm, deflate(seen.depth),
+        seen.frame_number, seen.capture_ns, seen.state, seen.reason, width_px, height_px, lens.fx_px / step,
+        lens.fy_px / step, lens.cx_px / step, lens.cy_px / step, seen.depth_unit_mm, deflate(seen.depth),
         tuple(_hand(pose) for pose in seen.poses), tuple(_cube(roi) for roi in seen.proposals), seen.stages_ms,
         seen.camera_to_frame,
     )  # fmt: skip
