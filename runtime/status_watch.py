@@ -32,7 +32,8 @@ def watch_status(port: int, config: Path | None, as_json: bool) -> None:
     def ask() -> Answer:
         return ask_once(port, config, WAIT_S)
 
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    # Where a shell has started it in the background, SIGINT is ignored; here Ctrl-C is the way out.
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if as_json:
             _repeat(lambda: click.echo(as_json_line(ask())), _sleep)
@@ -46,7 +47,8 @@ def watch_status(port: int, config: Path | None, as_json: bool) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def as_json_line(answer: Answer) -> str:

@@ -1,6 +1,7 @@
 """The tracker's state as bytes, so that work can begin again where it was: msgpack by msgspec, with a version, and no pickle.
 
-The newest frame's bodies are left out: they are what the frame's work came to, and the next frame's does not start from them.
+The newest frame's bodies and proposals are left out: they are what the frame's work came to, and the next frame's does not start
+from them.
 """
 
 from collections.abc import Iterator
@@ -51,7 +52,9 @@ class _Versioned(msgspec.Struct, frozen=True, array_like=True):
 def encode_state(state: TrackerState) -> bytes:
     """The state as bytes."""
     fitted = state.fitted
-    kept = _Kept(state.tracks, fitted.memory.memory, fitted.moving, state.filters, state.intrinsics)
+    kept = _Kept(
+        replace(state.tracks, proposals=()), fitted.memory.memory, fitted.moving, state.filters, state.intrinsics
+    )
     content = msgspec.msgpack.encode(kept, enc_hook=_encode_array)
     return msgspec.msgpack.encode(_Versioned(STATE_VERSION, msgspec.Raw(content)))
 
