@@ -31,7 +31,7 @@ def error_colors(expected_error_mm: Array) -> Uint8:
 def depth_colors(depth_mm: Float32, near_mm: float, far_mm: float) -> Uint8:
     """Colors (..., 3) of depths (...), mm: light where near, dark where far; 0 has the color of what was not measured."""
     share = np.clip((depth_mm - near_mm) / max(far_mm - near_mm, 1.0), 0, 1)
-    colors: Uint8 = _shades()[(share * 255).astype(np.uint8)]
+    colors: Uint8 = _SHADES[(share * 255).astype(np.uint8)]
     colors[depth_mm <= 0] = MISSING_RGB
     return colors
 
@@ -42,3 +42,6 @@ def _shades() -> Uint8:
     stops = np.linspace(0, 1, len(_NEAR_TO_FAR))
     shades: Float64 = np.stack([np.interp(places, stops, _NEAR_TO_FAR[:, one]) for one in range(3)], axis=1)
     return shades.astype(np.uint8)
+
+
+_SHADES: Final = _shades()
