@@ -35,6 +35,7 @@ SEND_BUFFER_BYTES: Final = 128 * 1024  # what is under way to a slow viewer is o
 MAX_CONNECTIONS: Final = 32  # viewers, and those who have not said what they want
 BIND_AGAIN_S: Final = 5.0
 CLOSE_S: Final = 0.01
+CANCEL_AGAIN_S: Final = 0.1
 JOIN_S: Final = 0.5
 
 
@@ -169,9 +170,11 @@ class Preview:
         if listener is not None:
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
-        for task in tuple(self._clients):
-            task.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
+        while self._clients:
+            for task in self._clients:
+                task.cancel()
+            # Until each has ended: before Python 3.12, wait_for forgets a cancellation that comes when its own wait is just over.
+            await asyncio.wait(tuple(self._clients), timeout=CANCEL_AGAIN_S)
         await asyncio.sleep(CLOSE_S)  # transports close their sockets a few rounds later
 
     def _accept(self, listener: socket.socket) -> None:
@@ -224,7 +227,7 @@ class Preview:
         gone = asyncio.ensure_future(reader.read(1))  # a viewer has nothing more to say
         gone.add_done_callback(lambda _: task.cancel())
         shown = self._number
-        while True:
+        while not gone.done():
             started_s = time.monotonic()
             if self._number == shown:
                 await self._fresh.wait()

@@ -64,7 +64,7 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     camera = folder / "camera.yaml"
     camera.write_text(
         f"bundle: {bundle}\ncamera: {{kind: replay, path: {samples}, pace: recorded, loop: true}}\n"
-        "publish: {targets: [{host: 127.0.0.1, port: 9}]}\n"
+        "publish: {targets: [{host: 127.0.0.1, port: 9}]}\ntelemetry: {port: null}\npreview: null\n"
     )
     (folder / "train.yaml").write_text(
         TRAIN_CONFIG.format(out=folder / "train" / "out", cache=folder / "train" / "cache")

@@ -19,7 +19,7 @@ def check_apart(context: DoctorContext) -> Finding:
     readable = {
         units: settings for units in found if (settings := _read(context.machine.path(units.config))) is not None
     }
-    for report, shared in ((failed, _same_camera), (warning, _same_ports)):
+    for report, shared in ((failed, _same_camera), (warning, _same_ports), (warning, _same_folder)):
         for (one, ones), (other, others) in combinations(readable.items(), 2):
             if both := ", ".join(shared(ones, others)):
                 return report(f"{one.daemon} and {other.daemon} share {both}", _edit(context, one, other))
@@ -48,9 +48,18 @@ def _same_ports(one: Settings, other: Settings) -> Iterator[str]:
     controls = [settings.publish.control for settings in (one, other)]
     if controls[0] is not None and controls[1] is not None and controls[0].port == controls[1].port:
         yield f"one publish.control.port, {controls[0].port}: receivers reach whichever starts first"
+    previews = [settings.preview for settings in (one, other)]
+    if previews[0] is not None and previews[1] is not None and previews[0].port == previews[1].port:
+        yield f"one preview.port, {previews[0].port}: handmap view shows the picture of whichever starts first"
     targets = [{(target.host, target.port) for target in settings.publish.targets} for settings in (one, other)]
     for host, port in sorted(targets[0] & targets[1]):
         yield f"one receiver, {host}:{port}, which cannot tell their streams apart"
+
+
+def _same_folder(one: Settings, other: Settings) -> Iterator[str]:
+    folders = [settings.flight_recorder.folder for settings in (one, other) if settings.flight_recorder.enabled]
+    if len(folders) == 2 and folders[0] is not None and folders[0] == folders[1]:
+        yield f"one flight_recorder.folder, {str(folders[0])!r}: each removes snapshots of the other to keep its budget"
 
 
 def _edit(context: DoctorContext, *daemons: Units) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from handmap import __version__
 from handmap.files.archive import write_archive
 from handmap.files.reading import read_bytes
+from handmap.system.drop_ins import drop_in_folder
 from handmap.system.redact import redacted_yaml, without_secrets
 
 from ..ask_daemon import ask_daemon, ask_page
@@ -25,7 +26,6 @@ from .context import DoctorContext
 from .report import Report, format_report
 
 FOLDER: Final = "handmap-support"
-DROP_INS: Final = "/etc/handmap/config.d"
 JOURNAL_LINES: Final = "20000"
 MAX_TEXT_BYTES: Final = 1 << 20
 MAX_SNAPSHOT_BYTES: Final = 1 << 30
@@ -77,8 +77,8 @@ def _configuration(context: DoctorContext) -> dict[str, bytes]:
 
 
 def _drop_ins(context: DoctorContext) -> dict[str, bytes]:
-    found = context.machine.entries(DROP_INS, "*.yaml")
-    return {f"config.d/{path.name}": _redacted(context.machine.path(path)) for path in found}
+    found = context.machine.entries(drop_in_folder(context.config), "*.yaml")
+    return {f"{path.parent.name}/{path.name}": _redacted(context.machine.path(path)) for path in found}
 
 
 def _redacted(path: Path) -> bytes:

@@ -104,8 +104,22 @@ def check_telemetry(context: DoctorContext) -> Finding:
     port = context.valid_settings.telemetry.port
     if port is None:
         raise NotApplicable("telemetry is disabled in the configuration")
+    return _listening(context, port, "no metrics, no handmap status")
+
+
+def check_preview(context: DoctorContext) -> Finding:
+    """Whether the preview's port is free, or held by the daemon."""
+    context.need_running()
+    preview = context.valid_settings.preview
+    if preview is None:
+        raise NotApplicable("the preview is disabled in the configuration")
+    return _listening(context, preview.port, "no depth pictures for handmap view")
+
+
+def _listening(context: DoctorContext, port: int, consequence: str) -> Finding:
+    """Who listens on a TCP port."""
     holders = {uid for found, state, uid in _sockets(context, TCP) if found == port and state == LISTENING}
-    return _held(context, f"TCP port {port}", holders, "no metrics, no handmap status")
+    return _held(context, f"TCP port {port}", holders, consequence)
 
 
 def _held(context: DoctorContext, shown: str, holders: set[int], consequence: str) -> Finding:
@@ -147,4 +161,5 @@ CHECKS: Final = (
     Check("network.receivers", "a program listens on this machine", check_receivers),
     Check("network.control", "the control port is free or ours", check_control),
     Check("network.telemetry", "the telemetry port is free or ours", check_telemetry),
+    Check("network.preview", "the preview port is free or ours", check_preview),
 )

@@ -25,8 +25,8 @@ def snapshots_folder(config: FlightRecorderConfig, environment: Mapping[str, str
     """The configured folder, else `snapshots` in the service's state directory, else in the user's."""
     if config.folder is not None:
         return config.folder
-    # systemd sets it for a unit with StateDirectory=; a colon separates several.
-    of_service = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    # systemd sets it for a unit with StateDirectory=; a colon separates several, and the last is an instance's own.
+    of_service = environment.get("STATE_DIRECTORY", "").rpartition(":")[2]
     if of_service:
         return Path(of_service) / "snapshots"
     of_user = Path(environment.get("XDG_STATE_HOME", ""))

@@ -24,6 +24,7 @@ engine: {{backend: onnx, precision: fp32, threads: 1}}
 tracking: {{handedness: any, max_hands: 2}}
 publish: {{targets: [{{host: 127.0.0.1, port: {port}}}]}}
 telemetry: {{port: null}}
+preview: null
 """
 
 

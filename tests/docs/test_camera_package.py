@@ -13,7 +13,7 @@ from tests.support.example_packages import installed_from
 from tests.support.processes import ROOT, handmap, listening, port_of, receive, started
 
 EXAMPLE = ROOT / "docs/examples/camera_package"
-ENGINE = "engine: {backend: onnx, precision: fp32}\ntelemetry: {port: null}\n"
+ENGINE = "engine: {backend: onnx, precision: fp32}\ntelemetry: {port: null}\npreview: null\n"
 
 
 @pytest.fixture(scope="module")

@@ -50,9 +50,11 @@ def prometheus(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
         text.replace("127.0.0.1:9400", f"127.0.0.1:{telemetry}").replace("alerts.yaml", str(rules)).replace("15s", "1s")
     )
     (folder / "prometheus.yaml").write_text(text)
-    config = write_config(folder / "c.yaml", ROOT / "models/handmap-hand21", ROOT / "models/demo_recording", 9)
+    config = write_config(
+        folder / "c.yaml", ROOT / "models/handmap-hand21", ROOT / "models/demo_recording", 9, telemetry=telemetry
+    )
     text = config.read_text().replace("skeleton: {enabled: false}", "skeleton: {enabled: true}")
-    text += f"telemetry: {{port: {telemetry}}}\nthermal: {{sysfs: {folder / 'sys'}}}\n"
+    text += f"thermal: {{sysfs: {folder / 'sys'}}}\n"
     write_sensors(folder / "sys")
     config.write_text(
         text.replace("publish: {", "publish: {control: {bind: 127.0.0.1, port: CONTROL}, ").replace(

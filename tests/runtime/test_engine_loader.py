@@ -57,7 +57,7 @@ class Running:
 def text_of(bundle: Bundle, recording: Path, port: int, engine: str) -> str:
     return (
         f"bundle: {bundle.path}\ncamera: {{kind: replay, path: {recording}}}\nengine: {{{engine}}}\n"
-        f"publish: {{targets: [{{host: 127.0.0.1, port: {port}}}]}}\ntelemetry: {{port: null}}\n"
+        f"publish: {{targets: [{{host: 127.0.0.1, port: {port}}}]}}\ntelemetry: {{port: null}}\npreview: null\n"
     )
 
 

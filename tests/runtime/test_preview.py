@@ -1,11 +1,12 @@
 """Depth pictures over TCP: who gets them, how many, and that nobody who looks can slow the main loop."""
 
+import asyncio
 import dataclasses
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -271,6 +272,28 @@ def test_another_configuration_moves_it_and_none_closes_it() -> None:
         fed.preview.configure(None)
         until(lambda: not is_open(elsewhere))
         fed.feed()
+
+
+def test_a_viewer_whose_cancellation_is_lost_does_not_keep_it_open() -> None:
+    """Before Python 3.12, `asyncio.wait_for` loses one that comes when its own wait is just over."""
+    lost: list[str] = []
+
+    async def forgetful() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        lost.append("once")
+        await asyncio.sleep(60)
+
+    def join_them(preview: Preview) -> None:
+        task = asyncio.ensure_future(forgetful())
+        preview._clients.add(task)
+        task.add_done_callback(preview._leave)
+
+    with fed_preview() as fed:
+        fed.preview._call(join_them, fed.preview)
+        until(lambda: bool(fed.preview._clients))
+
+    assert lost == ["once"] and not fed.preview._thread.is_alive()
 
 
 def is_open(port: int) -> bool:

@@ -27,7 +27,7 @@ def published(folder: Path, keys: str) -> list[Packet]:
         (folder / "c.yaml").write_text(
             f"bundle: {MODEL}\ncamera: {{kind: replay, path: {DEMO}, pace: lockstep, loop: false}}\n"
             f"publish: {{targets: [{{host: 127.0.0.1, port: {port_of(sink)}}}], {keys}}}\n"
-            "telemetry: {port: null}\n"
+            "telemetry: {port: null}\npreview: null\n"
         )
         Daemon(read_settings(folder / "c.yaml"), StopFlag()).run()
         return [packet for packet in drain(sink) if packet.message_type is MessageType.JOINTS]

@@ -22,9 +22,9 @@ SHIPPED, DEMO = ROOT / "models" / "handmap-hand21", ROOT / "models" / "demo_reco
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samples]:
     """A scrape once the hand has been tracked for a while."""
     port = free_port()
-    config = write_config(tmp_path_factory.mktemp("demo") / "c.yaml", SHIPPED, DEMO, 9)
+    config = write_config(tmp_path_factory.mktemp("demo") / "c.yaml", SHIPPED, DEMO, 9, telemetry=port)
     text = config.read_text().replace("skeleton: {enabled: false}", "skeleton: {enabled: true}")
-    config.write_text(f"{text}telemetry: {{port: {port}}}\n")
+    config.write_text(text)
     with started("run", "--config", config):
         wait_for(port, lambda now: now.state == "TRACKING" and now.published >= 60, 60)
         yield scraped(port)
@@ -108,13 +108,13 @@ def test_without_a_camera_there_are_no_hands_and_their_tracks_are_lost(
     tmp_path: Path, bundle: Bundle, recording: Path, fault: str
 ) -> None:
     port = free_port()
-    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9)
+    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, telemetry=port)
     camera = f"{{kind: replay, path: {recording}}}"
     text = config.read_text().replace(
         f"{{kind: replay, path: {recording}, pace: recorded, loop: true}}",
         f"{{kind: faulty, camera: {camera}, faults: [{{kind: {fault}, start_s: 4}}]}}",
     )
-    config.write_text(f"{text}telemetry: {{port: {port}}}\n")
+    config.write_text(text)
     with started("run", "--config", config):
         tracking = wait_for(port, lambda now: bool(now.hand_qualities))
         gone = wait_for(port, lambda now: now.state == "NO_CAMERA" and now.camera_rate_hz == 0)

@@ -70,7 +70,7 @@ class Running:
 def settings_text(bundle: Path, camera: str, udp_port: int, http_port: int, more: str = "") -> str:
     return (
         f"bundle: {bundle}\ncamera: {camera}\npublish: {{targets: [{{host: 127.0.0.1, port: {udp_port}}}]}}\n"
-        f"telemetry: {{port: {http_port}}}\n{more}"
+        f"telemetry: {{port: {http_port}}}\npreview: null\n{more}"
     )
 
 

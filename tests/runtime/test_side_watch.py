@@ -75,7 +75,7 @@ def test_the_daemon_warns_of_a_right_hand_where_a_left_one_is_configured(
     config = write_config(
         tmp_path / "c.yaml", ROOT / "models/handmap-hand21", ROOT / "models/demo_recording", 9, "lockstep", False
     )
-    config.write_text(config.read_text() + "tracking: {handedness: left}\ntelemetry: {port: null}\n")
+    config.write_text(config.read_text() + "tracking: {handedness: left}\n")
     daemon = Daemon(read_settings(config), StopFlag())
 
     daemon.run()

@@ -28,14 +28,9 @@ from tests.support.tiny_bundle import write_config
 SHIPPED, DEMO = ROOT / "models" / "handmap-hand21", ROOT / "models" / "demo_recording"
 
 
-def with_port(config: Path, port: int | str) -> Path:
-    config.write_text(config.read_text() + f"telemetry: {{port: {port}}}\n")
-    return config
-
-
 def test_a_running_daemon_reports_its_status(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     port = free_port()
-    config = with_port(write_config(tmp_path / "c.yaml", bundle.path, recording, 9), port)
+    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, telemetry=port)
     with started("run", "--config", config) as process:
         wait_for(port, lambda now: now.state == "TRACKING" and now.rate_hz > 0)
 
@@ -55,7 +50,7 @@ def test_a_running_daemon_reports_its_status(tmp_path: Path, bundle: Bundle, rec
 
 def test_the_size_of_a_fitted_hand_is_reported(tmp_path: Path) -> None:
     port = free_port()
-    config = with_port(write_config(tmp_path / "c.yaml", SHIPPED, DEMO, 9), port)
+    config = write_config(tmp_path / "c.yaml", SHIPPED, DEMO, 9, telemetry=port)
     config.write_text(config.read_text().replace("skeleton: {enabled: false}", "skeleton: {enabled: true}"))
     with started("run", "--config", config):
         # The window of stage times has just begun now and then, and is empty.
@@ -75,7 +70,7 @@ def test_the_size_of_a_fitted_hand_is_reported(tmp_path: Path) -> None:
 def test_the_daemon_of_another_configuration_is_not_accepted(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     port = free_port()
     left, right = (
-        with_port(write_config(tmp_path / name, bundle.path, recording, 9), port) for name in ("l.yaml", "r.yaml")
+        write_config(tmp_path / name, bundle.path, recording, 9, telemetry=port) for name in ("l.yaml", "r.yaml")
     )
     with started("run", "--config", left):
         wait_for(port, lambda now: now.state == "TRACKING")
@@ -121,8 +116,8 @@ def test_a_program_that_is_not_a_daemon_is_refused(status: int, body: bytes) -> 
 
 
 def test_the_port_is_the_given_one_or_the_configured_one(tmp_path: Path, bundle: Bundle) -> None:
-    config = with_port(write_config(tmp_path / "c.yaml", bundle.path, tmp_path, 9), 1234)
-    silent = with_port(write_config(tmp_path / "d.yaml", bundle.path, tmp_path, 9), "null")
+    config = write_config(tmp_path / "c.yaml", bundle.path, tmp_path, 9, telemetry=1234)
+    silent = write_config(tmp_path / "d.yaml", bundle.path, tmp_path, 9)
 
     assert status_port(config, 77) == 77
     assert status_port(config, None) == 1234

@@ -167,8 +167,7 @@ def watching(*arguments: str) -> Iterator[Terminal]:
 
 def test_it_outlives_the_daemon_and_finds_it_again(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     port = free_port()
-    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9)
-    config.write_text(config.read_text() + f"telemetry: {{port: {port}}}\n")
+    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, telemetry=port)
     with watching("--port", str(port)) as terminal:
         terminal.until(lambda text: "no daemon answers" in text)
         for _ in range(2):
@@ -200,8 +199,7 @@ def test_however_it_ends_the_terminal_is_as_it_was(end: str) -> None:
 
 def test_in_a_pipe_each_answer_is_a_line(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     port = free_port()
-    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9)
-    config.write_text(config.read_text() + f"telemetry: {{port: {port}}}\n")
+    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, telemetry=port)
     with started("run", "--config", config):
         wait_for(port, lambda now: now.state == "TRACKING")
         with (
@@ -221,9 +219,9 @@ def test_the_daemon_of_another_configuration_is_a_problem_that_can_end(
     tmp_path: Path, bundle: Bundle, recording: Path
 ) -> None:
     port = free_port()
-    left, right = (write_config(tmp_path / name, bundle.path, recording, 9) for name in ("l.yaml", "r.yaml"))
-    for config in (left, right):
-        config.write_text(config.read_text() + f"telemetry: {{port: {port}}}\n")
+    left, right = (
+        write_config(tmp_path / name, bundle.path, recording, 9, telemetry=port) for name in ("l.yaml", "r.yaml")
+    )
     with started("run", "--config", left):
         wait_for(port, lambda now: now.state == "TRACKING")
         with started("status", "--watch", "--config", right) as plain:

@@ -38,8 +38,6 @@ def test_a_daemon_whose_log_nobody_reads_keeps_its_rate_and_stops_within_a_secon
     fill(log)
     with listening() as sink:
         config = write_config(tmp_path / "c.yaml", bundle.path, recording, port_of(sink))
-        with config.open("a") as text:
-            text.write("telemetry: {port: null}\n")
         process = subprocess.Popen([*COMMAND, "run", "--config", str(config)], cwd=ROOT, stderr=log)
         try:
             while not receive(sink).hands:

@@ -88,7 +88,7 @@ class WatchedDaemon:
 def write_faulty_config(
     path: Path, bundle: Path, recording: Path, ports: list[int], faults: str, clock_scale: float = 1.0
 ) -> Path:
-    """A configuration file with a schedule of faults around a replay; telemetry is off."""
+    """A configuration file with a schedule of faults around a replay; it listens on no port."""
     targets = ", ".join(f"{{host: 127.0.0.1, port: {port}}}" for port in ports)
     path.write_text(
         f"bundle: {bundle}\n"
@@ -99,7 +99,7 @@ def write_faulty_config(
         f"  faults: [{faults}]\n"
         f"publish: {{targets: [{targets}]}}\n"
         "log: {stats_interval_s: 0.5}\n"
-        "telemetry: {port: null}\n"
+        "telemetry: {port: null}\npreview: null\n"
         "smoothing: {enabled: false}\n"  # positions are compared with where the blob is
     )
     return path

@@ -42,6 +42,7 @@ tracking: {{min_depth_mm: 100.0}}
 smoothing: {{extrapolate: true}}
 thermal: {{sysfs: {folder}/sys}}
 telemetry: {{port: null}}
+preview: null
 publish:
   targets: [{{host: 127.0.0.1, port: {port}}}]
   multicast: {{group: 239.255.77.1, interface: lo, port: {port}}}

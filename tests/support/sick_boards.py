@@ -107,6 +107,7 @@ FOREIGN_UDP = (
     f"  1: 0100007F:1617 00000000:0000 07 00000000:00000000 00:00000000 00000000  {UID + 1}        0 1 2 0 0\n"
 )
 FOREIGN = f"  0: 0100007F:24B8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  {UID + 1}        0 1 1 0 0\n"
+FOREIGN_PREVIEW = FOREIGN.replace("24B8", "161A")
 MASKED = linked("etc/udev/rules.d/60-handmap.rules", "/dev/null")
 ONLY_HID = several(gone(f"{CAMERA}:1.0/driver"), linked(f"{CAMERA}:1.3/driver", "../../../../bus/usb/drivers/usbhid"))
 SECOND = several(put(f"{CAMERA[:-1]}2/idVendor", "8086"), put(f"{CAMERA[:-1]}2/idProduct", "0b5c"))
@@ -144,6 +145,7 @@ SICK: list[Case] = [
     ("network.receivers", "warning", put("proc/net/udp", SOCKETS), "UDP port 5656", "handmap listen --port 5656"),
     ("network.control", "failed", put("proc/net/udp", SOCKETS + FOREIGN_UDP), f"user {UID + 1} holds UDP port 5655", "ss -lunp"),
     ("network.telemetry", "failed", put("proc/net/tcp", SOCKETS + FOREIGN), f"user {UID + 1} holds TCP port 9400", "ss -ltnp"),
+    ("network.preview", "failed", put("proc/net/tcp", SOCKETS + FOREIGN_PREVIEW), f"user {UID + 1} holds TCP port 5658", "ss -ltnp"),
     ("l4t", "failed", gone(RELEASE), "there is no /etc/nv_tegra_release", "nvidia-l4t-core"),
     ("l4t", "failed", put(RELEASE, "# R35 (release), REVISION: 6.1"), "35.6.1 is too old", "flash"),
     ("l4t", "warning", put(RELEASE, "# R40 (release), REVISION: 1.0"), "40.1.0 is unknown", "--validate"),
@@ -220,6 +222,14 @@ SICK: list[Case] = [
     ("service.apart", "warning",
      second("camera: {kind: replay, path: r}\npublish: {targets: [{host: h}], control: {}}\ntelemetry: {port: 9401}\n"),
      "one publish.control.port, 5655: receivers reach whichever starts first", "left.yaml"),
+    ("service.apart", "warning",
+     second("camera: {kind: replay, path: r}\npublish: {targets: [{host: h}]}\ntelemetry: {port: 9401}\n"),
+     "one preview.port, 5658: handmap view shows the picture of whichever starts first", "left.yaml"),
+    ("service.apart", "warning",
+     several(config("camera:", "flight_recorder: {folder: /var/shots}\ncamera:"),
+             second("camera: {kind: replay, path: r}\npublish: {targets: [{host: h}]}\ntelemetry: {port: 9401}\npreview: null\n"
+                    "flight_recorder: {folder: /var/shots}\n")),
+     "one flight_recorder.folder, '/var/shots': each removes snapshots of the other", "left.yaml"),
     ("service.journal", "warning", answers("usr/bin/journalctl", "echo one; echo camera=lost"), "2 errors since boot, the last one: camera=lost",
      "--priority=err"),
     ("service.apart", "failed", second("camera: {kind: realsense}\npublish: {targets: [{host: h}]}\n"),

@@ -97,13 +97,24 @@ def write_frames(path: Path, frames: Sequence[DepthFrame]) -> Path:
 
 
 def write_config(
-    path: Path, bundle: Path, recording: Path, port: int, pace: str = "recorded", is_looped: bool = True
+    path: Path,
+    bundle: Path,
+    recording: Path,
+    port: int,
+    pace: str = "recorded",
+    is_looped: bool = True,
+    telemetry: int | None = None,
 ) -> Path:
-    """A configuration file that publishes to a port of this machine."""
+    """A configuration file that publishes to a port of this machine, and listens on none but that of telemetry, if given.
+
+    The defaults would be the ports of other daemons of this machine: those of tests that run beside these.
+    """
     path.write_text(
         f"bundle: {bundle}\n"
         f"camera: {{kind: replay, path: {recording}, pace: {pace}, loop: {str(is_looped).lower()}}}\n"
         f"publish: {{targets: [{{host: 127.0.0.1, port: {port}}}]}}\n"
+        f"telemetry: {{port: {'null' if telemetry is None else telemetry}}}\n"
+        "preview: null\n"
         "log: {stats_interval_s: 0.5}\n"
         "smoothing: {enabled: false}\n"
         "skeleton: {enabled: false}\n"  # its networks see no hands

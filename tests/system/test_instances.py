@@ -7,14 +7,14 @@ import pytest
 from tests.system.conftest import CONFIG
 from tests.system.container import Container, has_joints, next_packet, until
 
-PORTS = {"left": (5661, 9401), "right": (5662, 9402)}
+PORTS = {"left": (5661, 9401), "right": (5662, 9402)}  # of the receiver, and of telemetry
 
 
 @pytest.fixture(scope="module")
 def two(fresh_machine: Container) -> Iterator[Container]:
     """The only daemon is disabled, as operating.md says, and two are enabled."""
     for name, (port, telemetry) in PORTS.items():
-        text = f"{CONFIG.replace('5656', str(port))}telemetry: {{port: {telemetry}}}\n"
+        text = f"{CONFIG.replace('5656', str(port))}telemetry: {{port: {telemetry}}}\npreview: {{port: {port + 10}}}\n"
         fresh_machine.write(f"/etc/handmap/{name}.yaml", text)
     fresh_machine.systemctl("disable", "--now", "handmap.service")
     fresh_machine.systemctl("enable", "--now", "handmap@left", "handmap@right")
@@ -31,6 +31,13 @@ def test_each_sends_a_stream_of_its_own(two: Container) -> None:
 
     assert len(streams) == 2
     assert two.show("handmap", "ActiveState") == "inactive"
+
+
+def test_each_writes_snapshots_into_a_folder_of_its_own(two: Container) -> None:
+    for name in PORTS:
+        written = two.run("handmap", "snapshot", "--config", f"/etc/handmap/{name}.yaml").stdout
+
+        assert f"/var/lib/handmap/{name}/snapshots/flight-" in written
 
 
 def test_status_finds_each_by_its_configuration(two: Container) -> None:

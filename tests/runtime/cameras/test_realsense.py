@@ -272,7 +272,7 @@ def test_the_daemon_finds_the_hand_in_a_file_of_the_sdk(tmp_path: Path, bundle: 
             f"bundle: {bundle.path}\n"
             f"camera: {{kind: realsense, playback: {path}}}\n"
             f"publish: {{targets: [{{host: 127.0.0.1, port: {port_of(sink)}}}]}}\n"
-            "telemetry: {port: null}\nsmoothing: {enabled: false}\n"
+            "telemetry: {port: null}\npreview: null\nsmoothing: {enabled: false}\n"
         )
         Daemon(read_settings(tmp_path / "c.yaml"), StopFlag()).run()
         packets = [packet for packet in drain(sink) if packet.hands]

@@ -31,7 +31,7 @@ def two_daemons(tree: Tree) -> None:
         text = text.replace("control: {}", f"control: {{port: {5670 + number}}}")
         tree.file(
             f"etc/handmap/{name}.yaml",
-            f"{text.replace('5656', str(5656 + number))}telemetry: {{port: {9400 + number}}}\n",
+            f"{text.replace('5656', str(5656 + number))}telemetry: {{port: {9400 + number}}}\npreview: {{port: {5680 + number}}}\n",
         )
 
 

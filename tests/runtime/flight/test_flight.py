@@ -30,7 +30,7 @@ def write_flight_config(path: Path, camera: str, port: int, folder: Path, record
         f"camera: {camera}\n"
         f"publish: {{targets: [{{host: 127.0.0.1, port: {port}}}], skeleton: true}}\n"
         "tracking: {max_hands: 2}\n"
-        "telemetry: {port: null}\n"
+        "telemetry: {port: null}\npreview: null\n"
         f"flight_recorder: {{folder: {folder}{recorder}}}\n"
     )
     return path

@@ -188,4 +188,6 @@ def test_snapshots_go_to_the_state_folder_of_the_service_or_the_user(tmp_path: P
     assert snapshots_folder(config, {"STATE_DIRECTORY": "/var/lib/handmap"}) == Path("/var/lib/handmap/snapshots")
     assert snapshots_folder(config, {"XDG_STATE_HOME": "/s"}) == Path("/s/handmap/snapshots")
     assert snapshots_folder(config, {"XDG_STATE_HOME": "s"}) == Path.home() / ".local/state/handmap/snapshots"
+    instance = {"STATE_DIRECTORY": "/var/lib/handmap:/var/lib/handmap/left"}
+    assert snapshots_folder(config, instance) == Path("/var/lib/handmap/left/snapshots")
     assert snapshots_folder(FlightRecorderConfig(folder=tmp_path), {"STATE_DIRECTORY": "/v"}) == tmp_path

@@ -36,15 +36,14 @@ def test_a_running_daemon_writes_on_request_and_on_a_signal_and_all_of_it_is_col
 ) -> None:
     with listening() as sink:
         port = free_port()
-        config = write_config(tmp_path / "c.yaml", bundle.path, recording, port_of(sink))
+        config = write_config(tmp_path / "c.yaml", bundle.path, recording, port_of(sink), telemetry=port)
         key = tmp_path / "very-secret-place"
         text = config.read_text().replace(
             "publish: {", f"publish: {{control: {{port: {free_port()}}}, key_file: {key}, "
         )
-        config.write_text(
-            text
-            + f"telemetry: {{port: {port}}}\nflight_recorder: {{folder: {tmp_path / 'shots'}}}\n# password: hunter2\n"
-        )
+        config.write_text(text + f"flight_recorder: {{folder: {tmp_path / 'shots'}}}\n# password: hunter2\n")
+        (tmp_path / "c.d").mkdir()
+        (tmp_path / "c.d" / "50-site.yaml").write_text("log: {level: debug}\n# password: hunter2\n")
         key.write_text("5a" * 32)
         key.chmod(0o600)
         with started("run", "--config", config) as process:
@@ -66,7 +65,7 @@ def test_a_running_daemon_writes_on_request_and_on_a_signal_and_all_of_it_is_col
     assert "s.tar.zst" in collected.stderr
     assert stat.S_IMODE((tmp_path / "s.tar.zst").stat().st_mode) == 0o600
     assert {
-        "config.yaml", "config_effective.json", "status.json", "metrics.txt", "doctor.txt", "doctor.json", "versions.json",
+        "config.yaml", "c.d/50-site.yaml", "config_effective.json", "status.json", "metrics.txt", "doctor.txt", "doctor.json", "versions.json",
         "missing.txt",
     } <= set(contents)  # fmt: skip
     assert any(name.endswith(".mcap") for name in contents)
