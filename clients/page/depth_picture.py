@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from handmap.protocol.preview import Cube, Picture, PreviewHand, inflate
+from handmap.protocol.preview import Cube, Picture, PreviewHand
 from handmap.types.arrays import Float32, Uint8
 from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.joints import BONES
@@ -24,9 +24,8 @@ _EDGES: Final = [(a, b) for a in range(8) for b in range(a + 1, 8) if (a ^ b) in
 _FONT: Final = ImageFont.load_default(16)
 
 
-def draw_picture(picture: Picture) -> Uint8:
-    """The picture (H, WIDTH_PX, 3) with everything drawn in it. Raises PacketError if its depth is damaged."""
-    depth_mm = inflate(picture).astype(np.float32) * np.float32(picture.depth_unit_mm)
+def draw_picture(picture: Picture, depth_mm: Float32) -> Uint8:
+    """A picture with this depth (H, W), mm, with everything drawn in it: (H, WIDTH_PX, 3)."""
     near_mm, far_mm = depth_ends_mm(depth_mm)
     scale = WIDTH_PX / picture.width_px
     size = WIDTH_PX, max(round(picture.height_px * scale), 1)

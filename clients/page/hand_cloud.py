@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from handmap.protocol.preview import Picture, inflate
+from handmap.protocol.preview import Picture
 from handmap.types.arrays import Float32, Uint8
 from handmap.types.intrinsics import unproject
 
@@ -13,9 +13,8 @@ from .colors import depth_colors
 MAX_POINTS: Final = 20_000
 
 
-def hand_cloud(picture: Picture) -> tuple[Float32, Uint8]:
-    """Points (N, 3) in the published frame, m, with colors (N, 3), light where near. Raises PacketError if the depth is damaged."""
-    depth_mm = inflate(picture).astype(np.float32) * np.float32(picture.depth_unit_mm)
+def hand_cloud(picture: Picture, depth_mm: Float32) -> tuple[Float32, Uint8]:
+    """Points (N, 3) in the published frame, m, with colors (N, 3), light where near, of a picture with this depth (H, W), mm."""
     rows, columns = np.nonzero(depth_mm)
     z_mm = depth_mm[rows, columns]
     points_mm = unproject(np, np.stack([columns, rows], axis=1).astype(np.float32), z_mm, picture.intrinsics)

@@ -8,6 +8,7 @@ import viser
 
 from handmap.protocol.fields import MAX_HANDS
 from handmap.protocol.preview import Picture
+from handmap.types.arrays import Float32, Uint8
 from handmap.types.joints import BONES, JOINT_COUNT
 
 from ..capsules import Mesh, unit_cylinder, unit_sphere
@@ -55,17 +56,21 @@ class Space:
             for index, hand in enumerate(self._hands):
                 hand.show(shapes[index] if index < len(shapes) else None)
 
-    def show_points(self, picture: Picture | None) -> None:
-        """Shows the measured points of the hands, and the camera as it sees; None hides the points. Raises PacketError."""
-        points, colors = NO_POINTS if picture is None else hand_cloud(picture)
-        if not len(points):
-            points, colors = NO_POINTS
+    def show_picture(self, picture: Picture, depth_mm: Float32) -> None:
+        """Shows the measured points of the hands in this depth (H, W), mm, and the camera as it sees."""
+        points, colors = hand_cloud(picture, depth_mm)
+        self._show_points(points, colors) if len(points) else self.hide_points()
+        lens = 2 * math.atan(picture.height_px / 2 / picture.fy_px), picture.width_px / picture.height_px
+        if lens != self._lens:
+            self._lens = self._frustum.fov, self._frustum.aspect = lens
+
+    def hide_points(self) -> None:
+        """Shows no measured points."""
+        self._show_points(*NO_POINTS)
+
+    def _show_points(self, points: Float32, colors: Uint8) -> None:
         with self._server.atomic():
             self._points.points, self._points.colors = points, colors
-        if picture is not None:
-            lens = 2 * math.atan(picture.height_px / 2 / picture.fy_px), picture.width_px / picture.height_px
-            if lens != self._lens:
-                self._lens = self._frustum.fov, self._frustum.aspect = lens
 
 
 class _Hand:

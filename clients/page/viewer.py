@@ -8,7 +8,7 @@ from typing import Final
 from handmap.client.receiver import Receiver
 from handmap.client.session import PacketReceiver, Received
 from handmap.protocol.fields import MessageType
-from handmap.protocol.preview import Picture
+from handmap.protocol.preview import Picture, depth_mm_of
 from handmap.types.errors import HandmapError, PacketError
 
 from ..preview_client import PreviewClient
@@ -114,10 +114,11 @@ class HandViewer:
         if self._take is not None:
             self._take.saw_picture(picture)
         try:
-            self._panel.show_picture(draw_picture(picture))
-            self._space.show_points(picture)
+            depth_mm = depth_mm_of(picture)
         except PacketError:
             return
+        self._panel.show_picture(draw_picture(picture, depth_mm))
+        self._space.show_picture(picture, depth_mm)
         self._picture_s, self._shown_nothing = time.monotonic(), None
         self._history.saw_stages(self._picture_s, picture.stages_ms)
 
@@ -144,7 +145,7 @@ class HandViewer:
         if why != self._shown_nothing:
             self._shown_nothing = why
             self._panel.show_picture(draw_nothing(why))
-            self._space.show_points(None)
+            self._space.hide_points()
 
     def _toggle_record(self) -> None:
         if self._take is not None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from handmap.protocol.authentication import KeyRing, tag_of
 from handmap.protocol.fields import DaemonState
-from handmap.types.arrays import Uint16
+from handmap.types.arrays import Float32, Uint16
 from handmap.types.errors import PacketError
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import Handedness
@@ -146,6 +146,11 @@ def inflate(picture: Picture) -> Uint16:
     if len(content) != 2 * pixels:
         raise PacketError(f"preview: found a picture of {len(content)} bytes, wanted {2 * pixels}")
     return np.frombuffer(content, "<u2").reshape(picture.height_px, picture.width_px).astype(np.uint16)
+
+
+def depth_mm_of(picture: Picture) -> Float32:
+    """The depth (height_px, width_px) of a picture, mm, 0 where nothing was measured. Raises PacketError as `inflate` does."""
+    return inflate(picture).astype(np.float32) * np.float32(picture.depth_unit_mm)
 
 
 def proof(keys: KeyRing, challenge: bytes) -> tuple[bytes, bytes]:
