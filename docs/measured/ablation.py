@@ -8,7 +8,6 @@ says where runs are; `train all --samples N` is another budget, in runs/ablation
 
 import argparse
 import itertools
-import json
 import sys
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
@@ -17,13 +16,13 @@ import msgspec
 
 from handmap.bundle.model_metadata import METADATA_FILE, ModelMetadata
 from handmap.files.atomic import write_file
-from handmap.files.reading import encode_json, read_bytes, read_json
+from handmap.files.reading import encode_json, read_json
 from handmap.system.config import read_config
 from handmap.types.errors import ConfigError, HandmapError
 from training.network.network import GuidanceKind, HandMap, NetworkConfig
 from training.trainer.checkpoint import load_weights, read_weights
+from training.trainer.learning_curves import read_history
 from training.trainer.program import output_names
-from training.trainer.resumable import HISTORY
 from training.trainer.train import train
 from training.trainer.train_config import Count, TrainConfig
 
@@ -37,7 +36,6 @@ CONFIG: Final = ROOT / "configs/train_ablation.yaml"
 FIGURES, PAGE, PICTURE = (ROOT / f"docs/measured/ablation.{kind}" for kind in ("json", "md", "png"))
 SEEDS: Final = (1, 2, 3)
 RENDERED_SAMPLES, VAL_HANDS = 4096, 2000
-MAX_HISTORY_BYTES: Final = 1 << 20
 
 
 class RunName(NamedTuple):
@@ -196,7 +194,6 @@ def _measure_run(run: RunName, folder: Path, facts: ModelMetadata, held_out: Hel
     network = HandMap(config)
     program = folder / "handmap.pt2"
     load_weights(network, read_weights(program), program)
-    lines = read_bytes(folder / HISTORY, MAX_HISTORY_BYTES).decode().splitlines()
     return RunFigures(
         head=run.head,
         kind=run.kind,
@@ -204,7 +201,9 @@ def _measure_run(run: RunName, folder: Path, facts: ModelMetadata, held_out: Hel
         commit=made_from["commit"],
         parameters=made_from["network"]["parameters"],
         multiply_adds=made_from["network"]["multiply_adds"],
-        history=tuple(Point(line["samples"], line["mean_mm"], line["median_mm"]) for line in map(json.loads, lines)),
+        history=tuple(
+            Point(round(facts["samples"]), facts["mean_mm"], facts["median_mm"]) for facts in read_history(folder)
+        ),
         held_out=measure_network(network, output_names(network), held_out),
     )
 
