@@ -1,9 +1,9 @@
 """What `handmap label` and fine-tuning gain on a camera that training never saw, without a single true label of it.
 
 `python -m docs.measured.self_labeling run SEED` films ten minutes without labels and a scored recording of other people, labels
-the first, fine-tunes the shipped network on it and on everything that was tracked (the control), and scores both and the shipped
-network. A seed takes hours on two cores; `minutes.txt` says how many minutes. `... table SEED...` prints what was scored. Steps
-that are done are not repeated.
+the first, fine-tunes the shipped network on it, on everything that was tracked (the control) and on rendered hands alone, and
+scores these and the shipped network. A seed takes hours on two cores; `minutes.txt` says how many minutes. `... table SEED...`
+prints what was scored. Steps that are done are not repeated.
 """
 
 import json
@@ -37,7 +37,8 @@ FRAMES_EACH = 3600  # of five people: ten minutes at 30 frames a second
 SCORED_EACH, SCORED_STRIDE = 1200, 12
 FIRST_SCORED = 500  # people who are scored; those who are labeled come before
 PEOPLE_A_SEED = 10
-WAYS = ("selected", "control")
+LABELS = ("selected", "control")
+WAYS = (*LABELS, "rendered")  # the last on rendered hands alone: what any short training does
 HARD_FRAMES = 800
 
 
@@ -91,8 +92,9 @@ def _train(folder: Path, way: str, seed: int) -> None:
     out = folder / way
     if (out / "bundle").exists():
         return
-    labels = folder / f"labels-{way}/recording"
-    sources = [{"data": "synthetic", "weight": 1}, {"data": str(labels), "weight": 1}]
+    sources: list[dict[str, Any]] = [{"data": "synthetic", "weight": 1}]
+    if way in LABELS:
+        sources.append({"data": str(folder / f"labels-{way}/recording"), "weight": 1})
     _write_config("train_adapt.yaml", out / "train.yaml", seed=seed, out=str(out / "hand"), sources=sources)
     _handmap("train", "--config", out / "train.yaml")
     trunk = str(out / "hand/handmap.pt2")
@@ -120,7 +122,7 @@ def score(bundle: Path, recording: Path, path: Path) -> None:
     if path.exists():
         return
     found = {
-        "camera": _evaluate(bundle, str(recording)),
+        "camera": _evaluate(bundle, str(recording), "--handedness", "right"),
         "val": _evaluate(bundle, "synthetic:val"),
         "hard": _evaluate(bundle, "synthetic:hard", "--frames", str(HARD_FRAMES)),
     }
@@ -142,7 +144,7 @@ def label_quality(folder: Path, seed: int) -> dict[str, Any]:
     """How far the labels of each way are off the truth, mm, how many frames they are of, and what they said of their errors."""
     truth = true_joints(read_other_camera(), PEOPLE_A_SEED * seed, FRAMES_EACH)
     found: dict[str, Any] = {}
-    for way in WAYS:
+    for way in LABELS:
         errors, doubts = [], []
         for one in open_recording(folder / f"labels-{way}/recording").labeled():
             number = round(one.frame.capture_ns * FPS / 1e9)

@@ -25,7 +25,7 @@ OF_BUNDLE: Final = ("--precision", "--threads", "--skeleton")
 WAYS: Final[Mapping[str, Way]] = {  # by the option that chooses it
     "--data": Way(
         ("--bundle",),
-        (*OF_BUNDLE, "--frames", "--defaults", "--sheet", "--report"),
+        (*OF_BUNDLE, "--frames", "--handedness", "--defaults", "--sheet", "--report"),
         "handmap evaluate --bundle B --data synthetic:val",
     ),
     "--sequence": Way(
@@ -54,6 +54,12 @@ WAYS: Final[Mapping[str, Way]] = {  # by the option that chooses it
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @click.option("--frames", type=click.IntRange(1), help="With --data: evaluate only the first N frames.")
+@click.option(
+    "--handedness",
+    type=click.Choice(["any", "right", "left"]),
+    help="With --data: which hand to expect, as tracking.handedness of the daemon. [default: the data set's; if it does not say, "
+    "any with a network that tells, else right]",
+)
 @click.option(
     "--defaults",
     type=click.Choice(["found", "run"]),
@@ -84,6 +90,7 @@ def evaluate(
     precision: str,
     threads: int,
     frames: int | None,
+    handedness: Literal["any", "right", "left"] | None,
     defaults: Literal["found", "run"] | None,
     quick: bool,
     skeleton: bool,
@@ -104,7 +111,7 @@ def evaluate(
     elif data is not None and bundle_path is not None:
         from .evaluate import EvaluationConfig, evaluate_bundle, evaluation_table
 
-        config = EvaluationConfig(precision, threads, frames, defaults, sheet, skeleton, report)
+        config = EvaluationConfig(precision, threads, frames, handedness, defaults, sheet, skeleton, report)
         figures = evaluate_bundle(bundle_path, data, config)
         text = evaluation_table(figures)
     elif sequence is not None and bundle_path is not None:

@@ -1,7 +1,7 @@
 """Evaluates a bundle on a labeled data set with the daemon's own steps."""
 
 from pathlib import Path
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 import msgspec
 import numpy as np
@@ -21,6 +21,8 @@ from handmap.types.values import Handedness
 from .error_report import ErrorReport, refuse_foreign_report, write_report
 
 Defaults = Literal["found", "run"]
+HandChoice = Literal["any", "right", "left"]
+_CHOICES: Final[dict[Handedness, HandChoice]] = {Handedness.RIGHT: "right", Handedness.LEFT: "left"}
 # How often each still frame is shown: with the daemon's defaults a hand can take a few frames to be accepted.
 PRESENTATIONS: dict[Defaults, int] = {"found": 1, "run": 5}
 
@@ -28,12 +30,14 @@ PRESENTATIONS: dict[Defaults, int] = {"found": 1, "run": 5}
 class EvaluationConfig(msgspec.Struct, frozen=True):
     """Evaluation options; `sheet` is a PNG to draw some frames into, `skeleton` whether bones are fitted, `report` a folder to write.
 
-    `defaults` is by default "found" for a set of hands and "run" for one scored by kind.
+    `handedness` is by default that of the data set; if it does not say, any if the bundle estimates it, else right. `defaults` is by
+    default "found" for a set of hands and "run" for one scored by kind.
     """
 
     precision: str = "fp32"
     threads: int = 1
     max_frames: int | None = None
+    handedness: HandChoice | None = None
     defaults: Defaults | None = None
     sheet: Path | None = None
     skeleton: bool = True
@@ -46,7 +50,8 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
     `defaults: found` assumes a hand in every frame, like tracking.assume_hand_present, and shows each frame once;
     `defaults: run` uses the daemon's defaults and shows each frame five times. In a set scored by kind, hands can be left or
     right if the bundle estimates handedness.
-    Raises DatasetError if the set's joints differ from the bundle's.
+    Raises DatasetError if the set's joints differ from the bundle's, or if another hand is asked for than it has or the bundle can
+    tell.
     """
     if config.report is not None:
         refuse_foreign_report(config.report)
@@ -60,15 +65,19 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
     engine_config = EngineConfig(precision=cast(PrecisionName, config.precision), threads=config.threads)
     with open_engines(bundle, engine_config) as engines:
         if isinstance(dataset, KindDataset):
-            for option, value in (("--sheet", config.sheet), ("--report", config.report)):
+            for option, value in (
+                ("--handedness", config.handedness),
+                ("--sheet", config.sheet),
+                ("--report", config.report),
+            ):
                 if value is not None:
                     raise DatasetError(
-                        f"evaluate: {option} shows the errors of labeled hands, but {data!r} is scored by kind; leave "
-                        f"{option} out, or use another --data"
+                        f"evaluate: {option} is for a set of labeled hands, but {data!r} is scored by kind; leave {option} out, or use "
+                        "another --data"
                     )
             return _evaluate_kinds(dataset, bundle, engines, config)
         defaults = config.defaults or "found"
-        hand = _hand_of(dataset, bundle)
+        hand = _hand_of(dataset, bundle, config.handedness)
         tracking = TrackingConfig(hand, assume_hand_present=defaults == "found")
         settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(config.skeleton))
         presentations = PRESENTATIONS[defaults]
@@ -103,12 +112,21 @@ def evaluation_notes(dataset: Dataset, errors: FrameErrors) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _hand_of(dataset: Dataset, bundle: Bundle) -> Literal["any", "right", "left"]:
-    """Which hand to expect: that of the data set; if it cannot say, what the model decides, or a right one if it does not."""
+def _hand_of(dataset: Dataset, bundle: Bundle, asked: HandChoice | None) -> HandChoice:
+    """Which hand to expect: the one asked for, else that of the data set; if it cannot say, what the model decides, or a right one if
+    it does not."""
     handedness = dataset.handedness if isinstance(dataset, OneHanded) else Handedness.UNKNOWN
-    if handedness is Handedness.UNKNOWN:
-        return "any" if _tells_handedness(bundle) else "right"
-    return "left" if handedness is Handedness.LEFT else "right"
+    stated: HandChoice | None = None if handedness is Handedness.UNKNOWN else _CHOICES[handedness]
+    if asked == "any" and not _tells_handedness(bundle):
+        raise DatasetError(
+            f"evaluate: --handedness any needs a network that tells left from right, and that of {str(bundle.path)!r} does not; "
+            "give right or left"
+        )
+    if asked is not None and stated is not None and asked not in (stated, "any"):
+        raise DatasetError(
+            f"evaluate: --handedness {asked}, but the hands of {dataset.name!r} are {stated} ones; give {stated} or leave it out"
+        )
+    return asked or stated or ("any" if _tells_handedness(bundle) else "right")
 
 
 def _tells_handedness(bundle: Bundle) -> bool:

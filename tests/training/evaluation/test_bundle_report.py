@@ -52,7 +52,7 @@ def test_a_set_scored_by_kind_has_no_report(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "bundle")
 
     with pytest.raises(
-        DatasetError, match="--report shows the errors of labeled hands, but 'synthetic:hard' is scored by kind"
+        DatasetError, match="--report is for a set of labeled hands, but 'synthetic:hard' is scored by kind"
     ):
         evaluate_bundle(bundle.path, "synthetic:hard", EvaluationConfig(max_frames=1, report=tmp_path / "r"))
     assert os.listdir(tmp_path) == ["bundle"]

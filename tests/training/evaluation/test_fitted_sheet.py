@@ -76,5 +76,5 @@ def test_evaluate_draws_what_it_scores(tmp_path: Path) -> None:
 
 
 def test_a_sheet_is_not_drawn_of_a_set_scored_by_kind(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="--sheet shows the errors of labeled hands"):
+    with pytest.raises(DatasetError, match="--sheet is for a set of labeled hands"):
         evaluate_bundle(BUNDLE, "synthetic:hard", EvaluationConfig(max_frames=1, sheet=tmp_path / "s.png"))

@@ -13,13 +13,16 @@ from handmap.bundle.manifest import read_bundle
 from handmap.metrics.pose_error import found_errors_mm, mpjpe_mm, oracle_roi
 from handmap.recording.datasets import LabeledCube, LabeledFrame
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
+from handmap.types.errors import DatasetError
 from handmap.types.joints import HAND21
 from handmap.types.values import Handedness
-from tests.real_depth import BUNDLE, FOLDERS, NYU_FRAME, NYU_JOINTS
+from tests.real_depth import BUNDLE, FOLDERS, NYU_FRAME, NYU_JOINTS, ROOT
 from tests.support.public_sets import SETS, hands17_hands, write_own
+from tests.support.tiny_bundle import write_bundle
 from training.commands import evaluate
 from training.datasets.hands17 import open_hands17
 from training.datasets.nyu import FACTS
+from training.evaluation.evaluate import EvaluationConfig, evaluate_bundle
 
 LABELED = {"nyu": 18, "icvl": 15, "msra": 21, "hands17": 21}
 NYU_IDS = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)  # of the labels beside the real frame
@@ -59,6 +62,31 @@ def test_labeled_pngs_are_a_data_set_of_evaluate(tmp_path: Path) -> None:
     assert (figures["frames"], figures["joints"], figures["hand"]) == (2, 21, "right")
     assert figures["notes"] == ["oracle crops: cubes of 250 mm, as in training, centered on the labels"]
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
+def test_the_hand_that_is_asked_for_is_expected(tmp_path: Path) -> None:
+    recording = ROOT / "models/demo_recording"
+    found, stated, other = (
+        evaluated(f"recording:{recording}", "--frames", "5", *options)
+        for options in ([], ["--handedness", "right"], ["--handedness", "left"])
+    )
+
+    assert (found["hand"], stated["hand"], other["hand"]) == ("any", "right", "left")
+    stated_mm, other_mm = (float(str(one["mean_mm"])) for one in (stated, other))
+    assert other_mm > 2 * stated_mm, "these are right hands"
+
+
+def test_another_hand_than_the_set_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"--handedness left, but the hands of .* are right ones; give right"):
+        evaluated(str(write_own(tmp_path / "own")), "--handedness", "left")
+    with pytest.raises(DatasetError, match="'synthetic:hard' is scored by kind; leave --handedness out"):
+        evaluated("synthetic:hard", "--handedness", "right")
+
+
+def test_any_hand_needs_a_network_that_tells(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "b")
+    with pytest.raises(DatasetError, match="needs a network that tells left from right"):
+        evaluate_bundle(bundle.path, str(write_own(tmp_path / "own")), EvaluationConfig(handedness="any"))
 
 
 def test_a_table_says_which_joints_have_no_label_and_ends_in_the_notes(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def test_names_that_do_not_tell_files_apart_are_refused(words: list[str], fault:
 
 OPTIONS = {
     "--bundle": ["b"], "--data": ["synthetic:val"], "--sequence": ["two-hands"], "--predictions": ["p.txt"], "--labels": ["l.txt"],
-    "--dataset": ["nyu"], "--precision": ["fp32"], "--threads": ["1"], "--frames": ["3"], "--defaults": ["run"], "--quick": [],
+    "--dataset": ["nyu"], "--precision": ["fp32"], "--threads": ["1"], "--frames": ["3"], "--handedness": ["right"],
+    "--defaults": ["run"], "--quick": [],
     "--skeleton": [], "--sheet": ["s.png"], "--report": ["r"],
 }  # fmt: skip
 
