@@ -36,7 +36,7 @@ def synthesize(out: Path, seconds: float, fps: float, seed: int) -> None:
 @click.option("--bundle", "bundle_path", type=PATH, required=True, help="Bundle that tracks the hand.")
 @click.option("--out", type=PATH, required=True, help="Folder to write: recording/, sheet.png and summary.json.")
 @click.option(
-    "--hand", type=click.Choice(["right", "left"]), default="right", show_default=True, help="Which hand it is."
+    "--handedness", type=click.Choice(["right", "left"]), default="right", show_default=True, help="Which hand it is."
 )
 @click.option(
     "--max-error-mm",
@@ -61,7 +61,7 @@ def label(
     intrinsics: str | None,
     bundle_path: Path,
     out: Path,
-    hand: Literal["right", "left"],
+    handedness: Literal["right", "left"],
     max_error_mm: float,
     min_agreement: float,
     threads: int,
@@ -80,7 +80,7 @@ def label(
 
     limits = LabelLimits(max_error_mm=max_error_mm, min_agreement=min_agreement)
     recording = RecordingAt(recording_path, read_stated(topic, depth_unit_mm, intrinsics))
-    summary = label_recording(LabelRequest(recording, bundle_path, hand, limits, threads), out)
+    summary = label_recording(LabelRequest(recording, bundle_path, handedness, limits, threads), out)
     click.echo(json.dumps(vars(summary)) if as_json else f"{summary}\nlook at {out / 'sheet.png'}")
 
 

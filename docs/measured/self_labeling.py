@@ -92,7 +92,8 @@ def _train(folder: Path, way: str, seed: int) -> None:
     out = folder / way
     if (out / "bundle").exists():
         return
-    sources: list[dict[str, Any]] = [{"data": "synthetic", "weight": 1}]
+    settings = yaml.safe_load((ROOT / "configs/train_adapt.yaml").read_text())
+    sources = [one for one in settings["sources"] if one["data"] == "synthetic"]
     if way in LABELS:
         sources.append({"data": str(folder / f"labels-{way}/recording"), "weight": 1})
     _write_config("train_adapt.yaml", out / "train.yaml", seed=seed, out=str(out / "hand"), sources=sources)

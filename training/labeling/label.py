@@ -52,7 +52,7 @@ class LabelRequest:
 
     recording: RecordingAt
     bundle: Path
-    hand: Literal["right", "left"] = "right"
+    handedness: Literal["right", "left"] = "right"
     limits: LabelLimits = LabelLimits()
     threads: int = 1
 
@@ -106,7 +106,7 @@ def own_label_files(folder: Path) -> set[str]:
 
 def track_recording(recording: Recording, bundle: Bundle, request: LabelRequest) -> LabeledTrack:
     """Looks through a recording and fits a hand to what all passes saw of it, over time."""
-    tracking = TrackingConfig(handedness=request.hand, max_hands=1, assume_hand_present=True)
+    tracking = TrackingConfig(handedness=request.handedness, max_hands=1, assume_hand_present=True)
     settings = tracker_settings(bundle, tracking, UNSMOOTHED)
     fused: list[FusedTrack] = []
     confidence, times_ns = [], []
@@ -122,13 +122,13 @@ def track_recording(recording: Recording, bundle: Bundle, request: LabelRequest)
     xyz_mm, sigma_mm = (np.array(values) for values in zip(*fused, strict=True))
     times_s = (np.array(times_ns) - times_ns[0]) / 1e9
     smoothed = smooth_over_time(FusedTrack(xyz_mm, sigma_mm), times_s)
-    fitted = fit_track(smoothed, times_s, request.hand == "left")
+    fitted = fit_track(smoothed, times_s, request.handedness == "left")
     return LabeledTrack(fitted, np.array(confidence), bundle.hand.precisions["fp32"].sha256)
 
 
 def _judge_all(recording: Recording, track: LabeledTrack, request: LabelRequest) -> Iterator[JudgedFrame]:
     limits = request.limits
-    side = Handedness.LEFT if request.hand == "left" else Handedness.RIGHT
+    side = Handedness.LEFT if request.handedness == "left" else Handedness.RIGHT
     for frame, xyz_mm, doubt_mm, confidence in zip(
         recording, track.fitted.xyz_mm, track.fitted.sigma_mm, track.confidence, strict=True
     ):
@@ -153,7 +153,7 @@ def write_labels(recording: Recording, track: LabeledTrack, request: LabelReques
     summary, tiles = _write_kept(recording, track, request, folder)
     draw_sheet(folder / SHEET, tiles)
     facts = {
-        "recording": str(request.recording), "hand": request.hand, "limits": vars(request.limits), **vars(summary),
+        "recording": str(request.recording), "handedness": request.handedness, "limits": vars(request.limits), **vars(summary),
         "bundle_sha256": track.bundle_sha256,
     }  # fmt: skip
     write_file(folder / SUMMARY, (json.dumps(facts, indent=2) + "\n").encode())
