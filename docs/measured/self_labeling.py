@@ -168,6 +168,8 @@ def table(seeds: list[int]) -> str:
         shipped = json.loads((RUNS / f"shipped-{seed}.json").read_text())
         for name in ("shipped", *WAYS):
             path = RUNS / (f"shipped-{seed}.json" if name == "shipped" else f"seed{seed}/{name}.json")
+            if not path.exists():  # not run
+                continue
             one = json.loads(path.read_text())
             gain, val, hard = (
                 one[data]["mean_mm"] / shipped[data]["mean_mm"] - 1 for data in ("camera", "val", "hard")
