@@ -17,7 +17,7 @@ from handmap.protocol.packet import Packet, decode
 
 T = TypeVar("T")
 
-BOOT_S: Final = 60
+BOOT_S: Final = 180
 CLONE_NEWNET: Final = 0x40000000
 
 
