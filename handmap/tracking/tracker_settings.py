@@ -1,7 +1,7 @@
 """Which hands to track and where: the `tracking` section of a configuration, combined with the bundle's model facts."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -14,12 +14,14 @@ from handmap.types.arrays import ArrayModule
 from handmap.types.errors import ConfigError
 from handmap.types.values import Handedness
 
+HandChoice: TypeAlias = Literal["any", "right", "left"]
+
 
 class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which hands to track, and where."""
 
     # which hand to expect; any: the model decides; null: any if the model can tell, else right
-    handedness: Literal["any", "right", "left"] | None = None
+    handedness: HandChoice | None = None
     max_hands: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1  # most hands to track at once
     min_depth_mm: Annotated[float, msgspec.Meta(ge=50, le=5000)] = 150.0  # depth nearer than this is ignored
     max_depth_mm: Annotated[float, msgspec.Meta(ge=100, le=5000)] = 1000.0  # depth beyond this is ignored
@@ -38,7 +40,12 @@ class TrackingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
-HANDEDNESS = {"any": Handedness.UNKNOWN, "right": Handedness.RIGHT, "left": Handedness.LEFT}
+HANDEDNESS: Final[dict[HandChoice, Handedness]] = {
+    "any": Handedness.UNKNOWN,
+    "right": Handedness.RIGHT,
+    "left": Handedness.LEFT,
+}
+HAND_CHOICES: Final = {handedness: choice for choice, handedness in HANDEDNESS.items()}
 
 
 @dataclass(frozen=True)

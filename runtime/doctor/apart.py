@@ -12,6 +12,12 @@ from ..settings import Settings, read_settings
 from .context import Check, DoctorContext, Finding, failed, ok, warning
 from .instances import Units, daemons_at_boot
 
+SHARED_PORTS: Final = {
+    "telemetry.port": "handmap status and metrics show",
+    "publish.control.port": "receivers reach",
+    "preview.port": "handmap view shows the picture of",
+}
+
 
 def check_apart(context: DoctorContext) -> Finding:
     """Whether daemons that start together share nothing they must not."""
@@ -43,17 +49,24 @@ def _same_camera(one: Settings, other: Settings) -> Iterator[str]:
 
 
 def _same_ports(one: Settings, other: Settings) -> Iterator[str]:
-    if one.telemetry.port is not None and one.telemetry.port == other.telemetry.port:
-        yield f"one telemetry.port, {one.telemetry.port}: handmap status and metrics show whichever starts first"
-    controls = [settings.publish.control for settings in (one, other)]
-    if controls[0] is not None and controls[1] is not None and controls[0].port == controls[1].port:
-        yield f"one publish.control.port, {controls[0].port}: receivers reach whichever starts first"
-    previews = [settings.preview for settings in (one, other)]
-    if previews[0] is not None and previews[1] is not None and previews[0].port == previews[1].port:
-        yield f"one preview.port, {previews[0].port}: handmap view shows the picture of whichever starts first"
+    ours, theirs = _listening(one), _listening(other)
+    for key, consequence in SHARED_PORTS.items():
+        port = ours[key]
+        if port is not None and port == theirs[key]:
+            yield f"one {key}, {port}: {consequence} whichever starts first"
     targets = [{(target.host, target.port) for target in settings.publish.targets} for settings in (one, other)]
     for host, port in sorted(targets[0] & targets[1]):
         yield f"one receiver, {host}:{port}, which cannot tell their streams apart"
+
+
+def _listening(settings: Settings) -> dict[str, int | None]:
+    """The ports that a daemon listens on, by key; None where it does not."""
+    control, preview = settings.publish.control, settings.preview
+    return {
+        "telemetry.port": settings.telemetry.port,
+        "publish.control.port": None if control is None else control.port,
+        "preview.port": None if preview is None else preview.port,
+    }
 
 
 def _same_folder(one: Settings, other: Settings) -> Iterator[str]:

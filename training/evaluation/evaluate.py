@@ -1,7 +1,7 @@
 """Evaluates a bundle on a labeled data set with the daemon's own steps."""
 
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Literal, cast
 
 import msgspec
 import numpy as np
@@ -14,15 +14,13 @@ from handmap.metrics.pose_error import MISSED_MM, FrameErrors, measure_pose_erro
 from handmap.recording.datasets import Dataset, KindDataset, NotedDataset, OneHanded, open_dataset
 from handmap.system.progress import track_progress
 from handmap.tracking.fitted_hands import SkeletonConfig
-from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
+from handmap.tracking.tracker_settings import HAND_CHOICES, HandChoice, TrackingConfig, tracker_settings
 from handmap.types.errors import DatasetError
 from handmap.types.values import Handedness
 
 from .error_report import ErrorReport, refuse_foreign_report, write_report
 
 Defaults = Literal["found", "run"]
-HandChoice = Literal["any", "right", "left"]
-_CHOICES: Final[dict[Handedness, HandChoice]] = {Handedness.RIGHT: "right", Handedness.LEFT: "left"}
 # How often each still frame is shown: with the daemon's defaults a hand can take a few frames to be accepted.
 PRESENTATIONS: dict[Defaults, int] = {"found": 1, "run": 5}
 
@@ -50,8 +48,8 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
     `defaults: found` assumes a hand in every frame, like tracking.assume_hand_present, and shows each frame once;
     `defaults: run` uses the daemon's defaults and shows each frame five times. In a set scored by kind, hands can be left or
     right if the bundle estimates handedness.
-    Raises DatasetError if the set's joints differ from the bundle's, or if another hand is asked for than it has or the bundle can
-    tell.
+    Raises DatasetError if the set's joints differ from the bundle's, or if another hand is asked for than it has; ConfigError if any
+    hand is asked for and the bundle does not estimate handedness.
     """
     if config.report is not None:
         refuse_foreign_report(config.report)
@@ -77,7 +75,7 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
                     )
             return _evaluate_kinds(dataset, bundle, engines, config)
         defaults = config.defaults or "found"
-        hand = _hand_of(dataset, bundle, config.handedness)
+        hand = _hand_of(dataset, config.handedness)
         tracking = TrackingConfig(hand, assume_hand_present=defaults == "found")
         settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(config.skeleton))
         presentations = PRESENTATIONS[defaults]
@@ -92,7 +90,12 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
     if config.report is not None:
         write_report(config.report, _report(bundle, dataset, errors))
     figures = pose_error_summary(errors, bundle.hand.joint_names)
-    return {**figures, "defaults": defaults, "hand": hand, "notes": list(evaluation_notes(dataset, errors))}
+    return {
+        **figures,
+        "defaults": defaults,
+        "hand": HAND_CHOICES[settings.handedness],
+        "notes": list(evaluation_notes(dataset, errors)),
+    }
 
 
 def evaluation_notes(dataset: Dataset, errors: FrameErrors) -> tuple[str, ...]:
@@ -112,25 +115,15 @@ def evaluation_notes(dataset: Dataset, errors: FrameErrors) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _hand_of(dataset: Dataset, bundle: Bundle, asked: HandChoice | None) -> HandChoice:
-    """Which hand to expect: the one asked for, else that of the data set; if it cannot say, what the model decides, or a right one if
-    it does not."""
+def _hand_of(dataset: Dataset, asked: HandChoice | None) -> HandChoice | None:
+    """Which hand to expect: the one asked for, else that of the data set, None if neither says."""
     handedness = dataset.handedness if isinstance(dataset, OneHanded) else Handedness.UNKNOWN
-    stated: HandChoice | None = None if handedness is Handedness.UNKNOWN else _CHOICES[handedness]
-    if asked == "any" and not _tells_handedness(bundle):
-        raise DatasetError(
-            f"evaluate: --handedness any needs a network that tells left from right, and that of {str(bundle.path)!r} does not; "
-            "give right or left"
-        )
-    if asked is not None and stated is not None and asked not in (stated, "any"):
+    stated = None if handedness is Handedness.UNKNOWN else HAND_CHOICES[handedness]
+    if asked in ("right", "left") and stated not in (asked, None):
         raise DatasetError(
             f"evaluate: --handedness {asked}, but the hands of {dataset.name!r} are {stated} ones; give {stated} or leave it out"
         )
-    return asked or stated or ("any" if _tells_handedness(bundle) else "right")
-
-
-def _tells_handedness(bundle: Bundle) -> bool:
-    return "side" in {tensor.name for tensor in bundle.hand.tensors.outputs}
+    return asked or stated
 
 
 def _report(bundle: Bundle, dataset: Dataset, errors: FrameErrors) -> ErrorReport:
@@ -155,8 +148,7 @@ def _evaluate_kinds(
     dataset: KindDataset, bundle: Bundle, engines: Engines, config: EvaluationConfig
 ) -> dict[str, object]:
     defaults = config.defaults or "run"
-    hand: Literal["any", "right"] = "any" if _tells_handedness(bundle) else "right"
-    tracking = TrackingConfig(handedness=hand, assume_hand_present=defaults == "found")
+    tracking = TrackingConfig(assume_hand_present=defaults == "found")
     settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(config.skeleton))
     total = min(dataset.count_frames(), config.max_frames or dataset.count_frames())
     results = []
@@ -164,7 +156,7 @@ def _evaluate_kinds(
         for result in score_frames(dataset.kind_frames(total), engines, settings, PRESENTATIONS[defaults]):
             results.append(result)
             advance(len(results), result.kind)
-    return {**kind_summary(results), "defaults": defaults, "hand": hand}
+    return {**kind_summary(results), "defaults": defaults, "hand": HAND_CHOICES[settings.handedness]}
 
 
 def evaluation_table(figures: dict[str, object]) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 
-from handmap.bundle.manifest import Bundle, read_bundle
+from handmap.bundle.manifest import read_bundle
 from handmap.engines.engine import Engines
 from handmap.engines.factory import EngineConfig, PrecisionName, open_engines
 from handmap.metrics.matching import GroundTruthHand, TrackedFrame
@@ -16,7 +16,7 @@ from handmap.system.timing import StageClock
 from handmap.tracking.fitted_hands import SkeletonConfig
 from handmap.tracking.track import cube_center
 from handmap.tracking.tracker import TrackerState, track_hands
-from handmap.tracking.tracker_settings import TrackerSettings, TrackingConfig, tracker_settings
+from handmap.tracking.tracker_settings import HAND_CHOICES, TrackerSettings, TrackingConfig, tracker_settings
 from handmap.types.errors import ConfigError
 from handmap.types.values import Handedness
 
@@ -52,14 +52,14 @@ def evaluate_sequence(
         raise ConfigError(f"evaluate: found no sequence {sequence!r}; use one of {', '.join(SEQUENCES)}")
     bundle = read_bundle(bundle_path)
     config = EngineConfig(precision=cast(PrecisionName, precision), threads=threads)
-    tracking = TrackingConfig(handedness=asked_hand(bundle), max_hands=MAX_HANDS)
+    tracking = TrackingConfig(max_hands=MAX_HANDS)
     settings = tracker_settings(bundle, tracking, skeleton=SkeletonConfig(is_fitted))
     with open_engines(bundle, config, MAX_HANDS) as engines:
         ours, baseline = _run_scenes(engines, settings, is_quick)
     whole = track_summary(sum_counts(ours.values()))
     return {
         **whole,
-        "hand": asked_hand(bundle),
+        "hand": HAND_CHOICES[settings.handedness],
         "scenes": {name: track_summary(counts) for name, counts in ours.items()},
         "baseline": {
             **track_summary(sum_counts(baseline.values())),
@@ -120,11 +120,6 @@ def _run_sequence(
         theirs.append(TrackedFrame(shown.truth, () if pose is None else (pose,)))
         tell(len(ours))
     return score_tracks(ours, MAX_HANDS), score_tracks(theirs, BASELINE_HANDS)
-
-
-def asked_hand(bundle: Bundle) -> Literal["any", "right"]:
-    """Either hand if the model estimates handedness, else the daemon's default, which the metrics state."""
-    return "any" if "side" in {tensor.name for tensor in bundle.hand.tensors.outputs} else "right"
 
 
 def _nearest_is_left(track: BaselineTrack, truth: tuple[GroundTruthHand, ...]) -> bool:

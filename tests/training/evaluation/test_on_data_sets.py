@@ -13,7 +13,7 @@ from handmap.bundle.manifest import read_bundle
 from handmap.metrics.pose_error import found_errors_mm, mpjpe_mm, oracle_roi
 from handmap.recording.datasets import LabeledCube, LabeledFrame
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
-from handmap.types.errors import DatasetError
+from handmap.types.errors import ConfigError, DatasetError
 from handmap.types.joints import HAND21
 from handmap.types.values import Handedness
 from tests.real_depth import BUNDLE, FOLDERS, NYU_FRAME, NYU_JOINTS, ROOT
@@ -85,7 +85,9 @@ def test_another_hand_than_the_set_has_is_refused(tmp_path: Path) -> None:
 
 def test_any_hand_needs_a_network_that_tells(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "b")
-    with pytest.raises(DatasetError, match="needs a network that tells left from right"):
+    with pytest.raises(
+        ConfigError, match="does not predict handedness, but tracking.handedness is any; set it to right or left"
+    ):
         evaluate_bundle(bundle.path, str(write_own(tmp_path / "own")), EvaluationConfig(handedness="any"))
 
 
