@@ -85,9 +85,7 @@ def test_another_hand_than_the_set_has_is_refused(tmp_path: Path) -> None:
 
 def test_any_hand_needs_a_network_that_tells(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "b")
-    with pytest.raises(
-        ConfigError, match="does not predict handedness, but tracking.handedness is any; set it to right or left"
-    ):
+    with pytest.raises(ConfigError, match=r"tracking\.handedness is any; set it to right or left"):
         evaluate_bundle(bundle.path, str(write_own(tmp_path / "own")), EvaluationConfig(handedness="any"))
 
 
