@@ -50,19 +50,27 @@ def demo(config: Path, seconds: float | None, port: int, view_port: int, web_por
     receiver = open_receiver("127.0.0.1", port)
     with ExitStack() as stack:
         stack.callback(receiver.close)
-        page = _start(stack, "view", "--bind", "127.0.0.1", "--port", str(view_port), "--web-port", str(web_port))
-        daemon = _start(stack, "run", "--config", str(config))
         try:
+            page = _start_page(stack, view_port, web_port)
+            daemon = _start(stack, "run", "--config", str(config))
             hands = watch(receiver, [daemon, page], seconds)
+            problem = _problem(hands, [daemon, page])
         except KeyboardInterrupt:
-            hands = 1  # Ctrl-C: whoever was watching has seen enough
+            problem = None  # Ctrl-C: whoever was watching has seen enough
     click.echo(reception_summary(receiver.counts))
-    if not hands:
-        click.echo("demo: no valid hand arrived; see the daemon's log above", err=True)
+    if problem is not None:
+        click.echo(f"demo: {problem} above", err=True)
         sys.exit(1)
 
 
-def watch(receiver: Receiver, processes: list[subprocess.Popen[bytes]], seconds: float | None) -> int:
+def _problem(hands: int, processes: list[subprocess.Popen[str]]) -> str | None:
+    """What went wrong and where to look for the reason."""
+    if any(process.poll() for process in processes):
+        return "the daemon or the page failed; see its message"
+    return None if hands else "no valid hand arrived; see the daemon's log"
+
+
+def watch(receiver: Receiver, processes: list[subprocess.Popen[str]], seconds: float | None) -> int:
     """Prints one line per second until a process exits or, counted from the first packet, the time is up.
 
     Returns the number of valid hands.
@@ -98,14 +106,24 @@ def _line(newest: Received | None, rate_hz: float) -> str:
     return f"{newest.packet.state.name:<9} {rate_hz:5.1f} frames/s  {latency}{hands}"
 
 
-def _start(stack: ExitStack, *arguments: str) -> subprocess.Popen[bytes]:
+def _start_page(stack: ExitStack, view_port: int, web_port: int) -> subprocess.Popen[str]:
+    """Starts the page, and prints its one line, its address, once it is served; it may fail instead."""
+    ports = ["--port", str(view_port), "--web-port", str(web_port)]
+    page = _start(stack, "view", "--bind", "127.0.0.1", *ports, stdout=subprocess.PIPE)
+    assert page.stdout is not None
+    stack.callback(page.stdout.close)
+    click.echo(page.stdout.readline(), nl=False)
+    return page
+
+
+def _start(stack: ExitStack, *arguments: str, stdout: int | None = None) -> subprocess.Popen[str]:
     """Starts a `handmap` process, which is terminated, then killed if need be, when the stack unwinds."""
-    process = subprocess.Popen([sys.executable, "-m", "handmap", *arguments])
+    process = subprocess.Popen([sys.executable, "-m", "handmap", *arguments], stdout=stdout, text=True)
     stack.callback(_stop, process)
     return process
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[str]) -> None:
     process.terminate()
     try:
         process.wait(STOP_S)

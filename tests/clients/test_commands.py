@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import ROOT, handmap, listening, port_of, started
 from tests.support.tiny_bundle import write_blob_recording, write_bundle, write_config
 
@@ -34,23 +36,39 @@ def test_listen_on_a_port_in_use_is_one_sentence() -> None:
     assert done.stderr.count("\n") == 1 and "Address already in use" in done.stderr
 
 
-def demo(folder: Path, bundle: Path, recording: Path) -> "subprocess.CompletedProcess[str]":
-    """Three seconds of it, on ports that are free."""
-    with listening() as first, listening() as second, socket.create_server(("127.0.0.1", 0)) as page:
-        port, view_port, web_port = port_of(first), port_of(second), port_of(page)
-    config = write_config(folder / f"{recording.name}.yaml", bundle, recording, port)
-    command = [sys.executable, "-m", "clients.demo", "--config", str(config), "--seconds", "3"]
-    command += ["--port", str(port), "--view-port", str(view_port), "--web-port", str(web_port)]
+def demo(config: Path, port: int, view_port: int, web_port: int) -> "subprocess.CompletedProcess[str]":
+    """Three seconds of it."""
+    command = [sys.executable, "-m", "clients.demo", "--config", str(config), "--seconds", "3", "--port", str(port)]
+    command += ["--view-port", str(view_port), "--web-port", str(web_port)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_demo_ends_with_zero_only_if_valid_hands_arrived(tmp_path: Path) -> None:
+def free_ports() -> tuple[int, int, int]:
+    """For the packets of the demo and of its page, and for the page."""
+    with listening() as first, listening() as second, socket.create_server(("127.0.0.1", 0)) as page:
+        return port_of(first), port_of(second), port_of(page)
+
+
+@pytest.mark.parametrize(("empty_from", "code"), [(None, 0), (0, 1)])
+def test_demo_ends_with_zero_only_if_valid_hands_arrived(tmp_path: Path, empty_from: int | None, code: int) -> None:
     bundle = write_bundle(tmp_path / "b")
-    hands = write_blob_recording(tmp_path / "hands", 30)
-    nothing = write_blob_recording(tmp_path / "nothing", 30, empty_from=0)
+    recording = write_blob_recording(tmp_path / "r", 30, empty_from=empty_from)
+    ports = free_ports()
 
-    good = demo(tmp_path, bundle.path, hands)
-    bad = demo(tmp_path, bundle.path, nothing)
+    done = demo(write_config(tmp_path / "c.yaml", bundle.path, recording, ports[0]), *ports)
 
-    assert (good.returncode, bad.returncode) == (0, 1), good.stderr + bad.stderr
-    assert "TRACKING" in good.stdout and "http://localhost:" in good.stdout
+    assert done.returncode == code, done.stderr
+    assert "http://localhost:" in done.stdout and ("TRACKING" in done.stdout) == (code == 0)
+
+
+def test_demo_fails_if_its_page_does(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "b")
+    recording = write_blob_recording(tmp_path / "r", 30)
+    port, _, web_port = free_ports()
+    config = write_config(tmp_path / "c.yaml", bundle.path, recording, port)
+
+    with listening() as taken:
+        done = demo(config, port, port_of(taken), web_port)
+
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr and "the daemon or the page failed" in done.stderr
