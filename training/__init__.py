@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from .trainer.optimize import Losses, Trainee
     from .trainer.own_loop import open_batches, save_network
     from .trainer.pool_stream import DeviceBatch
+    from .trainer.sources import SourceConfig
     from .trainer.train import train
-    from .trainer.train_config import SourceConfig, TrainConfig
+    from .trainer.train_config import TrainConfig
 
 __all__ = [
     "train", "TrainConfig", "SourceConfig", "CacheConfig", "AugmentConfig",
@@ -37,8 +38,9 @@ _MODULES = {
     "trainer.optimize": ("Losses", "Trainee"),
     "trainer.own_loop": ("open_batches", "save_network"),
     "trainer.pool_stream": ("DeviceBatch",),
+    "trainer.sources": ("SourceConfig",),
     "trainer.train": ("train",),
-    "trainer.train_config": ("SourceConfig", "TrainConfig"),
+    "trainer.train_config": ("TrainConfig",),
 }
 _HOMES = {name: f".{module}" for module, names in _MODULES.items() for name in names}
 

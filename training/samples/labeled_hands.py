@@ -4,26 +4,22 @@ A labeled frame becomes what a rendered hand is: a canvas, a mask of the hand, 2
 them a step uses is in `source_mix`.
 """
 
-import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handmap.files.atomic import all_names, make_folder, new_folder
 from handmap.geometry.crop import EMPTY as NO_POINT
 from handmap.geometry.crop import orthographic_raw
-from handmap.recording.datasets import LabeledFrame, open_dataset
+from handmap.recording.datasets import LabeledFrame
 from handmap.system.progress import track_progress
 from handmap.types.arrays import Bool, Float32
-from handmap.types.errors import DatasetError
-from handmap.types.joints import HAND21
 from handmap.types.values import DepthFrame, Handedness
 
 from ..synthesis.canvas import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM, EMPTY
 from .flesh import mask_of_hand
+from .labeled_cache import open_hand21, open_kept, without_labels
 from .sample_cache import RenderedHands
 
 TRUSTED_MM: Final = 5.0  # a label with this standard deviation counts half; the knee of the pose loss
@@ -55,48 +51,11 @@ def open_labeled_hands(data: str, folder: Path) -> LabeledHands:
     Left hands are mirrored. Frames whose hand has no label are left out.
     Raises DatasetError if none is left, if its joints are not hand21, or if it cannot be written.
     """
-    path = folder / fingerprint(data)
-    if not path.is_dir():
-        try:
-            make_folder(folder)
-            # Another process on the same data may be first; what it writes is the same.
-            with new_folder(path, all_names) as partial:
-                _write(data, partial)
-        except OSError as error:
-            raise DatasetError(
-                f"data set {data!r}: its training samples cannot be written to {str(path)!r} ({error.strerror}); free some "
-                "disk space or set `labeled_cache` to another folder"
-            ) from error
-    return LabeledHands(*(np.load(path / f"{name}.npy", mmap_mode="r") for name in ARRAYS))
-
-
-def fingerprint(data: str) -> str:
-    """A name for the content of a data set: changes with its name, and with name, size or time of any file under its path."""
-    digest = hashlib.sha256(f"{FORMAT} {data}".encode())
-    for place in _paths_in(data):
-        for entry in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if entry.is_file():
-                facts = entry.stat()
-                digest.update(f"{entry.relative_to(place)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _paths_in(data: str) -> Iterator[Path]:
-    """The files and folders that a name mentions."""
-    whole = Path(data)
-    if whole.exists():
-        yield whole
-        return
-    for part in data.partition(":")[2].split(","):
-        place = Path(part.partition("=")[2] or part)
-        if part and place.exists():
-            yield place
+    return LabeledHands(*open_kept(data, folder, ARRAYS, FORMAT, _write))
 
 
 def _write(data: str, folder: Path) -> None:
-    dataset = open_dataset(data)
-    if dataset.joint_names != HAND21:
-        raise DatasetError(f"data set {data!r}: training needs hand21 joints, found {dataset.joint_names}; map them")
+    dataset = open_hand21(data)
     # Written as it is read: all canvases may be more than fits into memory. Those of frames without a label remain a hole.
     shape = (max(len(dataset), 1), CANVAS_PX, CANVAS_PX)
     canvas = np.lib.format.open_memmap(folder / "canvas.npy", "w+", np.int16, shape)
@@ -113,9 +72,7 @@ def _write(data: str, folder: Path) -> None:
                 weights.append(hand.weight)
             advance(number + 1, "")
     if not masks:
-        raise DatasetError(
-            f"data set {data!r}: none of its {len(dataset)} frames has a labeled joint; name another one"
-        )
+        raise without_labels(data, len(dataset))
     canvas.flush()
     for name, values in zip(ARRAYS[1:], (masks, joints, weights), strict=True):
         np.save(folder / f"{name}.npy", np.asarray(values))

@@ -12,9 +12,9 @@ from handmap.files.atomic import write_file
 from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
 from handmap.system.progress import track_progress
 from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, SPAN_CELLS, SPAN_MM, encode_depth
-from handmap.types.arrays import Bool, Float32
+from handmap.types.arrays import Bool, Float32, Float64
 from handmap.types.errors import DatasetError
-from handmap.types.intrinsics import project
+from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.values import DepthFrame
 
 from ..synthesis.palm_scene import UNIT_MM, PalmSample, render_palm_sample
@@ -30,6 +30,13 @@ class PalmSamples(NamedTuple):
     hands: Float32
     is_right: Bool  # (N, 2)
     seen_joints: NDArray[np.int8]  # (N, 2)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def read(self, rows: NDArray[np.int64]) -> "PalmSamples":
+        """Copies of some of them."""
+        return PalmSamples(self.pictures[rows], self.hands[rows], self.is_right[rows], self.seen_joints[rows])
 
 
 def load_samples(folder: Path, domain: int, count: int) -> PalmSamples:
@@ -63,14 +70,19 @@ def _read_shard(path: Path) -> PalmSamples | None:
 def as_arrays(sample: PalmSample) -> tuple[Float32, Float32, Bool, NDArray[np.int8]]:
     """Picture (96, 128), hands (2, 3), is_right (2,) and seen joints (2,) of a rendered sample."""
     view = encode_depth(np, DepthFrame(sample.depth, UNIT_MM, sample.intrinsics, 0, 0))
-    hands = np.full((MAX_HANDS, 3), np.nan, np.float32)
     is_right = np.zeros(MAX_HANDS, bool)
     seen = np.zeros(MAX_HANDS, np.int8)
-    for index, center in enumerate(sample.centers_mm):
-        hands[index, :2] = project(np, center[None], view.intrinsics)[0]
-        hands[index, 2] = view.intrinsics.fx_px * SPAN_MM / SPAN_CELLS / center[2]
-        is_right[index], seen[index] = sample.is_right[index], sample.seen_joints[index]
-    return view.depth_small, hands, is_right, seen
+    count = len(sample.centers_mm)
+    is_right[:count], seen[:count] = sample.is_right, sample.seen_joints
+    return view.depth_small, place_in_picture(sample.centers_mm, view.intrinsics), is_right, seen
+
+
+def place_in_picture(centers_mm: Float32 | Float64, intrinsics: Intrinsics) -> Float32:
+    """Centers (H, 3) in the camera frame, at most two, as column, row and size (2, 3) in a picture of this lens."""
+    hands = np.full((MAX_HANDS, 3), np.nan, np.float32)
+    hands[: len(centers_mm), :2] = project(np, centers_mm, intrinsics)
+    hands[: len(centers_mm), 2] = intrinsics.fx_px * SPAN_MM / SPAN_CELLS / centers_mm[:, 2]
+    return hands
 
 
 def _write_shard(path: Path, domain: int, first: int) -> None:

@@ -4,14 +4,14 @@ What a step takes depends on the seed and the step alone, so a resumed run goes 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .labeled_hands import LabeledHands
 from .sample_cache import RenderedHands
 
 LABELED_INDEX = (
@@ -19,19 +19,22 @@ LABELED_INDEX = (
 )  # index of a labeled hand's warp, beyond those of rendered hands; and again for each further source
 
 
+Hands = TypeVar("Hands", bound=Sized)
+
+
 @dataclass(frozen=True)
-class LabeledSource:
+class LabeledSource(Generic[Hands]):
     """Labeled hands and their share of every batch, over (0, 1]."""
 
-    hands: LabeledHands
+    hands: Hands
     share: float
 
 
 @dataclass(frozen=True)
-class SourceMix:
+class SourceMix(Generic[Hands]):
     """The labeled sources of a run. Rendered hands fill the rest of each batch; without them the shares add up to 1."""
 
-    sources: Sequence[LabeledSource]
+    sources: Sequence[LabeledSource[Hands]]
     batch_samples: int
     seed: int
 

@@ -50,7 +50,7 @@ def score_palms(network: PalmNetwork, samples: PalmSamples) -> PalmScore:
     """The score on all samples; hands with too few visible joints are ignored."""
     hands = found = right = false = 0
     distances: list[float] = []
-    for first in range(0, len(samples.pictures), BATCH):
+    for first in range(0, len(samples), BATCH):
         pictures = torch.from_numpy(samples.pictures[first : first + BATCH].astype(np.float32))[:, None]
         with torch.inference_mode():
             answers = network(pictures)["palms"].float().numpy()
@@ -72,7 +72,7 @@ def score_palms(network: PalmNetwork, samples: PalmSamples) -> PalmScore:
             false += any(all(_away_mm(report, one) > DETECTION_MATCH_MM for one in doubtful) for report in others)
     return PalmScore(
         float(found / max(hands, 1)),
-        float(false / len(samples.pictures)),
+        float(false / len(samples)),
         float(right / max(found, 1)),
         float(np.median(distances or [np.nan])),
     )

@@ -16,6 +16,7 @@ from handmap.types.arrays import Bool, Float32
 
 SPREAD_CELLS = 1.0  # of the bump around a hand's middle
 NEAR_CELLS = 1.5  # within this a cell says size and side
+KNOWN_CELLS = 4.0  # around a labeled hand; what else is in a labeled frame nobody says
 SEEN_JOINTS, HIDDEN_JOINTS = 7, 3  # a hand with at least 7 visible joints counts; with fewer than 3 it is not visible
 
 
@@ -30,8 +31,13 @@ class PalmTargets(NamedTuple):
     is_near: Tensor
 
 
-def make_targets(hands: Float32, is_right: Bool, seen_joints: NDArray[np.int8]) -> PalmTargets:
-    """Targets of hands (N, 2, 3); a hand with too few visible joints is ignored."""
+def make_targets(
+    hands: Float32, is_right: Bool, seen_joints: NDArray[np.int8], is_whole: Bool | None = None
+) -> PalmTargets:
+    """Targets of hands (N, 2, 3); a hand with too few visible joints is ignored.
+
+    is_whole (N,) marks pictures of which all hands are given; of the others, only what is near a given hand counts. None: all are.
+    """
     row, column = np.mgrid[:MAP_ROWS, :MAP_COLUMNS]
     at = (hands[..., :2] - (STRIDE - 1) / 2) / STRIDE  # (N, 2) column, row in cells of the answer
     away = np.hypot(
@@ -44,6 +50,8 @@ def make_targets(hands: Float32, is_right: Bool, seen_joints: NDArray[np.int8]) 
     closest = distance.min(axis=1)
     bump = np.exp(-(closest**2) / (2 * SPREAD_CELLS**2))
     weight = ~(is_ignored & (away < 2 * NEAR_CELLS)).any(axis=1) | (bump == 1)
+    if is_whole is not None:
+        weight &= is_whole[:, None, None] | (closest <= KNOWN_CELLS)
     size = np.take_along_axis(np.nan_to_num(hands[..., 2]), nearest.reshape(len(hands), -1), axis=1)
     side = np.take_along_axis(is_right, nearest.reshape(len(hands), -1), axis=1)
     shape = closest.shape

@@ -1,4 +1,4 @@
-"""The training loop of the palm network: samples from memory, steps, validation; resumes by itself as `train` does."""
+"""The training loop of the palm network: samples from memory and from labeled frames, steps, validation; resumes by itself as `train` does."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,15 +6,17 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from handmap.files.atomic import make_folder, refuse_unwritable
 from handmap.system.progress import track_progress
 from handmap.tracking.palm_detector import INPUT_COLUMNS
+from handmap.types.arrays import Bool
 
 from ..network.palm_network import PalmNetwork
+from ..samples.labeled_palms import open_labeled_palms
 from ..samples.palm_samples import PalmSamples, load_samples
+from ..samples.source_mix import SourceMix
 from ..seed_domains import SeedDomain
 from .checkpoint import BEST, load_weights, read_checkpoint, read_weights
 from .palm_program import write_palm_program
@@ -33,13 +35,17 @@ from .resumable import (
     take_step,
     write_checkpoints,
 )
+from .sources import SourceConfig, check_sources, mix_sources, renders
 from .train_config import Count, Fraction, NotNegative, Share, Weight
 
 SIZE_RANGE = (0.88, 1.14)  # pictures are scaled by this: hands of other sizes
 
 
 class PalmTrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A training run of the palm network; what is in PACE may change before a resume."""
+    """A training run of the palm network; what is in RESUME_MUTABLE_KEYS may change before a resume.
+
+    `sources` are those of `handmap train`. A labeled frame says where its hand is, not that there is no other.
+    """
 
     total_samples: Count
     out: Path = Path("runs/palm")
@@ -56,9 +62,16 @@ class PalmTrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation_samples: Count = 2048
     validate_every_samples: Count = 64_000
     threads: Count = 1
+    sources: tuple[SourceConfig, ...] = ()
+    labeled_cache: Path = Path(".cache/labeled")
+
+    def __post_init__(self) -> None:
+        check_sources(self.sources)
 
 
-RESUME_MUTABLE_KEYS = frozenset(("total_samples", "out", "cache", "start_from", "validate_every_samples", "threads"))
+RESUME_MUTABLE_KEYS = frozenset(
+    ("total_samples", "out", "cache", "start_from", "validate_every_samples", "threads", "labeled_cache")
+)
 
 
 class PalmBatch(NamedTuple):
@@ -68,18 +81,21 @@ class PalmBatch(NamedTuple):
     targets: PalmTargets
 
 
-def make_palm_batch(samples: PalmSamples, picked: NDArray[np.int64], random: np.random.Generator) -> PalmBatch:
-    """The picked samples, half of them mirrored (a left hand becomes a right one), each a little larger or smaller."""
-    pictures = samples.pictures[picked].astype(np.float32)
-    hands, is_right = samples.hands[picked].copy(), samples.is_right[picked].copy()
-    turned = random.uniform(size=len(picked)) < 0.5
+def make_palm_batch(samples: PalmSamples, random: np.random.Generator, is_whole: Bool | None = None) -> PalmBatch:
+    """The samples, half of them mirrored (a left hand becomes a right one), each a little larger or smaller.
+
+    is_whole (N,) is that of `make_targets`.
+    """
+    pictures = samples.pictures.astype(np.float32)
+    hands, is_right = samples.hands.copy(), samples.is_right.copy()
+    turned = random.uniform(size=len(samples)) < 0.5
     pictures[turned] = pictures[turned, :, ::-1]
     hands[turned, :, 0] = INPUT_COLUMNS - 1 - hands[turned, :, 0]
     is_right[turned] = ~is_right[turned]
-    scale = random.uniform(*SIZE_RANGE, len(picked)).astype(np.float32)
+    scale = random.uniform(*SIZE_RANGE, len(samples)).astype(np.float32)
     pictures *= scale[:, None, None]
     hands[..., 2] *= scale[:, None]
-    targets = make_targets(hands, is_right, samples.seen_joints[picked])
+    targets = make_targets(hands, is_right, samples.seen_joints, is_whole)
     return PalmBatch(torch.from_numpy(pictures)[:, None], targets)
 
 
@@ -88,13 +104,13 @@ def train_palm(config: PalmTrainConfig) -> Path:
     torch.set_num_threads(config.threads)
     make_folder(config.out)
     refuse_unwritable(config.out / "palm.pt2")
-    samples = load_samples(config.cache, SeedDomain.PALM_TRAINING, config.rendered)
+    source = open_source(config)
     validation = load_samples(config.cache, SeedDomain.PALM_VALIDATION, config.validation_samples)
     learner = begin(_first_network(config), config)
-    _loop(learner, samples, validation, config)
+    _loop(learner, source, validation, config)
     learner.average.load_state_dict(read_checkpoint(config.out / BEST).average)
     path = config.out / "palm.pt2"
-    record = settings_besides(config, RESUME_MUTABLE_KEYS) | {
+    record = _identity(config) | {
         "total_samples": config.total_samples,
         "start": describe_start(config.start_from),
     }
@@ -111,16 +127,47 @@ def _first_network(config: PalmTrainConfig) -> PalmNetwork:
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]  # torch stubs lack this form
 
 
-def _loop(
-    learner: Learner[PalmNetwork], samples: PalmSamples, validation: PalmSamples, config: PalmTrainConfig
-) -> None:
+class PalmSource(NamedTuple):
+    """Rendered samples, none where the sources leave them out, and the labeled ones that join them in each batch."""
+
+    rendered: PalmSamples | None
+    mix: SourceMix[PalmSamples]
+
+    def batch(self, step: int, config: PalmTrainConfig) -> PalmBatch:
+        """That of a step, drawn from seed and step alone."""
+        random = np.random.default_rng([config.seed, step])
+        parts = [one.hands.read(rows) for one, rows in zip(self.mix.sources, self.mix.picks(step), strict=True)]
+        is_whole = np.arange(config.batch_samples) < config.batch_samples - sum(map(len, parts))
+        if self.rendered is not None:
+            rows = np.sort(random.integers(0, len(self.rendered), int(is_whole.sum())))
+            parts.insert(0, self.rendered.read(rows))
+        joined = PalmSamples(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        return make_palm_batch(joined, random, is_whole)
+
+
+def open_source(config: PalmTrainConfig) -> PalmSource:
+    """What the sources name, rendered or reduced where that has not been done yet."""
+    mix = mix_sources(
+        config.sources, lambda data: open_labeled_palms(data, config.labeled_cache), config.batch_samples, config.seed
+    )
+    if not renders(config.sources):
+        return PalmSource(None, mix)
+    return PalmSource(load_samples(config.cache, SeedDomain.PALM_TRAINING, config.rendered), mix)
+
+
+def _identity(config: PalmTrainConfig) -> dict[str, object]:
+    """The settings that a resumed run must share with the checkpoint. Runs without sources are what they were before there were any."""
+    return settings_besides(config, RESUME_MUTABLE_KEYS | (frozenset() if config.sources else {"sources"}))
+
+
+def _loop(learner: Learner[PalmNetwork], source: PalmSource, validation: PalmSamples, config: PalmTrainConfig) -> None:
     """Steps from the last checkpoint to the end of the budget; validates and writes checkpoints."""
-    identity, note = settings_besides(config, RESUME_MUTABLE_KEYS), ""
+    identity, note = _identity(config), ""
     state = restore(config.out, learner, identity)
     first = state.step * config.batch_samples
     with track_progress("train palm", config.total_samples, "samples", first) as advance:
         for step in range(state.step, steps_of(config)):
-            loss = _loss(learner.network, _pick(samples, step, config), config)
+            loss = _loss(learner.network, source.batch(step, config), config)
             take_step(learner, loss, step, config)
             state = state._replace(step=step + 1)
             seen = state.step * config.batch_samples
@@ -132,13 +179,6 @@ def _loop(
                 write_checkpoints(config.out, take_snapshot(learner, state, config, identity), is_best)
                 note = f"loss {loss.item():.3f}, {score}"
             advance(seen, note)
-
-
-def _pick(samples: PalmSamples, step: int, config: PalmTrainConfig) -> PalmBatch:
-    """The batch of a step, drawn from seed and step alone."""
-    random = np.random.default_rng([config.seed, step])
-    picked = np.sort(random.integers(0, len(samples.pictures), config.batch_samples))
-    return make_palm_batch(samples, picked, random)
 
 
 def _loss(network: PalmNetwork, batch: PalmBatch, config: PalmTrainConfig) -> Tensor:

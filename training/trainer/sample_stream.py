@@ -17,6 +17,7 @@ from handmap.types.arrays import Bool, Float32
 
 from ..network.guidance import make_maps, reduce_to_cells
 from ..samples.augment import augment, draw_warps
+from ..samples.labeled_hands import LabeledHands
 from ..samples.sample_cache import RenderedHands, read_hands, wait_for_shard
 from ..samples.source_mix import LABELED_INDEX, SourceMix, joined
 from .train_config import TrainConfig
@@ -67,7 +68,7 @@ class SampleStream:
     """Batches of a training run by step, read from the cache in `folder` and from labeled hands, where the run has such."""
 
     def __init__(
-        self, folder: Path, config: TrainConfig, share: Share, check: Callable[[], None], mix: SourceMix
+        self, folder: Path, config: TrainConfig, share: Share, check: Callable[[], None], mix: SourceMix[LabeledHands]
     ) -> None:
         self._folder = folder
         self._config = config

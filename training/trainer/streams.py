@@ -10,13 +10,14 @@ from contextlib import contextmanager
 import torch
 
 from ..samples.drawing import Drawers
-from ..samples.labeled_hands import open_labeled_hands
+from ..samples.labeled_hands import LabeledHands, open_labeled_hands
 from ..samples.sample_cache import ShardMaker, open_cache
-from ..samples.source_mix import LabeledSource, SourceMix
+from ..samples.source_mix import SourceMix
 from ..synthesis.synthetic import render_samples
 from .distributed import Place
 from .pool_stream import DeviceBatch, PoolStream
 from .sample_stream import SampleStream, TrainingBatch, rounds_of
+from .sources import mix_sources
 from .train_config import TrainConfig
 
 COMPILED_BY = 24  # samples that between them go through everything that numba compiles
@@ -40,14 +41,11 @@ def open_stream(config: TrainConfig, place: Place, step: int) -> Iterator[Iterat
         yield _follow(SampleStream(folder, config, place.share, maker.check, mix), maker, config, place, step)
 
 
-def open_mix(config: TrainConfig) -> SourceMix:
+def open_mix(config: TrainConfig) -> SourceMix[LabeledHands]:
     """The labeled sources of a run, cut out where that has not been done yet."""
-    total = sum(source.weight for source in config.sources)
-    sources = [
-        LabeledSource(open_labeled_hands(source.data, config.labeled_cache), source.weight / total)
-        for source in config.labeled_sources
-    ]
-    return SourceMix(sources, config.batch_samples, config.seed)
+    return mix_sources(
+        config.sources, lambda data: open_labeled_hands(data, config.labeled_cache), config.batch_samples, config.seed
+    )
 
 
 def _count_drawers(config: TrainConfig, place: Place) -> int:

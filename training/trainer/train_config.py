@@ -11,6 +11,7 @@ from ..network.network import NetworkConfig
 from ..samples.augment import AugmentConfig
 from ..samples.sample_cache import CacheConfig
 from .budget import parse_duration
+from .sources import SourceConfig, check_sources, labeled_of, renders
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
@@ -21,7 +22,6 @@ Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 CubeMm = Annotated[float, msgspec.Meta(ge=50, le=1000)]
 DeviceKind: TypeAlias = Literal["auto", "cpu", "cuda"]
-SYNTHETIC: Final = "synthetic"
 ENDLESS: Final = 2**40  # samples: more than any budget of time allows
 
 
@@ -30,14 +30,6 @@ class PoolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     drawers: NotNegative = 0
     samples: Count = 16_384
-
-
-class SourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A source of samples and its weight against the others: `synthetic` for hands rendered on the way, else the name of a data
-    set or the path of a labeled recording, as for `handmap evaluate --data`."""
-
-    data: str
-    weight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 1.0
 
 
 class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,9 +92,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"stream pool trains on rendered hands alone, found the source {self.labeled_sources[0].data!r}; use "
                 "stream cache"
             )
-        names = [source.data for source in self.sources]
-        if len(set(names)) < len(names):
-            raise ValueError(f"sources: found {names} with one of them twice; give it once, with a higher weight")
+        check_sources(self.sources)
         if self.stream == "pool" and self.network.guidance not in (None, *DEVICE_KINDS):
             raise ValueError(
                 f"stream pool makes guidance maps of the kinds {', '.join(DEVICE_KINDS)}, found "
@@ -117,12 +107,12 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def labeled_sources(self) -> tuple[SourceConfig, ...]:
         """The sources that are data sets or recordings."""
-        return tuple(source for source in self.sources if source.data != SYNTHETIC)
+        return labeled_of(self.sources)
 
     @property
     def renders(self) -> bool:
         """Whether rendered hands are among the sources."""
-        return not self.sources or any(source.data == SYNTHETIC for source in self.sources)
+        return renders(self.sources)
 
     @property
     def round_samples(self) -> int:

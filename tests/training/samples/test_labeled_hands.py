@@ -16,7 +16,8 @@ from handmap.types.errors import DatasetError, RecordingError
 from handmap.types.joints import HAND21
 from handmap.types.values import Handedness
 from training.samples.augment import AugmentConfig, augment, draw_warps
-from training.samples.labeled_hands import TRUSTED_MM, cut_out, fingerprint, open_labeled_hands
+from training.samples.labeled_cache import fingerprint
+from training.samples.labeled_hands import TRUSTED_MM, cut_out, open_labeled_hands
 from training.samples.sample_cache import RenderedHands
 from training.synthesis.canvas import EMPTY
 from training.synthesis.motion import synthesize_frames
@@ -110,11 +111,11 @@ def test_what_was_cut_out_is_kept_until_the_data_changes(moving: list[LabeledFra
     read = hands.read(np.array([1, 4]))
     assert read.weight is not None and read.weight.shape == (2, 21)
     np.testing.assert_array_equal(read.canvas[1], cut_out(moving[4]).canvas)
-    name = fingerprint(str(data))
+    name = fingerprint(str(data), "1")
     (data / "more").write_bytes(b"x")
-    assert fingerprint(str(data)) != name
+    assert fingerprint(str(data), "1") != name
     (data / "more").unlink()
-    assert fingerprint(str(data)) == name
+    assert fingerprint(str(data), "1") == name
 
 
 def test_frames_without_a_label_are_left_out(moving: list[LabeledFrame], tmp_path: Path) -> None:

@@ -8,18 +8,23 @@ import pytest
 import torch
 from torch import nn
 
+from handmap.recording.writer import RecordingWriter
 from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, decode_detections
 from handmap.types.errors import ConfigError
 from tests.training.checkpoints import assert_same_run
 from training.network.palm_network import PalmNetwork
 from training.samples import palm_samples
+from training.samples.labeled_palms import open_labeled_palms
 from training.samples.palm_samples import PalmSamples, load_samples
+from training.seed_domains import SeedDomain
+from training.synthesis.motion import synthesize_frames
 from training.synthesis.palm_scene import render_palm_sample
 from training.trainer import palm_train
 from training.trainer.checkpoint import LAST, read_checkpoint
 from training.trainer.palm_score import INTRINSICS, PalmScore
-from training.trainer.palm_targets import make_targets, palm_loss
-from training.trainer.palm_train import PalmTrainConfig, make_palm_batch, train_palm
+from training.trainer.palm_targets import PalmTargets, make_targets, palm_loss
+from training.trainer.palm_train import PalmTrainConfig, make_palm_batch, open_source, train_palm
+from training.trainer.sources import SourceConfig
 
 
 def test_a_scene_depends_on_its_seed_alone() -> None:
@@ -72,6 +77,26 @@ def test_a_hidden_hand_counts_neither_way_and_an_invisible_one_not_at_all() -> N
     assert float(invisible.weight.min()) == 1 and not invisible.bump.any()
 
 
+def test_a_labeled_frame_says_nothing_of_other_hands() -> None:
+    hands = np.array([[[40.0, 30.0, 0.7], [np.nan] * 3]] * 2, np.float32)
+    side, seen = np.array([[True, False]] * 2), np.array([[21, 0]] * 2, np.int8)
+    targets = make_targets(hands, side, seen, np.array([True, False]))
+    answer = torch.stack([targets.bump * 16 - 8, targets.size, targets.side * 16 - 8], dim=1)
+    elsewhere, beside = answer.clone(), answer.clone()
+    elsewhere[:, 0, 20, 28] = 8
+    beside[:, 0, 7, 12] = 8
+
+    def losses(answers: torch.Tensor) -> list[float]:
+        return [
+            float(palm_loss(answers[one : one + 1], PalmTargets(*(tensor[one : one + 1] for tensor in targets)), 0.25))
+            for one in (0, 1)
+        ]
+
+    right, wrong = losses(answer), losses(elsewhere)
+    assert wrong[0] > right[0] + 0.2 and wrong[1] == right[1]
+    assert min(losses(beside)) > max(right) + 0.2
+
+
 def test_the_loss_is_least_at_the_right_answer() -> None:
     hands = np.array([[[40.0, 30.0, 0.7], [np.nan] * 3]], np.float32)
     targets = make_targets(hands, np.array([[True, False]]), np.array([[21, 0]], np.int8))
@@ -93,7 +118,7 @@ def test_mirroring_swaps_sides_and_columns() -> None:
         pictures, np.stack([hand] * 64), np.array([[True, False]] * 64), np.array([[21, 0]] * 64, np.int8)
     )
 
-    batch = make_palm_batch(samples, np.arange(64), np.random.default_rng(0))
+    batch = make_palm_batch(samples, np.random.default_rng(0))
 
     columns = batch.pictures[:, 0, 30].argmax(dim=1)
     turned = columns == INPUT_COLUMNS - 1 - 41
@@ -147,6 +172,54 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.
     assert torch.export.load(path).module()(torch.zeros(3, 1, 96, 128))["palms"].shape == (3, 3, 24, 32)
     with pytest.raises(ConfigError, match="seed"):
         train_palm(msgspec.structs.replace(config, seed=2))
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PalmTrainConfig:
+    """A run on rendered samples and a labeled recording, in equal shares."""
+    monkeypatch.setattr(palm_samples, "SHARD_SAMPLES", 16)
+    frames = list(synthesize_frames(5, 6, 3))
+    with RecordingWriter(tmp_path / "r", frames[0].frame.intrinsics, 1.0) as writer:
+        for labeled in frames:
+            writer.write_labeled(labeled)
+    return PalmTrainConfig(
+        total_samples=32, out=tmp_path / "run", cache=tmp_path / "cache", labeled_cache=tmp_path / "labeled", rendered=16,
+        batch_samples=8, validation_samples=16, validate_every_samples=16, warmup_samples=8,
+        sources=(SourceConfig("synthetic"), SourceConfig(str(tmp_path / "r"))),
+    )  # fmt: skip
+
+
+def test_labeled_frames_join_the_rendered_ones(mixed: PalmTrainConfig, tmp_path: Path) -> None:
+    labeled = open_labeled_palms(str(tmp_path / "r"), mixed.labeled_cache)
+    known = {picture.tobytes() for picture in np.concatenate([labeled.pictures, labeled.pictures[:, :, ::-1]])}
+    source = open_source(mixed)
+
+    for step in range(3):
+        batch, again = source.batch(step, mixed), source.batch(step, mixed)
+        assert torch.equal(batch.pictures, again.pictures)
+        is_whole = batch.targets.weight.amin(dim=(1, 2)) == 1
+        assert is_whole.tolist() == [True] * 4 + [False] * 4
+        assert not torch.equal(batch.pictures, source.batch(step + 1, mixed).pictures)
+    picked = source.mix.sources[0].hands.read(source.mix.picks(0)[0])
+    assert {picture.tobytes() for picture in picked.pictures} <= known
+
+    program = train_palm(mixed)
+
+    told = read_checkpoint(mixed.out / LAST).identity
+    assert program.exists() and told["sources"] == msgspec.to_builtins(mixed.sources)
+    with pytest.raises(ConfigError, match="sources"):
+        train_palm(msgspec.structs.replace(mixed, sources=()))
+
+
+def test_labels_alone_render_only_what_validates(mixed: PalmTrainConfig, tmp_path: Path) -> None:
+    train_palm(msgspec.structs.replace(mixed, sources=(SourceConfig(str(tmp_path / "r")),)))
+
+    assert {path.name.split("-")[1] for path in mixed.cache.iterdir()} == {f"{SeedDomain.PALM_VALIDATION:d}"}
+
+
+def test_a_source_named_twice_is_refused(mixed: PalmTrainConfig) -> None:
+    with pytest.raises(ValueError, match="twice"):
+        msgspec.structs.replace(mixed, sources=mixed.sources * 2)
 
 
 def test_shards_are_read_back_as_they_were_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from training.network.network import NetworkConfig
 from training.samples.labeled_hands import LabeledHands, open_labeled_hands
 from training.samples.sample_cache import CacheConfig
 from training.trainer.checkpoint import LAST, read_checkpoint
+from training.trainer.sources import SourceConfig
 from training.trainer.train import train
-from training.trainer.train_config import SourceConfig, TrainConfig
+from training.trainer.train_config import TrainConfig
 
 MAX_OFF_MM = 3.5  # of joints that ICVL's are computed into; the others are exact
 

@@ -17,9 +17,10 @@ from training.synthesis.motion import synthesize_frames
 from training.trainer.distributed import join_processes
 from training.trainer.optimize import Trainee
 from training.trainer.sample_stream import SampleStream, Share, TrainingBatch
+from training.trainer.sources import SourceConfig
 from training.trainer.streams import open_mix, open_stream
 from training.trainer.train import train
-from training.trainer.train_config import PoolConfig, SourceConfig, TrainConfig, identity_of
+from training.trainer.train_config import PoolConfig, TrainConfig, identity_of
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,74 @@
+"""Labeled frames of data sets and recordings as samples of the palm network: whole pictures, reduced as the runtime reduces them."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handmap.recording.datasets import LabeledFrame, label_center
+from handmap.system.progress import track_progress
+from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, encode_depth
+from handmap.types.arrays import Float32
+from handmap.types.intrinsics import project
+from handmap.types.values import DepthFrame, Handedness
+
+from ..synthesis.palm_scene import SEEN_FLESH_MM
+from .labeled_cache import open_hand21, open_kept, without_labels
+from .palm_samples import MAX_HANDS, PalmSamples, place_in_picture
+
+DOUBT_MM: Final = (
+    20.0  # a hand whose labels are in more doubt is left out: a cell of the network's answer at arm's length
+)
+FORMAT: Final = "palms 1"  # of the files below; part of their folder's name
+
+
+def open_labeled_palms(data: str, folder: Path) -> PalmSamples:
+    """The hands of the data set or labeled recording named `data`, kept in `folder`, each with the whole picture it is in.
+
+    Frames whose hand has no label, or labels in much doubt, are left out.
+    Raises DatasetError if none is left, if its joints are not hand21, or if it cannot be written.
+    """
+    return PalmSamples(*open_kept(data, folder, PalmSamples._fields, FORMAT, _write))
+
+
+def _write(data: str, folder: Path) -> None:
+    dataset = open_hand21(data)
+    # Written as it is read: all pictures may be more than fits into memory. Those that are left out remain a hole.
+    shape = (max(len(dataset), 1), INPUT_ROWS, INPUT_COLUMNS)
+    pictures = np.lib.format.open_memmap(folder / "pictures.npy", "w+", np.float16, shape)
+    hands: list[Float32] = []
+    is_right: list[list[bool]] = []
+    seen_joints: list[list[int]] = []
+    with track_progress("reduce pictures", len(dataset), "frames") as advance:
+        for number, labeled in enumerate(dataset):
+            if _is_sure(labeled):
+                view = encode_depth(np, labeled.frame)
+                pictures[len(hands)] = view.depth_small
+                hands.append(place_in_picture(label_center(labeled.xyz_camera_mm)[None], view.intrinsics))
+                is_right.append([labeled.handedness is Handedness.RIGHT] + [False] * (MAX_HANDS - 1))
+                seen_joints.append([_count_seen(labeled)] + [0] * (MAX_HANDS - 1))
+            advance(number + 1, "")
+    if not hands:
+        raise without_labels(data, len(dataset))
+    pictures.flush()
+    np.save(folder / "hands.npy", np.array(hands))
+    np.save(folder / "is_right.npy", np.array(is_right))
+    np.save(folder / "seen_joints.npy", np.array(seen_joints, np.int8))
+
+
+def _is_sure(labeled: LabeledFrame) -> bool:
+    if not labeled.is_labeled.any():
+        return False
+    return labeled.doubt_mm is None or float(np.nanmedian(labeled.doubt_mm[labeled.is_labeled])) <= DOUBT_MM
+
+
+def _count_seen(labeled: LabeledFrame) -> int:
+    """How many labeled joints lie in the image with nothing but their own flesh before them; where nothing was measured, nothing is."""
+    joints_mm = labeled.xyz_camera_mm[labeled.is_labeled]
+    frame: DepthFrame = labeled.frame
+    column, row = np.rint(project(np, joints_mm, frame.intrinsics)).astype(int).T
+    inside = (row >= 0) & (row < frame.intrinsics.height_px) & (column >= 0) & (column < frame.intrinsics.width_px)
+    depth: NDArray[np.uint16] = frame.depth[np.where(inside, row, 0), np.where(inside, column, 0)]
+    surface_mm = depth * frame.depth_unit_mm
+    return int((inside & ((depth == 0) | (surface_mm > joints_mm[:, 2] - SEEN_FLESH_MM))).sum())
