@@ -1,9 +1,9 @@
 """What `handmap label` and fine-tuning gain on a camera that training never saw, without a single true label of it.
 
-`python -m docs.measured.self_labeling run SEED` films ten minutes without labels and a scored recording of other people, labels
-the first, fine-tunes the shipped network on it, on everything that was tracked (the control) and on rendered hands alone, and
-scores these and the shipped network. A seed takes hours on two cores; `minutes.txt` says how many minutes. `... table SEED...`
-prints what was scored. Steps that are done are not repeated.
+`python -m docs.measured.self_labeling run SEED [WAY...]` films ten minutes without labels and a scored recording of other
+people, labels the first, fine-tunes the shipped network and its palm detector on it (the way `selected`), on everything that
+was tracked (`control`) and on rendered hands alone (`rendered`), and scores these and the shipped bundle. A seed takes hours on
+two cores; `minutes.txt` says how many minutes. `... table SEED...` prints what was scored. Steps that are done are not repeated.
 """
 
 import json
@@ -42,8 +42,8 @@ WAYS = (*LABELS, "rendered")  # the last on rendered hands alone: what any short
 HARD_FRAMES = 800
 
 
-def run(seed: int) -> None:
-    """Everything for one seed."""
+def run(seed: int, ways: list[str]) -> None:
+    """Everything for one seed, trained in these ways."""
     folder = RUNS / f"seed{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     started_s = time.monotonic()
@@ -54,13 +54,13 @@ def run(seed: int) -> None:
     if not (folder / "film").exists():
         write_film(folder / "film", film(camera, PEOPLE_A_SEED * seed, FRAMES_EACH, 1), has_labels=False)
     _label(folder)
-    for way in WAYS:
+    for way in ways:
         _train(folder, way, seed)
     score(BUNDLE, folder / "score", RUNS / f"shipped-{seed}.json")
-    for way in WAYS:
+    for way in ways:
         score(folder / way / "bundle", folder / "score", folder / f"{way}.json")
     with (RUNS / "minutes.txt").open("a") as file:
-        file.write(f"seed {seed}: {(time.monotonic() - started_s) / 60:.0f} min\n")
+        file.write(f"seed {seed}, {', '.join(ways)}: {(time.monotonic() - started_s) / 60:.0f} min\n")
 
 
 def _label(folder: Path) -> None:
@@ -88,7 +88,7 @@ def _write_all(folder: Path, track: LabeledTrack) -> None:
 
 
 def _train(folder: Path, way: str, seed: int) -> None:
-    """Fine-tunes on the labels, adds handedness and exports, as docs/training.md describes it."""
+    """Fine-tunes both networks on the labels, adds handedness and exports, as docs/training.md describes it."""
     out = folder / way
     if (out / "bundle").exists():
         return
@@ -98,11 +98,13 @@ def _train(folder: Path, way: str, seed: int) -> None:
         sources.append({"data": str(folder / f"labels-{way}/recording"), "weight": 1})
     _write_config("train_adapt.yaml", out / "train.yaml", seed=seed, out=str(out / "hand"), sources=sources)
     _handmap("train", "--config", out / "train.yaml")
+    _write_config("adapt_palm.yaml", out / "palm.yaml", seed=seed, out=str(out / "palm"), sources=sources)
+    _handmap("train-palm", "--config", out / "palm.yaml")
     trunk = str(out / "hand/handmap.pt2")
     _write_config("adapt_handedness.yaml", out / "side.yaml", seed=seed, out=str(out / "side"), trunk=trunk)
     _handmap("train-handedness", "--config", out / "side.yaml")
     _handmap(
-        "export", "--checkpoint", out / "side/handmap.pt2", "--palm", ROOT / "models/handmap-palm.pt2", "--out",
+        "export", "--checkpoint", out / "side/handmap.pt2", "--palm", out / "palm/palm.pt2", "--out",
         out / "bundle", "--samples", ROOT / "models/demo_recording", "--precisions", "fp32",
     )  # fmt: skip
 
@@ -110,8 +112,11 @@ def _train(folder: Path, way: str, seed: int) -> None:
 def _write_config(name: str, path: Path, **changes: object) -> None:
     """A configuration of configs/ with changes, its paths made absolute."""
     settings = yaml.safe_load((ROOT / "configs" / name).read_text()) | changes
-    settings["cache"]["folder"] = str(ROOT / ".cache/synthetic")
-    settings["start_from"] = str(ROOT / "models/handmap-hand21.pt2")
+    settings["start_from"] = str((ROOT / "configs" / settings["start_from"]).resolve())
+    if isinstance(settings["cache"], str):
+        settings["cache"] = str(ROOT / ".cache/palm")
+    else:
+        settings["cache"]["folder"] = str(ROOT / ".cache/synthetic")
     if "labeled_cache" in settings:
         settings["labeled_cache"] = str(ROOT / ".cache/labeled")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -190,6 +195,6 @@ def table(seeds: list[int]) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1] == "run":
-        run(int(sys.argv[2]))
+        run(int(sys.argv[2]), sys.argv[3:] or list(WAYS))
     else:
         sys.stdout.write(table([int(seed) for seed in sys.argv[2:]]) + "\n")
