@@ -20,9 +20,9 @@ ROWS = tuple(golden_row("natural", "tilted", side) for side in ("left", "right")
 
 def command_of(heading: str, verb: str = "bridge", page: Path = PAGE) -> list[str]:
     """The words of the first command with this verb below a heading, after the verb."""
-    found = re.search(rf"^    handmap {verb} (.+)$", _section(heading, page), re.MULTILINE)
+    found = re.search(rf"^ +handmap {verb} ((?:.+\\\n)*.+)$", _section(heading, page), re.MULTILINE)
     assert found is not None, heading
-    return shlex.split(found[1])
+    return shlex.split(found[1].replace("\\\n", " "))
 
 
 def python_of(heading: str, page: Path = PAGE) -> str:

@@ -86,6 +86,27 @@ def test_the_mixture_of_sources_is_a_configuration(tmp_path: Path) -> None:
     assert config.validate_on == "runs/held_out/recording"
 
 
+def test_the_steps_for_ones_own_camera_end_in_a_bundle(tmp_path: Path) -> None:
+    heading = "Your own camera"
+    for name, place in {"models": "models", "my_recording": "models/demo_recording"}.items():
+        (tmp_path / name).symlink_to(ROOT / place)
+    (tmp_path / "configs").mkdir()
+    side, palm = {"shards": 2, "validation_samples": 128}, {"rendered": 16, "validation_samples": 16}
+    for name, changes in {"train_adapt": {}, "adapt_handedness": side, "adapt_palm": palm}.items():
+        settings = yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text())
+        tiny = {key: value for key, value in TINY.items() if key in settings and key != "labeled_cache"}
+        if name == "adapt_palm":
+            del tiny["cache"]
+        (tmp_path / f"configs/{name}.yaml").write_text(yaml.safe_dump(settings | tiny | changes))
+
+    for verb in ("label", "train", "train-handedness", "train-palm", "export"):
+        run([*COMMAND, verb, *command_of(heading, verb, PAGE)], tmp_path)
+
+    bundle = read_bundle(tmp_path / "runs/adapted_bundle")
+    assert bundle.palm is not None and bundle.hand.joint_names == HAND21
+    assert json.loads((tmp_path / "runs/labels/summary.json").read_text())["kept"] > 20
+
+
 @pytest.fixture(scope="module")
 def npz_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty frames in the format of the example, with the fingers in its order."""

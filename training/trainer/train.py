@@ -237,4 +237,5 @@ def _rate(state: RunState, config: TrainConfig) -> float:
 
 def _note(state: RunState, error_mm: float, config: TrainConfig) -> str:
     losses = "".join(f", {name} loss {value:.5f}" for name, value in state.smoothed.items())
-    return f"{state.step * config.batch_samples} samples, validation {error_mm:.2f} mm{losses}"
+    validation = "" if np.isnan(error_mm) else f", validation {error_mm:.2f} mm"  # NaN: none yet
+    return f"{state.step * config.batch_samples} samples{validation}{losses}"
