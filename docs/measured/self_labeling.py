@@ -39,7 +39,6 @@ FIRST_SCORED = 500  # people who are scored; those who are labeled come before
 PEOPLE_A_SEED = 10
 LABELS = ("selected", "control")
 WAYS = (*LABELS, "rendered")  # the last on rendered hands alone: what any short training does
-HARD_FRAMES = 800
 
 
 def run(seed: int, ways: list[str]) -> None:
@@ -124,13 +123,13 @@ def _write_config(name: str, path: Path, **changes: object) -> None:
 
 
 def score(bundle: Path, recording: Path, path: Path) -> None:
-    """Figures of a bundle on the scored recording, synthetic:val and the first frames of synthetic:hard, as JSON."""
+    """Figures of a bundle on the scored recording, synthetic:val and synthetic:hard, as JSON."""
     if path.exists():
         return
     found = {
         "camera": _evaluate(bundle, str(recording), "--handedness", "right"),
         "val": _evaluate(bundle, "synthetic:val"),
-        "hard": _evaluate(bundle, "synthetic:hard", "--frames", str(HARD_FRAMES)),
+        "hard": _evaluate(bundle, "synthetic:hard"),
     }
     write_file(path, (json.dumps(found) + "\n").encode())
 

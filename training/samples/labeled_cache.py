@@ -1,4 +1,4 @@
-"""What training keeps of labeled data on disk: arrays that are made once of each data set, and again when a file of it changes."""
+"""What training keeps of labeled data on disk: arrays made once of each data set, and again when a file of it changes."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -44,13 +44,16 @@ def open_hand21(data: str) -> Dataset:
     return dataset
 
 
-def without_labels(data: str, frames: int) -> DatasetError:
-    """What to raise where nothing is left to learn from."""
-    return DatasetError(f"data set {data!r}: none of its {frames} frames has a labeled joint; name another one")
+def nothing_left(data: str, frames: int, wanted: str) -> DatasetError:
+    """What to raise where no frame has what is wanted of it."""
+    return DatasetError(f"data set {data!r}: none of its {frames} frames has {wanted}; name another one")
 
 
 def fingerprint(data: str, kind: str) -> str:
-    """A name for what is kept of a data set in files of this kind: changes with its name, and with name, size or time of any file under its path."""
+    """A name for what is kept of a data set in files of this kind.
+
+    It changes with the data set's name, and with name, size or time of any file under its path.
+    """
     digest = hashlib.sha256(f"{kind} {data}".encode())
     for place in _paths_in(data):
         for entry in sorted(place.rglob("*")) if place.is_dir() else [place]:

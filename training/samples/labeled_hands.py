@@ -19,7 +19,7 @@ from handmap.types.values import DepthFrame, Handedness
 
 from ..synthesis.canvas import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM, EMPTY
 from .flesh import mask_of_hand
-from .labeled_cache import open_hand21, open_kept, without_labels
+from .labeled_cache import nothing_left, open_hand21, open_kept
 from .sample_cache import RenderedHands
 
 TRUSTED_MM: Final = 5.0  # a label with this standard deviation counts half; the knee of the pose loss
@@ -72,7 +72,7 @@ def _write(data: str, folder: Path) -> None:
                 weights.append(hand.weight)
             advance(number + 1, "")
     if not masks:
-        raise without_labels(data, len(dataset))
+        raise nothing_left(data, len(dataset), "a labeled joint")
     canvas.flush()
     for name, values in zip(ARRAYS[1:], (masks, joints, weights), strict=True):
         np.save(folder / f"{name}.npy", np.asarray(values))

@@ -1,4 +1,4 @@
-"""Labeled frames of data sets and recordings as samples of the palm network: whole pictures, reduced as the runtime reduces them."""
+"""Labeled frames as samples of the palm network: whole pictures, reduced as the runtime reduces them."""
 
 from pathlib import Path
 from typing import Final
@@ -14,12 +14,10 @@ from handmap.types.intrinsics import project
 from handmap.types.values import DepthFrame, Handedness
 
 from ..synthesis.palm_scene import SEEN_FLESH_MM
-from .labeled_cache import open_hand21, open_kept, without_labels
+from .labeled_cache import nothing_left, open_hand21, open_kept
 from .palm_samples import MAX_HANDS, PalmSamples, place_in_picture
 
-DOUBT_MM: Final = (
-    20.0  # a hand whose labels are in more doubt is left out: a cell of the network's answer at arm's length
-)
+DOUBT_MM: Final = 20.0  # of the labels of a hand, at most: a cell of the network's answer at arm's length
 FORMAT: Final = "palms 1"  # of the files below; part of their folder's name
 
 
@@ -50,7 +48,7 @@ def _write(data: str, folder: Path) -> None:
                 seen_joints.append([_count_seen(labeled)] + [0] * (MAX_HANDS - 1))
             advance(number + 1, "")
     if not hands:
-        raise without_labels(data, len(dataset))
+        raise nothing_left(data, len(dataset), f"a hand whose labels are sure to {DOUBT_MM:g} mm")
     pictures.flush()
     np.save(folder / "hands.npy", np.array(hands))
     np.save(folder / "is_right.npy", np.array(is_right))

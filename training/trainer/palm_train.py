@@ -1,4 +1,4 @@
-"""The training loop of the palm network: samples from memory and from labeled frames, steps, validation; resumes by itself as `train` does."""
+"""The training loop of the palm network: samples in, steps, validation; resumes by itself as `train` does."""
 
 from pathlib import Path
 from typing import NamedTuple
