@@ -19,6 +19,9 @@ from tests.handmap.protocol.test_packet import KEYS, control_cases
 from tests.support.processes import free_port
 
 ADDRESS = ("192.0.2.1", 4711)
+REQUESTS = {
+    ControlType.PING, ControlType.SUBSCRIBE, ControlType.UNSUBSCRIBE, ControlType.INFO_REQUEST, ControlType.SNAPSHOT,
+}  # fmt: skip
 SEEDS = [encode_control(message, keys) for message in control_cases().values() for keys in (None, KEYS)]
 
 
@@ -76,7 +79,7 @@ def test_no_answer_is_longer_than_what_it_answers(port: ControlPort, data: bytes
 
     if answer is not None:
         assert len(answer) <= len(data) and is_message(data)
-        assert data[8] in (ControlType.PING, ControlType.SUBSCRIBE, ControlType.UNSUBSCRIBE, ControlType.INFO_REQUEST)
+        assert data[8] in REQUESTS
     assert port.subscribers == ()
 
 

@@ -126,6 +126,8 @@ def control_cases() -> dict[str, ControlMessage]:
         "unsubscribe": dataclasses.replace(subscribe, message_type=ControlType.UNSUBSCRIBE, lease_s=0),
         "info_request": dataclasses.replace(subscribe, message_type=ControlType.INFO_REQUEST, lease_s=0),
         "info": dataclasses.replace(pong, message_type=ControlType.INFO, info=b'{"device_name": "left arm"}'),
+        "snapshot": dataclasses.replace(subscribe, message_type=ControlType.SNAPSHOT, lease_s=0),
+        "snapshot_taken": dataclasses.replace(pong, message_type=ControlType.SNAPSHOT_TAKEN),
     }
 
 
@@ -174,6 +176,11 @@ def test_golden_datagram_has_these_bytes(name: str) -> None:
         assert encode(decode(data, keys), keys) == data
     else:
         assert encode_control(decode_control(data, keys), keys) == data
+
+
+def test_every_kind_of_datagram_has_a_golden_one() -> None:
+    assert {message.message_type for message in control_cases().values()} == set(ControlType)
+    assert {packet.message_type for packet in golden_cases().values()} == set(MessageType)
 
 
 def test_two_hands_fit_into_a_datagram_that_is_never_fragmented() -> None:
