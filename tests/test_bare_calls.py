@@ -36,7 +36,9 @@ HOMES = {  # a folder's name stands for all in it
     "export/engine_store.py": "the lock of the engine cache, and what killed builds left in it",
     "training/compiled.py": "the folder of numba's cache, which may be missing",
     "training/samples/sample_cache.py": "shards are memory-mapped",
+    "training/samples/labeled_cache.py": "samples are memory-mapped",
     "training/samples/labeled_hands.py": "samples are memory-mapped",
+    "training/samples/labeled_palms.py": "samples are memory-mapped",
     "training/hand": "the hand asset, made by a developer",
     "flash": "the staging folder of a package, and the file system of an image",
 }

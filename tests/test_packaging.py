@@ -1,9 +1,9 @@
 """The wheel: one package `handmap`, its data, and a command that runs from a fresh environment."""
 
+import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -105,8 +105,7 @@ def test_wheel_and_sources_carry_the_version_of_their_commit(wheel: Path, tmp_pa
     subprocess.run([sys.executable, "-c", say, str(tmp_path)], check=True, cwd=clone, capture_output=True)
     (archive,) = tmp_path.glob("*.tar.gz")
     assert archive.name == f"handmap_edge-{version}.tar.gz"
-    with tarfile.open(archive) as sources:
-        sources.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(archive, tmp_path)
     assert version_of(tmp_path / f"handmap_edge-{version}") == version
 
 

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -103,8 +102,7 @@ def test_libraries_are_listed_with_the_version_of_the_release(released: Path) ->
 
 def test_the_bundle_in_the_archive_is_the_bundle(released: Path, request_: ReleaseRequest, tmp_path: Path) -> None:
     (archive,) = released.glob("handmap-hand21-*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(archive, tmp_path)
     (folder,) = tmp_path.iterdir()
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
         path.name: path.read_bytes() for path in (request_.checkout / "models/handmap-hand21").iterdir()

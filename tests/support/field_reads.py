@@ -28,7 +28,7 @@ from runtime.retry import StopFlag
 from runtime.settings import LogConfig, Settings, read_settings
 from runtime.state import DaemonStatus
 from runtime.thermal import ThermalWatch
-from tests.support.processes import ROOT, free_port, listening, port_of
+from tests.support.processes import ROOT, free_port, free_tcp_port, listening, port_of
 from tests.support.tiny_bundle import CAMERA, blob_frame, write_frames
 
 CAMERAS: Final = ROOT / "runtime" / "cameras"
@@ -42,7 +42,7 @@ tracking: {{min_depth_mm: 100.0}}
 smoothing: {{extrapolate: true}}
 thermal: {{sysfs: {folder}/sys}}
 telemetry: {{port: null}}
-preview: null
+preview: {{port: {preview_port}}}
 publish:
   targets: [{{host: 127.0.0.1, port: {port}}}]
   multicast: {{group: 239.255.77.1, interface: lo, port: {port}}}
@@ -87,7 +87,11 @@ def unread_settings() -> dict[str, bool]:
         _write_pngs(root / "pngs")
         for camera in (BAG, FAULTY):
             text = (SECTIONS + f"camera: {camera}\n").format(
-                folder=folder, port=port_of(sink), control_port=free_port(), bundle=SHIPPED
+                folder=folder,
+                port=port_of(sink),
+                control_port=free_port(),
+                preview_port=free_tcp_port(),
+                bundle=SHIPPED,
             )
             (root / "c.yaml").write_text(text)
             settings = read_settings(root / "c.yaml")

@@ -57,6 +57,12 @@ def free_port() -> int:
         return port_of(probe)
 
 
+def free_tcp_port() -> int:
+    """A TCP port of the loopback address that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return port_of(probe)
+
+
 def receive(sink: socket.socket) -> Packet:
     """The next packet."""
     return decode(sink.recv(2000))

@@ -141,13 +141,16 @@ def test_an_instance_differs_from_the_only_daemon_only_in_its_name(name: str) ->
     its_own = {"Description", "WantedBy", "Also"}
 
     named = {
-        key: [value.replace("@%i", "").replace("/%i.yaml", "/config.yaml") for value in values]
+        key: [
+            value.replace("@%i", "").replace("/%i.yaml", "/config.yaml").replace(" handmap/%i", "") for value in values
+        ]
         for key, values in instance.items()
     }
     assert {key: values for key, values in named.items() if key not in its_own} == {
         key: values for key, values in one.items() if key not in its_own
     }
     assert "--config /etc/handmap/%i.yaml" in instance["ExecStart"][0]
+    assert (instance["StateDirectory"] == ["handmap handmap/%i"]) == (name == "handmap")  # its snapshots
     assert all("%i" in text for text in instance["Description"])
 
 
