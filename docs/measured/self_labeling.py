@@ -110,14 +110,7 @@ def _train(folder: Path, way: str, seed: int) -> None:
 
 def _write_config(name: str, path: Path, **changes: object) -> None:
     """A configuration of configs/ with changes, its paths made absolute."""
-    settings = yaml.safe_load((ROOT / "configs" / name).read_text()) | changes
-    settings["start_from"] = str((ROOT / "configs" / settings["start_from"]).resolve())
-    if isinstance(settings["cache"], str):
-        settings["cache"] = str(ROOT / ".cache/palm")
-    else:
-        settings["cache"]["folder"] = str(ROOT / ".cache/synthetic")
-    if "labeled_cache" in settings:
-        settings["labeled_cache"] = str(ROOT / ".cache/labeled")
+    settings = yaml.safe_load((ROOT / "configs" / name).read_text().replace("../", f"{ROOT}/")) | changes
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, yaml.safe_dump(settings).encode())
 

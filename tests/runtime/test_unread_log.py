@@ -31,9 +31,7 @@ def record(number: int) -> logging.LogRecord:
     return logging.LogRecord("handmap.x", logging.INFO, "", 0, "line=%d", (number,), None)
 
 
-def test_a_daemon_whose_log_nobody_reads_keeps_its_rate_and_stops_within_a_second(
-    tmp_path: Path, bundle: Bundle, recording: Path
-) -> None:
+def test_a_daemon_whose_log_nobody_reads_goes_on_and_stops(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
     unread, log = os.pipe()
     fill(log)
     with listening() as sink:
@@ -52,7 +50,8 @@ def test_a_daemon_whose_log_nobody_reads_keeps_its_rate_and_stops_within_a_secon
     os.close(unread)
     os.close(log)
 
-    assert {packet.message_type for packet in packets} >= {MessageType.JOINTS}
+    frames = [packet for packet in packets if packet.message_type is MessageType.JOINTS]
+    assert len(frames) > 45  # the rest are heartbeats, two a second
     assert {packet.state for packet in packets} == {DaemonState.TRACKING}
     assert code == 0 and last.state is DaemonState.STOPPING
 

@@ -4,16 +4,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handmap.recording.datasets import LabeledFrame, label_center
 from handmap.system.progress import track_progress
 from handmap.tracking.palm_detector import INPUT_COLUMNS, INPUT_ROWS, encode_depth
 from handmap.types.arrays import Float32
-from handmap.types.intrinsics import project
-from handmap.types.values import DepthFrame, Handedness
+from handmap.types.values import Handedness
 
-from ..synthesis.palm_scene import SEEN_FLESH_MM
+from ..synthesis.palm_scene import count_seen
 from .labeled_cache import nothing_left, open_hand21, open_kept
 from .palm_samples import MAX_HANDS, PalmSamples, place_in_picture
 
@@ -62,11 +60,7 @@ def _is_sure(labeled: LabeledFrame) -> bool:
 
 
 def _count_seen(labeled: LabeledFrame) -> int:
-    """How many labeled joints lie in the image with nothing but their own flesh before them; where nothing was measured, nothing is."""
-    joints_mm = labeled.xyz_camera_mm[labeled.is_labeled]
-    frame: DepthFrame = labeled.frame
-    column, row = np.rint(project(np, joints_mm, frame.intrinsics)).astype(int).T
-    inside = (row >= 0) & (row < frame.intrinsics.height_px) & (column >= 0) & (column < frame.intrinsics.width_px)
-    depth: NDArray[np.uint16] = frame.depth[np.where(inside, row, 0), np.where(inside, column, 0)]
-    surface_mm = depth * frame.depth_unit_mm
-    return int((inside & ((depth == 0) | (surface_mm > joints_mm[:, 2] - SEEN_FLESH_MM))).sum())
+    """How many labeled joints the camera sees; where it measured nothing, nothing hides them."""
+    frame = labeled.frame
+    z_mm = np.where(frame.depth == 0, np.inf, frame.depth * frame.depth_unit_mm).astype(np.float32)
+    return count_seen(z_mm, labeled.xyz_camera_mm[labeled.is_labeled], frame.intrinsics)

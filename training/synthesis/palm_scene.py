@@ -78,7 +78,7 @@ def render_palm_sample(domain: int, seed: int) -> PalmSample:
         if random.uniform() < 0.7:
             _draw_upper_arm(z_mm, figures, hand, random)
     _draw_distractors(z_mm, figures, random)
-    seen = tuple(_count_seen(z_mm, hand.joints_mm, intrinsics) for hand in hands)
+    seen = tuple(count_seen(z_mm, hand.joints_mm, intrinsics) for hand in hands)
     sensor = _reduced(draw_faulty_sensor(random, UNIT_MM, HEIGHT, WIDTH))
     depth, _ = sense(z_mm, mask & (z_mm > 0), full.fx_px, sensor)
     centers = np.array([center_of(hand.joints_mm) for hand in hands]).reshape(-1, 3)
@@ -193,9 +193,9 @@ def _draw_upper_arm(z_mm: Float32, figures: Float64, hand: PlacedHand, random: n
             draw_ellipsoid(z_mm, mask, center, np.full(3, thick), figures)
 
 
-def _count_seen(z_mm: Float32, joints_mm: Float64, intrinsics: Intrinsics) -> int:
-    """How many joints lie in the image with nothing but their own flesh before them."""
+def count_seen(z_mm: Float32, joints_mm: Float32 | Float64, intrinsics: Intrinsics) -> int:
+    """How many joints lie in the image z_mm, 0 where there is nothing, with nothing but their own flesh before them."""
     column, row = np.rint(project(np, joints_mm, intrinsics)).astype(int).T
-    inside = (row >= 0) & (row < HEIGHT) & (column >= 0) & (column < WIDTH)
+    inside = (row >= 0) & (row < intrinsics.height_px) & (column >= 0) & (column < intrinsics.width_px)
     surface = z_mm[np.where(inside, row, 0), np.where(inside, column, 0)]
     return int((inside & (surface > 0) & (surface > joints_mm[:, 2] - SEEN_FLESH_MM)).sum())

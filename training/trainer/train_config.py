@@ -33,7 +33,7 @@ class PoolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A training run. Whatever is in PACE may be changed between a kill and a resume; the rest is the run's identity.
+    """A training run. Whatever is in RESUME_MUTABLE_KEYS may be changed between a kill and a resume; the rest is the run's identity.
 
     Raising `total_samples` of a run that has ended extends it: the cosine is that of the new budget, so the learning rate
     rises again to where the longer schedule has it at this point. `start_from` begins a new run, with a whole new schedule,
@@ -87,10 +87,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"start_share refers to the weights in start_from, found {self.start_share} without start_from; set it"
             )
-        if self.stream == "pool" and self.labeled_sources:
+        if self.stream == "pool" and (labeled := labeled_of(self.sources)):
             raise ValueError(
-                f"stream pool trains on rendered hands alone, found the source {self.labeled_sources[0].data!r}; use "
-                "stream cache"
+                f"stream pool trains on rendered hands alone, found the source {labeled[0].data!r}; use stream cache"
             )
         check_sources(self.sources)
         if self.stream == "pool" and self.network.guidance not in (None, *DEVICE_KINDS):
@@ -103,11 +102,6 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"batch_samples must divide the round of cache.shard_samples x cache.window_shards = "
                 f"{self.round_samples}, found {self.batch_samples}; use a power of two"
             )
-
-    @property
-    def labeled_sources(self) -> tuple[SourceConfig, ...]:
-        """The sources that are data sets or recordings."""
-        return labeled_of(self.sources)
 
     @property
     def renders(self) -> bool:

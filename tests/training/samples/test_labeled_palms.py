@@ -1,6 +1,5 @@
 """Labeled frames as samples of the palm network: the runtime's own picture, the hand's place in it, and what is left out."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +8,11 @@ import pytest
 import torch
 
 from handmap.recording.datasets import LabeledFrame, label_center
-from handmap.recording.writer import RecordingWriter
 from handmap.tracking.palm_detector import decode_detections, encode_depth
 from handmap.types.errors import DatasetError
 from handmap.types.joints import HAND21
 from handmap.types.values import Handedness
+from tests.training.samples.test_labeled_hands import write
 from training.samples.labeled_palms import DOUBT_MM, open_labeled_palms
 from training.synthesis.motion import synthesize_frames
 from training.trainer.palm_targets import SEEN_JOINTS, make_targets
@@ -24,18 +23,10 @@ def moving() -> list[LabeledFrame]:
     return list(synthesize_frames(5, 6, 3))
 
 
-def write(path: Path, frames: Iterable[LabeledFrame]) -> str:
-    frames = list(frames)
-    with RecordingWriter(path, frames[0].frame.intrinsics, 1.0) as writer:
-        for labeled in frames:
-            writer.write_labeled(labeled)
-    return str(path)
-
-
 def test_a_hand_is_where_the_runtime_would_look_for_it(moving: list[LabeledFrame], tmp_path: Path) -> None:
     left = [replace(one, handedness=Handedness.LEFT) for one in moving[3:]]
 
-    palms = open_labeled_palms(write(tmp_path / "r", [*moving[:3], *left]), tmp_path / "cache")
+    palms = open_labeled_palms(str(write(tmp_path / "r", [*moving[:3], *left])), tmp_path / "cache")
 
     targets = make_targets(palms.hands, palms.is_right, palms.seen_joints)
     chance = torch.logit(targets.bump.clamp(1e-4, 1 - 1e-4))
@@ -59,7 +50,7 @@ def test_a_hand_behind_something_and_one_outside_the_image_are_not_seen(
     outside = replace(moving[0], xyz_camera_mm=moving[0].xyz_camera_mm + np.array([5000, 0, 0], np.float32))
     unmeasured = replace(moving[0], frame=replace(frame, depth=np.zeros_like(frame.depth)))
 
-    palms = open_labeled_palms(write(tmp_path / "r", [hidden, outside, unmeasured]), tmp_path / "cache")
+    palms = open_labeled_palms(str(write(tmp_path / "r", [hidden, outside, unmeasured])), tmp_path / "cache")
 
     assert palms.seen_joints[:, 0].tolist() == [0, 0, len(HAND21)]
 
@@ -73,16 +64,16 @@ def test_hands_without_a_label_or_in_much_doubt_are_left_out(moving: list[Labele
         for number, doubt_mm in ((0, DOUBT_MM - 1), (2, DOUBT_MM + 1))
     )
 
-    palms = open_labeled_palms(write(tmp_path / "r", [unlabeled, unsure, sure]), tmp_path / "cache")
+    palms = open_labeled_palms(str(write(tmp_path / "r", [unlabeled, unsure, sure])), tmp_path / "cache")
 
     assert len(palms.hands) == 1
     np.testing.assert_array_equal(palms.pictures[0], encode_depth(np, sure.frame).depth_small.astype(np.float16))
     with pytest.raises(DatasetError, match="sure to 20 mm"):
-        open_labeled_palms(write(tmp_path / "s", [unsure]), tmp_path / "cache")
+        open_labeled_palms(str(write(tmp_path / "s", [unsure])), tmp_path / "cache")
 
 
 def test_pictures_are_kept_until_the_data_change(moving: list[LabeledFrame], tmp_path: Path) -> None:
-    data, cache = write(tmp_path / "r", moving), tmp_path / "cache"
+    data, cache = str(write(tmp_path / "r", moving)), tmp_path / "cache"
     open_labeled_palms(data, cache)
     before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
 
