@@ -38,6 +38,7 @@ GEOMETRIC_SEARCH_INTERVAL_FRAMES = (
 )
 DETECTOR_INTERVAL_FRAMES = 15  # frames between runs of the palm graph while no hand is missing or uncertain
 MAX_GAP_S = 0.2  # a hand found again this soon on its predicted path is the same one: it flickered
+MAX_FRAME_GAP_S = 1.0  # after longer without a frame, for whatever reason, a hand in the same place may be another
 OCCLUSION_TIMEOUT_S = 0.8  # how long a hand occluded by another one keeps its track
 OCCLUSION_DISTANCE_MM = 300.0  # a hand lost within this distance of another one counts as occluded by it
 REID_DISTANCE_MM = 160.0  # base distance from its predicted position for re-identification; grows with speed
@@ -72,7 +73,8 @@ def track_hands(
 
     The state's `fitted` has the bodies of these poses. Raises EngineFailed if an engine fails.
     """
-    if frame.intrinsics != state.intrinsics:  # positions seen with other intrinsics are meaningless
+    # Positions seen with other intrinsics are meaningless, and those of long ago.
+    if frame.intrinsics != state.intrinsics or _is_after_gap(frame, state.tracks):
         state = replace(state.without_hands(), intrinsics=frame.intrinsics)
     poses, tracks = update_tracks(frame, state.tracks, engines, settings, clock)
     if not settings.skeleton.enabled:
@@ -141,6 +143,10 @@ def update_tracks(
     return [_pose(one, one.track.track_id in seen_before, frame, settings) for one in followed], Tracks(
         active, next_id, tuple(occluded), missing, proposals
     )
+
+
+def _is_after_gap(frame: DepthFrame, tracks: Tracks) -> bool:
+    return any(frame.capture_ns - track.capture_ns > MAX_FRAME_GAP_S * 1e9 for track in tracks.active)
 
 
 def _predicted_roi(track: Track, frame: DepthFrame, settings: TrackerSettings) -> HandRoi:

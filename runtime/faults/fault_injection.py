@@ -32,14 +32,15 @@ class FaultyEngine:
 
     def infer(self, depth: Array) -> EngineOutput:
         """See `handmap.engines.engine.Engine`."""
-        self._raise_if_due()
+        self._fail_if_due()
         return self._spoiled(self._inner.infer(depth))
 
     def close(self) -> None:
         """See `handmap.engines.engine.Engine`."""
         self._inner.close()
 
-    def _raise_if_due(self) -> None:
+    def _fail_if_due(self) -> None:
+        self._schedule.hang("engine_hangs")
         if self._schedule.is_active("engine_raises"):
             raise EngineFailed("faulty engine: failed by its schedule; wait until the fault ends")
 
@@ -59,7 +60,7 @@ class FaultyCroppingEngine(FaultyEngine):
 
     def infer_rois(self, frame: DepthFrame, rois: Sequence[HandRoi]) -> tuple[EngineOutput, Int32]:
         """See `handmap.engines.engine.CroppingEngine`."""
-        self._raise_if_due()
+        self._fail_if_due()
         output, filled = self._crops(frame, rois)
         return self._spoiled(output), filled
 

@@ -8,7 +8,7 @@ import msgspec
 FaultKind: TypeAlias = Literal[
     "unplugged", "stalled", "frozen", "all_zero", "all_far", "saturated", "other_resolution", "other_intrinsics",
     "clock_steps_back", "open_hangs", "wait_hangs", "stop_hangs",
-    "engine_raises", "engine_nan", "engine_inf",
+    "engine_raises", "engine_hangs", "engine_nan", "engine_inf",
     "socket_enobufs", "socket_enetunreach", "socket_eperm",
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from handmap.engines.engine import Engines
 from handmap.tracking.fitted_hands import DEFAULT_SKELETON, UNFITTED, SkeletonConfig
 from handmap.tracking.smooth import UNSMOOTHED, SmoothingConfig
 from handmap.tracking.track import NO_TRACKS, cube_center
-from handmap.tracking.tracker import TrackerState, track_hands, update_tracks
+from handmap.tracking.tracker import MAX_FRAME_GAP_S, TrackerState, track_hands, update_tracks
 from handmap.types.values import DepthFrame, HandPose
 from tests.support.drawn_scenes import INTRINSICS, CentroidEngine, NoClock, scene, settings
 
@@ -96,6 +96,19 @@ def test_new_intrinsics_drop_all_tracks_and_never_reuse_an_id() -> None:
 
     assert (first.track_id, other.track_id) == (1, 2)
     assert not other.is_tracked and [one.track_id for one in state.filters] == [2]
+
+
+@pytest.mark.parametrize(("gap_s", "track_id"), [(MAX_FRAME_GAP_S, 1), (MAX_FRAME_GAP_S + 0.01, 2)])
+def test_a_hand_in_the_same_place_after_a_second_without_frames_may_be_another(gap_s: float, track_id: int) -> None:
+    (frame,) = moving(1)
+    later = replace(frame, frame_number=1, capture_ns=frame.capture_ns + round(gap_s * 1e9))
+    state, engines = TrackerState(), Engines(CentroidEngine())
+    _, state = track_hands(frame, state, engines, settings(), NoClock())
+
+    (pose,), state = track_hands(later, state, engines, settings(), NoClock())
+
+    assert pose.track_id == track_id
+    assert pose.is_tracked == (track_id == 1)
 
 
 def test_a_pose_carries_the_cube_of_its_crop() -> None:

@@ -64,6 +64,7 @@ def outlast(run: WatchedDaemon, end_s: float) -> None:
         ("all_far", 0.8, DaemonState.NO_HAND),
         ("saturated", 0.8, DaemonState.NO_HAND),
         ("engine_raises", 1.6, DaemonState.DEGRADED),
+        ("engine_hangs", 3.6, DaemonState.DEGRADED),
         ("engine_nan", 1.6, DaemonState.DEGRADED),
         ("engine_inf", 1.6, DaemonState.DEGRADED),
     ],
