@@ -29,6 +29,10 @@ MAX_CHANNELS: Final = 64
 _MAGIC: Final = b"\x89MCAP0\r\n"
 _CHANNEL, _MESSAGE = 4, 5
 _MAX_RECORD_BYTES: Final = 1 << 20
+WANTED: Final = (
+    "pass a file that `handmap listen --record` or the page has written; recordings of depth and snapshots are played by "
+    "`handmap run` with camera: {kind: replay, path: ...}"
+)
 
 
 class PacketRecorder:
@@ -99,9 +103,7 @@ class PacketPlayer:
         self._datagrams = read_datagrams(path)
         self._next: tuple[int, str, bytes] | None = next(self._datagrams, None)
         if self._next is None:
-            raise RecordingError(
-                f"recording {str(path)!r} has no packets; use one that `handmap listen --record` has written"
-            )
+            raise RecordingError(f"recording {str(path)!r} has no packets; {WANTED}")
         self._session = Session()
         self._shift_ns = time.monotonic_ns() - self._next[0]
 
@@ -162,14 +164,10 @@ def read_messages(path: Path) -> Generator[RecordedMessage, None, None]:
     try:
         file = os.fdopen(open_regular(path), "rb")
     except OSError as error:
-        raise RecordingError(
-            f"recording {str(path)!r} cannot be read ({error.strerror}); pass a file that `handmap listen --record` has written"
-        ) from error
+        raise RecordingError(f"recording {str(path)!r} cannot be read ({error.strerror}); {WANTED}") from error
     with file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise RecordingError(
-                f"recording {str(path)!r} is not an MCAP file; pass one that `handmap listen --record` has written"
-            )
+            raise RecordingError(f"recording {str(path)!r} is not an MCAP file; {WANTED}")
         hosts: dict[int, str | None] = {}
         while len(head := file.read(9)) == 9:
             opcode, size = struct.unpack("<BQ", head)

@@ -10,7 +10,7 @@ from handmap.client.session import Received, Session, StreamCounts
 from handmap.protocol.preview import Picture, decode_preview
 from handmap.types.errors import PacketError, RecordingError
 
-from ..packet_file import RecordedMessage, read_messages
+from ..packet_file import WANTED, RecordedMessage, read_messages
 
 MAX_BYTES: Final = 1 << 30
 SHORTEST_S: Final = 0.01  # of a recording with a time bar
@@ -123,7 +123,5 @@ def _read(path: Path) -> list[RecordedMessage]:
                 "`handmap listen --replay`"
             )
     if not any(message.host is not None for message in messages):
-        raise RecordingError(
-            f"recording {str(path)!r} has no packets; use one that `handmap listen --record` or the page has written"
-        )
+        raise RecordingError(f"recording {str(path)!r} has no packets; {WANTED}")
     return sorted(messages, key=lambda one: one.log_ns)
