@@ -90,12 +90,16 @@ def test_an_unresolved_name_blocks_no_one_and_joins_later(
 ) -> None:
     caplog.set_level(logging.INFO)
     look_up = socket.getaddrinfo
-    is_known = threading.Event()
+    is_over, is_known = threading.Event(), threading.Event()
+    answered: list[str] = []
 
     def name_server(host: str, *arguments: Any, **options: Any) -> Any:  # a build machine may have none at all
         if host != "late.invalid":
             return look_up(host, *arguments, **options)
-        if options.get("flags") or not is_known.wait(0.3):  # an unknown name takes its time
+        if not options.get("flags"):
+            is_over.wait(20)  # an unknown name takes its time
+            answered.append(host)
+        if options.get("flags") or not is_known.is_set():
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return look_up("127.0.0.1", *arguments, **options)
 
@@ -103,12 +107,11 @@ def test_an_unresolved_name_blocks_no_one_and_joins_later(
     monkeypatch.setattr(routes, "LOOK_UP_AGAIN_S", 0.05)
     with listening() as late, listening() as sink:
         targets = (TargetConfig("late.invalid", port_of(late)), TargetConfig("127.0.0.1", port_of(sink)))
-        start_s = time.monotonic()
         publisher = open_publisher(PublishConfig(targets))
         publisher.heartbeat(status())
         assert receive(sink).sequence == 0
-        assert time.monotonic() - start_s < 0.3
-        assert publisher.errors == 1
+        assert publisher.errors == 1 and not answered
+        is_over.set()
         wait_for(lambda: "cannot be looked up" in caplog.text)
 
         is_known.set()

@@ -63,7 +63,7 @@ def test_stop_ends_a_wait_soon() -> None:
     start_s = time.monotonic()
     stop.wait(10, beat)
 
-    assert time.monotonic() - start_s < 1
+    assert time.monotonic() - start_s < 5  # of 10
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])

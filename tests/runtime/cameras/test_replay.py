@@ -89,7 +89,7 @@ def test_recorded_pace_does_not_wait_longer_than_asked() -> None:
     frame = camera.wait_frame(0.05)
 
     assert frame is None and not camera.has_ended
-    assert time.monotonic() - start_s < 0.5
+    assert time.monotonic() - start_s < 2  # the frame is due after 3
 
 
 def test_flat_out_gives_the_next_frame_when_the_last_was_taken() -> None:
