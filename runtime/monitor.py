@@ -48,7 +48,7 @@ class Monitor:
         status.on_change = self.flight.changed
         self.facts.flight, self.facts.ask_snapshot = lambda: self.flight.facts, self.flight.request
         self._telemetry = Telemetry(settings.telemetry.port, self.facts)
-        self.preview = Preview(settings.preview)
+        self.preview = self.facts.preview = Preview(settings.preview)
         self._publisher: Publisher | None = None
         self._open = ExitStack()
 

@@ -61,6 +61,11 @@ class Preview:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="preview", daemon=True)
 
     @property
+    def config(self) -> PreviewConfig | None:
+        """How it serves; None where it is off."""
+        return self._config
+
+    @property
     def viewers(self) -> int:
         """How many are being shown pictures."""
         return len(self._wanted_hz)

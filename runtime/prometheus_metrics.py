@@ -11,7 +11,8 @@ from handmap.protocol.fields import DaemonState
 
 from .flight.facts import FlightFacts
 from .metric_families import quality_families, time_histogram, total_by, value_by
-from .snapshot import AGE, ControlFacts, Snapshot, Sources, TargetFacts, stage_histograms, take_snapshot
+from .port_facts import ControlFacts, PreviewFacts
+from .snapshot import AGE, Snapshot, Sources, TargetFacts, stage_histograms, take_snapshot
 
 METRICS_TYPE = CONTENT_TYPE_LATEST  # what the page's Content-Type says
 
@@ -59,6 +60,8 @@ class Metrics(Collector):
         yield from _targets(now.targets)
         if now.control is not None:
             yield from _control(now.control)
+        if now.preview is not None:
+            yield from _preview(now.preview)
         if now.flight is not None:
             yield from _flight(now.flight)
         reloads = {"taken": now.reload.taken, "refused": now.reload.refused}
@@ -126,6 +129,13 @@ def _control(control: ControlFacts) -> Iterable[Metric]:
     requests = {"answered": control.answered, "refused": control.refused}
     yield total_by("handmap_control_requests", "Datagrams read at the control port.", "outcome", requests)
     yield CounterMetricFamily("handmap_subscriber_errors", "Packets not sent to subscribers.", control.errors)
+
+
+def _preview(preview: PreviewFacts) -> Iterable[Metric]:
+    yield GaugeMetricFamily("handmap_preview_open", "1 while the preview's port is open.", float(not preview.problem))
+    yield GaugeMetricFamily("handmap_preview_viewers", "Pages that are shown depth pictures.", preview.viewers)
+    yield CounterMetricFamily("handmap_preview_pictures", "Depth pictures taken for them.", preview.pictures)
+    yield CounterMetricFamily("handmap_preview_refused", "Viewers refused.", preview.refused)
 
 
 def _flight(flight: FlightFacts) -> Iterable[Metric]:

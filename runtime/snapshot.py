@@ -19,6 +19,8 @@ from handmap.system.timing import StageClock, StageHistogram
 from .control import ControlPort
 from .flight.facts import FlightFacts
 from .outlet import Target
+from .port_facts import ControlFacts, PreviewFacts, control_facts, preview_facts
+from .preview import Preview
 from .quality import HandQuality, Quality
 from .reload import Reload
 from .state import DaemonStatus
@@ -45,18 +47,6 @@ class TargetFacts(msgspec.Struct, frozen=True):
     sent_bytes: int
     errors: int
     is_failing: bool
-
-
-class ControlFacts(msgspec.Struct, frozen=True):
-    """The control port: subscribers now, and totals since it was opened; problem is why it is not open, empty if it is."""
-
-    name: str
-    subscribers: tuple[str, ...]
-    max_subscribers: int
-    answered: int
-    refused: int
-    errors: int
-    problem: str
 
 
 class ThermalState(msgspec.Struct, frozen=True):
@@ -128,6 +118,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     asked_rate_hz: float | None = None
     gpu_memory: GpuMemory | None = None
     control: ControlFacts | None = None
+    preview: PreviewFacts | None = None
     flight: FlightFacts | None = None
 
 
@@ -144,6 +135,7 @@ class Sources:
     config: Path | None = None
     targets: Callable[[], Sequence[Target]] = tuple
     control: Callable[[], ControlPort | None] = lambda: None
+    preview: Preview | None = None
     flight: Callable[[], FlightFacts | None] = lambda: None
     ask_snapshot: Callable[[str], int] = lambda trigger: 0  # the number of the snapshot; 0: none is recorded
     bundle: str = ""
@@ -206,23 +198,10 @@ def take_snapshot(sources: Sources) -> Snapshot:
         camera_rate_hz=round(counts.arrivals.rate_hz(), 1),
         asked_rate_hz=sources.asked_rate_hz,
         gpu_memory=sources.gpu_memory(),
-        control=_control_facts(sources.control()),
+        control=control_facts(sources.control()),
+        preview=preview_facts(sources.preview),
         flight=sources.flight(),
     )  # fmt: skip
-
-
-def _control_facts(control: ControlPort | None) -> ControlFacts | None:
-    if control is None:
-        return None
-    return ControlFacts(
-        control.name,
-        tuple(f"{each[0]}:{each[1]}" for each in control.subscribers),
-        control.max_subscribers,
-        control.answered,
-        control.refused,
-        control.errors,
-        control.problem,
-    )
 
 
 def stage_histograms(sources: Sources) -> dict[str, StageHistogram]:

@@ -7,9 +7,10 @@ from handmap.skeleton.hand_size import LEARNING_S
 from handmap.types.errors import ConfigError
 
 from .flight.facts import FlightFacts
+from .port_facts import ControlFacts, PreviewFacts
 from .quality import HandQuality
 from .settings import TelemetryConfig, read_settings
-from .snapshot import ControlFacts, HandSizeFacts, Snapshot
+from .snapshot import HandSizeFacts, Snapshot
 
 
 def status_port(config: Path | None, port: int | None) -> int:
@@ -75,6 +76,8 @@ def format_status(now: Snapshot) -> str:
         )
     if now.control is not None:
         rows.append(("control", _control(now.control)))
+    if now.preview is not None:
+        rows.append(("preview", _preview(now.preview)))
     if now.flight is not None:
         rows.append(("recorder", _flight(now.flight)))
     lines = [f"{name:<10}{line}" for name, text in rows for name, line in _hanging(name, text)]
@@ -96,6 +99,13 @@ def _control(control: ControlFacts) -> str:
     counts = _counts(answered=control.answered, refused=control.refused, errors=control.errors)
     taken = f"{len(control.subscribers)} of {control.max_subscribers} subscribers"
     return "\n".join([f"{control.name}: {taken}; {counts}", *(f"subscriber {name}" for name in control.subscribers)])
+
+
+def _preview(preview: PreviewFacts) -> str:
+    if preview.problem:
+        return f"{preview.name}: NOT OPEN, {preview.problem}"
+    counts = _counts(pictures=preview.pictures, refused=preview.refused)
+    return f"{preview.name}: {preview.viewers} of {preview.max_viewers} viewers; {counts}"
 
 
 def _hanging(name: str, text: str) -> list[tuple[str, str]]:

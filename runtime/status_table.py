@@ -124,6 +124,10 @@ def _sent(facts: Snapshot) -> Text:
     words = [f"{packets} packets to {len(facts.targets)} target{'' if len(facts.targets) == 1 else 's'}"]
     if control is not None:
         words.append("control port not open" if control.problem else f"{len(control.subscribers)} subscribers")
+    if facts.preview is not None and facts.preview.problem:
+        words.append("preview not open")
+    elif facts.preview is not None and facts.preview.viewers:
+        words.append(f"{facts.preview.viewers} viewer{'' if facts.preview.viewers == 1 else 's'}")
     errors = sum(target.errors for target in facts.targets)
     is_failing = any(target.is_failing for target in facts.targets)
     text = Text(", ".join([*words, f"{errors} errors"]))

@@ -2,14 +2,17 @@
 
 import http.server
 import json
+import socket
 import threading
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from clients.preview_client import PreviewClient
 from handmap.bundle.manifest import Bundle
 from handmap.protocol.fields import DaemonState
 from handmap.skeleton.body import fit_bodies
@@ -46,6 +49,34 @@ def test_a_running_daemon_reports_its_status(tmp_path: Path, bundle: Bundle, rec
     rows = {line.split()[0]: line for line in as_text.stdout.splitlines() if line}
     assert "TRACKING" in rows["state"] and "frames/s" in rows["hands"] and "p50 ms" in rows["stage"]
     assert max(len(line) for line in as_text.stdout.splitlines() if str(tmp_path) not in line) <= 110
+
+
+def test_who_looks_is_reported_and_that_nobody_can(tmp_path: Path, bundle: Bundle, recording: Path) -> None:
+    port, preview = free_port(), free_port()
+    config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9, telemetry=port)
+    config.write_text(config.read_text().replace("preview: null", f"preview: {{port: {preview}, max_viewers: 2}}"))
+
+    def row() -> str:
+        text = handmap("status", "--port", str(port)).stdout
+        return next(line for line in text.splitlines() if line.startswith("preview "))
+
+    def metric(name: str) -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"handmap_preview_{name} "))
+
+    with socket.create_server(("127.0.0.1", preview)) as other, started("run", "--config", config):
+        wait_for(port, lambda now: now.preview is not None and now.preview.problem.startswith("Address"))
+        taken, is_open = row(), metric("open")
+        other.close()
+        wait_for(port, lambda now: now.preview is not None and not now.preview.problem)
+        with closing(PreviewClient("127.0.0.1", preview)) as viewer:
+            viewer.want(True)
+            wait_for(port, lambda now: now.preview is not None and now.preview.pictures > 0)
+            looked_at, viewers = row(), metric("viewers")
+
+    assert f"127.0.0.1:{preview}: NOT OPEN, Address already in use" in taken and is_open == 0
+    assert f"127.0.0.1:{preview}: 1 of 2 viewers; " in looked_at and "0 refused" in looked_at and viewers == 1
 
 
 def test_the_size_of_a_fitted_hand_is_reported(tmp_path: Path) -> None:

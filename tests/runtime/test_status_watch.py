@@ -20,6 +20,7 @@ from rich.console import Console
 from handmap.bundle.manifest import Bundle
 from handmap.engines.engine import GpuMemory
 from runtime.ask_daemon import Answer
+from runtime.port_facts import PreviewFacts
 from runtime.quality import HandQuality
 from runtime.snapshot import ReloadFacts, Snapshot, StageTimes, TargetFacts, ThermalState
 from runtime.status_table import History, draw
@@ -69,6 +70,17 @@ def test_a_table_fits_80_by_24_and_says_what_matters_first() -> None:
     (hand,) = (line.split() for line in lines if line.startswith("left 7"))
     assert hand == ["left", "7", "6.2", "3.5", "0.51", "0.93", "10", "%", "20", "of", "21"]
     assert "4.0 of 8.0 GB in use" in text and "cool" not in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("viewers", "problem", "said"),
+    [(0, "", "1300 packets to 1 target, 0 errors"), (1, "", ", 1 viewer,"), (2, "", ", 2 viewers,"),
+     (0, "Address already in use", ", preview not open,")],
+)  # fmt: skip
+def test_pages_that_look_are_counted(viewers: int, problem: str, said: str) -> None:
+    facts = msgspec.structs.replace(FACTS, preview=PreviewFacts("127.0.0.1:5658", viewers, 4, 9, 0, problem))
+
+    assert said in "\n".join(drawn(Answer(facts), History()))
 
 
 @pytest.mark.parametrize("width", [20, 40, 59])
