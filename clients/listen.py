@@ -16,7 +16,7 @@ from handmap.protocol.packet import PacketHand
 from handmap.protocol.skeleton_block import HandSkeleton
 from handmap.types.joints import WRIST
 
-from .statistics import ReceptionStats
+from .statistics import ReceptionStats, rare_counts
 
 WAIT_S = 0.2
 SILENCE_S = 1.5  # a running daemon sends a heartbeat every second
@@ -186,6 +186,6 @@ def reception_summary(counts: StreamCounts) -> str:
     """The totals in one line."""
     line = (
         f"{counts.received} packets, {counts.lost} lost, {counts.late} late, {counts.repeated} repeated, "
-        f"{counts.restarts} restarts, {counts.refused} refused"
+        f"{counts.restarts} restarts, {counts.refused} refused{rare_counts(counts)}"
     )
     return f"{line} (last: {counts.refusal})" if counts.refusal else line

@@ -73,6 +73,7 @@ class ReceptionStats:
             "repeated": counts.repeated,
             "restarts": counts.restarts,
             "refused": counts.refused,
+            "incomplete": counts.incomplete,
             "unproven": counts.unproven,
             "interval_ms": _spread(self._intervals_ms),
             "jitter_ms": round(float(np.mean(self._changes_ms)), 3) if self._changes_ms else None,
@@ -87,7 +88,7 @@ class ReceptionStats:
         rows = [
             f"{facts['frames']} frames at {facts['rate_hz']:.1f} per second, {facts['frames_with_hands']} with hands",
             f"{facts['packets']} packets, {facts['lost']} lost ({facts['lost_percent']:.2f} %), {facts['late']} late, "
-            f"{facts['repeated']} repeated, {facts['restarts']} restarts, {facts['refused']} refused",
+            f"{facts['repeated']} repeated, {facts['restarts']} restarts, {facts['refused']} refused{rare_counts(counts)}",
             "",
             f"{'ms':<26}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}",
         ]
@@ -108,6 +109,12 @@ class ReceptionStats:
         elif facts["clock_error_ms"]:
             rows.append(f"age: the sender's clock is known to {facts['clock_error_ms']:.2f} ms")
         return "\n".join(rows)
+
+
+def rare_counts(counts: StreamCounts) -> str:
+    """What is counted only with more hands than a packet holds, or with keys, to go after the other totals; empty without any."""
+    found = {"incomplete": counts.incomplete, "unproven": counts.unproven}
+    return "".join(f", {number} {name}" for name, number in found.items() if number)
 
 
 def _spread(samples: deque[float]) -> dict[str, float] | None:

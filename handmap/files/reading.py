@@ -74,11 +74,6 @@ def open_regular(path: Path) -> int:
     return descriptor
 
 
-def refuse_irregular(path: Path) -> None:
-    """Raises FileError unless there is a regular file at `path` that can be opened: for what a library reads itself."""
-    os.close(open_regular(path))
-
-
 def read_json(path: Path, kind: type[T]) -> T:
     """The JSON file as a struct, or another type.
 

@@ -88,11 +88,6 @@ class FlightRecorder:
             thread.join(max(end_s - time.monotonic(), 0))
 
     @property
-    def is_enabled(self) -> bool:
-        """Whether it keeps anything."""
-        return self._config.enabled
-
-    @property
     def facts(self) -> FlightFacts:
         """Its facts now."""
         ring = self._ring

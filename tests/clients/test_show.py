@@ -19,6 +19,7 @@ from clients.page.colors import SIDE_RGB, SURE_RGB, UNSURE_RGB
 from clients.page.scene import Readout, drawn_hand
 from clients.page.view_options import ViewOptions
 from clients.page.viewer import HandViewer
+from clients.statistics import ReceptionStats
 from handmap.client.receiver import Receiver, open_receiver
 from handmap.client.session import Received, StreamCounts
 from handmap.protocol.fields import DaemonState, HandFlags, MessageType
@@ -88,6 +89,14 @@ def test_listening_ends_after_count_and_after_seconds() -> None:
     assert reception_summary(receiver.counts) == "5 packets, 0 lost, 0 late, 0 repeated, 0 restarts, 0 refused"
     assert not warnings
     receiver.close()
+
+
+def test_what_is_counted_with_keys_and_many_hands_alone_is_told_where_there_is_any() -> None:
+    counts = StreamCounts(received=5, incomplete=2, unproven=3)
+
+    assert reception_summary(counts).endswith("0 restarts, 0 refused, 2 incomplete, 3 unproven")
+    assert "0 refused, 2 incomplete, 3 unproven" in ReceptionStats().table(counts)
+    assert ReceptionStats().as_json(counts)["incomplete"] == 2
 
 
 def test_silence_is_reported_once_with_advice() -> None:
