@@ -11,12 +11,13 @@ from handmap.system.notify import Notifier
 from handmap.system.timing import StageClock
 from runtime.control import ControlPort
 from runtime.flight.facts import FlightFacts
+from runtime.preview import Preview
 from runtime.prometheus_metrics import metrics_page
 from runtime.publish import open_publisher
 from runtime.publish_config import ControlConfig, PublishConfig, TargetConfig
 from runtime.quality import Quality
 from runtime.reload import Reload
-from runtime.settings import ThermalConfig
+from runtime.settings import PreviewConfig, ThermalConfig
 from runtime.snapshot import Sources
 from runtime.state import DaemonStatus
 from runtime.stats import StatsLog
@@ -30,7 +31,7 @@ SUFFIXES = ("_bucket", "_sum", "_count")
 
 @pytest.fixture(scope="module")
 def families(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, frozenset[str]]]:
-    """Kind and labels of every metric of a daemon that has all: a board's sensors, GPU, control port, target, recorder."""
+    """Kind and labels of every metric of a daemon that has all: a board's sensors, GPU, target, ports, recorder."""
     sysfs = tmp_path_factory.mktemp("sys")
     write_sensors(sysfs)
     notifier, clock, quality = Notifier(None), StageClock(), Quality()
@@ -44,6 +45,7 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, f
     facts.flight = lambda: FlightFacts(1, 1.0, 1, 0, 0, 0, 0, "", "", "")
     publisher = open_publisher(PublishConfig((TargetConfig("127.0.0.1", 9),)))
     control = ControlPort(ControlConfig("127.0.0.1", free_port()), None, 1, lambda: b"")
+    facts.preview = Preview(PreviewConfig())
     facts.targets, facts.control = lambda: publisher.targets, lambda: control
     try:
         page = metrics_page(facts)().decode()
