@@ -25,12 +25,13 @@ def open_labeled_palms(data: str, folder: Path) -> PalmSamples:
     Frames whose hand has no label, or labels in much doubt, are left out.
     Raises DatasetError if none is left, if its joints are not hand21, or if it cannot be written.
     """
-    return PalmSamples(*open_kept(data, folder, PalmSamples._fields, FORMAT, _write))
+    pictures, hands, *others = open_kept(data, folder, PalmSamples._fields, FORMAT, _write)
+    return PalmSamples(pictures[: len(hands)], hands, *others)
 
 
 def _write(data: str, folder: Path) -> None:
     dataset = open_hand21(data)
-    # Written as it is read: all pictures may be more than fits into memory. Those that are left out remain a hole.
+    # Written as it is read: all pictures may be more than fits into memory. Those that are left out remain a hole at the end.
     shape = (max(len(dataset), 1), INPUT_ROWS, INPUT_COLUMNS)
     pictures = np.lib.format.open_memmap(folder / "pictures.npy", "w+", np.float16, shape)
     hands: list[Float32] = []

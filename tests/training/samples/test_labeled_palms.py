@@ -66,7 +66,7 @@ def test_hands_without_a_label_or_in_much_doubt_are_left_out(moving: list[Labele
 
     palms = open_labeled_palms(str(write(tmp_path / "r", [unlabeled, unsure, sure])), tmp_path / "cache")
 
-    assert len(palms.hands) == 1
+    assert len(palms) == len(palms.hands) == 1
     np.testing.assert_array_equal(palms.pictures[0], encode_depth(np, sure.frame).depth_small.astype(np.float16))
     with pytest.raises(DatasetError, match="sure to 20 mm"):
         open_labeled_palms(str(write(tmp_path / "s", [unsure])), tmp_path / "cache")
