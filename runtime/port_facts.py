@@ -46,8 +46,7 @@ def control_facts(control: ControlPort | None) -> ControlFacts | None:
 
 def preview_facts(preview: Preview | None) -> PreviewFacts | None:
     """The facts of a preview; None where it is off."""
-    config = None if preview is None else preview.config
-    if preview is None or config is None:
+    if preview is None or (config := preview.config) is None:
         return None
     return PreviewFacts(
         f"{config.bind}:{config.port}",
