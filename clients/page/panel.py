@@ -1,6 +1,7 @@
 """The panel beside the scene: the depth picture, the state in words, plots of the last minute, buttons, and the time bar of a recording."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +24,8 @@ PLOTS: Final = (
     ("expected error, mm", ("error",)),
     ("stages, ms", ("stage locate", "stage crop", "stage infer", "stage decode", "stage skeleton", "stage publish")),
 )
+RECORD: Final = "Record"
+PLAY: Final = "Play"
 Wish = Callable[[Callable[[], None]], None]
 
 
@@ -51,7 +54,6 @@ class Panel:
         with self._tabs.add_tab("Last minute"):
             self._plots = [self._add_plot(title, names) for title, names in PLOTS]
         self._place: Any = None
-        self._is_moving = False
 
     def show_picture(self, pixels: Uint8) -> None:
         """Shows a picture (H, W, 3)."""
@@ -71,15 +73,15 @@ class Panel:
         for plot, (_, names) in zip(self._plots, PLOTS, strict=True):
             plot.data = (history.ages_s(), *(series.get(name, nothing) for name in names))
 
-    def add_record(self, toggle: Callable[[], None]) -> None:
-        """Adds the button that starts and ends a recording."""
-        self._record = self._gui.add_button("Record", icon=viser.Icon.PLAYER_RECORD)
+    def add_record(self, record: Callable[[bool], None]) -> None:
+        """Adds the button that starts and ends a recording; `record` is told which."""
+        self._record = self._gui.add_button(RECORD, icon=viser.Icon.PLAYER_RECORD)
         self._record_text = self._gui.add_markdown("")
-        self._record.on_click(lambda _: self._wish(toggle))
+        self._record.on_click(lambda _: self._wish(partial(record, self._record.label == RECORD)))
 
     def show_record(self, is_running: bool, text: str) -> None:
         """Shows what the button does now, and what became of the recording."""
-        label = "Stop recording" if is_running else "Record"
+        label = "Stop recording" if is_running else RECORD
         if self._record.label != label:
             self._record.label = label
         if self._record_text.content != text:
@@ -97,26 +99,24 @@ class Panel:
 
         button.on_click(clicked)
 
-    def add_playback(self, duration_s: float, seek: Callable[[float], None], toggle: Callable[[], None]) -> None:
-        """Adds the time bar of a recording."""
+    def add_playback(self, duration_s: float, seek: Callable[[float], None], play: Callable[[bool], None]) -> None:
+        """Adds the time bar of a recording, and the button that has it go on or stand still; `play` is told which."""
         step_s = max(round(duration_s / 1000, 3), 0.001)
         self._place = self._gui.add_slider("time, s", 0.0, max(round(duration_s, 3), step_s), step_s, 0.0)
         self._play = self._gui.add_button("Pause", icon=viser.Icon.PLAYER_PAUSE)
 
-        def moved(_: Any) -> None:
-            if not self._is_moving:
-                place_s = float(self._place.value)
-                self._wish(lambda: seek(place_s))
+        async def moved(event: Any) -> None:  # in the server's own loop: in a thread, its value could be another's
+            if event.client is not None:  # else by `show_place`
+                self._wish(partial(seek, float(event.target.value)))
 
         self._place.on_update(moved)
-        self._play.on_click(lambda _: self._wish(toggle))
+        # What it says is done, even if the recording has come to its end since it was drawn.
+        self._play.on_click(lambda _: self._wish(partial(play, self._play.label == PLAY)))
 
     def show_place(self, place_s: float, is_playing: bool) -> None:
         """Moves the time bar to where the recording is."""
-        self._is_moving = True  # by us: viser tells the same callback
         self._place.value = round(place_s, 3)
-        self._is_moving = False
-        label = "Pause" if is_playing else "Play"
+        label = "Pause" if is_playing else PLAY
         if self._play.label != label:
             self._play.label = label
 

@@ -53,7 +53,7 @@ class Playback:
 
     def play(self, is_playing: bool) -> None:
         """Goes on or stands still; at the end it begins again."""
-        if is_playing and not self.is_playing and self._next >= len(self._messages):
+        if is_playing and self._next >= len(self._messages):
             self.seek(0.0)
         self._place_ns, self._since_ns, self.is_playing = self._now_ns(), time.monotonic_ns(), is_playing
 

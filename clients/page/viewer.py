@@ -52,11 +52,11 @@ class HandViewer:
         self._space = Space(self._server)
         self._panel = Panel(self._server, self._wishes.put, options.is_dark)
         if self._take is not None:
-            self._panel.add_record(self._toggle_record)
+            self._panel.add_record(self._record)
         if ask_snapshot is not None:
             self._panel.add_snapshot(self._snapshot)
         if self._playback is not None:
-            self._panel.add_playback(self._playback.duration_s, self._seek, self._toggle_play)
+            self._panel.add_playback(self._playback.duration_s, self._seek, self._playback.play)
         self.readout = Readout(options.hint)
         self._history = History()
         self._picture_s = float("-inf")
@@ -147,9 +147,9 @@ class HandViewer:
             self._panel.show_picture(draw_nothing(why))
             self._space.hide_points()
 
-    def _toggle_record(self) -> None:
+    def _record(self, is_start: bool) -> None:
         if self._take is not None:
-            self._take.stop() if self._take.is_running else self._take.start()
+            self._take.start() if is_start else self._take.stop()
 
     def _snapshot(self) -> str:
         """Has the daemon take a snapshot; what became of it, in Markdown."""
@@ -165,7 +165,3 @@ class HandViewer:
         if self._playback is not None:
             self._playback.seek(place_s)
             self._history.clear()
-
-    def _toggle_play(self) -> None:
-        if self._playback is not None:
-            self._playback.play(not self._playback.is_playing)

@@ -29,7 +29,7 @@ from handmap.protocol.fields import DaemonState, MessageType
 from handmap.protocol.packet import Packet, encode, hand_from_pose
 from handmap.types.errors import NoAnswer
 from handmap.types.values import Handedness, HandPose
-from tests.clients.page.test_playback import recorded
+from tests.clients.page.test_playback import paced
 from tests.support.previews import Fed, fed_preview, hand_frame, hand_pose
 
 if TYPE_CHECKING:
@@ -86,7 +86,14 @@ class Shown:
 
     def has(self, text: str) -> None:
         """Waits until this is on the page."""
-        self.page.get_by_text(text).first.wait_for(timeout=WAIT_MS)
+        self.page.get_by_text(text).first.wait_for()
+
+    def eventually(self, is_so: Callable[[], bool]) -> None:
+        """Waits until this is so."""
+        end_s = time.monotonic() + WAIT_MS / 1000
+        while not is_so():
+            assert time.monotonic() < end_s, "it did not come to be"
+            self.page.wait_for_timeout(50)
 
     def keep(self, name: str) -> None:
         """Keeps a picture of it, if that is wanted."""
@@ -125,6 +132,7 @@ def running(step: Callable[[], None], pause_s: float = 0.0) -> Iterator[None]:
 @contextmanager
 def opened(browser: "Browser", address: str, width: int = 1100, height: int = 800) -> Iterator[Shown]:
     context = browser.new_context(viewport={"width": width, "height": height})
+    context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     shown = Shown(page, [], [])
 
@@ -180,12 +188,12 @@ def test_tracking(browser: "Browser", tmp_path: Path) -> None:
         for text in ("TRACKING", "right hand #1: confidence 0.80", "rate ", "latency ", "lost 0", "left hand"):
             shown.has(text)
         picture = shown.page.locator(PICTURE)
-        picture.wait_for(timeout=WAIT_MS)
+        picture.wait_for()
         assert picture.evaluate("image => image.naturalWidth") == 480
         assert shown.page.locator("canvas").count() >= 1, "the scene"
         shown.keep("tracking")
         shown.page.get_by_text("Last minute").click()
-        shown.page.locator(".u-title").nth(4).wait_for(timeout=WAIT_MS)
+        shown.page.locator(".u-title").nth(4).wait_for()
         assert shown.page.locator(".u-title").all_inner_texts() == [title for title, _ in PLOTS]
         shown.keep("last_minute")
 
@@ -203,7 +211,7 @@ def test_two_hands(browser: "Browser", tmp_path: Path) -> None:
 def test_no_hand(browser: "Browser", tmp_path: Path) -> None:
     with live(browser, tmp_path, Scene()) as shown:
         shown.has("NO_HAND")
-        shown.page.locator(PICTURE).wait_for(timeout=WAIT_MS)
+        shown.page.locator(PICTURE).wait_for()
         assert shown.page.get_by_text("right hand #").count() == 0
         shown.keep("no_hand")
 
@@ -240,7 +248,7 @@ def test_the_button_records_what_can_be_played(browser: "Browser", tmp_path: Pat
     with live(browser, tmp_path / "taken", Scene([Handedness.LEFT])) as shown:
         shown.has("TRACKING")
         shown.page.get_by_role("button", name="Record").click()
-        shown.page.get_by_role("button", name="Stop recording").wait_for(timeout=WAIT_MS)
+        shown.page.get_by_role("button", name="Stop recording").wait_for()
         shown.page.wait_for_timeout(1500)
         shown.page.get_by_role("button", name="Stop recording").click()
         shown.has("written:")
@@ -273,20 +281,36 @@ def test_the_daemon_is_asked_for_a_snapshot_and_its_answer_is_shown(browser: "Br
 
 
 def test_a_recording_has_a_time_bar(browser: "Browser", tmp_path: Path) -> None:
-    playback = Playback(recorded(tmp_path, packets=40))
+    playback = Playback(paced(tmp_path / "long.mcap", packets=600, gap_s=1.0))
     viewer = HandViewer(playback, ViewOptions("127.0.0.1", 18400, tmp_path))
     try:
         with running(viewer.step), opened(browser, viewer.address) as shown:
             shown.has("time, s")
             shown.has("right hand #3")
             assert shown.page.get_by_role("button", name="Record").count() == 0
-            shown.page.get_by_role("button", name="Play").click()  # it has come to its end
+            click_bar(shown)
+            shown.eventually(lambda: 250 < playback.place_s < 400)
             shown.page.get_by_role("button", name="Pause").click()
-            place = shown.page.locator("input").last
-            place.fill("1.0")
-            place.press("Enter")
-            shown.page.wait_for_timeout(1000)
-            assert playback.place_s == pytest.approx(1.0, abs=0.01) and not playback.is_playing
+            shown.eventually(lambda: not playback.is_playing)
+            go_to(shown, "450")
+            shown.eventually(lambda: playback.place_s == pytest.approx(450, abs=0.01))
             shown.keep("playback")
+            shown.page.get_by_role("button", name="Play").click()
+            shown.eventually(lambda: playback.place_s > 450.5)
+            shown.page.get_by_role("button", name="Pause").wait_for()
     finally:
         viewer.close()
+
+
+def click_bar(shown: Shown) -> None:
+    """Clicks the middle of the time bar."""
+    bar = shown.page.locator(".mantine-Slider-root").last.bounding_box()
+    assert bar is not None
+    shown.page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
+
+
+def go_to(shown: Shown, place_s: str) -> None:
+    """Types a place into the time bar's field."""
+    field = shown.page.locator("input").last
+    field.fill(place_s)
+    field.press("Enter")
