@@ -57,7 +57,7 @@ def test_a_recording_is_played_as_it_arrived(tmp_path: Path) -> None:
     assert all(received.is_same_machine for received in came)
     # Of a clock of another day, times would be meaningless: packets leave when they arrive.
     assert all(received.latency_ms == pytest.approx(received.sender_ms, abs=1e-6) for received in came)
-    assert 17 * PACE_S < took_s < 5
+    assert 17 * PACE_S < took_s < 30
 
 
 def test_a_sealed_recording_is_played_without_its_key(tmp_path: Path) -> None:
@@ -108,14 +108,14 @@ def test_the_verb_records_and_plays_and_a_kill_costs_a_second_at_most(tmp_path: 
         started("listen", "--port", str(port), "--record", tmp_path / "hands.mcap") as listening,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out,
     ):
-        end_s = time.monotonic() + 20
+        end_s = time.monotonic() + 60
         while not (tmp_path / "hands.mcap").exists() and time.monotonic() < end_s:
             time.sleep(0.05)
         for data in sent:
             out.sendto(data, ("127.0.0.1", port))
             time.sleep(PACE_S)
         listening.send_signal(signal.SIGKILL)
-        listening.wait(10)
+        listening.wait(30)
 
     kept = [data for _, _, data in read_datagrams(tmp_path / "hands.mcap")]
     played = handmap("listen", "--replay", tmp_path / "hands.mcap", "--json")

@@ -251,7 +251,7 @@ def test_page_is_served_and_survives_a_restart_of_the_sender(tmp_path: Path) -> 
         for _ in range(3):
             page.step()
         address = page.address.replace("localhost", "127.0.0.1")  # a browser knows that name, a fresh machine may not
-        with urllib.request.urlopen(address, timeout=5) as answer:
+        with urllib.request.urlopen(address, timeout=30) as answer:
             status = answer.status
 
     assert status == 200

@@ -34,7 +34,7 @@ class Prometheus:
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query."""
         asked = urllib.parse.urlencode({"query": expression})
-        with urllib.request.urlopen(f"{self._url}/api/v1/query?{asked}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self._url}/api/v1/query?{asked}", timeout=60) as answer:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
             return found
 

@@ -62,8 +62,8 @@ def test_only_the_newest_frame_is_kept_and_the_others_are_counted() -> None:
     camera, pace = ListCamera(frames(5)), HeardPace()
 
     with Capture(camera, pace=pace) as capture:
-        camera.done.wait(2)
-        newest = capture.wait_newest(1)
+        camera.done.wait(30)
+        newest = capture.wait_newest(30)
         assert newest is not None and newest.frame_number == 4
         assert capture.dropped == 4
         assert capture.wait_newest(0.01) is None and capture.has_ended
@@ -76,9 +76,9 @@ def test_the_last_frame_comes_before_the_end() -> None:
     camera = ListCamera(frames(1))
 
     with Capture(camera) as capture:
-        camera.done.wait(2)
+        camera.done.wait(30)
         assert not capture.has_ended
-        assert capture.wait_newest(1) is not None
+        assert capture.wait_newest(30) is not None
         assert capture.has_ended
 
 
@@ -86,10 +86,10 @@ def test_the_cameras_error_is_raised_after_its_last_frame() -> None:
     camera = ListCamera(frames(1), CameraLost("unplugged"))
 
     with Capture(camera) as capture:
-        camera.done.wait(2)
-        assert capture.wait_newest(1) is not None
+        camera.done.wait(30)
+        assert capture.wait_newest(30) is not None
         with pytest.raises(CameraLost, match="unplugged"):
-            capture.wait_newest(1)
+            capture.wait_newest(30)
 
 
 def test_the_end_of_the_stream_wakes_the_waiter() -> None:
@@ -147,8 +147,8 @@ def taken_of(given: list[DepthFrame]) -> tuple[DepthFrame | None, Counts]:
     """What is given out of a live camera's frames, and what was counted."""
     camera, counts = ListCamera(given), Counts()
     with Capture(camera, counts, is_real_time=True) as capture:
-        camera.done.wait(2)
-        return capture.wait_newest(1), counts
+        camera.done.wait(30)
+        return capture.wait_newest(30), counts
 
 
 def test_stale_frames_are_refused_and_counted() -> None:
@@ -175,8 +175,8 @@ def test_a_replay_without_real_time_can_have_any_timestamps() -> None:
     camera, counts = ListCamera([aged(0, 100), aged(1, 200)]), Counts()
 
     with Capture(camera, counts) as capture:
-        camera.done.wait(2)
-        taken = capture.wait_newest(1)
+        camera.done.wait(30)
+        taken = capture.wait_newest(30)
 
     assert taken is not None and taken.frame_number == 1
     assert (counts.stale, counts.repeated, counts.dropped) == (0, 0, 1)
@@ -194,7 +194,7 @@ def test_late_frames_are_skipped_for_those_that_follow_at_once() -> None:
     counts = Counts()
 
     with Capture(BurstCamera([aged(number, 0.4 - 0.04 * number) for number in range(9)]), counts, True) as capture:
-        taken = capture.wait_newest(1)
+        taken = capture.wait_newest(30)
 
     assert taken is not None and taken.frame_number >= 6  # the first that is younger than 0.1 s, or nearly so
     assert counts.skipped + counts.dropped >= 6
@@ -204,7 +204,7 @@ def test_a_frame_that_became_stale_while_it_waited_is_not_given_out() -> None:
     camera, counts = ListCamera([aged(0, 0.1)]), Counts()
 
     with Capture(camera, counts, is_real_time=True) as capture:
-        camera.done.wait(2)
+        camera.done.wait(30)
         time.sleep(STALE_S)
         taken = capture.wait_newest(0.1)
         is_refusing = capture.is_refusing
@@ -247,7 +247,7 @@ def test_frames_are_given_out_as_they_come_and_not_when_the_wait_is_over() -> No
         assert capture.wait_newest(5) is not None
         start_s = time.monotonic()
         for _ in range(25):
-            assert capture.wait_newest(1) is not None
+            assert capture.wait_newest(30) is not None
         waited_s = time.monotonic() - start_s
 
     assert waited_s < 5  # half a second; a wait to its end for each would take 25 s
@@ -257,9 +257,9 @@ def test_a_frame_with_another_shape_is_a_camera_failure() -> None:
     small = DepthFrame(np.zeros((2, 4), np.uint16), 1.0, replace(CAMERA, width_px=4, height_px=2), 1, 0)
 
     with Capture(ListCamera([blob_frame(0), small])) as capture:
-        assert capture.wait_newest(1) is not None
+        assert capture.wait_newest(30) is not None
         with pytest.raises(CameraLost, match=r"shape \(2, 4\) after frames of \(480, 640\)"):
-            capture.wait_newest(1)
+            capture.wait_newest(30)
 
 
 def test_a_failure_to_open_the_camera_is_raised_by_the_capture() -> None:
@@ -267,4 +267,4 @@ def test_a_failure_to_open_the_camera_is_raised_by_the_capture() -> None:
         raise CameraLost("not on the bus")
 
     with Capture(LateCamera(absent, lambda camera: None)) as capture, pytest.raises(CameraLost, match="not on the bus"):
-        capture.wait_newest(1)
+        capture.wait_newest(30)

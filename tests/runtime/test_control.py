@@ -35,7 +35,7 @@ def control_port(
     config: ControlConfig | None = None, keys: KeyRing | None = None, ask_snapshot: Callable[[], int] = lambda: 0
 ) -> Iterator[ControlPort]:
     opened = ControlPort(config or ControlConfig(port=free_port()), keys, 77, lambda: INFO, ask_snapshot)
-    end_s = time.monotonic() + 5
+    end_s = time.monotonic() + 30
     while opened.problem and time.monotonic() < end_s:
         time.sleep(0.01)
     try:
@@ -49,7 +49,7 @@ class Asker:
 
     def __init__(self, port: int, keys: KeyRing | None = None) -> None:
         self.out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.out.settimeout(2)
+        self.out.settimeout(30)
         self.out.connect(("127.0.0.1", port))
         self.keys = keys
         self.nonce = 0
@@ -200,7 +200,7 @@ def test_a_port_that_is_taken_is_opened_once_it_is_free(
         opened = ControlPort(ControlConfig(port=port), None, 1, lambda: INFO)
         time.sleep(0.3)
         assert opened.problem == "Address already in use"
-    end_s = time.monotonic() + 5
+    end_s = time.monotonic() + 30
     while opened.problem and time.monotonic() < end_s:
         time.sleep(0.02)
 
@@ -221,7 +221,7 @@ def publishing(config: PublishConfig, keys: KeyRing | None = None) -> Iterator[P
         publisher.close()
 
 
-def first_packet(publisher: Publisher, receiver: Receiver, limit_s: float = 5) -> bool:
+def first_packet(publisher: Publisher, receiver: Receiver, limit_s: float = 30) -> bool:
     """Publishes until one arrives."""
     end_s = time.monotonic() + limit_s
     while time.monotonic() < end_s:
@@ -239,7 +239,7 @@ def test_a_subscription_brings_packets_clock_and_facts(keys: KeyRing | None) -> 
         publisher.identify(ModelFacts(b"12345678", "hand", Precision.FP16))
         publisher.identify_camera("camera X", "0815")
         assert first_packet(publisher, receiver)
-        end_s = time.monotonic() + 5
+        end_s = time.monotonic() + 30
         while receiver.info is None and time.monotonic() < end_s:
             receiver.wait(0.05)
 

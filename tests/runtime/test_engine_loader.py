@@ -74,7 +74,7 @@ def running(folder: Path, bundle: Bundle, recording: Path, engine: str) -> Itera
             yield Running(daemon, config, cache_dir, lambda: receive(sink))
         finally:
             stop.set()
-            thread.join(10)
+            thread.join(30)
         assert not thread.is_alive()
 
 

@@ -49,7 +49,7 @@ class Viewer:
 
     def __init__(self, port: int, ask: Message | bytes | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), 5)
-        self.socket.settimeout(5)
+        self.socket.settimeout(30)
         self.hello = self.read()
         wanted = Ask(VERSION, 60.0) if ask is None else ask
         self.socket.sendall(wanted if isinstance(wanted, bytes) else encode_preview(wanted))

@@ -25,7 +25,7 @@ def status() -> DaemonStatus:
     return DaemonStatus(Notifier(None))
 
 
-def wait_for(condition: Callable[[], bool], limit_s: float = 5) -> None:
+def wait_for(condition: Callable[[], bool], limit_s: float = 30) -> None:
     end_s = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end_s

@@ -40,14 +40,14 @@ def test_interrupted_recording_is_whole(
 ) -> None:
     config = write_config(tmp_path / "c.yaml", bundle.path, recording, 9)
     with started("record", "--config", config, "--out", tmp_path / "out") as process:
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + 60
         while not list(tmp_path.rglob("*.mcap")) and time.monotonic() < deadline_s:
             time.sleep(0.02)
-        time.sleep(0.4)
+        time.sleep(0.8)
         process.send_signal(number)
-        assert process.wait(5) == 0
+        assert process.wait(30) == 0
 
-    assert 5 < len(list(open_recording(tmp_path / "out"))) < 60
+    assert 1 < len(list(open_recording(tmp_path / "out"))) < 60
 
 
 def test_existing_recording_is_not_overwritten(tmp_path: Path, bundle: Bundle, recording: Path) -> None:

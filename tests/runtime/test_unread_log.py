@@ -97,7 +97,7 @@ def test_after_the_end_of_a_stuck_log_nothing_blocks() -> None:
     log.silence_if_stuck()
     last_words = threading.Thread(target=os.write, args=(writing, b"handmap: a sentence"), daemon=True)
     last_words.start()
-    last_words.join(5)
+    last_words.join(30)
 
     assert not last_words.is_alive()
     os.close(reading)

@@ -44,7 +44,7 @@ class WatchedDaemon:
     def wait_until(self, time_s: float) -> None:
         time.sleep(max(time_s - self.now_s(), 0))
 
-    def wait_for(self, is_wanted: Callable[[Packet], bool], from_s: float, limit_s: float = 10) -> float:
+    def wait_for(self, is_wanted: Callable[[Packet], bool], from_s: float, limit_s: float = 30) -> float:
         """When the first such packet came after from_s."""
         while True:
             for start_s, packet in list(self.packets):
@@ -63,11 +63,11 @@ class WatchedDaemon:
 
     def end(self) -> None:
         self.stop.set()
-        self._runner.join(10)
+        self._runner.join(30)
         assert not self._runner.is_alive()
         time.sleep(0.05)
         self._is_over.set()
-        self._listener.join(5)
+        self._listener.join(30)
 
     def _run(self) -> None:
         try:

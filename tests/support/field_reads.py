@@ -122,7 +122,7 @@ def _subscribe(settings: Settings) -> None:
     assert control is not None
     publisher = open_publisher(settings.publish)
     with subscribe(control.bind, control.port) as receiver:
-        end_s = time.monotonic() + 10
+        end_s = time.monotonic() + 30
         while (receiver.info is None or not receiver.counts.received) and time.monotonic() < end_s:
             publisher.heartbeat(DaemonStatus(Notifier(None)))
             receiver.wait(0.05)

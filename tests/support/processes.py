@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "handmap"]
 
 
-def handmap(*arguments: str | Path, timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
+def handmap(*arguments: str | Path, timeout_s: float = 180) -> "subprocess.CompletedProcess[str]":
     """Runs the command to its end."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False
@@ -35,7 +35,7 @@ def started(*arguments: str | Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 @contextmanager
-def listening(timeout_s: float = 10) -> Iterator[socket.socket]:
+def listening(timeout_s: float = 60) -> Iterator[socket.socket]:
     """A UDP socket on a free port of the loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)

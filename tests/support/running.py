@@ -17,7 +17,7 @@ def free_port() -> int:
         return port
 
 
-def wait_for(port: int, is_so: Callable[[Snapshot], bool], timeout_s: float = 15) -> Snapshot:
+def wait_for(port: int, is_so: Callable[[Snapshot], bool], timeout_s: float = 60) -> Snapshot:
     """The first snapshot of which this holds."""
     end_s = time.monotonic() + timeout_s
     last: Snapshot | None = None

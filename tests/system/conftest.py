@@ -77,7 +77,7 @@ def service(machine: Container) -> Iterator[Container]:
     machine.write("/etc/handmap/config.yaml", CONFIG)
     machine.systemctl("reset-failed")
     machine.systemctl("restart", "handmap")
-    until(lambda: machine.show("handmap", "StatusText") == "TRACKING", "the service tracks", 30)
+    until(lambda: machine.show("handmap", "StatusText") == "TRACKING", "the service tracks", 90)
     yield machine
     for unit in ("handmap.service", "handmap-engine.service"):
         machine.drop_in(unit, "")

@@ -126,7 +126,7 @@ def until(is_so: Callable[[], T], what: str, limit_s: float) -> T:
     raise AssertionError(f"not within {limit_s} s: {what}")
 
 
-def next_packet(sink: socket.socket, is_wanted: Callable[[Packet], bool], limit_s: float = 15) -> Packet:
+def next_packet(sink: socket.socket, is_wanted: Callable[[Packet], bool], limit_s: float = 60) -> Packet:
     """The first packet that is as wanted, of those that come from now on."""
     sink.setblocking(False)
     try:

@@ -8,7 +8,7 @@ PORT = 5656
 
 def test_one_enable_is_enough_for_joints_after_a_boot(fresh_machine: Container) -> None:
     with fresh_machine.socket(PORT) as sink:
-        until(lambda: fresh_machine.show("handmap", "ActiveState") == "active", "the service is ready", 30)
+        until(lambda: fresh_machine.show("handmap", "ActiveState") == "active", "the service is ready", 90)
         packet = next_packet(sink, has_joints)
 
     assert packet.state is DaemonState.TRACKING

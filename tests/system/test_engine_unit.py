@@ -79,7 +79,7 @@ def test_starting_the_daemon_builds_what_it_lacks_and_does_not_wait_for_it(build
 
     builder.systemctl("start", "handmap")
     is_building = builder.show(UNIT, "ActiveState") == "activating"
-    until(lambda: is_over(builder), "the engine is built", 60)
+    until(lambda: is_over(builder), "the engine is built", 120)
 
     assert is_building
     assert sorted(engines(builder).values()) == BOTH
@@ -89,12 +89,12 @@ def test_starting_the_daemon_builds_what_it_lacks_and_does_not_wait_for_it(build
 def test_a_killed_build_leaves_nothing_and_is_tried_again(builder: Container) -> None:
     builder.systemctl("start", "--no-block", UNIT)
     for kill in range(3):
-        until(lambda: builder.show(UNIT, "SubState") == "start", "a build runs", 30)
+        until(lambda: builder.show(UNIT, "SubState") == "start", "a build runs", 90)
         time.sleep(0.1 * kill)  # far less than a build takes
         builder.systemctl("kill", "--signal=KILL", UNIT)
-        until(lambda: builder.show(UNIT, "SubState") == "auto-restart", "it waits for the next try", 30)
+        until(lambda: builder.show(UNIT, "SubState") == "auto-restart", "it waits for the next try", 90)
         assert [name for name in engines(builder) if not name.startswith(".")] == []
-    until(lambda: is_over(builder), "it has ended", 60)
+    until(lambda: is_over(builder), "it has ended", 120)
 
     assert builder.show(UNIT, "Result") == "success"
     assert sorted(engines(builder).values()) == BOTH  # and no half-written one
@@ -123,7 +123,7 @@ def test_a_builder_that_always_dies_is_given_up_and_the_daemon_runs(builder: Con
     builder.drop_in(f"{UNIT}.service", dying + "ExecStart=\nExecStart=/bin/sh -c 'kill -SEGV $$$$'\n")
 
     builder.systemctl("start", "handmap")
-    until(lambda: builder.show(UNIT, "ActiveState") == "failed", "it is given up", 60)
+    until(lambda: builder.show(UNIT, "ActiveState") == "failed", "it is given up", 120)
     tries = builder.show(UNIT, "NRestarts")
 
     assert 5 <= int(tries) <= 6

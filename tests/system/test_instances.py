@@ -51,7 +51,7 @@ def test_one_is_restarted_without_the_other(two: Container) -> None:
     right = two.show("handmap@right", "MainPID")
 
     two.run("kill", "-KILL", two.show("handmap@left", "MainPID"))
-    until(lambda: int(two.show("handmap@left", "NRestarts")) > 0, "left is back", 30)
+    until(lambda: int(two.show("handmap@left", "NRestarts")) > 0, "left is back", 90)
 
     assert two.show("handmap@right", "MainPID") == right
 
@@ -60,7 +60,7 @@ def test_the_target_restarts_both(two: Container) -> None:
     before = [two.show(f"handmap@{name}", "MainPID") for name in PORTS]
 
     two.systemctl("restart", "handmap.target")
-    until(lambda: all(two.show(f"handmap@{name}", "ActiveState") == "active" for name in PORTS), "both are back", 60)
+    until(lambda: all(two.show(f"handmap@{name}", "ActiveState") == "active" for name in PORTS), "both are back", 120)
 
     assert not set(before) & {two.show(f"handmap@{name}", "MainPID") for name in PORTS}
 

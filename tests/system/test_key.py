@@ -26,7 +26,7 @@ def test_the_service_reads_its_key_as_a_credential_and_packets_need_it(fresh_mac
     fresh_machine.drop_in("handmap.service", DROP_IN)
     fresh_machine.systemctl("daemon-reload")
     fresh_machine.systemctl("restart", "handmap")
-    until(lambda: fresh_machine.show("handmap", "StatusText") == "TRACKING", "it tracks with its key", 60)
+    until(lambda: fresh_machine.show("handmap", "StatusText") == "TRACKING", "it tracks with its key", 120)
 
     with_key, without, other = (
         received(fresh_machine, "--key", KEY),

@@ -17,7 +17,7 @@ UNITS = ("handmap.service", "handmap@left.service", "handmap.target")
 def stopped(service: Container) -> Iterator[Container]:
     """No daemon runs or is enabled."""
     service.systemctl("disable", "--now", *UNITS)
-    until(lambda: service.show("handmap", "ActiveState") == "inactive", "it has stopped", 10)
+    until(lambda: service.show("handmap", "ActiveState") == "inactive", "it has stopped", 90)
     yield service
     service.systemctl("disable", "--now", *UNITS)
     service.systemctl("enable", "--now", "handmap.service")
@@ -32,7 +32,7 @@ def test_an_enabled_daemon_that_was_stopped_is_started(stopped: Container) -> No
 
     stopped.systemctl("start", PLUGGED_IN)
 
-    until(lambda: is_up(stopped, "handmap"), "it is started", 10)
+    until(lambda: is_up(stopped, "handmap"), "it is started", 90)
 
 
 def test_a_disabled_daemon_stays_down(stopped: Container) -> None:
@@ -49,16 +49,16 @@ def test_an_enabled_instance_is_started_and_the_disabled_daemon_is_not(stopped: 
 
     stopped.systemctl("start", PLUGGED_IN)
 
-    until(lambda: is_up(stopped, "handmap@left"), "it is started", 10)
+    until(lambda: is_up(stopped, "handmap@left"), "it is started", 90)
     assert not is_up(stopped, "handmap")
 
 
 def test_the_next_camera_starts_it_again(stopped: Container) -> None:
     stopped.systemctl("enable", "handmap.service")
     stopped.systemctl("start", PLUGGED_IN)
-    until(lambda: stopped.show(PLUGGED_IN, "ActiveState") == "inactive", "no camera needs the target", 10)
+    until(lambda: stopped.show(PLUGGED_IN, "ActiveState") == "inactive", "no camera needs the target", 90)
     stopped.systemctl("stop", "handmap.service")
 
     stopped.systemctl("start", PLUGGED_IN)
 
-    until(lambda: is_up(stopped, "handmap"), "it is started", 10)
+    until(lambda: is_up(stopped, "handmap"), "it is started", 90)

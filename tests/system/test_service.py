@@ -115,7 +115,7 @@ def test_a_reload_of_a_wrong_file_changes_nothing_and_reports_why(service: Conta
     with service.socket(PORT) as sink:
         service.write("/etc/handmap/config.yaml", CONFIG.replace("bundle:", "bundel:"))
         service.systemctl("reload", "handmap")
-        until(lambda: "bundel" in service.show("handmap", "StatusText"), "the refusal is in the status", 10)
+        until(lambda: "bundel" in service.show("handmap", "StatusText"), "the refusal is in the status", 90)
         next_packet(sink, has_joints)
 
     assert main_pid(service) == pid
@@ -156,6 +156,6 @@ def test_a_process_that_keeps_dying_is_given_up(service: Container) -> None:
 
 def test_stopping_the_target_stops_the_daemon(service: Container) -> None:
     service.systemctl("stop", "handmap.target")
-    until(lambda: service.show("handmap", "ActiveState") == "inactive", "it has stopped", 10)
+    until(lambda: service.show("handmap", "ActiveState") == "inactive", "it has stopped", 90)
     service.systemctl("start", "handmap.target")
-    until(lambda: service.show("handmap", "ActiveState") == "active", "it is back", 30)
+    until(lambda: service.show("handmap", "ActiveState") == "active", "it is back", 90)

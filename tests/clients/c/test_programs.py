@@ -35,7 +35,7 @@ def daemon() -> Iterator[socket.socket]:
     """A control port that a test answers at."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         control.bind(("127.0.0.1", 0))
-        control.settimeout(5)
+        control.settimeout(30)
         yield control
 
 
@@ -105,7 +105,7 @@ def test_a_subscription_is_asked_for_with_the_token_and_gets_packets(
             daemon.sendto(encode(packet), asker)  # not authentic
             daemon.sendto(encode(replayed, keys), asker)  # of a stream that no PONG has named
         daemon.sendto(encode(packet, keys), asker)
-        out, errors = running.communicate(timeout=10)
+        out, errors = running.communicate(timeout=60)
 
     assert ping.token == bytes(16) and ping.message_type is ControlType.PING
     assert (subscribe.message_type, subscribe.token, subscribe.lease_s) == (ControlType.SUBSCRIBE, TOKEN, 10)
@@ -125,7 +125,7 @@ def test_a_subscription_is_asked_for_with_the_token_and_gets_packets(
 def test_a_wrong_command_is_answered_in_one_line(
     listen: Path, arguments: tuple[str, ...], sentence: str, code: int
 ) -> None:
-    done = subprocess.run([listen, *arguments], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([listen, *arguments], capture_output=True, text=True, timeout=60)
 
     assert (done.returncode, done.stderr.count("\n")) == (code, 1)
     assert sentence in done.stderr
