@@ -80,10 +80,10 @@ def status(config: Path | None, port: int | None, watch: bool, as_json: bool) ->
     if watch:
         from .status_watch import watch_status
 
-        watch_status(asked, None if port is not None else config, as_json)
+        watch_status(asked, config, as_json)
         return
     facts = ask_daemon(asked)
-    if config is not None and port is None:
+    if config is not None:
         refuse_other(facts, config, asked)
     click.echo(json.dumps(msgspec.to_builtins(facts)) if as_json else format_status(facts))
 

@@ -8,6 +8,7 @@ import threading
 from types import TracebackType
 from typing import Final
 
+from handmap.protocol.fields import DaemonState
 from handmap.system.notify import Notifier
 
 from .publish import Publisher
@@ -48,7 +49,8 @@ class Heartbeat:
         while True:
             progress = self._status.progress
             still = still + 1 if progress == fed_at else 0
-            self._note(still >= STALLED_BEATS)
+            # A daemon that stops takes the time that a snapshot needs; systemd's limit is what ends one that hangs.
+            self._note(still >= STALLED_BEATS and self._status.state is not DaemonState.STOPPING)
             self._publisher.heartbeat(self._status)
             if not still:
                 fed_at = progress

@@ -46,7 +46,8 @@ class Monitor:
         self.flight = FlightRecorder(settings.flight_recorder, self.model, lambda: status.is_stalled)
         self.flight.use(settings.flight_recorder, config_text(settings))
         status.on_change = self.flight.changed
-        self.facts.flight, self.facts.ask_snapshot = lambda: self.flight.facts, self.flight.request
+        self.facts.flight = lambda: self.flight.facts if self.settings.flight_recorder.enabled else None
+        self.facts.ask_snapshot = self.flight.request
         self._telemetry = Telemetry(settings.telemetry.port, self.facts)
         self.preview = self.facts.preview = Preview(settings.preview)
         self._publisher: Publisher | None = None

@@ -33,15 +33,15 @@ class ShownConfig:
 
     def as_yaml(self) -> str:
         """A configuration file that means the same, with the origins as comments."""
-        lines = [f"# {path}" for path in self.files]
-        lines += [f"# passed over: {path}" for path in self.passed_over]
+        lines = [f"# {_printable(path)}" for path in self.files]
+        lines += [f"# passed over: {_printable(path)}" for path in self.passed_over]
         for text, place in _lines(self.values, "", 0):
             lines.append(f"{text:<{COMMENT_COLUMN}}# {self._origin(place)}" if place else text)
         return "\n".join(lines)
 
     def _origin(self, place: str) -> str:
         spot = self.origins.get(place)
-        return DEFAULT if spot is None else f"{_short(spot.file, self.files[0])}:{spot.line}"
+        return DEFAULT if spot is None else f"{_printable(_short(spot.file, self.files[0]))}:{spot.line}"
 
 
 def show_config(path: Path) -> ShownConfig:
@@ -58,6 +58,11 @@ def show_config(path: Path) -> ShownConfig:
 def _short(file: Path, first: Path) -> str:
     """A file's name from the folder of the configuration."""
     return str(file.relative_to(first.parent)) if file.is_relative_to(first.parent) else str(file)
+
+
+def _printable(name: str | Path) -> str:
+    """A name that stays within its comment, whatever it holds."""
+    return str(name) if str(name).isprintable() else repr(str(name))
 
 
 def _is_nested(value: object) -> bool:

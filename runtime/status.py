@@ -16,8 +16,10 @@ from .snapshot import HandSizeFacts, Snapshot
 def status_port(config: Path | None, port: int | None) -> int:
     """The port to query: the one given, else that of the configuration, else the default.
 
-    Raises ConfigError if telemetry is disabled in the configuration.
+    Raises ConfigError if both are given, or if telemetry is disabled in the configuration.
     """
+    if config is not None and port is not None:
+        raise ConfigError("--config and --port both say which daemon to ask; pass one of them")
     if port is not None:
         return port
     telemetry = TelemetryConfig() if config is None else read_settings(config).telemetry

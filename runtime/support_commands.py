@@ -22,21 +22,23 @@ def snapshot(config: Path | None, port: int | None, out: Path | None, as_json: b
     Exits with code 1 if no daemon answers, or it cannot write.
     """
     from .ask_daemon import ask_daemon, refuse_other
-    from .flight.ask import ask_snapshot, copy_snapshot
+    from .flight.ask import ask_snapshot, copy_snapshot, refuse_out
     from .status import status_port
 
     asked = status_port(config, port)
-    if config is not None and port is None:
+    if out is not None:
+        refuse_out(out)
+    if config is not None:
         refuse_other(ask_daemon(asked), config, asked)
-    facts = ask_snapshot(asked)
-    path = Path(facts.newest)
+    outcome = ask_snapshot(asked)
+    path = Path(outcome.path)
     if out is not None:
         copy_snapshot(path, out)
         path = out
     if as_json:
-        click.echo(json.dumps({"snapshot": str(path), "frames": facts.frames, "seconds": facts.seconds}))
+        click.echo(json.dumps({"snapshot": str(path), "frames": outcome.frames, "seconds": outcome.seconds}))
     else:
-        click.echo(f"{facts.seconds:.1f} s, {facts.frames} frames, written to {str(path)!r}")
+        click.echo(f"{outcome.seconds:.1f} s, {outcome.frames} frames, written to {str(path)!r}")
 
 
 @click.command()
@@ -60,11 +62,13 @@ def doctor(
         raise ConfigError(
             "doctor: --snapshot and --bench add to a bundle for support; name one with --collect OUT.tar.zst"
         )
+    from .doctor.collect import Wanted, collect_support, refuse_out
+
+    if collect is not None:
+        refuse_out(collect)
     context = DoctorContext(open_machine(image), config)
     report = run_checks(context)
     if collect is not None:
-        from .doctor.collect import Wanted, collect_support
-
         missing = collect_support(collect, context, report, Wanted(with_snapshot, with_bench))
         click.echo(
             f"written to {str(collect)!r}; look at it before you send it. Not in it: {', '.join(missing) or 'nothing'}",

@@ -122,7 +122,7 @@ def refuse_foreign(path: Path, own_names: OwnNames, option: str = "--out") -> No
 
 
 @contextmanager
-def new_folder(path: Path, own_names: OwnNames = no_names, option: str = "--out") -> Iterator[Path]:
+def new_folder(path: Path, own_names: OwnNames = no_names, option: str = "--out", mode: int = 0o755) -> Iterator[Path]:
     """A temporary folder beside `path` to fill; a clean exit renames it atomically to `path`, otherwise it is removed.
 
     An existing folder is swapped out in one system call and then removed, if `refuse_foreign` allows it. What a killed process
@@ -137,7 +137,7 @@ def new_folder(path: Path, own_names: OwnNames = no_names, option: str = "--out"
     try:
         yield temporary
         with _as_file_error(path):
-            temporary.chmod(0o755)
+            temporary.chmod(mode)
             sync_tree(temporary)
             refuse_foreign(path, own_names, option)
             if path.exists():

@@ -42,6 +42,8 @@ class FlightWriter(RecordingWriter):
     All times become ROS stamps by epoch_offset_ns. Raises RecordingError if the path is taken or the disk is full.
     """
 
+    mode = 0o700  # it holds depth images that nobody chose to record
+
     def __init__(self, path: Path, first: DepthFrame, epoch_offset_ns: int) -> None:
         super().__init__(path, first.intrinsics, first.depth_unit_mm, epoch_offset_ns)
         self._store = flight_store()

@@ -48,6 +48,8 @@ class RecordingWriter:
     Raises RecordingError if the path is taken or the disk is full.
     """
 
+    mode = 0o755  # of its folder
+
     def __init__(
         self,
         path: Path,
@@ -77,7 +79,9 @@ class RecordingWriter:
         try:
             # A folder of the final name inside the temporary one: the bag's metadata carries the name of its file.
             self._bag = (
-                self._path if self._in_place else self._stack.enter_context(new_folder(self._path)) / self._path.name
+                self._path
+                if self._in_place
+                else self._stack.enter_context(new_folder(self._path, mode=self.mode)) / self._path.name
             )
             self._writer = CheckedWriter(self._bag, version=8, storage_plugin=StoragePlugin.MCAP)
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)

@@ -1,4 +1,4 @@
-"""Configurations for others to see: as plain values, without what their fields mark as secret."""
+"""Configurations and texts for others to see: without what is marked as secret, or looks like it."""
 
 import re
 from functools import cache
@@ -10,7 +10,11 @@ import yaml
 SECRET: Final = msgspec.Meta(extra={"secret": True})  # in Annotated[...] around the type of a field
 REMOVED: Final = "(removed)"
 # Of keys that no struct of ours marks, such as those of other packages' cameras, or ones that were mistyped.
-_LIKELY: Final = re.compile(r"key|secret|token|passw|credential", re.IGNORECASE)
+_LIKELY: Final = re.compile(r"key|secret|token|pass|pwd|psk|auth|credential", re.IGNORECASE)
+_LONG_HEX: Final = re.compile(
+    r"(?<![0-9a-fA-F])[0-9a-fA-F]{32,}"
+)  # a key of ours has 64 digits; a message may cut it short
+_IN_URL: Final = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")  # user and password
 
 
 def without_secrets(value: Any) -> Any:
@@ -19,17 +23,22 @@ def without_secrets(value: Any) -> Any:
         secret = _secret_fields(type(value))
         plain = {
             name: REMOVED
-            if name in secret and getattr(value, name) is not None
+            if (name in secret or _LIKELY.search(name)) and getattr(value, name) is not None
             else without_secrets(getattr(value, name))
             for name in value.__struct_fields__
         }
         tag = value.__struct_config__
         return {tag.tag_field: tag.tag, **plain} if tag.tag_field else plain
     if isinstance(value, dict):
-        return {str(key): without_secrets(one) for key, one in value.items()}
+        return _without_likely({str(key): without_secrets(one) for key, one in value.items()})
     if isinstance(value, (list, tuple)):
         return [without_secrets(one) for one in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+    return value if value is None or isinstance(value, (bool, int, float)) else without_keys(str(value))
+
+
+def without_keys(text: str) -> str:
+    """A text without what could be a key, 32 and more hexadecimal digits in a row, and without passwords in URLs."""
+    return _IN_URL.sub(REMOVED, _LONG_HEX.sub(REMOVED, text))
 
 
 def redacted_yaml(text: str) -> str:
@@ -41,7 +50,7 @@ def redacted_yaml(text: str) -> str:
         data = yaml.SafeLoader(text).get_single_data()
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"it is not YAML ({type(error).__name__})") from error
-    return yaml.safe_dump(_without_likely(data), sort_keys=False, allow_unicode=True)
+    return without_keys(yaml.safe_dump(_without_likely(data), sort_keys=False, allow_unicode=True, width=10_000))
 
 
 def _without_likely(value: Any) -> Any:

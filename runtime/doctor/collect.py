@@ -16,16 +16,22 @@ import msgspec
 
 from handmap import __version__
 from handmap.files.archive import write_archive
+from handmap.files.atomic import refuse_unwritable
 from handmap.files.reading import read_bytes
 from handmap.system.drop_ins import drop_in_folder
-from handmap.system.redact import redacted_yaml, without_secrets
+from handmap.system.redact import redacted_yaml, without_keys, without_secrets
+from handmap.system.yaml_file import read_document
+from handmap.types.errors import ConfigError, HandmapError
 
-from ..ask_daemon import ask_daemon, ask_page
+from ..ask_daemon import ask_daemon, ask_page, refuse_other
 from ..settings import TelemetryConfig
+from ..snapshot import Snapshot
 from .context import DoctorContext
 from .report import Report, format_report
 
 FOLDER: Final = "handmap-support"
+ENDING: Final = ".tar.zst"
+PICTURES: Final = "snapshot/"  # what is under it is no text
 JOURNAL_LINES: Final = "20000"
 MAX_TEXT_BYTES: Final = 1 << 20
 MAX_SNAPSHOT_BYTES: Final = 1 << 30
@@ -43,6 +49,17 @@ class Wanted:
     bench: bool
 
 
+def refuse_out(out: Path) -> None:
+    """Raises ConfigError if a bundle cannot have this name, or something has it; FileError if nothing can be written there."""
+    if not out.name.endswith(ENDING):
+        raise ConfigError(
+            f"doctor: --collect writes a {ENDING} archive, found {str(out)!r}; choose a name that ends in {ENDING}"
+        )
+    if out.exists() or out.is_symlink():
+        raise ConfigError(f"doctor: --collect {str(out)!r}: something is there already; choose another name")
+    refuse_unwritable(out)
+
+
 def collect_support(out: Path, context: DoctorContext, report: Report, wanted: Wanted) -> list[str]:
     """Writes the bundle, mode 0600, and returns the names of what could not be had.
 
@@ -51,9 +68,9 @@ def collect_support(out: Path, context: DoctorContext, report: Report, wanted: W
     sources: dict[str, Callable[[], dict[str, bytes]]] = {
         "configuration": lambda: _configuration(context),
         "effective configuration": lambda: {"config_effective.json": _json(without_secrets(context.settings))},
-        "drop-ins": lambda: _drop_ins(context),
-        "status": lambda: {"status.json": _json(msgspec.to_builtins(ask_daemon(_port(context))))},
-        "metrics": lambda: {"metrics.txt": ask_page(_port(context), "/metrics")},
+        "drop-ins": lambda: _drop_ins(context, missing),
+        "status": lambda: {"status.json": _json(msgspec.to_builtins(_status(context)))},
+        "metrics": lambda: {"metrics.txt": _metrics(context)},
         "journal": lambda: _journal(context),
         "doctor": lambda: {"doctor.txt": format_report(report).encode(), "doctor.json": _json(report.as_json())},
         "versions": lambda: {"versions.json": _json(_versions(context))},
@@ -68,7 +85,7 @@ def collect_support(out: Path, context: DoctorContext, report: Report, wanted: W
         except Exception as error:  # noqa: BLE001  whatever is broken is why somebody collects
             missing[name] = " ".join(str(error).split()) or type(error).__name__
     contents["missing.txt"] = "".join(f"{name}: {why}\n" for name, why in missing.items()).encode()
-    write_archive(out, FOLDER, contents)
+    write_archive(out, FOLDER, dict(_without_keys(name, content) for name, content in contents.items()))
     return list(missing)
 
 
@@ -76,24 +93,61 @@ def _configuration(context: DoctorContext) -> dict[str, bytes]:
     return {"config.yaml": _redacted(context.machine.path(context.config))}
 
 
-def _drop_ins(context: DoctorContext) -> dict[str, bytes]:
-    found = context.machine.entries(drop_in_folder(context.config), "*.yaml")
-    return {f"{path.parent.name}/{path.name}": _redacted(context.machine.path(path)) for path in found}
+def _drop_ins(context: DoctorContext, missing: dict[str, str]) -> dict[str, bytes]:
+    """Every file beside the drop-ins too: one that is passed over or refused may be why somebody collects."""
+    found = {}
+    for path in context.machine.entries(drop_in_folder(context.config), "*"):
+        name = f"{path.parent.name}/{path.name}"
+        try:
+            found[name] = _redacted(context.machine.path(path))
+        except (OSError, ValueError, HandmapError) as error:
+            missing[f"drop-in {name}"] = " ".join(str(error).split())
+    return found
 
 
 def _redacted(path: Path) -> bytes:
     return redacted_yaml(read_bytes(path, MAX_TEXT_BYTES).decode("utf-8-sig", "replace")).encode()
 
 
+def _without_keys(name: str, content: bytes) -> tuple[str, bytes]:
+    """A file of the bundle without keys that were put where they do not belong: messages quote what they refuse."""
+    if name.startswith(PICTURES):
+        return name, content
+    return without_keys(name), without_keys(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+
+
+def _status(context: DoctorContext) -> Snapshot:
+    """What the daemon of this configuration says. Raises NoAnswer if there is none, or another one's answers."""
+    port = _port(context)
+    facts = ask_daemon(port)
+    refuse_other(facts, context.config, port)
+    return facts
+
+
+def _metrics(context: DoctorContext) -> bytes:
+    _status(context)
+    return ask_page(_port(context), "/metrics")
+
+
 def _port(context: DoctorContext) -> int:
     context.need_running()
     try:
         port = context.settings.telemetry.port
-    except Exception:  # noqa: BLE001  a broken configuration: the daemon runs on with an older one
-        port = TelemetryConfig().port
+    except Exception:  # noqa: BLE001  a broken configuration: the daemon runs on with an older one, most likely of the same port
+        port = _stated_port(context.config)
     if port is None:
         raise Missing("telemetry.port is null, so the daemon cannot be asked")
     return port
+
+
+def _stated_port(config: Path) -> int | None:
+    """The port in a configuration file that the daemon would refuse; the default if none can be read from it."""
+    default = TelemetryConfig().port
+    try:
+        port = read_document(config).data["telemetry"]["port"]
+    except (HandmapError, OSError, KeyError, TypeError):
+        return default
+    return port if port is None or (type(port) is int and 0 < port < 1 << 16) else default
 
 
 def _journal(context: DoctorContext) -> dict[str, bytes]:
@@ -138,12 +192,12 @@ def _bench(context: DoctorContext, is_wanted: bool) -> dict[str, bytes]:
 def _snapshot(context: DoctorContext, is_wanted: bool) -> dict[str, bytes]:
     if not is_wanted:
         raise Missing("it was not asked for, with --snapshot")
-    facts = ask_daemon(_port(context)).flight
+    facts = _status(context).flight
     if facts is None or not facts.newest:
         raise Missing("the daemon has written none since its start; write one with: handmap snapshot")
     newest = Path(facts.newest)
     files = [path for path in sorted(newest.iterdir()) if path.is_file()]
-    return {f"snapshot/{path.name}": read_bytes(path, MAX_SNAPSHOT_BYTES) for path in files}
+    return {f"{PICTURES}{path.name}": read_bytes(path, MAX_SNAPSHOT_BYTES) for path in files}
 
 
 def _json(value: object) -> bytes:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import msgspec
 
-from handmap.files.atomic import new_folder, write_file
+from handmap.files.atomic import new_folder, refuse_unwritable, write_file
 from handmap.files.folders import copy_folder
 from handmap.files.reading import NotJson, decode_json, read_bytes
 from handmap.types.errors import ConfigError, FileError, NoAnswer
 
 from ..ask_daemon import HOST, WAIT_S, ask_daemon, own_path
 from ..endpoint import status_address
-from .facts import FlightFacts
+from .facts import FlightFacts, SnapshotOutcome
 
 WRITTEN_S = 120.0  # a slow card takes that long
 POLL_S = 0.1
@@ -27,24 +27,32 @@ class Accepted(msgspec.Struct, frozen=True):
     refusal: str = ""
 
 
-def ask_snapshot(port: int) -> FlightFacts:
-    """Asks the daemon with this telemetry port for a snapshot; its facts once that is written.
+def ask_snapshot(port: int) -> SnapshotOutcome:
+    """Asks the daemon with this telemetry port for a snapshot; what became of it, once it is written.
 
     Raises NoAnswer if there is no daemon, if it refuses, or if it could not write.
     """
+    pid = ask_daemon(port).pid
     accepted = _post(port)
     if accepted.refusal:
         raise NoAnswer(f"snapshot: {accepted.refusal}")
     end_s = time.monotonic() + WRITTEN_S
-    while (facts := _facts(port)).written + facts.failed < accepted.number:
+    while (outcome := _outcome(facts := _facts(port, pid), accepted.number)) is None:
         if time.monotonic() > end_s:
             raise NoAnswer(
                 f"snapshot: not written within {WRITTEN_S:.0f} s; look at the disk of {facts.folder!r}, then ask again"
             )
         time.sleep(POLL_S)
-    if facts.problem:
-        raise NoAnswer(facts.problem)
-    return facts
+    if outcome.problem:
+        raise NoAnswer(outcome.problem)
+    return outcome
+
+
+def refuse_out(out: Path) -> None:
+    """Raises ConfigError if something has this name already, FileError if nothing can be written there."""
+    if out.exists() or out.is_symlink():
+        raise ConfigError(f"output {str(out)!r}: something is there already; choose another --out")
+    refuse_unwritable(out)
 
 
 def copy_snapshot(source: Path, out: Path) -> None:
@@ -52,13 +60,12 @@ def copy_snapshot(source: Path, out: Path) -> None:
 
     Raises ConfigError if that is taken, FileError if it cannot be read or written.
     """
-    if out.exists() or out.is_symlink():
-        raise ConfigError(f"output {str(out)!r}: something is there already; choose another --out")
+    refuse_out(out)
     try:
         if out.suffix == ".mcap":
             write_file(out, read_bytes(next(iter(source.glob("*.mcap"))), MAX_BYTES), 0o600)
             return
-        with new_folder(out) as temporary:
+        with new_folder(out, mode=0o700) as temporary:
             copy_folder(source, temporary)
     except (FileError, ConfigError):
         raise
@@ -69,11 +76,20 @@ def copy_snapshot(source: Path, out: Path) -> None:
         ) from error
 
 
-def _facts(port: int) -> FlightFacts:
-    facts = ask_daemon(port).flight
-    if facts is None:
-        raise NoAnswer(f"snapshot: the daemon at {HOST}:{port} has no flight recorder; start one of this version")
-    return facts
+def _outcome(facts: FlightFacts, number: int) -> SnapshotOutcome | None:
+    return next((one for one in facts.outcomes if one.number == number), None)
+
+
+def _facts(port: int, pid: int) -> FlightFacts:
+    """The facts of the flight recorder of this process."""
+    now = ask_daemon(port)
+    if now.pid != pid:
+        raise NoAnswer(f"snapshot: the daemon at {HOST}:{port} was restarted before it was written; ask again")
+    if now.flight is None:
+        raise NoAnswer(
+            f"snapshot: the daemon at {HOST}:{port} was told to record nothing before it was written; set flight_recorder.enabled: true"
+        )
+    return now.flight
 
 
 def _post(port: int) -> Accepted:
@@ -88,6 +104,11 @@ def _post(port: int) -> Accepted:
     try:
         connection.request("POST", "/snapshot")
         return decode_json(connection.getresponse().read(MAX_BYTES), Accepted)
+    except TimeoutError as error:
+        raise NoAnswer(
+            f"snapshot: the daemon at port {port} does not answer within {WAIT_S:.0f} s, and may write one all the same once it goes "
+            "on; look with: handmap status"
+        ) from error
     except (OSError, http.client.HTTPException, NotJson) as error:
         raise NoAnswer(
             f"snapshot: the daemon at port {port} does not answer as one of this version ({error}); restart it, then ask again"

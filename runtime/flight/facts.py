@@ -3,6 +3,16 @@
 import msgspec
 
 
+class SnapshotOutcome(msgspec.Struct, frozen=True):
+    """What became of the snapshot with this number: its path, frames and seconds, or the problem that kept it from being written."""
+
+    number: int
+    path: str = ""
+    frames: int = 0
+    seconds: float = 0.0
+    problem: str = ""
+
+
 class FlightFacts(msgspec.Struct, frozen=True):
     """The ring now, and totals since the start; skipped frames came faster than they could be compressed.
 
@@ -19,3 +29,4 @@ class FlightFacts(msgspec.Struct, frozen=True):
     folder: str
     newest: str
     problem: str
+    outcomes: tuple[SnapshotOutcome, ...] = ()  # of the newest snapshots, in the order in which they were done

@@ -4,6 +4,7 @@ import itertools
 import logging
 import os
 import queue
+import re
 import threading
 import time
 from collections import deque
@@ -14,12 +15,14 @@ from types import TracebackType
 from typing import Final
 
 from handmap import __version__
+from handmap.files.atomic import refuse_unwritable
 from handmap.protocol.fields import DaemonState
 from handmap.recording.flight_records import FORMAT, About, ConfigText, LogLine
 from handmap.types.errors import HandmapError
 
 from .config import FlightRecorderConfig, snapshots_folder
-from .facts import FlightFacts
+from .facts import FlightFacts, SnapshotOutcome
+from .log_lines import LinesHandler
 from .model import Model
 from .ring import Ring, Seen
 from .snapshots import Contents, sweep_snapshots, write_snapshot
@@ -29,18 +32,22 @@ LOG = logging.getLogger("handmap.flight")
 MAX_PENDING: Final = 8  # frames that wait to be compressed; those that come meanwhile are skipped
 MAX_LINES: Final = 500
 MAX_CONFIGS: Final = 8
+MAX_OUTCOMES: Final = 16
 DEGRADED_EVERY_S: Final = 60.0
 AFTER_S: Final = 2.0  # what follows a DEGRADED state is in its snapshot, too
 POLL_S: Final = 0.5
 JOIN_S: Final = 3.0  # of the unit's TimeoutStopSec
 NICE: Final = 5  # the loop's work comes first
 DEGRADED: Final = "degraded"
+_NUMBERS: Final = re.compile(r"flight\S*|\d+")
+ABOUT_TO: Final = "flight"  # begins the name of every snapshot
 
 
 @dataclass(frozen=True)
 class Request:
-    """Somebody wants a snapshot, of what is in the ring at due_s, time.monotonic()."""
+    """Somebody wants a snapshot, of what is in the ring at due_s, time.monotonic(); number 0: while nothing is recorded."""
 
+    number: int
     trigger: str
     reason: str
     due_s: float
@@ -57,7 +64,7 @@ class FlightRecorder:
         self._is_stalled = is_stalled
         self._ring = Ring(config.seconds, config.memory_mb << 20)
         self._queue: queue.SimpleQueue[Seen | Request | FlightRecorderConfig | None] = queue.SimpleQueue()
-        self._jobs: queue.SimpleQueue[Contents | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[int, Contents] | None] = queue.SimpleQueue()
         self._tickets = itertools.count(1)
         self._wanted: list[Request] = []
         self._degraded_s = float("-inf")
@@ -65,9 +72,10 @@ class FlightRecorder:
         self._writing = threading.Event()
         self._configs: deque[ConfigText] = deque(maxlen=MAX_CONFIGS)
         self._lines: deque[LogLine] = deque(maxlen=MAX_LINES)
-        self._lines_handler = _LinesHandler(self._lines)
+        self._lines_handler = LinesHandler(self._lines)
         self._skipped = self._asked = self._written = self._failed = 0
         self._newest = self._problem = ""
+        self._outcomes: deque[SnapshotOutcome] = deque(maxlen=MAX_OUTCOMES)
         self._compressor = threading.Thread(target=self._compress, name="flight", daemon=True)
         self._writer = threading.Thread(target=self._write_all, name="flight-writer", daemon=True)
 
@@ -94,6 +102,7 @@ class FlightRecorder:
         return FlightFacts(
             len(ring), round(max(ring.span_s, 0.0), 3), ring.bytes, self._skipped, self._asked, self._written, self._failed,
             str(snapshots_folder(self._config)), self._newest, self._problem,
+            tuple(self._outcomes.copy()),
         )  # fmt: skip
 
     def saw(self, seen: Seen) -> None:
@@ -121,15 +130,13 @@ class FlightRecorder:
             self._queue.put(config)
 
     def request(self, trigger: str, reason: str = "", after_s: float = 0.0) -> int:
-        """Asks for a snapshot; `facts` counts those written and failed, together up to the returned number once it is done.
+        """Asks for a snapshot; `facts` has its outcome, under the returned number, once it is done.
 
         Returns 0 if nothing is recorded.
         """
-        if not self._config.enabled:
-            return 0
-        number = next(self._tickets)
+        number = next(self._tickets) if self._config.enabled else 0
         self._asked = max(self._asked, number)
-        self._queue.put(Request(trigger, reason, time.monotonic() + after_s))
+        self._queue.put(Request(number, trigger, reason, time.monotonic() + after_s))
         return number
 
     def _degraded(self, reason: str) -> None:
@@ -155,7 +162,7 @@ class FlightRecorder:
     def _take(self, item: Seen | Request | FlightRecorderConfig | None) -> bool:
         """Takes in one thing; False for the last."""
         if isinstance(item, Request):
-            self._wanted.append(item)
+            self._want(item)
         elif isinstance(item, FlightRecorderConfig):
             self._ring.resize(item.seconds, item.memory_mb << 20)
             if not item.enabled:
@@ -163,6 +170,12 @@ class FlightRecorder:
         elif item is not None:
             self._keep(item)
         return item is not None
+
+    def _want(self, request: Request) -> None:
+        if request.number:
+            self._wanted.append(request)
+        else:
+            LOG.warning("snapshot=refused trigger=%s error='flight_recorder.enabled is false'", request.trigger)
 
     def _keep(self, seen: Seen) -> None:
         try:
@@ -178,7 +191,7 @@ class FlightRecorder:
                 return
             self._wanted.remove(request)
             self._writing.set()
-            self._jobs.put(self._contents(request))
+            self._jobs.put((request.number, self._contents(request)))
 
     def _contents(self, request: Request) -> Contents:
         model, frames = self._model(), self._ring.frames()
@@ -190,40 +203,42 @@ class FlightRecorder:
 
     def _write_all(self) -> None:
         _yield_to_others()
-        with suppress(OSError):
-            sweep_snapshots(snapshots_folder(self._config))
-        while (contents := self._jobs.get()) is not None:
+        self._prepare()
+        while (job := self._jobs.get()) is not None:
+            number, contents = job
             try:
                 path = write_snapshot(snapshots_folder(self._config), self._config.budget_mb << 20, contents)
             except Exception as error:  # noqa: BLE001  whatever a disk does, the daemon runs on
                 self._fail(error)
+                self._outcomes.append(SnapshotOutcome(number, problem=self._problem))
             else:
                 self._newest, self._problem = str(path), ""
                 self._written += 1
                 LOG.info("snapshot=%r trigger=%s frames=%d", str(path), contents.about.trigger, len(contents.frames))
-            del contents
+                self._outcomes.append(SnapshotOutcome(number, str(path), len(contents.frames), contents.span_s))
+            del job, contents
             self._writing.clear()
 
+    def _prepare(self) -> None:
+        """Removes what was left half-written, and says at once if the folder cannot be written to: an incident is too late."""
+        folder = snapshots_folder(self._config)
+        try:
+            sweep_snapshots(folder)
+            if self._config.enabled:
+                refuse_unwritable(folder / ABOUT_TO)
+        except (OSError, HandmapError) as error:
+            self._note(error)
+
     def _fail(self, error: Exception) -> None:
-        """Counts a failure; one that repeats is logged once."""
-        sentence = str(error) if isinstance(error, HandmapError) else f"{type(error).__name__}: {error}"
-        if not self._problem:
-            LOG.warning("snapshot=failed error=%r", sentence)
-        self._problem = sentence
+        self._note(error)
         self._failed += 1
 
-
-class _LinesHandler(logging.Handler):
-    """Keeps the newest lines of the log; state changes are noted by themselves, whatever the log's level."""
-
-    def __init__(self, lines: deque[LogLine]) -> None:
-        super().__init__()
-        self._lines = lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Adds a line."""
-        if record.name != "handmap.state":
-            self._lines.append(LogLine(time.monotonic_ns(), record.levelno, record.name, record.getMessage()))
+    def _note(self, error: Exception) -> None:
+        """Remembers why snapshots cannot be written; the same reason, but for names and numbers, is logged once in a row."""
+        sentence = str(error) if isinstance(error, HandmapError) else f"{type(error).__name__}: {error}"
+        if _NUMBERS.sub("", sentence) != _NUMBERS.sub("", self._problem):
+            LOG.warning("snapshot=failed error=%r", sentence)
+        self._problem = sentence
 
 
 def _yield_to_others() -> None:

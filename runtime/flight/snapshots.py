@@ -28,6 +28,11 @@ class Contents:
     configs: Sequence[ConfigText]
     lines: Sequence[LogLine]
 
+    @property
+    def span_s(self) -> float:
+        """From its oldest frame to its newest."""
+        return (self.frames[-1].capture_ns - self.frames[0].capture_ns) / 1e9 if self.frames else 0.0
+
 
 def write_snapshot(folder: Path, budget_bytes: int, contents: Contents) -> Path:
     """Writes a snapshot into the folder under a new name, and returns its path.

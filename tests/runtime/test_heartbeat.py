@@ -37,6 +37,18 @@ def test_a_loop_that_stands_still_is_degraded_until_it_advances(caplog: pytest.L
     assert "main_loop=stalled" in caplog.text and "main_loop=running" in caplog.text
 
 
+def test_a_daemon_that_stops_is_not_stalled_while_it_writes_its_last_snapshot(caplog: pytest.LogCaptureFixture) -> None:
+    status = DaemonStatus(Notifier(None))
+    status.enter(DaemonState.STOPPING)
+    with listening() as sink:
+        publisher = open_publisher(PublishConfig((TargetConfig("127.0.0.1", port_of(sink)),)))
+        with Heartbeat(publisher, status, Notifier(None), BEAT_S):
+            told = [receive(sink).state for _ in range(STALLED_BEATS + 3)]
+        publisher.close()
+
+    assert set(told) == {DaemonState.STOPPING} and "stalled" not in caplog.text
+
+
 @pytest.mark.parametrize("state", [DaemonState.STARTING, DaemonState.NO_CAMERA, DaemonState.STOPPING])
 def test_states_that_promise_no_work_stay_as_they_are(state: DaemonState) -> None:
     status = DaemonStatus(Notifier(None))

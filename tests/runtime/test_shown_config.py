@@ -117,3 +117,12 @@ def test_every_key_that_was_renamed_since_is_named_in_a_drop_in_too(config: Path
     for old, new in RENAMED_KEYS.items():
         full, name = old.replace("camera.faults.", "camera.faults[0]."), new.rpartition(".")[2]
         assert f"key {full!r} is now called {name!r}; rename it" in str(caught.value)
+
+
+def test_a_name_with_a_line_break_stays_within_its_comment(config: Path) -> None:
+    (config.parent / "left.d/60\nbundle: other #.yaml").write_text("log: {level: debug}\n")
+    (config.parent / "left.d/70\nbundle: other").write_text("")
+
+    (config.parent / "again.yaml").write_text(shown(config))
+
+    assert read_settings(config.parent / "again.yaml").bundle == read_settings(config).bundle

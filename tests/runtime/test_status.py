@@ -146,15 +146,51 @@ def test_a_program_that_is_not_a_daemon_is_refused(status: int, body: bytes) -> 
         ask_daemon(port)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\x1b[2J\x1b]0;mine\x07\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 \x1b[31m\r\n\r\n",
+        b"\x00\xff\x9b31m" * 2000,
+        b"HTTP/1.1 200 OK\r\nX: " + b"\x1b" * 70_000 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n\x1b",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\x1b[31m\r\n",
+        b'HTTP/1.1 200 OK\r\n\r\n{"\x1b[31m\n": 1}',
+    ],
+)
+def test_what_another_program_answers_is_told_in_printable_characters(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def serve() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(NoAnswer) as refused:
+            ask_daemon(port)
+        thread.join()
+
+    said = str(refused.value)
+    assert said.isprintable() and len(said) < 300
+    assert f"the program at 127.0.0.1:{port}" in said and said.endswith("pass another --port")
+
+
 def test_the_port_is_the_given_one_or_the_configured_one(tmp_path: Path, bundle: Bundle) -> None:
     config = write_config(tmp_path / "c.yaml", bundle.path, tmp_path, 9, telemetry=1234)
     silent = write_config(tmp_path / "d.yaml", bundle.path, tmp_path, 9)
 
-    assert status_port(config, 77) == 77
+    assert status_port(None, 77) == 77
     assert status_port(config, None) == 1234
     assert status_port(None, None) == 9400
     with pytest.raises(ConfigError, match="disables telemetry"):
         status_port(silent, None)
+    with pytest.raises(ConfigError, match="--config and --port both"):
+        status_port(config, 77)
 
 
 def test_no_size_is_reported_of_a_hand_that_no_camera_sees() -> None:

@@ -142,18 +142,59 @@ def test_a_loop_that_stands_still_is_a_reason(tmp_path: Path) -> None:
     assert "stands still" in read(recorder.facts.newest).about.reason
 
 
-def test_what_cannot_be_written_is_counted_each_time_and_logged_once(
+def test_what_cannot_be_written_is_said_at_once_counted_each_time_and_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING), recording(tmp_path / "file") as recorder:
+        wait(lambda: "cannot be written" in recorder.facts.problem)
+        assert recorder.facts.failed == 0
         feed(recorder, 2)
         for _ in range(3):
             recorder.request("asked")
         wait(lambda: recorder.facts.failed == 3)
 
     assert recorder.facts.written == 0 and "cannot be written" in recorder.facts.problem
-    assert sum("snapshot=failed" in record.getMessage() for record in caplog.records) == 1
+    assert sum("snapshot=failed" in record.getMessage() for record in caplog.records) == 2  # at the start, and then
+
+
+def test_another_reason_is_logged_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), recording(tmp_path / "shots") as recorder:
+        recorder.request("asked")
+        wait(lambda: recorder.facts.failed == 1)
+        feed(recorder, 2)
+        (tmp_path / "shots").write_text("a file where the folder was")
+        recorder.request("asked")
+        wait(lambda: recorder.facts.failed == 2)
+
+    assert "no frame has been worked on" in caplog.text and "cannot be written" in caplog.text
+
+
+def test_each_asker_learns_what_became_of_its_own_snapshot(tmp_path: Path) -> None:
+    with recording(tmp_path) as recorder:
+        none = recorder.request("early")
+        wait(lambda: recorder.facts.failed == 1)
+        feed(recorder, 3)
+        later = recorder.request("degraded", after_s=1.0)
+        now = recorder.request("asked")
+        wait(lambda: len(recorder.facts.outcomes) == 3)
+
+    outcomes = {one.number: one for one in recorder.facts.outcomes}
+    assert list(outcomes) == [none, now, later]
+    assert "no frame" in outcomes[none].problem and not outcomes[none].path
+    assert outcomes[now].path.endswith("-asked") and outcomes[later].path.endswith("-degraded")
+    assert (outcomes[now].frames, outcomes[now].problem) == (3, "")
+    assert outcomes[now].seconds == pytest.approx(2 / 30, abs=0.05)
+    assert Path(outcomes[now].path).stat().st_mode & 0o777 == 0o700
+
+
+def test_who_asks_while_nothing_is_recorded_reads_so_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), recording(tmp_path, enabled=False) as recorder:
+        assert recorder.request("signal") == 0
+
+    assert "snapshot=refused trigger=signal" in caplog.text and "flight_recorder.enabled" in caplog.text
 
 
 def test_without_a_frame_there_is_nothing_to_write(tmp_path: Path) -> None:
