@@ -64,12 +64,17 @@ def _also_recorded(show: "Show", receiver: "PacketReceiver", stack: ExitStack, o
     """Shows packets, and records what the socket receives."""
     from handmap.client.receiver import Receiver
 
-    from .packet_file import PacketRecorder
+    from .packet_file import NOT_KEPT, PacketRecorder
 
     if not isinstance(receiver, Receiver):
         raise click.UsageError("--record writes what arrives; leave out --replay")
     recorder = PacketRecorder(out)
-    stack.callback(recorder.close)
+
+    def end() -> None:
+        if not recorder.keep_or_remove():
+            click.echo(f"{out}: {NOT_KEPT}", err=True)
+
+    stack.callback(end)
     receiver.tap = recorder.take_datagram
 
     def both(received: "Received") -> None:
@@ -115,7 +120,11 @@ def discover(seconds: float, is_json: bool) -> None:
     show_default=True,
     help="Address to serve the page on; 0.0.0.0 lets other machines see it.",
 )
-@click.option("--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option(
+    "--web-port",
+    type=click.IntRange(1, 65535),
+    help="TCP port of the page; refused if taken.  [default: 8080, or the next free one]",
+)
 @click.option("--recordings", type=PATH, help="Folder for what the page records.  [default: in your data folder]")
 @click.option("--dark", "is_dark", is_flag=True, help="Light text on a dark page.")
 @click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Exit after this many seconds.")
@@ -123,12 +132,14 @@ def view(
     source: PacketSource,
     preview: str | None,
     web_host: str,
-    web_port: int,
+    web_port: int | None,
     recordings: Path | None,
     is_dark: bool,
     seconds: float | None,
 ) -> None:
     """Show the hands and the depth picture in a browser."""
+    if source.recording is not None and (preview is not None or recordings is not None):
+        raise click.UsageError("--replay plays a recording; leave out --preview and --recordings")
     from .page.view_options import ViewOptions, default_recordings
     from .page.viewer import HandViewer
 
@@ -175,11 +186,7 @@ def _keys_of(source: PacketSource) -> "KeyRing | None":
 
 
 def _open_preview(source: PacketSource, preview: str | None) -> "PreviewClient | None":
-    if source.recording is not None:
-        if preview is not None:
-            raise click.UsageError("--replay plays a recording; leave out --preview")
-        return None
-    if preview == "off":
+    if source.recording is not None or preview == "off":
         return None
     from handmap.protocol.preview import DEFAULT_PREVIEW_PORT
 

@@ -43,9 +43,11 @@ STOP_S = 3.0
     help="UDP port of the second target.",
 )
 @click.option(
-    "--web-port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="TCP port of the page."
+    "--web-port",
+    type=click.IntRange(1, 65535),
+    help="TCP port of the page; refused if taken.  [default: 8080, or the next free one]",
 )
-def demo(config: Path, seconds: float | None, port: int, view_port: int, web_port: int) -> None:
+def demo(config: Path, seconds: float | None, port: int, view_port: int, web_port: int | None) -> None:
     """Show the whole path on this machine; exit code 0 only if valid hands arrived."""
     receiver = open_receiver("127.0.0.1", port)
     with ExitStack() as stack:
@@ -106,9 +108,9 @@ def _line(newest: Received | None, rate_hz: float) -> str:
     return f"{newest.packet.state.name:<9} {rate_hz:5.1f} frames/s  {latency}{hands}"
 
 
-def _start_page(stack: ExitStack, view_port: int, web_port: int) -> subprocess.Popen[str]:
+def _start_page(stack: ExitStack, view_port: int, web_port: int | None) -> subprocess.Popen[str]:
     """Starts the page, and prints its one line, its address, once it is served; it may fail instead."""
-    ports = ["--port", str(view_port), "--web-port", str(web_port)]
+    ports = ["--port", str(view_port), *([] if web_port is None else ["--web-port", str(web_port)])]
     page = _start(stack, "view", "--bind", "127.0.0.1", *ports, stdout=subprocess.PIPE)
     assert page.stdout is not None
     stack.callback(page.stdout.close)

@@ -29,6 +29,7 @@ MAX_CHANNELS: Final = 64
 _MAGIC: Final = b"\x89MCAP0\r\n"
 _CHANNEL, _MESSAGE = 4, 5
 _MAX_RECORD_BYTES: Final = 1 << 20
+NOT_KEPT: Final = "no packets arrived; no file was kept"
 WANTED: Final = (
     "pass a file that `handmap listen --record` or the page has written; recordings of depth and snapshots are played by "
     "`handmap run` with camera: {kind: replay, path: ...}"
@@ -43,7 +44,8 @@ class PacketRecorder:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = path.open("xb")
+            # For its user alone: depth pictures show people.
+            self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
         except FileExistsError as error:
             raise RecordingError(
                 f"recording {str(path)!r} exists already and is never overwritten; remove it or choose another name"
@@ -52,6 +54,7 @@ class PacketRecorder:
             raise RecordingError(
                 f"recording {str(path)!r} cannot be written ({error.strerror}); choose a file in a folder that exists and is yours"
             ) from error
+        self._path = path
         self._stream = MessageStream(self._file, str(path), "what was recorded until now stays")
         schema = self._stream.add_schema("handmap.Received", "jsonschema", b'{"type": "object"}')
         self._hands = self._stream.add_channel(HANDS, "json", schema)
@@ -91,6 +94,15 @@ class PacketRecorder:
             self._stream.finish()
         finally:
             self._file.close()
+
+    def keep_or_remove(self) -> bool:
+        """Ends the file, and removes one without packets, which could not be played; whether it was kept."""
+        try:
+            self.close()
+        finally:
+            if not self._channels:
+                self._path.unlink(missing_ok=True)
+        return bool(self._channels)
 
 
 class PacketPlayer:

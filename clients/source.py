@@ -47,6 +47,8 @@ class PacketSource:
     @property
     def hint(self) -> str:
         """What to look at if nothing comes."""
+        if self.recording is not None:
+            return "nothing arrived at this place of the recording"
         if self.daemon is not None:
             return f"is the daemon running, and does publish.control of its configuration answer at {self.daemon}?"
         from_here = "; packets of other machines need --bind any, or --from HOST" if self.bind == LOOPBACK else ""

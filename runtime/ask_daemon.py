@@ -14,6 +14,7 @@ from .snapshot import Snapshot
 HOST = "127.0.0.1"
 WAIT_S = 3.0
 MAX_BYTES = 1 << 20
+MAX_SHOWN = 120  # characters of what another program has answered
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,14 @@ def ask_daemon(port: int, wait_s: float = WAIT_S) -> Snapshot:
                 f"status: the program at {HOST}:{port} is not a HandMap daemon (HTTP {status}); pass another --port"
             )
         return decode_json(body, Snapshot)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         raise NoAnswer(
             f"status: no daemon answers at {HOST}:{port} ({error}); start it with: handmap run --config PATH, or pass its --port"
         ) from error
     except NotJson as error:
         raise NoAnswer(
-            f"status: the program at {HOST}:{port} answers, but not as a daemon of this version ({error}); pass another --port"
+            f"status: the program at {HOST}:{port} answers, but not as a daemon of this version ({_printable(error)}); "
+            "pass another --port"
         ) from error
 
 
@@ -74,7 +76,7 @@ def ask_page(port: int, path: str) -> bytes:
     """
     try:
         status, body = _get(port, path, WAIT_S)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         raise NoAnswer(f"status: no daemon answers at {HOST}:{port} ({error}); start it, or pass its --port") from error
     if status != http.client.OK:
         raise NoAnswer(f"status: {HOST}:{port} has no page {path} (HTTP {status}); pass another --port")
@@ -82,13 +84,20 @@ def ask_page(port: int, path: str) -> bytes:
 
 
 def _get(port: int, path: str, wait_s: float) -> tuple[int, bytes]:
-    """Status and body of a page. Raises OSError or HTTPException if there is none."""
+    """Status and body of a page. Raises OSError if there is none, NoAnswer if what answers does not speak HTTP."""
     connection = http.client.HTTPConnection(HOST, port, timeout=wait_s)
     connection.sock = own_path(port, wait_s)  # without one, the port says who is there
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
         return answer.status, answer.read(MAX_BYTES)
+    except OSError:  # also a connection that is closed without an answer
+        raise
+    except http.client.HTTPException as error:
+        raise NoAnswer(
+            f"status: the program at {HOST}:{port} answers, but not as a HandMap daemon ({_printable(error)}); "
+            "pass another --port"
+        ) from error
     finally:
         connection.close()
 
@@ -103,3 +112,9 @@ def own_path(port: int, wait_s: float = WAIT_S) -> socket.socket | None:
         client.close()
         return None
     return client
+
+
+def _printable(error: Exception) -> str:
+    """What an error says of another program's answer, of which anything may be part, as a little printable text."""
+    text = "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(error))
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

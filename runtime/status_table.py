@@ -19,7 +19,7 @@ STYLES: Final = {"TRACKING": "bold green", "NO_HAND": "bold cyan", "NO_CAMERA": 
 LOSSES: Final = ("dropped", "skipped", "throttled", "late", "refused")
 HISTORY: Final = 60
 BARS: Final = "▁▂▃▄▅▆▇█"
-WIDE: Final = 60  # columns from which on the table of stages has all three
+WIDE: Final = 72  # columns from which on the tables of hands and stages have all of theirs
 
 
 class History:
@@ -81,10 +81,11 @@ def _head(facts: Snapshot, where: str) -> Text:
 def _rows(facts: Snapshot, before: Snapshot | None, bars: str) -> Table:
     table = _table("", "")
     table.columns[0].style, table.columns[0].min_width = "dim", 8
+    table.columns[1].no_wrap, table.columns[1].overflow = False, "fold"  # of what is wrong, no word may be missing
     age = facts.stages.get("age")
     heat = facts.thermal
     # As Text: a name with brackets is no markup.
-    table.add_row("frames/s", Text(f"{facts.rate_hz:.1f} {bars}"))
+    table.add_row("frames/s", Text(f"{facts.rate_hz:.1f} {bars}", no_wrap=True, overflow="ellipsis"))
     if age is not None:
         table.add_row("age", Text(f"{age.p50_ms:.1f} ms, one in a hundred above {age.p99_ms:.1f} ms"))
     table.add_row("camera", Text(f"{camera_rate(facts)}; {facts.camera}" if facts.camera else "not opened yet"))
@@ -96,11 +97,9 @@ def _rows(facts: Snapshot, before: Snapshot | None, bars: str) -> Table:
     if facts.gpu_memory is not None:
         table.add_row("gpu", Text(gpu_text(facts.gpu_memory)))
     if facts.warning:
-        table.add_row("warning", Text(facts.warning, style="yellow", no_wrap=False, overflow="fold"))
+        table.add_row("warning", Text(facts.warning, style="yellow"))
     if facts.reload.refusal:
-        table.add_row(
-            "reload", Text(f"refused: {facts.reload.refusal}", style="yellow", no_wrap=False, overflow="fold")
-        )
+        table.add_row("reload", Text(f"refused: {facts.reload.refusal}", style="yellow"))
     return table
 
 

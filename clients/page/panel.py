@@ -14,7 +14,8 @@ from .colors import SIDE_RGB
 from .history import SPAN_S, History
 
 PANEL_PX: Final = 380
-PLOT_PX: Final = 150
+PLOT_PX: Final = 160
+PLOT_PADDING_PX: Final = (10, 24, 0, 0)  # top, right, bottom, left: half of the topmost label stands above the plot
 INKS: Final = ("#4287f5", "#f08c28", "#40a860", "#c04890", "#8060d0", "#a08030", "#30a0a8", "#808088")
 # Title, and the series of `History` in it.
 PLOTS: Final = (
@@ -24,8 +25,11 @@ PLOTS: Final = (
     ("expected error, mm", ("error",)),
     ("stages, ms", ("stage locate", "stage crop", "stage infer", "stage decode", "stage skeleton", "stage publish")),
 )
-RECORD: Final = "Record"
-PLAY: Final = "Play"
+# What a button says while nothing runs and while it does, each with its icon.
+RECORD: Final = ("Record", viser.Icon.PLAYER_RECORD)
+STOP: Final = ("Stop recording", viser.Icon.PLAYER_STOP)
+PLAY: Final = ("Play", viser.Icon.PLAYER_PLAY)
+PAUSE: Final = ("Pause", viser.Icon.PLAYER_PAUSE)
 Wish = Callable[[Callable[[], None]], None]
 
 
@@ -75,15 +79,13 @@ class Panel:
 
     def add_record(self, record: Callable[[bool], None]) -> None:
         """Adds the button that starts and ends a recording; `record` is told which."""
-        self._record = self._gui.add_button(RECORD, icon=viser.Icon.PLAYER_RECORD)
+        self._record = self._gui.add_button(RECORD[0], icon=RECORD[1])
         self._record_text = self._gui.add_markdown("")
-        self._record.on_click(lambda _: self._wish(partial(record, self._record.label == RECORD)))
+        self._record.on_click(lambda _: self._wish(partial(record, self._record.label == RECORD[0])))
 
     def show_record(self, is_running: bool, text: str) -> None:
         """Shows what the button does now, and what became of the recording."""
-        label = "Stop recording" if is_running else RECORD
-        if self._record.label != label:
-            self._record.label = label
+        _relabel(self._record, *(STOP if is_running else RECORD))
         if self._record_text.content != text:
             self._record_text.content = text
 
@@ -103,7 +105,7 @@ class Panel:
         """Adds the time bar of a recording, and the button that has it go on or stand still; `play` is told which."""
         step_s = max(round(duration_s / 1000, 3), 0.001)
         self._place = self._gui.add_slider("time, s", 0.0, max(round(duration_s, 3), step_s), step_s, 0.0)
-        self._play = self._gui.add_button("Pause", icon=viser.Icon.PLAYER_PAUSE)
+        self._play = self._gui.add_button(PAUSE[0], icon=PAUSE[1])
 
         async def moved(event: Any) -> None:  # in the server's own loop: in a thread, its value could be another's
             if event.client is not None:  # else by `show_place`
@@ -111,14 +113,12 @@ class Panel:
 
         self._place.on_update(moved)
         # What it says is done, even if the recording has come to its end since it was drawn.
-        self._play.on_click(lambda _: self._wish(partial(play, self._play.label == PLAY)))
+        self._play.on_click(lambda _: self._wish(partial(play, self._play.label == PLAY[0])))
 
     def show_place(self, place_s: float, is_playing: bool) -> None:
         """Moves the time bar to where the recording is."""
         self._place.value = round(place_s, 3)
-        label = "Pause" if is_playing else PLAY
-        if self._play.label != label:
-            self._play.label = label
+        _relabel(self._play, *(PAUSE if is_playing else PLAY))
 
     def _add_plot(self, title: str, names: tuple[str, ...]) -> Any:
         ages_s: Float64 = History().ages_s()
@@ -128,7 +128,13 @@ class Panel:
             for name, ink in zip(names, INKS, strict=False)
         )]  # fmt: skip
         return self._gui.add_uplot(
-            (ages_s, *(nothing for _ in names)), tuple(series), title=title, height=PLOT_PX,
+            (ages_s, *(nothing for _ in names)), tuple(series), title=title, height=PLOT_PX, padding=PLOT_PADDING_PX,
             scales={"x": uplot.Scale(time=False, range=(-SPAN_S, 0.0)), "y": uplot.Scale(auto=True)},
             axes=(uplot.Axis(stroke="#888888"), uplot.Axis(stroke="#888888")), legend=uplot.Legend(show=len(names) > 1),
         )  # fmt: skip
+
+
+def _relabel(button: viser.GuiButtonHandle, label: str, icon: viser.IconName) -> None:
+    """Changes what a button says, if that is something else."""
+    if button.label != label:
+        button.label, button.icon = label, icon

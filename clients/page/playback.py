@@ -1,7 +1,7 @@
 """Plays what `handmap listen --record` or the page has recorded: forward, from any place, and standing still."""
 
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from ..packet_file import WANTED, RecordedMessage, read_messages
 
 MAX_BYTES: Final = 1 << 30
 SHORTEST_S: Final = 0.01  # of a recording with a time bar
+LOOK_BACK_S: Final = 2.0  # of what came before a place, some can still be seen there: the rate, an older picture
 
 
 class Playback:
@@ -29,7 +30,7 @@ class Playback:
     def __init__(self, path: Path) -> None:
         self._messages = _read(path)
         self._times_ns = [one.log_ns for one in self._messages]
-        self._next = 0
+        self._next = self._goal = 0
         self._session = Session()
         self._picture: Picture | None = None
         self.is_playing = True
@@ -49,32 +50,39 @@ class Playback:
     @property
     def place_s(self) -> float:
         """How far from the beginning it stands."""
-        return min((self._now_ns() - self._times_ns[0]) / 1e9, self.duration_s)
+        return min((self.now_ns - self._times_ns[0]) / 1e9, self.duration_s)
+
+    @property
+    def now_ns(self) -> int:
+        """The time in the recording, ns since the epoch, as of what `wait` gives; it stands still with it."""
+        return self._place_ns + (time.monotonic_ns() - self._since_ns if self.is_playing else 0)
+
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether what `wait` gives is from before the place that was gone to, so it is not yet time to draw."""
+        return self._next < self._goal
 
     def play(self, is_playing: bool) -> None:
         """Goes on or stands still; at the end it begins again."""
         if is_playing and self._next >= len(self._messages):
             self.seek(0.0)
-        self._place_ns, self._since_ns, self.is_playing = self._now_ns(), time.monotonic_ns(), is_playing
+        self._place_ns, self._since_ns, self.is_playing = self.now_ns, time.monotonic_ns(), is_playing
 
     def seek(self, place_s: float) -> None:
-        """Goes to a place, and shows what was there."""
+        """Goes to a place: what `wait` gives next is what came there, after what came in LOOK_BACK_S before."""
         self._place_ns, self._since_ns = self._times_ns[0] + round(place_s * 1e9), time.monotonic_ns()
-        self._next = max(bisect_right(self._times_ns, self._place_ns) - 1, 0)
-        before = self._next
-        while before > 0 and self._messages[before].host is None:
-            before -= 1  # begins with the hands of the picture
-        self._next = before
-        self._session = Session()
+        self._next = bisect_left(self._times_ns, self._place_ns - round(LOOK_BACK_S * 1e9))
+        self._goal = bisect_right(self._times_ns, self._place_ns)
+        self._session, self._picture = Session(), None
 
     def wait(self, timeout_s: float) -> Received | None:
         """The next packet once its time has come, or None on timeout and at the end."""
         end_ns = time.monotonic_ns() + round(timeout_s * 1e9)
         while self._next < len(self._messages):
             message = self._messages[self._next]
-            left_ns = min(message.log_ns - self._now_ns(), end_ns - time.monotonic_ns()) if self.is_playing else 0
+            left_ns = min(message.log_ns - self.now_ns, end_ns - time.monotonic_ns()) if self.is_playing else 0
             time.sleep(max(left_ns, 0) / 1e9)
-            if message.log_ns > self._now_ns():
+            if message.log_ns > self.now_ns:
                 break
             self._next += 1
             received = self._take(message)
@@ -94,12 +102,7 @@ class Playback:
     def close(self) -> None:
         """Frees nothing; for the sake of the receivers that hold a socket."""
 
-    def _now_ns(self) -> int:
-        """The place in the recording, ns since the epoch."""
-        return self._place_ns + (time.monotonic_ns() - self._since_ns if self.is_playing else 0)
-
     def _take(self, message: RecordedMessage) -> Received | None:
-        now_ns = time.monotonic_ns()
         if message.host is None:
             try:
                 picture = decode_preview(message.data)
@@ -107,9 +110,11 @@ class Playback:
                 return None
             self._picture = picture if isinstance(picture, Picture) else self._picture
             return None
-        received = self._session.handle(message.data, (message.host, 0), now_ns)
-        # The clock of its sender is of another day: as if each packet had left when it arrives.
-        return None if received is None else replace(received, clock_offset_ns=received.packet.publish_ns - now_ns)
+        received = self._session.handle(message.data, (message.host, 0), message.log_ns)
+        if received is None:
+            return None
+        # The clock of its sender is another one: as if each packet had left when it arrives.
+        return replace(received, clock_offset_ns=received.packet.publish_ns - message.log_ns)
 
 
 def _read(path: Path) -> list[RecordedMessage]:

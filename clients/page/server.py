@@ -14,17 +14,23 @@ import websockets.asyncio.server
 
 from handmap.types.errors import ConfigError
 
+from .view_options import DEFAULT_PAGE_PORT
 from .web_origin import is_own_origin
 
 
-def open_server(host: str, port: int) -> viser.ViserServer:
-    """A server on this address; on the next free port if the requested one was taken. Raises ConfigError for a foreign address."""
+def open_server(host: str, port: int | None) -> viser.ViserServer:
+    """A server on this address; without a port, on DEFAULT_PAGE_PORT or the next free one.
+
+    Raises ConfigError for a foreign address, and for a port that is taken.
+    """
     _refuse_foreign(host)
+    if port is not None:
+        _refuse_taken(host, port)
     # It logs an error for every connection closed before a request, which browsers and port scanners cause.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     # viser prints a banner with addresses of its own
     with redirect_stdout(io.StringIO()), _own_origins_only():
-        server = viser.ViserServer(host=host, port=port, label="HandMap", verbose=False)
+        server = viser.ViserServer(host=host, port=port or DEFAULT_PAGE_PORT, label="HandMap", verbose=False)
     # The tunnel would make the page public; the request is answered in silence, whoever makes it.
     server.request_share_url = lambda verbose=True: None  # type: ignore[method-assign]  # viser has no option for it
     return server
@@ -73,4 +79,15 @@ def _refuse_foreign(host: str) -> None:
     except (OSError, UnicodeError) as error:
         raise ConfigError(
             f"view: the page cannot be served on {host!r:.90} ({error}); pass an address of this machine with --web-host"
+        ) from error
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Raises ConfigError for a port that this program cannot have: viser would take the next one."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise ConfigError(
+            f"view: the page cannot be served on port {port} of {host!r:.90} ({error.strerror}), wanted a free port; "
+            "pass another --web-port, or leave it out for the next free one"
         ) from error

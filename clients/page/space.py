@@ -20,6 +20,8 @@ NO_POINTS: Final = np.full((1, 3), FAR_AWAY_M, np.float32), np.zeros((1, 3), np.
 POINT_M: Final = 0.0015
 GROUND_M: Final = 0.3  # below the camera
 FRUSTUM_M: Final = 0.05
+CAMERA_M, LOOK_AT_M = (0.42, -0.30, -0.12), (0.0, 0.03, 0.36)
+PHONE_DOWN_M: Final = 0.14  # how much lower the view is on a phone, whose panel covers the lower part
 DEFAULT_FOV, DEFAULT_ASPECT = 1.0, 4 / 3  # until a picture tells
 CAMERA_GRAY: Final = (120, 120, 130)
 
@@ -31,9 +33,9 @@ class Space:
         self._server = server
         scene = server.scene
         scene.set_up_direction("-y")  # the camera's y points down
-        server.initial_camera.position = (0.42, -0.30, -0.12)
-        server.initial_camera.look_at = (0.0, 0.03, 0.36)
+        server.initial_camera.position, server.initial_camera.look_at = CAMERA_M, LOOK_AT_M
         server.initial_camera.fov = 0.9  # radians: a hand at half a meter and the camera both fill the page
+        server.on_client_connect(_raise_hands)
         self._frustum = scene.add_camera_frustum(
             "/camera", DEFAULT_FOV, DEFAULT_ASPECT, scale=FRUSTUM_M, thickness=0.0015, color=CAMERA_GRAY
         )
@@ -95,6 +97,15 @@ class _Hand:
         if (shape is not None) is not self._is_shown:
             self._is_shown = shape is not None
             self._joints.visible = self._bones.visible = self._is_shown
+
+
+def _raise_hands(client: viser.ClientHandle) -> None:
+    """Has a phone show the hands above its panel."""
+    if client.camera.aspect < 1:
+        down_m = np.array([0.0, PHONE_DOWN_M, 0.0])
+        with client.atomic():
+            client.camera.position = np.array(CAMERA_M) + down_m
+            client.camera.look_at = np.array(LOOK_AT_M) + down_m
 
 
 def _copies(server: viser.ViserServer, name: str, mesh: Mesh, count: int) -> Any:

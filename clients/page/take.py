@@ -12,7 +12,7 @@ from handmap.protocol.preview import LENGTH_BYTES, Picture, encode_preview
 from handmap.system.resolve import Address
 from handmap.types.errors import HandmapError
 
-from ..packet_file import PacketRecorder
+from ..packet_file import NOT_KEPT, PacketRecorder
 
 LONGEST_S: Final = 3600.0  # a recording that somebody forgot ends then
 
@@ -25,6 +25,7 @@ class Take:
         self._receiver = receiver
         self._recorder: PacketRecorder | None = None
         self._started_s = 0.0
+        self._is_kept = True
         self.path: Path | None = None
         self.problem = ""
 
@@ -45,6 +46,8 @@ class Take:
             return f"{self.seconds:.0f} s in `{self.path}`"
         if self.problem:
             return f"**recording ended**: {self.problem}"
+        if not self._is_kept:
+            return NOT_KEPT
         return "" if self.path is None else f"written: `{self.path}`"
 
     def start(self) -> None:
@@ -57,7 +60,7 @@ class Take:
         except HandmapError as error:
             self.problem = str(error)
             return
-        self.path, self.problem, self._started_s = path, "", time.monotonic()
+        self.path, self.problem, self._started_s, self._is_kept = path, "", time.monotonic(), True
         self._receiver.tap = self._take_datagram
 
     def saw(self, received: Received) -> None:
@@ -93,6 +96,6 @@ class Take:
         self.problem = problem
         self._receiver.tap = ignore
         try:
-            recorder.close()
+            self._is_kept = recorder.keep_or_remove()
         except HandmapError as error:
             self.problem = problem or str(error)

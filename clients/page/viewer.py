@@ -8,6 +8,7 @@ from typing import Final
 from handmap.client.receiver import Receiver
 from handmap.client.session import PacketReceiver, Received
 from handmap.protocol.fields import MessageType
+from handmap.protocol.packet import PacketHand
 from handmap.protocol.preview import Picture, depth_mm_of
 from handmap.types.errors import HandmapError, PacketError
 
@@ -56,16 +57,17 @@ class HandViewer:
         if ask_snapshot is not None:
             self._panel.add_snapshot(self._snapshot)
         if self._playback is not None:
-            self._panel.add_playback(self._playback.duration_s, self._seek, self._playback.play)
+            self._panel.add_playback(self._playback.duration_s, self._seek, self._play)
+        self._hint = options.hint
         self.readout = Readout(options.hint)
         self._history = History()
-        self._picture_s = float("-inf")
+        self._new_hands: tuple[PacketHand, ...] | None = None  # not drawn yet
         self._shown_nothing: str | None = None
-        self._text_s = self._plots_s = 0.0
+        self._picture_s = self._text_s = self._plots_s = float("-inf")
 
     @property
     def address(self) -> str:
-        """The URL for a browser on this machine; the port is the next free one if the requested one was taken."""
+        """The URL for a browser on this machine."""
         return address_of(self._server)
 
     def step(self) -> None:
@@ -75,16 +77,8 @@ class HandViewer:
         received = self._receiver.wait(WAIT_S)
         if received is not None:
             self._show(received)
-        picture = self._next_picture()
-        if picture is not None:
-            self._show_picture(picture)
-        now_s = time.monotonic()
-        if now_s - self._text_s >= TEXT_EVERY_S:
-            self._text_s = now_s
-            self._refresh(now_s)
-        if now_s - self._plots_s >= PLOTS_EVERY_S:
-            self._plots_s = now_s
-            self._panel.show_history(self._history, now_s)
+        if self._playback is None or not self._playback.is_catching_up:
+            self._draw()
 
     def close(self) -> None:
         """Ends a recording, and stops serving."""
@@ -99,7 +93,27 @@ class HandViewer:
         if self._take is not None:
             self._take.saw(received)
         if received.packet.message_type is MessageType.JOINTS:
-            self._space.show_hands([drawn_hand(hand) for hand in received.packet.hands])
+            self._new_hands = received.packet.hands
+
+    def _draw(self) -> None:
+        """Draws what is new; text and plots when they are due."""
+        if self._new_hands is not None:
+            self._space.show_hands([drawn_hand(hand) for hand in self._new_hands])
+            self._new_hands = None
+        picture = self._next_picture()
+        if picture is not None:
+            self._show_picture(picture)
+        now_s = time.monotonic()
+        if now_s - self._text_s >= TEXT_EVERY_S:
+            self._text_s = now_s
+            self._refresh()
+        if now_s - self._plots_s >= PLOTS_EVERY_S:
+            self._plots_s = now_s
+            self._panel.show_history(self._history, self._now_ns() / 1e9)
+
+    def _now_ns(self) -> int:
+        """By the clock of what is shown: a recording's own stands still with it, so nothing in it grows old."""
+        return time.monotonic_ns() if self._playback is None else self._playback.now_ns
 
     def _next_picture(self) -> Picture | None:
         if self._playback is not None:
@@ -119,18 +133,17 @@ class HandViewer:
             return
         self._panel.show_picture(draw_picture(picture, depth_mm))
         self._space.show_picture(picture, depth_mm)
-        self._picture_s, self._shown_nothing = time.monotonic(), None
-        self._history.saw_stages(self._picture_s, picture.stages_ms)
+        now_s, self._shown_nothing = self._now_ns() / 1e9, None
+        self._picture_s = now_s
+        self._history.saw_stages(now_s, picture.stages_ms)
 
-    def _refresh(self, now_s: float) -> None:
-        now_ns = time.monotonic_ns()
-        is_still = self._playback is not None and not self._playback.is_playing
-        if self.readout.is_silent(now_ns) and not is_still:
+    def _refresh(self) -> None:
+        now_ns = self._now_ns()
+        if self.readout.is_silent(now_ns):
             self._space.show_hands([])
-        if now_s - self._picture_s > OLD_PICTURE_S and not is_still:
+        if now_ns / 1e9 - self._picture_s > OLD_PICTURE_S:
             self._show_no_picture()
-        if not is_still:
-            self._panel.show_text(*self.readout.markdown(self._receiver.counts, now_ns))
+        self._panel.show_text(*self.readout.markdown(self._receiver.counts, now_ns))
         if self._take is not None:
             self._panel.show_record(self._take.is_running, self._take.text)
         if self._playback is not None:
@@ -141,7 +154,7 @@ class HandViewer:
         if self._preview is not None:
             why = self._preview.problem or "the camera gives no frames"
         else:
-            why = "no depth pictures in this recording" if self._playback is not None else "depth pictures are off"
+            why = "depth pictures are off" if self._playback is None else "the recording has no depth picture here"
         if why != self._shown_nothing:
             self._shown_nothing = why
             self._panel.show_picture(draw_nothing(why))
@@ -164,4 +177,19 @@ class HandViewer:
     def _seek(self, place_s: float) -> None:
         if self._playback is not None:
             self._playback.seek(place_s)
-            self._history.clear()
+            self._start_over()
+
+    def _play(self, is_playing: bool) -> None:
+        if self._playback is None:
+            return
+        before_s = self._playback.place_s
+        self._playback.play(is_playing)
+        if self._playback.place_s < before_s:  # from the end back to the beginning
+            self._start_over()
+
+    def _start_over(self) -> None:
+        """Forgets what was shown: what comes next is from another place."""
+        self.readout = Readout(self._hint)
+        self._history.clear()
+        self._new_hands = ()
+        self._picture_s = self._text_s = self._plots_s = float("-inf")

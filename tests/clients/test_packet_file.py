@@ -63,6 +63,7 @@ def test_a_recording_is_played_as_it_arrived(tmp_path: Path) -> None:
 def test_a_sealed_recording_is_played_without_its_key(tmp_path: Path) -> None:
     recorded(tmp_path / "hands.mcap", datagrams(3, KEYS))
 
+    assert (tmp_path / "hands.mcap").stat().st_mode & 0o777 == 0o600
     assert len([data for _, _, data in read_datagrams(tmp_path / "hands.mcap")]) == 3
     assert PacketPlayer(tmp_path / "hands.mcap").wait(0.5) is not None
 
@@ -124,6 +125,14 @@ def test_the_verb_records_and_plays_and_a_kill_costs_a_second_at_most(tmp_path: 
     lines = [json.loads(line) for line in played.stdout.splitlines()]
     assert [line["sequence"] for line in lines] == list(range(len(kept)))
     assert lines[0]["hands"][0]["skeleton"]["is_size_held"] is True
+
+
+def test_the_verb_keeps_no_recording_of_nothing_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "hands.mcap"
+    done = handmap("listen", "--port", str(free_port()), "--record", path, "--seconds", "0.2")
+
+    assert done.returncode == 0 and not path.exists()
+    assert f"{path}: no packets arrived; no file was kept" in done.stderr.splitlines()
 
 
 def test_statistics_of_a_recording_are_exact(tmp_path: Path) -> None:

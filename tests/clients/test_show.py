@@ -151,7 +151,7 @@ def test_numbers_at_the_edge_of_float32_are_shown() -> None:
 @contextmanager
 def shown_page(folder: Path, host: str = "127.0.0.1") -> Iterator[tuple[HandViewer, Receiver]]:
     with open_receiver("127.0.0.1", 0) as receiver:
-        page = HandViewer(receiver, ViewOptions(host, 18080, folder))
+        page = HandViewer(receiver, ViewOptions(host, None, folder))
         try:
             yield page, receiver
         finally:

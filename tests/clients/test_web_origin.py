@@ -20,7 +20,7 @@ NAME = socket.gethostname().lower()
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    server = open_server("127.0.0.1", 18300)
+    server = open_server("127.0.0.1", None)
     yield server.get_port()
     close_server(server)
 

@@ -83,12 +83,28 @@ def test_pages_that_look_are_counted(viewers: int, problem: str, said: str) -> N
     assert said in "\n".join(drawn(Answer(facts), History()))
 
 
-@pytest.mark.parametrize("width", [20, 40, 59])
-def test_a_narrow_terminal_shows_fewer_columns_and_breaks_no_line(width: int) -> None:
+@pytest.mark.parametrize("width", [20, 40, 59, 71])
+def test_a_narrow_terminal_shows_fewer_columns_and_no_line_is_too_long(width: int) -> None:
     lines = drawn(Answer(FACTS), History(), width)
 
     assert max(map(len, lines)) <= width
     assert "confidence" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize("width", [40, 60, 72, 80])
+def test_of_what_is_wrong_no_word_is_lost(width: int) -> None:
+    warning = (
+        "the camera gives a frame only every 120 ms, but 33 ms were asked for; see [usb] in docs/troubleshooting.md"
+    )
+    refusal = "config '/etc/handmap/a_name_of_a_file_that_is_longer_than_one_line_of_a_terminal.yaml': camera.fps: wanted 1 to 90"
+    facts = msgspec.structs.replace(FACTS, warning=warning, reload=ReloadFacts(0, 1, refusal))
+
+    lines = drawn(Answer(facts), History(), width)
+
+    assert max(map(len, lines)) <= width and "…" not in "\n".join(lines)
+    values = "".join(line[10:] if not line.startswith(("TRACKING", "q or")) else "" for line in lines)
+    for text in (warning, f"refused: {refusal}", FACTS.camera, "FAILING NOW"):
+        assert text.replace(" ", "") in values.replace(" ", "")
 
 
 def test_without_utf_8_there_are_no_bars() -> None:

@@ -43,6 +43,7 @@ FLAGS = [
     "--disable-component-update", "--disable-sync", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
 ]  # fmt: skip
 WAIT_MS = 60_000
+DESK_PX, PHONE_PX = (1100, 800), (390, 844)
 PICTURE = "img[src^='blob:']"
 
 
@@ -130,8 +131,9 @@ def running(step: Callable[[], None], pause_s: float = 0.0) -> Iterator[None]:
 
 
 @contextmanager
-def opened(browser: "Browser", address: str, width: int = 1100, height: int = 800) -> Iterator[Shown]:
-    context = browser.new_context(viewport={"width": width, "height": height})
+def opened(browser: "Browser", address: str, is_phone: bool = False) -> Iterator[Shown]:
+    width, height = PHONE_PX if is_phone else DESK_PX
+    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=is_phone, is_mobile=is_phone)
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     shown = Shown(page, [], [])
@@ -156,7 +158,7 @@ def live(
     browser: "Browser",
     folder: Path,
     scene: Scene,
-    width: int = 1100,
+    is_phone: bool = False,
     is_dark: bool = False,
     ask: Callable[[int], None] | None = None,
 ) -> Iterator[Shown]:
@@ -166,12 +168,12 @@ def live(
         receiver = stack.enter_context(open_receiver("127.0.0.1", 0))
         preview = PreviewClient("127.0.0.1", fed.port)
         stack.callback(preview.close)
-        viewer = HandViewer(receiver, ViewOptions("127.0.0.1", 18400, folder, is_dark=is_dark), preview, ask)
+        viewer = HandViewer(receiver, ViewOptions("127.0.0.1", None, folder, is_dark=is_dark), preview, ask)
         stack.callback(viewer.close)
         numbers = iter(range(10**9))
         stack.enter_context(running(lambda: scene.send(next(numbers), fed, receiver.port), 0.05))
         stack.enter_context(running(viewer.step))
-        yield stack.enter_context(opened(browser, viewer.address, width))
+        yield stack.enter_context(opened(browser, viewer.address, is_phone))
 
 
 def is_own(url: str) -> bool:
@@ -181,6 +183,12 @@ def is_own(url: str) -> bool:
 def brightness(shown: Shown) -> float:
     """Of the whole page as it is seen, 0 to 255."""
     return float(np.asarray(Image.open(io.BytesIO(shown.page.screenshot())).convert("L")).mean())
+
+
+def colored(shown: Shown, top: int, bottom: int) -> int:
+    """How many pixels of these rows are in color, as hands are and the ground is not."""
+    pixels = np.asarray(Image.open(io.BytesIO(shown.page.screenshot())).convert("RGB"))[top:bottom].astype(int)
+    return int(((pixels.max(axis=2) - pixels.min(axis=2)) > 30).sum())
 
 
 def test_tracking(browser: "Browser", tmp_path: Path) -> None:
@@ -224,13 +232,20 @@ def test_no_camera(browser: "Browser", tmp_path: Path) -> None:
 
 
 def test_phone(browser: "Browser", tmp_path: Path) -> None:
-    with live(browser, tmp_path, Scene([Handedness.RIGHT]), width=390) as shown:
+    with live(browser, tmp_path, Scene([Handedness.RIGHT]), is_phone=True) as shown:
         shown.has("TRACKING")
         box = shown.page.locator(PICTURE).bounding_box()
         assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
         assert shown.page.evaluate("document.documentElement.scrollWidth") <= 390
         assert shown.page.get_by_role("button", name="Record").is_visible()
+        title = shown.page.get_by_text("HandMap").bounding_box()
+        assert title is not None
+        top = int(title["y"]) - 20  # of the panel
+        shown.page.locator(".mantine-Notification-closeButton").tap()  # of the notice about drawing without a GPU
+        shown.eventually(lambda: colored(shown, 0, top) > 4000 and colored(shown, top - 25, top) == 0)
         shown.keep("phone")
+        shown.page.get_by_text("HandMap").tap()
+        shown.page.locator(PICTURE).wait_for(state="hidden")
 
 
 def test_dark_and_light(browser: "Browser", tmp_path: Path) -> None:
@@ -282,7 +297,7 @@ def test_the_daemon_is_asked_for_a_snapshot_and_its_answer_is_shown(browser: "Br
 
 def test_a_recording_has_a_time_bar(browser: "Browser", tmp_path: Path) -> None:
     playback = Playback(paced(tmp_path / "long.mcap", packets=600, gap_s=1.0))
-    viewer = HandViewer(playback, ViewOptions("127.0.0.1", 18400, tmp_path))
+    viewer = HandViewer(playback, ViewOptions("127.0.0.1", None, tmp_path))
     try:
         with running(viewer.step), opened(browser, viewer.address) as shown:
             shown.has("time, s")
@@ -291,7 +306,8 @@ def test_a_recording_has_a_time_bar(browser: "Browser", tmp_path: Path) -> None:
             click_bar(shown)
             shown.eventually(lambda: 250 < playback.place_s < 400)
             shown.page.get_by_role("button", name="Pause").click()
-            shown.eventually(lambda: not playback.is_playing)
+            shown.page.get_by_role("button", name="Play").wait_for()  # from then on the page moves the bar no more
+            assert not playback.is_playing
             go_to(shown, "450")
             shown.eventually(lambda: playback.place_s == pytest.approx(450, abs=0.01))
             shown.keep("playback")

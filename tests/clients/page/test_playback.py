@@ -99,6 +99,28 @@ def test_pictures_and_packets_are_in_one_file(tmp_path: Path) -> None:
     assert [one.host for one in messages if one.host is not None] == ["127.0.0.1"] * 10
 
 
+def test_a_recording_is_for_its_user_alone(tmp_path: Path) -> None:
+    assert recorded(tmp_path).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("has_pictures", [False, True])
+def test_a_recording_without_packets_is_not_kept_and_that_is_said(tmp_path: Path, has_pictures: bool) -> None:
+    with open_receiver("127.0.0.1", 0) as receiver:
+        take = Take(tmp_path / "taken", receiver)
+        take.start()
+        assert take.path is not None and take.path.exists()
+        if has_pictures:
+            take.saw_picture(hand_picture(Handedness.RIGHT))
+        take.stop()
+        said = take.text
+        take.start()
+        during = take.text
+        take.stop()
+
+    assert said == "no packets arrived; no file was kept" and " s in " in during
+    assert list((tmp_path / "taken").iterdir()) == []
+
+
 def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_receiver("127.0.0.1", 0) as receiver:
         take = Take(tmp_path, receiver)
