@@ -28,6 +28,7 @@ from .calibration_set import CalibrationSet
 from .candidates import frame_sha256
 from .detector_inputs import DetectorInputs, detector_input_of, join_inputs
 from .frame_source import FrameSource, Sample
+from .overlap import refuse_shared_sources
 from .qdq import quantize_graph
 from .quantize import FloatPrecision, load_float_graph
 from .record import CalibrationRecord
@@ -134,8 +135,9 @@ def compare_source(frame_source: FrameSource, engine_set: EngineSet, calibrated_
 def compare_held_out(chosen: CalibrationSet, engine_set: EngineSet) -> Comparison:
     """The comparison on a set's held-out crops; only by distance from FP32.
 
-    Raises DatasetError if there are none.
+    Raises DatasetError if there are none, or they are of a source that the set was selected from.
     """
+    refuse_shared_sources(chosen)
     depth, truth = chosen.held_out.depth, chosen.held_out.truth
     if len(depth) == 0:
         raise DatasetError(

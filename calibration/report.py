@@ -26,6 +26,7 @@ from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
 from .calibration_set import is_set, read_set
 from .compare import PLAIN, Comparison, EngineSet, compare_held_out, compare_source, open_precisions
 from .frame_source import FirstSamples, open_source, refuse_other_hand
+from .idle_options import refuse_idle_options
 from .palm_detector import PalmComparison, compare_palms, judge_palms, palm_figures
 from .record import RECORD, CalibrationRecord, read_record
 from .report_metrics import away_mm, fp32_worth, judge_gate, labeled, precision_figures, statistics, worst_frames
@@ -56,6 +57,7 @@ def report_bundle(
     Raises DatasetError if the data was used for calibration or shows no hand.
     """
     refuse_foreign_bundle(out)
+    refuse_idle_options((data,), stated)
     bundle = read_bundle(bundle_path)
     record = read_record(bundle) if RECORD in bundle.manifest.records else None
     comparison = _compare(bundle, record, data, max_frames, handedness, stated)

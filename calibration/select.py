@@ -31,6 +31,8 @@ from .candidates import Candidate, Found, find_candidates
 from .contact_sheet import draw_contact_sheet
 from .detector_inputs import join_inputs
 from .frame_source import FrameSource, RecordingSource, open_source, refuse_other_hand
+from .idle_options import refuse_idle_options
+from .overlap import refuse_held_out_sources, refuse_shared_frames
 
 MIN_FRAMES: Final = 500
 CANDIDATES_A_FRAME: Final = 6
@@ -67,7 +69,8 @@ class Spread:
 def select_set(request: SelectRequest, out: Path) -> SetManifest:
     """Writes the set at `out` and returns its manifest.
 
-    Raises DatasetError for an unsuitable set, unless forced; the manifest then lists the problems.
+    Raises DatasetError for an unsuitable set, unless forced; the manifest then lists the problems. Frames for the gate that are
+    also selected from are refused even so.
     """
     refuse_foreign_set(out)
     bundle = read_bundle(request.bundle)
@@ -77,6 +80,7 @@ def select_set(request: SelectRequest, out: Path) -> SetManifest:
         )
     frame_sources, is_held_out = _open_all(request)
     found = _find_all(bundle, frame_sources, request)
+    refuse_shared_frames(found, [one.name for one in frame_sources], is_held_out)
     random = np.random.default_rng(request.seed)
     calibrating = [
         one for source, held in zip(found, is_held_out, strict=True) if not held for one in source.candidates
@@ -185,7 +189,10 @@ def _no_hand_found(out: Path, frame_sources: list[FrameSource]) -> DatasetError:
 
 def _open_all(request: SelectRequest) -> tuple[list[FrameSource], list[bool]]:
     """All sources, and those held out: the named ones, else one in five recordings."""
-    frame_sources = [open_source(name, request.stated) for name in (*request.frame_sources, *request.held_out)]
+    names = (*request.frame_sources, *request.held_out)
+    refuse_held_out_sources(request.frame_sources, request.held_out)
+    refuse_idle_options(names, request.stated)
+    frame_sources = [open_source(name, request.stated) for name in names]
     if not request.frame_sources:
         raise ConfigError("calibration set: no source was given; name recordings or data sets to select from")
     for one in frame_sources:

@@ -36,6 +36,7 @@ HOMES = {  # a folder's name stands for all in it
     "export/engine_store.py": "the lock of the engine cache, and what killed builds left in it",
     "training/compiled.py": "the folder of numba's cache, which may be missing",
     "training/samples/sample_cache.py": "shards are memory-mapped",
+    "training/samples/disk_array.py": "arrays are memory-mapped, in room that is reserved",
     "training/samples/labeled_cache.py": "samples are memory-mapped",
     "training/samples/labeled_hands.py": "samples are memory-mapped",
     "training/samples/labeled_palms.py": "samples are memory-mapped",

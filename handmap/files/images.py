@@ -13,41 +13,41 @@ from handmap.types.arrays import Uint8, Uint16
 from handmap.types.errors import ConfigError, RecordingError
 
 MAX_IMAGE_BYTES: Final = 256 << 20
+PNG_BITS_AT: Final = 24  # the byte of a PNG, in its first chunk, that holds the bits of a sample
+SAVE_DEPTH: Final = "save the depth itself, not a picture of it"
 
 
-def read_depth_png(path: Path) -> Uint16:
+def read_depth_png(path: Path, advice: str = SAVE_DEPTH) -> Uint16:
     """The (height, width) uint16 values of a grayscale PNG with 16 bits per pixel.
 
-    Raises RecordingError if the file is not one.
+    Raises RecordingError, with the advice, if the file is not one.
     """
-    return decode_depth_png(_read_bytes(path), str(path))
+    return decode_depth_png(_read_bytes(path), str(path), advice)
 
 
-def decode_depth_png(content: bytes, name: str) -> Uint16:
+def decode_depth_png(content: bytes, name: str, advice: str = SAVE_DEPTH) -> Uint16:
     """The (height, width) uint16 values of the bytes of a 16-bit PNG; `name` appears in errors.
 
-    Raises RecordingError if the bytes are not one.
+    Raises RecordingError, with the advice, if the bytes are not one.
     """
     with _open(content, name) as image:
-        if image.mode not in ("I;16", "I;16B", "I"):
-            raise RecordingError(
-                f"depth image {name!r}: found {_kind(image)}, wanted 16-bit grayscale; save the depth itself, not a picture "
-                "of it (only the colors of the NYU data set are depth: for those set encoding: nyu)"
-            )
+        if image.format != "PNG" or image.mode not in ("I;16", "I;16B", "I"):
+            raise RecordingError(f"depth image {name!r}: found {_kind(image)}, wanted a 16-bit grayscale PNG; {advice}")
         return _values(image, name).astype(np.uint16)
 
 
-def read_nyu_png(path: Path) -> Uint16:
+def read_nyu_png(path: Path, advice: str) -> Uint16:
     """Depth (height, width) in mm of an RGB picture as the NYU data set has them: 256 times green plus blue.
 
-    Raises RecordingError if the file is no RGB picture.
+    Raises RecordingError, with the advice, if the file is no PNG with 8-bit RGB.
     """
-    with _open(_read_bytes(path), str(path)) as image:
-        if image.mode != "RGB":
-            raise RecordingError(
-                f"image {str(path)!r}: found pixels of kind {image.mode!r}, wanted 8-bit RGB; for 16-bit depth set "
-                "encoding: depth16"
-            )
+    content = _read_bytes(path)
+    with _open(content, str(path)) as image:
+        is_rgb = image.format == "PNG" and image.mode == "RGB"
+        is_deep = is_rgb and content[PNG_BITS_AT] != 8  # Pillow opens these, too, and drops the lower bytes
+        if not is_rgb or is_deep:
+            found = _kind(image) + (" of 16 bits a channel" if is_deep else "")
+            raise RecordingError(f"image {str(path)!r}: found {found}, wanted a PNG with 8-bit RGB; {advice}")
         color = _values(image, str(path)).astype(np.uint16)
     depth: Uint16 = color[..., 1] * np.uint16(256) + color[..., 2]
     return depth
@@ -79,7 +79,10 @@ def write_depth_png(path: Path, depth: Uint16) -> None:
 
 def _kind(image: Image.Image) -> str:
     """What an image is, in words."""
+    if image.format != "PNG":
+        return f"a {image.format} file"
     kinds = {
+        "I;16": "a 16-bit grayscale image", "I;16B": "a 16-bit grayscale image", "I": "a 16-bit grayscale image",
         "RGB": "a color image", "RGBA": "a color image", "P": "a color image", "L": "an 8-bit grayscale image",
         "LA": "a grayscale image with transparency", "1": "a black and white image",
     }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from handmap.files.images import read_depth_png, read_nyu_png
+from handmap.files.images import SAVE_DEPTH, read_depth_png, read_nyu_png
 from handmap.geometry.visibility import joints_in_sight
 from handmap.recording.choices import stated_lens
 from handmap.recording.datasets import LabeledFrame
@@ -21,6 +21,9 @@ from handmap.types.errors import ConfigError, RecordingError
 from handmap.types.values import DepthFrame, Handedness, TimestampSource
 
 INTRINSICS_FILE: Final = "intrinsics.yaml"
+SET_IN: Final = f"in its {INTRINSICS_FILE} or in camera.png_folder"
+NO_DEPTH: Final = f"{SAVE_DEPTH} (only the colors of the NYU data set are depth: for those set encoding: nyu {SET_IN})"
+NO_COLOR: Final = f"for 16-bit depth set encoding: depth16 {SET_IN}"
 HANDEDNESS: Final = {"right": Handedness.RIGHT, "left": Handedness.LEFT}
 Rate = Annotated[float, msgspec.Meta(ge=0.001, le=10_000)]
 
@@ -117,7 +120,7 @@ class PngFolder:
         return DepthFrame(depth, self.depth_unit_mm, self.intrinsics, number, capture_ns, TimestampSource.RECORDING)
 
     def _read(self, file: Path) -> Uint16:
-        return read_depth_png(file) if self._config.encoding == "depth16" else read_nyu_png(file)
+        return read_depth_png(file, NO_DEPTH) if self._config.encoding == "depth16" else read_nyu_png(file, NO_COLOR)
 
 
 def _intrinsics_of(config: PngFolderConfig) -> IntrinsicsConfig:

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from handmap.recording.datasets import labeled_joints
-from handmap.recording.label_lines import LabelLine, LineLayout, line_fault, parse_line, read_lines
+from handmap.recording.label_lines import LabelLine, LineLayout, line_fault, parse_line, read_lines, refuse_depths
 from handmap.types.arrays import Float32, Float64
-from handmap.types.joints import JOINT_COUNT
+from handmap.types.joints import HAND21, JOINT_COUNT
 
 LABELS_FILE: Final = "joints.txt"
 POSITIONS: Final = 3 * JOINT_COUNT
@@ -18,6 +18,7 @@ LAYOUT: Final = LineLayout(
     (POSITIONS, POSITIONS + JOINT_COUNT),
     f"the name of an image and {POSITIONS} numbers, x y z in mm of {JOINT_COUNT} joints (nan nan nan for one without a label), "
     f"and if it is known {JOINT_COUNT} more, how far off each may be in mm",
+    "correct the line, or take it out",
     may_be_nan=True,
 )
 
@@ -37,12 +38,12 @@ def read_png_labels(path: Path, images: Collection[str]) -> dict[str, PngLabel]:
     """
     labels: dict[str, PngLabel] = {}
     lines: dict[str, int] = {}
-    for line in read_lines(path, "write a line for each labeled image, or take the file away"):
+    for line in read_lines(path, LAYOUT, "write a line for each labeled image, or take the file away"):
         name, numbers = parse_line(path, line, LAYOUT)
         if name in lines:
-            raise line_fault(path, line, f"found {name!r} again", f"the one label of line {lines[name]}")
+            raise line_fault(path, line, LAYOUT, f"found {name!r} again", f"the one label of line {lines[name]}")
         if name not in images:
-            raise line_fault(path, line, f"found {name!r}", f"one of the {len(images)} depth images beside it")
+            raise line_fault(path, line, LAYOUT, f"found {name!r}", f"one of the {len(images)} depth images beside it")
         labels[name], lines[name] = _label(path, line, numbers), line.number
     return labels
 
@@ -51,12 +52,14 @@ def _label(path: Path, line: LabelLine, numbers: Float64) -> PngLabel:
     joints, doubt = numbers[:POSITIONS].reshape(-1, 3), numbers[POSITIONS:]
     is_there = labeled_joints(joints)
     if not is_there.any():
-        raise line_fault(path, line, "found no joint with a label", "at least one")
+        raise line_fault(path, line, LAYOUT, "found no joint with a label", "at least one")
     if np.isfinite(joints[~is_there]).any():
-        raise line_fault(path, line, "found a joint of which only a part is nan", "nan nan nan for one without a label")
-    if joints[is_there, 2].min() <= 0:
-        raise line_fault(path, line, "found a joint behind the camera", "z in mm, away from the camera")
-    if len(doubt) and not (doubt[is_there] >= 0).all():
-        raise line_fault(path, line, "found a doubt below 0", "the doubt of each labeled joint in mm")
+        raise line_fault(
+            path, line, LAYOUT, "found a joint of which only a part is nan", "nan nan nan for one without a label"
+        )
+    refuse_depths(path, line, LAYOUT, joints[is_there, 2], [HAND21[index] for index in np.flatnonzero(is_there)])
+    if len(doubt) and (wrong := np.flatnonzero(is_there & ~(doubt >= 0))).size:
+        found = f"found {doubt[wrong[0]]:g} as the doubt of {HAND21[wrong[0]]}"
+        raise line_fault(path, line, LAYOUT, found, "0 or more mm for each labeled joint")
     stated = np.where(is_there, doubt, 0).astype(np.float32) if len(doubt) else None
     return PngLabel(joints.astype(np.float32), stated)

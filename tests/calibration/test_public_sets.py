@@ -9,8 +9,10 @@ import pytest
 from calibration.calibration_set import read_set
 from calibration.frame_source import open_source
 from calibration.gate import differences
+from calibration.idle_options import refuse_idle_options
 from calibration.report import report_bundle
 from calibration.select import SelectRequest, select_set
+from handmap.recording.stated import Stated, read_stated
 from handmap.types.errors import ConfigError
 from tests.real_depth import BUNDLE
 from tests.support.public_sets import FRAMES, SETS, write_own
@@ -50,6 +52,19 @@ def test_hands_of_the_other_side_are_refused(tmp_path: Path) -> None:
         select_from(f"icvl:{folder}", "right", tmp_path / "set")
     with pytest.raises(ConfigError, match="say --handedness left"):
         report_bundle(BUNDLE, f"icvl:{folder}", 2, "right", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "stated", [Stated(topic="/depth"), Stated(depth_unit_mm=2.0), read_stated(None, None, "400,400,320,240")]
+)
+def test_what_is_stated_about_a_recording_is_refused_with_a_data_set(stated: Stated, tmp_path: Path) -> None:
+    name = f"nyu:{SETS['nyu'][0](tmp_path / 'nyu')}"
+    found = "found --(topic|depth-unit-mm|intrinsics) with a data set, which knows this itself, .*; leave out --"
+    with pytest.raises(ConfigError, match=found):
+        report_bundle(BUNDLE, name, 2, "right", tmp_path / "out", stated)
+    with pytest.raises(ConfigError, match=found):
+        select_set(SelectRequest(BUNDLE, (name,), (), FRAMES, 1, "right", True, stated), tmp_path / "set")
+    refuse_idle_options((name, str(tmp_path)), stated)  # about the recording
 
 
 def test_a_report_leaves_joints_without_labels_out(tmp_path: Path) -> None:

@@ -11,13 +11,19 @@ from typing import Final
 import numpy as np
 
 from handmap.recording.datasets import label_center
-from handmap.recording.label_lines import LabelLine, LineLayout, line_fault, parse_line, read_lines
+from handmap.recording.label_lines import LabelLine, LineLayout, parse_line, read_lines, refuse_depths
 from handmap.types.arrays import Float64
 from handmap.types.errors import DatasetError
 
 from .public_set import PublicSet, SetFacts, SetFrames
 
-LAYOUT: Final = LineLayout((3,), "three numbers, x y z in mm, or the word invalid", is_named=False)
+LAYOUT: Final = LineLayout(
+    (3,),
+    "three numbers, x y z in mm, or the word invalid",
+    "correct the line, or write invalid in it",
+    is_named=False,
+    content="centers",
+)
 CHECKED_FRAMES: Final = 64
 FAR_MM: Final = 60.0  # V2V-PoseNet's first NYU test center is 3 mm off; the palm joint as center is 35 mm off
 
@@ -40,7 +46,7 @@ def read_centers(path: Path, frames: SetFrames, facts: SetFacts) -> Float64:
 
     Raises DatasetError unless there is one for each frame, near its labels.
     """
-    lines = read_lines(path, f"name the center file of this split of {facts.title}")
+    lines = read_lines(path, LAYOUT, f"name the center file of this split of {facts.title}")
     if len(lines) != len(frames):
         raise DatasetError(
             f"centers {str(path)!r}: found {len(lines)} lines for {len(frames)} frames, wanted one for each; name the file of "
@@ -57,8 +63,7 @@ def _center(path: Path, line: LabelLine) -> Float64:
     if line.text.split()[0].lower() == b"invalid":
         return np.full(3, np.nan)
     _, center = parse_line(path, line, LAYOUT)
-    if center[2] <= 0:
-        raise line_fault(path, line, f"found a depth of {center[2]:g} mm", LAYOUT.meaning)
+    refuse_depths(path, line, LAYOUT, center[2:], ("the center",))
     return center
 
 

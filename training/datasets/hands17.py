@@ -8,22 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from handmap.files.images import read_depth_png
 from handmap.recording.datasets import Dataset, split_options
-from handmap.recording.label_lines import LabelLine, LineLayout, line_fault, parse_line, read_lines
+from handmap.recording.label_lines import LabelLine, LineLayout, parse_line, read_lines, refuse_depths, refuse_repeated
 from handmap.types.errors import DatasetError
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.joints import FINGERS
 from handmap.types.values import Handedness
 
 from .centers import place_cubes
-from .public_set import PublicSet, SetFacts, SetFrame, joint_notes, open_folder
+from .public_set import IMAGE_FIX, LINE_FIX, PublicSet, SetFacts, SetFrame, joint_notes, open_folder, read_published_png
 
 CUBE_MM: Final = 240.0  # HandMap's; V2V-PoseNet and others take 250
 SIDES: Final = "240 mm"
 LABELS: Final = Path("training", "Training_Annotation.txt")
 IMAGES: Final = Path("training", "images")
-LAYOUT: Final = LineLayout((63,), "an image and 63 numbers, x y z in mm of 21 joints")
+LAYOUT: Final = LineLayout((63,), "an image and 63 numbers, x y z in mm of 21 joints", LINE_FIX)
 SPLITS: Final = ("train", "first90", "last10")
 OPTIONS: Final = {"split": "train, first90 or last10", "centers": "FILE of published centers"}
 
@@ -44,6 +43,7 @@ FACTS: Final = SetFacts(
     doubt_mm={},
     is_y_up=False,
     layout=f"{LABELS} and {IMAGES}/image_D00000001.png and so on",
+    image_fix=IMAGE_FIX,
 )
 
 
@@ -61,8 +61,7 @@ class Hands17Frames:
         path, line = self.folder / LABELS, self.lines[index]
         name, values = parse_line(path, line, LAYOUT)
         joints = values.reshape(-1, 3)
-        if joints[:, 2].min() <= 0:
-            raise line_fault(path, line, "found a joint behind the camera", LAYOUT.meaning)
+        refuse_depths(path, line, LAYOUT, joints[:, 2], JOINTS)
         return SetFrame(self.folder / IMAGES / name, joints, CUBE_MM, f"line {line.number} of {str(path)!r}")
 
 
@@ -80,9 +79,9 @@ def open_hands17(which: str) -> Dataset:
         raise DatasetError(
             f"data set {name!r}: split={split}; {unlabeled}wanted {', '.join(SPLITS[:-1])} or {SPLITS[-1]}"
         )
-    frames = Hands17Frames(folder, tuple(read_lines(folder / LABELS, f"name a folder with {FACTS.layout}")))
+    frames = Hands17Frames(folder, tuple(read_lines(folder / LABELS, LAYOUT, f"name a folder with {FACTS.layout}")))
+    refuse_repeated(((folder / LABELS, line) for line in frames.lines), LAYOUT)
     tenth = len(frames) - len(frames) // 10
     kept = {"train": range(len(frames)), "first90": range(tenth), "last10": range(tenth, len(frames))}[split]
-    return place_cubes(
-        PublicSet(name, FACTS, frames, read_depth_png, kept, joint_notes(FACTS)), SIDES, options.get("centers")
-    )
+    data = PublicSet(name, FACTS, frames, read_published_png, kept, joint_notes(FACTS))
+    return place_cubes(data, SIDES, options.get("centers"))

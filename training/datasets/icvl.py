@@ -9,9 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from handmap.files.images import read_depth_png
 from handmap.recording.datasets import Dataset, split_options
-from handmap.recording.label_lines import LabelLine, LineLayout, line_fault, parse_line, read_lines
+from handmap.recording.label_lines import LabelLine, LineLayout, parse_line, read_lines, refuse_depths, refuse_repeated
 from handmap.types.arrays import Float64
 from handmap.types.errors import DatasetError
 from handmap.types.intrinsics import Intrinsics, unproject
@@ -19,12 +18,18 @@ from handmap.types.joints import FINGERS
 from handmap.types.values import Handedness
 
 from .centers import place_cubes
-from .public_set import PublicSet, SetFacts, SetFrame, joint_notes, open_folder
+from .public_set import IMAGE_FIX, LINE_FIX, PublicSet, SetFacts, SetFrame, joint_notes, open_folder, read_published_png
 from .published import PUBLISHED_SETS
 
 CUBE_MM: Final = 250.0
 SIDES: Final = "250 mm"
-LAYOUT: Final = LineLayout((48,), "an image and 48 numbers, u v in pixels and depth in mm of 16 joints")
+LAYOUT: Final = LineLayout(
+    (48,),
+    "an image and 48 numbers, u v in pixels and depth in mm of 16 joints",
+    LINE_FIX,
+    depth="depths in mm",
+    to_mm="multiply the depths by 1000",
+)
 SPLITS: Final = {"train": ("Training", ("labels.txt",)), "test": ("Testing", ("test_seq_1.txt", "test_seq_2.txt"))}
 OPTIONS: Final = {"split": "train or test", "centers": "FILE of published centers"}
 JOINTS: Final = PUBLISHED_SETS["icvl"].joint_names
@@ -62,6 +67,7 @@ FACTS: Final = SetFacts(
     },
     is_y_up=False,
     layout="Training/Depth/, Training/labels.txt, Testing/Depth/, Testing/test_seq_1.txt and Testing/test_seq_2.txt",
+    image_fix=IMAGE_FIX,
 )
 
 
@@ -79,8 +85,7 @@ class IcvlFrames:
         path, line = self.lines[index]
         name, numbers = parse_line(path, line, LAYOUT)
         uvd = numbers.reshape(-1, 3)
-        if uvd[:, 2].min() <= 0:
-            raise line_fault(path, line, f"found a depth of {uvd[:, 2].min():g} mm", LAYOUT.meaning)
+        refuse_depths(path, line, LAYOUT, uvd[:, 2], JOINTS)
         joints: Float64 = unproject(np, uvd[:, :2], uvd[:, 2], FACTS.intrinsics)
         return SetFrame(self.images / name, joints, CUBE_MM, f"line {line.number} of {str(path)!r}")
 
@@ -99,7 +104,8 @@ def open_icvl(which: str) -> Dataset:
     part, files = SPLITS[split]
     advice = f"name a folder with {FACTS.layout}"
     paths = [folder / part / file for file in files]
-    lines = tuple((one, line) for one in paths for line in read_lines(one, advice))
+    lines = tuple((one, line) for one in paths for line in read_lines(one, LAYOUT, advice))
+    refuse_repeated(lines, LAYOUT)
     frames = IcvlFrames(folder / part / "Depth", lines)
-    data = PublicSet(name, FACTS, frames, read_depth_png, range(len(frames)), joint_notes(FACTS))
+    data = PublicSet(name, FACTS, frames, read_published_png, range(len(frames)), joint_notes(FACTS))
     return place_cubes(data, SIDES, options.get("centers"))

@@ -13,7 +13,7 @@ import numpy as np
 
 from handmap.files.reading import read_bytes
 from handmap.recording.datasets import Dataset, split_options
-from handmap.recording.label_lines import LabelLine, LineLayout, line_fault, parse_line, read_lines
+from handmap.recording.label_lines import LabelLine, LineLayout, parse_line, read_lines, refuse_depths
 from handmap.types.arrays import Uint16
 from handmap.types.errors import DatasetError, RecordingError
 from handmap.types.intrinsics import Intrinsics
@@ -27,7 +27,13 @@ GESTURES: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "I", "IP", "L", 
 CUBES_MM: Final = (200.0, 200.0, 200.0, 180.0, 180.0, 180.0, 170.0, 160.0, 150.0)  # by subject, as DeepPrior++ has them
 SUBJECTS: Final = range(len(CUBES_MM))
 LABELS: Final = "joint.txt"
-LAYOUT: Final = LineLayout((63,), "63 numbers, x y z in mm of 21 joints", is_named=False)
+LAYOUT: Final = LineLayout(
+    (63,),
+    "63 numbers, x y z in mm of 21 joints",
+    "unpack the set again, or correct the line, but leave it in its place, which is the number of its image",
+    is_named=False,
+    depth="z in mm, negative in front of the camera",
+)
 OPTIONS: Final = {"subject": "0 to 8", "split": "train or test (with subject)", "centers": "FILE of published centers"}
 HEADER: Final = struct.Struct("<6i")  # width, height, left, top, right, bottom
 UNIT_MM: Final = (
@@ -71,8 +77,7 @@ class MsraFrames:
         path = folder / LABELS
         _, values = parse_line(path, line, LAYOUT)
         joints = values.reshape(-1, 3) * (1.0, -1.0, -1.0)  # y up and z negative in the file
-        if joints[:, 2].min() <= 0:
-            raise line_fault(path, line, "found a joint behind the camera", "negative z, as published")
+        refuse_depths(path, line, LAYOUT, joints[:, 2], JOINTS)
         image = folder / f"{number:06d}_depth.bin"
         return SetFrame(image, joints, CUBES_MM[subject], f"line {line.number} of {str(path)!r}")
 
@@ -157,7 +162,7 @@ def _frames_of(folder: Path, subject: int) -> list[tuple[Path, int, int, LabelLi
     frames = []
     for gesture in GESTURES:
         place = folder / f"P{subject}" / gesture
-        first, *lines = read_lines(place / LABELS, f"name a folder with {FACTS.layout}")
+        first, *lines = read_lines(place / LABELS, LAYOUT, f"name a folder with {FACTS.layout}")
         if first.text.strip() != str(len(lines)).encode():
             stated = first.text.strip()[:20].decode("utf-8", errors="replace")
             raise DatasetError(

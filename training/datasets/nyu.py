@@ -15,13 +15,14 @@ from scipy.io import loadmat
 from handmap.files.images import read_nyu_png
 from handmap.files.reading import read_bytes
 from handmap.recording.datasets import Dataset, split_options
-from handmap.types.arrays import Float64
+from handmap.recording.label_values import MAX_VALUE, MIN_DEPTH_MM, depth_fault
+from handmap.types.arrays import Bool, Float64, Uint16
 from handmap.types.errors import DatasetError
 from handmap.types.intrinsics import Intrinsics
 from handmap.types.values import Handedness
 
 from .centers import place_cubes
-from .public_set import PublicSet, SetFacts, SetFrame, joint_notes, open_folder
+from .public_set import UNPACK, PublicSet, SetFacts, SetFrame, joint_notes, open_folder
 
 LABELS: Final = "joint_data.mat"
 MAX_LABEL_BYTES: Final = 2 << 30
@@ -99,7 +100,7 @@ def open_nyu(which: str) -> Dataset:
             raise DatasetError(f"data set {name!r}: {key}={value}, wanted {', '.join(known[:-1])} or {known[-1]}")
     joints_mm = read_labels(folder / split / LABELS, int(view))
     frames = NyuFrames(folder / split, split == "test", int(view), joints_mm)
-    data = PublicSet(name, FACTS, frames, read_nyu_png, range(len(frames)), joint_notes(FACTS))
+    data = PublicSet(name, FACTS, frames, _read_image, range(len(frames)), joint_notes(FACTS))
     return place_cubes(data, SIDES, options.get("centers"))
 
 
@@ -122,15 +123,40 @@ def read_labels(path: Path, view: int) -> Float64:
         ) from error
     joints = found.get("joint_xyz")
     shape = getattr(joints, "shape", None)
-    if shape is None or len(shape) != 4 or shape[0] != 3 or shape[2:] != (JOINT_COUNT, 3) or joints.dtype.kind != "f":
-        raise DatasetError(
-            f"labels {str(path)!r}: found {'no joint_xyz' if shape is None else f'joint_xyz of shape {shape}'}, wanted numbers of "
-            f"shape (3, frames, {JOINT_COUNT}, 3); use the set's own {LABELS}"
-        )
+    wanted = f"wanted floating-point numbers of shape (3, frames, {JOINT_COUNT}, 3); use the set's own {LABELS}"
+    if shape is None or len(shape) != 4 or shape[1] == 0 or (shape[0], *shape[2:]) != (3, JOINT_COUNT, 3):
+        what = "no joint_xyz" if shape is None else f"joint_xyz of shape {shape}"
+        raise DatasetError(f"labels {str(path)!r}: found {what}, {wanted}")
+    if joints.dtype.kind != "f":
+        raise DatasetError(f"labels {str(path)!r}: found joint_xyz of type {joints.dtype.name}, {wanted}")
     one: Float64 = joints[view - 1].astype(np.float64) * (1.0, -1.0, 1.0)
-    unusable = np.flatnonzero(np.isinf(one).any(axis=(1, 2)) | np.isnan(one).all(axis=(1, 2)))
-    if len(unusable):
-        raise DatasetError(
-            f"labels {str(path)!r}, frame {unusable[0] + 1}: its joints are not finite; unpack the set again"
-        )
+    _refuse_impossible(path, one)
     return one
+
+
+def _read_image(path: Path) -> Uint16:
+    return read_nyu_png(path, f"{UNPACK}, and use its depth_ images as they are")
+
+
+def _refuse_impossible(path: Path, joints_mm: Float64) -> None:
+    """Raises DatasetError at the first frame of (N, 36, 3) with a joint that can be nowhere, or without any."""
+    is_there: Bool = np.asarray(~np.isnan(joints_mm).all(axis=-1))
+    is_off: Bool = is_there & ~(np.abs(joints_mm) <= MAX_VALUE).all(axis=-1)  # a joint that is NaN in part is one, too
+    is_wrong = is_off.any(axis=1) | ~is_there.any(axis=1) | (joints_mm[..., 2] < MIN_DEPTH_MM).any(axis=1)
+    if not is_wrong.any():
+        return
+    frame = int(np.argmax(is_wrong))
+    there, off = np.flatnonzero(is_there[frame]), np.flatnonzero(is_off[frame])
+    found, fix = "found no joint with a label", UNPACK
+    if len(off):
+        found = f"found {JOINTS[off[0]]} at {_written(joints_mm[frame, off[0]])}"
+    elif (fault := depth_fault(joints_mm[frame, there, 2], [JOINTS[joint] for joint in there])) is not None:
+        found, fix = fault.found, "multiply joint_xyz by 1000" if fault.are_meters else UNPACK
+    raise DatasetError(
+        f"labels {str(path)!r}, frame {frame + 1}: {found}, wanted joint_xyz in mm, z away from the camera; {fix}"
+    )
+
+
+def _written(joint_mm: Float64) -> str:
+    """A joint (3,) as the file has it, y up."""
+    return f"({', '.join(f'{value:g}' for value in joint_mm * (1.0, -1.0, 1.0))})"

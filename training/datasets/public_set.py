@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
+from handmap.files.images import read_depth_png
 from handmap.geometry.visibility import joints_in_sight
 from handmap.recording.datasets import LabeledCube, LabeledFrame, label_center
 from handmap.types.arrays import Float32, Float64, Uint16
@@ -17,6 +18,13 @@ from handmap.types.values import DepthFrame, Handedness, TimestampSource
 
 from ..synthesis.observe import FRAME_NS
 
+# What to do about a frame of a set whose lines name their images. Centers are matched to labels by their order.
+LINE_FIX: Final = (
+    "unpack the set again, correct the line, or take it out (with centers=FILE the frame's line there as well)"
+)
+IMAGE_FIX: Final = "unpack the set again, or take its label out (with centers=FILE its line there as well)"
+UNPACK: Final = "unpack the set again"
+
 # A joint of hand21 as a sum of a set's own joints, by their places in its files, each with its weight.
 JointSum = Mapping[int, float]
 
@@ -26,7 +34,8 @@ class SetFacts:
     """What is known about a data set.
 
     joints names its joints in the order of its files; hand21 says how to make a joint of ours of them, where that can be done;
-    doubt_mm is how far off a joint may be for being made so. is_y_up is about labels and center files.
+    doubt_mm is how far off a joint may be for being made so. is_y_up is about labels and center files;
+    image_fix is what to do about a missing image.
     """
 
     title: str
@@ -38,6 +47,7 @@ class SetFacts:
     is_y_up: bool
     layout: str
     depth_unit_mm: float = 1.0
+    image_fix: str = UNPACK
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -103,8 +113,8 @@ class PublicSet:
     def _depth(self, found: SetFrame) -> Uint16:
         if not found.image.is_file():
             raise DatasetError(
-                f"data set {self.name!r}, {found.place}: its image {str(found.image)!r} is not there; unpack the set again, or "
-                "take its label out"
+                f"data set {self.name!r}, {found.place}: its image {str(found.image)!r} is not there; "
+                f"{self.facts.image_fix}"
             )
         try:
             depth = self.read_depth(found.image)
@@ -117,6 +127,14 @@ class PublicSet:
                 f"as {self.facts.title} has it; use the images as published"
             )
         return depth
+
+
+def read_published_png(path: Path) -> Uint16:
+    """The raw depth (height, width) of a 16-bit image of a set.
+
+    Raises RecordingError if it is not one.
+    """
+    return read_depth_png(path, UNPACK)
 
 
 def to_hand21(joints_mm: Float64, facts: SetFacts) -> Float32:

@@ -70,7 +70,9 @@ WAYS: Final[Mapping[str, Way]] = {  # by the option that chooses it
 @click.option("--quick", is_flag=True, help="With --sequence: one short sequence per scene.")
 @click.option("--skeleton/--no-skeleton", default=True, show_default=True, help="Whether the hand's bones are fitted.")
 @click.option(
-    "--sheet", type=PATH, help="With --data: PNG to draw a dozen of the frames into, with the published hands."
+    "--sheet",
+    type=PATH,
+    help="With --data: picture (.png) to draw a dozen of the frames into, with the published hands.",
 )
 @click.option(
     "--report",

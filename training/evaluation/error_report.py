@@ -121,12 +121,12 @@ def _parts(report: ErrorReport, figures: Mapping[str, Mapping[str, object]], sho
     yield paragraph(MEASURED)
     for note in report.notes:
         yield paragraph(note)
-    yield table(("figure", *figures), figure_rows(figures))
+    yield table(("figure", *figures), _unbroken(figure_rows(figures)))
     yield heading("Success curves")
     yield shown["curves"]
     yield heading("Mean error per joint")
     yield shown["per_joint"]
-    yield table(("joint, mm", *figures), joint_rows(figures))
+    yield table((_one_line("joint, mm"), *figures), joint_rows(figures))
     if report.published is not None:
         yield heading(f"Published mean errors on {report.published.name}")
         yield paragraph(
@@ -134,8 +134,17 @@ def _parts(report: ErrorReport, figures: Mapping[str, Mapping[str, object]], sho
             "HandMap's own paper is not among them: its metric is another one (docs/evaluation.md)."
         )
         yield shown["published"]
-        rows = {f"{one.method} ({one.venue})": [one.mean_mm] for one in report.published.means}
-        yield table(("method", "mean error, mm"), rows)
+        rows: dict[str, list[object]] = {f"{one.method} ({one.venue})": [one.mean_mm] for one in report.published.means}
+        yield table(("method", "mean error, mm"), _unbroken(rows))
+
+
+def _unbroken(rows: Mapping[str, list[object]]) -> dict[str, list[object]]:
+    """The rows with names that stay on one line, however wide the other columns are."""
+    return {_one_line(name): values for name, values in rows.items()}
+
+
+def _one_line(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}").replace("-", "\N{NON-BREAKING HYPHEN}")
 
 
 def _shown(value: object) -> str:

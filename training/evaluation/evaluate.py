@@ -18,6 +18,7 @@ from handmap.tracking.tracker_settings import HAND_CHOICES, HandChoice, Tracking
 from handmap.types.errors import DatasetError
 from handmap.types.values import Handedness
 
+from ..samples.named_data import parse_name
 from .error_report import ErrorReport, refuse_foreign_report, write_report
 
 Defaults = Literal["found", "run"]
@@ -26,7 +27,7 @@ PRESENTATIONS: dict[Defaults, int] = {"found": 1, "run": 5}
 
 
 class EvaluationConfig(msgspec.Struct, frozen=True):
-    """Evaluation options; `sheet` is a PNG to draw some frames into, `skeleton` whether bones are fitted, `report` a folder to write.
+    """Evaluation options; `sheet` is a picture to draw some frames into, `skeleton` whether bones are fitted, `report` a folder to write.
 
     `handedness` is by default that of the data set; if it does not say, any if the bundle estimates it, else right. `defaults` is by
     default "found" for a set of hands and "run" for one scored by kind.
@@ -53,6 +54,11 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
     """
     if config.report is not None:
         refuse_foreign_report(config.report)
+    if config.sheet is not None:
+        from .fitted_sheet import refuse_sheet  # only if it is asked for
+
+        refuse_sheet(config.sheet)
+    parse_name(data)  # an empty name would be the current folder
     bundle = read_bundle(bundle_path)
     dataset = open_dataset(data)
     if dataset.joint_names != bundle.hand.joint_names:

@@ -3,24 +3,27 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from handmap.engines.engine import Engines
-from handmap.files.atomic import write_file
+from handmap.files.atomic import refuse_unwritable
+from handmap.files.images import write_picture
 from handmap.metrics.pose_error import mpjpe_mm, present
 from handmap.recording.datasets import Dataset, LabeledFrame, label_center
 from handmap.skeleton.body import Bodies
 from handmap.skeleton.orientation import HAND21_OF_XR26, orient_joints
 from handmap.tracking.track import cube_center
 from handmap.tracking.tracker_settings import TrackerSettings
-from handmap.types.arrays import Float32, Float64
+from handmap.types.arrays import Float32, Float64, Uint8
+from handmap.types.errors import ConfigError, FileError
 from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.joints import BONES
 from handmap.types.values import DepthFrame, HandPose
@@ -74,14 +77,32 @@ def labeled_tile(labeled: LabeledFrame, engines: Engines, settings: TrackerSetti
     return Tile(title if poses else title + "no hand found", labeled.frame, poses, state.fitted.bodies, truth)
 
 
-def draw_fitted_sheet(path: Path, tiles: Sequence[Tile], columns: int = COLUMNS) -> None:
-    """Draws the tiles into a PNG.
+def refuse_sheet(path: Path) -> None:
+    """Raises ConfigError if `path` is a folder, or its ending no picture's, FileError if nothing can be written there.
 
-    Raises ConfigError where the file cannot be written.
+    Call it before long work.
     """
-    matplotlib.use("Agg")
+    if path.is_dir():
+        raise ConfigError(f"--sheet {str(path)!r} is a folder, wanted a picture; name a .png in it")
+    with TemporaryDirectory() as folder:
+        try:
+            write_picture(Path(folder, f"try{path.suffix}"), np.zeros((8, 8, 3), np.uint8))
+        except FileError:
+            raise
+        except (ConfigError, OSError, ValueError) as error:
+            raise ConfigError(
+                f"--sheet {str(path)!r}: found the ending {path.suffix!r}, wanted that of a picture format; name a .png"
+            ) from error
+    refuse_unwritable(path)
+
+
+def draw_fitted_sheet(path: Path, tiles: Sequence[Tile], columns: int = COLUMNS) -> None:
+    """Draws the tiles into a picture in the format of the file's ending.
+
+    Raises ConfigError or FileError as `refuse_sheet` does.
+    """
     rows = max(-(-len(tiles) // columns), 1)
-    figure = Figure(figsize=(2.9 * columns, 3.1 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(2.9 * columns, 3.1 * rows + 0.4), dpi=100, layout="constrained")
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for place in places:
         place.set_axis_off()
@@ -89,9 +110,10 @@ def draw_fitted_sheet(path: Path, tiles: Sequence[Tile], columns: int = COLUMNS)
         _draw_tile(place, tile)
     has_truth = any(tile.truth_mm is not None for tile in tiles)
     figure.suptitle(LEGEND + TRUTH_LEGEND * has_truth, fontsize=9)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    write_file(path, buffer.getvalue())
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib has no types here
+    pixels: Uint8 = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]  # nor here
+    write_picture(path, pixels)
 
 
 def _draw_tile(axes: Axes, tile: Tile) -> None:

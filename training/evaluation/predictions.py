@@ -115,13 +115,13 @@ def _points_mm(joints: Float64, dataset: PublishedSet) -> Float64:
 def _refuse_other_length(path: Path, found: int, labels: Path, wanted: int) -> None:
     if found < wanted:
         raise DatasetError(
-            f"file {str(path)!r}, line {found + 1}: the predictions end after {found} frames; wanted one for each of the "
+            f"file {str(path)!r}, line {found + 1}: the predictions end after {found} frame{'s' * (found > 1)}; wanted one for each of the "
             f"{wanted} lines of {str(labels)!r}; add the missing frames, or take the labels of these frames for --labels"
         )
     if found > wanted:
         raise DatasetError(
-            f"file {str(path)!r}, line {wanted + 1}: there are {found} predictions; wanted one for each of the {wanted} "
-            f"lines of {str(labels)!r}; remove the other frames, or take the labels of all frames for --labels"
+            f"file {str(path)!r}, line {wanted + 1}: there are {found} predictions; wanted one for each line of "
+            f"{str(labels)!r}, {wanted}; remove the other frames, or take the labels of all frames for --labels"
         )
 
 

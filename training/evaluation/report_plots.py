@@ -7,13 +7,16 @@ from typing import Final
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from handmap.metrics.error_figures import CURVES, MAX_THRESHOLD_MM, success_curve
 from handmap.types.arrays import Float64
 
 from ..datasets.published import PublishedMean
+from ..trainer.learning_curves import has_glyph, name_entries
+from ..trainer.legend_names import shown_names
 
 # Okabe and Ito's colors, which color-blind people can tell apart; beyond them, other strokes.
 COLORS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
@@ -21,56 +24,60 @@ STROKES: Final = ("-", "--", ":", "-.")
 OURS: Final = "#d55e00"
 OTHERS: Final = "#b8bcc2"
 DPI: Final = 110
+LEGEND_PT: Final = 8
+ENTRY_IN, STROKE_IN = 0.165, 0.6  # height of an entry of a legend; width besides its text
 
 
 def draw_curves(error_mm: Mapping[str, Float64]) -> dict[str, bytes]:
-    """The three success curves of each method's errors (N, J), with mean error and area under the curve in the legends."""
-    figure = Figure(figsize=(13, 4.4 + 0.12 * len(error_mm)), layout="constrained")
+    """The three success curves of each method's errors (N, J), with the areas under them in the legend below."""
+    names = shown_names(list(error_mm), has_glyph)
+    curves = {kind: [success_curve(error, kind) for error in error_mm.values()] for kind in CURVES}
+    areas = [", ".join(f"{curve.auc:.3f}" for curve in row) for row in zip(*curves.values(), strict=True)]
+    entries = [f"{name}: {area}" for name, area in zip(names, areas, strict=True)]
+    figure, columns = _figure(13, 4.7, entries)
     places = figure.subplots(1, len(CURVES), sharey=True)
     for axes, (kind, what) in zip(places, CURVES.items(), strict=True):
-        entries = []
-        for (name, error), (color, stroke) in zip(error_mm.items(), _looks(), strict=False):
-            curve = success_curve(error, kind)
-            (line,) = axes.plot(curve.thresholds_mm, 100 * curve.shares, stroke, color=color, linewidth=1.6)
-            entries.append((line, f"{name}: {curve.auc:.3f}"))
+        lines: list[Artist] = []
+        for curve, (color, stroke) in zip(curves[kind], _looks(), strict=False):
+            lines += axes.plot(curve.thresholds_mm, 100 * curve.shares, stroke, color=color, linewidth=1.6)
         axes.set_title(f"% of {what}", fontsize=10)
         axes.set_xlabel("D, mm")
         axes.set_xlim(0, MAX_THRESHOLD_MM)
         axes.set_ylim(0, 100)
         axes.grid(color="#e4e4e4")
-        legend = axes.legend(
-            [line for line, _ in entries], _places(entries), loc="lower right", title="area under the curve", fontsize=8
-        )
-        _name(legend, [text for _, text in entries])
+    _add_legend(figure, lines, entries, columns, "areas under the curves, from left to right")
     return _encode(figure)
 
 
 def draw_per_joint(error_mm: Mapping[str, Float64], joint_names: Sequence[str]) -> dict[str, bytes]:
     """The mean error of each joint, and of all, by method."""
     labels = [*joint_names, "mean"]
-    figure = Figure(figsize=(4.5 + 0.42 * len(labels), 4.2 + 0.12 * len(error_mm)), layout="constrained")
+    names = shown_names(list(error_mm), has_glyph)
+    figure, columns = _figure(4.5 + 0.42 * len(labels), 4.4, names)
     axes = figure.subplots()
-    width, bars = 0.82 / len(error_mm), []
+    width = 0.82 / len(error_mm)
+    bars: list[Artist] = []
     for place, ((_, error), (color, stroke)) in enumerate(zip(error_mm.items(), _looks(), strict=False)):
         where = np.arange(len(labels)) + (place - (len(error_mm) - 1) / 2) * width
         heights = [*(_mean(column) for column in error.T), _mean(error)]
         hatch = "" if stroke == STROKES[0] else "///"
-        bars.append(axes.bar(where, heights, width, color=color, hatch=hatch, edgecolor="white", linewidth=0.4))
+        drawn = axes.bar(where, heights, width, color=color, hatch=hatch, edgecolor="white", linewidth=0.4)
+        bars.append(drawn.patches[0])
     axes.axvline(len(joint_names) - 0.5, color="#999999", linewidth=0.8)
     axes.set_xlim(-0.6, len(labels) - 0.4)
     axes.set_xticks(range(len(labels)), labels, rotation=50, ha="right", rotation_mode="anchor", fontsize=9)
     axes.set_ylabel("mean error, mm")
     axes.grid(axis="y", color="#e4e4e4")
     axes.set_axisbelow(True)
-    axes.set_ylim(0, axes.get_ylim()[1] * (1.06 + 0.07 * len(error_mm)))
-    _name(axes.legend(bars, _places(bars), loc="upper left", fontsize=8), list(error_mm))
+    _add_legend(figure, bars, names, columns, "")
     return _encode(figure)
 
 
 def draw_published(means: Sequence[PublishedMean], ours_mm: Mapping[str, float], dataset: str) -> dict[str, bytes]:
     """Published mean errors as bars, smallest first, with ours among them."""
     rows = [(f"{one.method} ({one.venue})", one.mean_mm, OTHERS) for one in means]
-    rows = sorted(rows + [(name, mean_mm, OURS) for name, mean_mm in ours_mm.items()], key=lambda row: row[1])
+    ours = zip(shown_names(list(ours_mm), has_glyph), ours_mm.values(), strict=True)
+    rows = sorted(rows + [(name, mean_mm, OURS) for name, mean_mm in ours], key=lambda row: row[1])
     figure = Figure(figsize=(8.5, 1.2 + 0.25 * len(rows)), layout="constrained")
     axes = figure.subplots()
     axes.barh(range(len(rows)), [mean_mm for _, mean_mm, _ in rows], color=[color for *_, color in rows])
@@ -96,16 +103,27 @@ def _mean(error_mm: Float64) -> float:
     return float(labeled.mean()) if len(labeled) else 0.0
 
 
-def _places(entries: Sequence[object]) -> list[str]:
-    return [str(place) for place in range(len(entries))]
+def _figure(width_in: float, height_in: float, entries: Sequence[str]) -> tuple[Figure, int]:
+    """A figure with room below for a legend of these entries, and how many columns of them fit."""
+    font = get_font(findfont(FontProperties()))
+    font.set_size(LEGEND_PT, 72)
+    widths_in = []
+    for entry in entries:
+        font.set_text(entry)
+        widths_in.append(font.get_width_height()[0] / 64 / 72)  # 1/64 px
+    columns = min(max(1, int(width_in / (max(widths_in) + STROKE_IN))), len(entries))
+    height_in += ENTRY_IN * -(-len(entries) // columns)
+    return Figure(figsize=(width_in, height_in), layout="constrained"), columns
 
 
-def _name(legend: Legend, names: Sequence[str]) -> None:
-    """Gives the entries of a legend their names as they are: a leading underscore or a dollar sign has no meaning."""
-    legend.get_title().set_fontsize(8)
-    for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set_parse_math(False)
-        text.set_text(name)
+def _add_legend(figure: Figure, shown: Sequence[Artist], entries: Sequence[str], columns: int, title: str) -> None:
+    """A legend below the plots: over the curves there is no room for many or long names."""
+    places = [str(place) for place in range(len(entries))]
+    legend = figure.legend(
+        shown, places, loc="outside lower left", ncols=columns, title=title or None, frameon=False, alignment="left",
+        fontsize=LEGEND_PT, title_fontsize=LEGEND_PT,
+    )  # fmt: skip
+    name_entries(legend, entries)
 
 
 def _encode(figure: Figure) -> dict[str, bytes]:

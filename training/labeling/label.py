@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -34,6 +34,11 @@ from .sheet import JudgedFrame, draw_sheet
 RECORDING, SHEET, SUMMARY = "recording", "sheet.png", "summary.json"
 SHOWN: Final = 12  # frames that are kept, and as many that are dropped, on the sheet
 NO_HAND, DOUBTED, DISAGREES = "no hand", "expected error", "silhouette"
+BECAUSE: Final = {
+    NO_HAND: "without a hand",
+    DOUBTED: "because of their expected error",
+    DISAGREES: "because of their silhouette",
+}
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,16 @@ class LabelSummary:
     p90_doubt_mm: float
 
     def __str__(self) -> str:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count) or "none"
+        reasons = _counted({reason: count for reason, count in self.dropped.items() if count}) or "none"
         return (
             f"labeled {self.kept} of {self.frames} frames, labels in doubt by {self.median_doubt_mm:.1f} mm (median) and "
             f"{self.p90_doubt_mm:.1f} mm (p90); dropped: {reasons}"
         )
+
+
+def _counted(dropped: Mapping[str, int]) -> str:
+    """How many frames were dropped, with the reasons in words."""
+    return ", ".join(f"{count} {BECAUSE[reason]}" for reason, count in dropped.items())
 
 
 def label_recording(request: LabelRequest, out: Path) -> LabelSummary:
@@ -126,7 +136,8 @@ def track_recording(recording: Recording, bundle: Bundle, request: LabelRequest)
     return LabeledTrack(fitted, np.array(confidence), bundle.hand.precisions["fp32"].sha256)
 
 
-def _judge_all(recording: Recording, track: LabeledTrack, request: LabelRequest) -> Iterator[JudgedFrame]:
+def judge_frames(recording: Recording, track: LabeledTrack, request: LabelRequest) -> Iterator[JudgedFrame]:
+    """Each frame with its labels, and why it is dropped, if it is."""
     limits = request.limits
     side = Handedness.LEFT if request.handedness == "left" else Handedness.RIGHT
     for frame, xyz_mm, doubt_mm, confidence in zip(
@@ -138,7 +149,7 @@ def _judge_all(recording: Recording, track: LabeledTrack, request: LabelRequest)
         if not labeled.is_labeled.all() or confidence < limits.min_confidence:
             yield JudgedFrame(labeled, NO_HAND, f"p = {confidence:.2f}")
         elif error_mm > limits.max_error_mm:
-            yield JudgedFrame(labeled, DOUBTED, f"{error_mm:.0f} mm")
+            yield JudgedFrame(labeled, DOUBTED, f"{error_mm:.1f} mm")
         elif not (share := agree_with_depth(frame, xyz_mm).share) >= limits.min_agreement:  # NaN does not agree
             yield JudgedFrame(labeled, DISAGREES, f"{share:.2f}")
         else:
@@ -171,7 +182,7 @@ def _write_kept(
         RecordingWriter(folder / RECORDING, recording.intrinsics, recording.depth_unit_mm) as writer,
         track_progress("choose", total, "frames") as advance,
     ):
-        for number, judged in enumerate(_judge_all(recording, track, request)):
+        for number, judged in enumerate(judge_frames(recording, track, request)):
             is_kept = not judged.reason
             if is_kept:
                 writer.write_labeled(judged.labeled)
@@ -182,10 +193,9 @@ def _write_kept(
                 tiles[is_kept].append(judged)
             advance(number + 1, f"{len(doubts)} kept")
         if not doubts:
-            found = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
             raise DatasetError(
-                f"labeling {str(request.recording)!r}: none of its {total} frames can be trusted ({found}); record the hand "
-                "alone and nearer, name the right --hand, or allow more with --max-error-mm and --min-agreement"
+                f"labeling {str(request.recording)!r}: found no frame that can be trusted, of {total} ({_counted(reasons)}); record the hand "
+                "alone and nearer, name its side by --handedness, or allow more with --max-error-mm and --min-agreement"
             )
     each = np.array(doubts)
     median_mm, p90_mm = (round(float(value), 2) for value in np.percentile(each, [50, 90]))

@@ -1,7 +1,7 @@
 """What training keeps of labeled data on disk: arrays made once of each data set, and again when a file of it changes."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handmap.files.atomic import all_names, make_folder, new_folder
-from handmap.recording.datasets import Dataset, open_dataset
-from handmap.types.errors import DatasetError
+from handmap.recording.datasets import Dataset, LabeledFrame, open_dataset
+from handmap.types.errors import DatasetError, FileError
 from handmap.types.joints import HAND21
+
+from .named_data import fingerprint, parse_name
 
 
 def open_kept(
@@ -30,46 +32,42 @@ def open_kept(
                 write(data, partial)
         except OSError as error:
             raise DatasetError(
-                f"data set {data!r}: its training samples cannot be written to {str(path)!r} ({error.strerror}); free some "
+                f"data set {data!r}: its training samples cannot be written to {str(path)!r} ({error.strerror or error}); free some "
                 "disk space or set `labeled_cache` to another folder"
             ) from error
     return [np.load(path / f"{name}.npy", mmap_mode="r") for name in names]
 
 
 def open_hand21(data: str) -> Dataset:
-    """The data set or labeled recording of this name. Raises DatasetError if its joints are not hand21."""
-    dataset = open_dataset(data)
+    """The data set or labeled recording of this name. Raises DatasetError if it cannot be read, or its joints are not hand21."""
+    parse_name(data)  # an empty name would be the current folder
+    with _as_unreadable(data):
+        dataset = open_dataset(data)
     if dataset.joint_names != HAND21:
         raise DatasetError(f"data set {data!r}: training needs hand21 joints, found {dataset.joint_names}; map them")
     return dataset
 
 
+def frames_of(data: str, dataset: Dataset) -> Iterator[LabeledFrame]:
+    """The frames of a data set of this name. Raises DatasetError if a file of it cannot be read."""
+    with _as_unreadable(data):  # an error in what is done with a frame is not raised in here
+        yield from dataset
+
+
 def nothing_left(data: str, frames: int, wanted: str) -> DatasetError:
     """What to raise where no frame has what is wanted of it."""
-    return DatasetError(f"data set {data!r}: none of its {frames} frames has {wanted}; name another one")
+    return DatasetError(f"data set {data!r}: found no frame with {wanted}, of {frames}; name another one")
 
 
-def fingerprint(data: str, kind: str) -> str:
-    """A name for what is kept of a data set in files of this kind.
-
-    It changes with the data set's name, and with name, size or time of any file under its path.
-    """
-    digest = hashlib.sha256(f"{kind} {data}".encode())
-    for place in _paths_in(data):
-        for entry in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if entry.is_file():
-                facts = entry.stat()
-                digest.update(f"{entry.relative_to(place)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _paths_in(data: str) -> Iterator[Path]:
-    """The files and folders that a name mentions."""
-    whole = Path(data)
-    if whole.exists():
-        yield whole
-        return
-    for part in data.partition(":")[2].split(","):
-        place = Path(part.partition("=")[2] or part)
-        if part and place.exists():
-            yield place
+@contextmanager
+def _as_unreadable(data: str) -> Iterator[None]:
+    """Gives an OSError of the block, which only reads, a sentence that names the data set."""
+    try:
+        yield
+    except FileError as error:
+        raise DatasetError(f"data set {data!r}: {error}") from error
+    except OSError as error:
+        place = data if error.filename is None else str(error.filename)
+        raise DatasetError(
+            f"data set {data!r}: {place!r} cannot be read ({error.strerror or error}); correct its permissions or copy it again"
+        ) from error

@@ -18,8 +18,9 @@ from handmap.types.arrays import Bool, Float32
 from handmap.types.values import DepthFrame, Handedness
 
 from ..synthesis.canvas import CANVAS_MM, CANVAS_PX, CANVAS_UNIT_MM, EMPTY
+from .disk_array import create_array
 from .flesh import mask_of_hand
-from .labeled_cache import nothing_left, open_hand21, open_kept
+from .labeled_cache import frames_of, nothing_left, open_hand21, open_kept
 from .sample_cache import RenderedHands
 
 TRUSTED_MM: Final = 5.0  # a label with this standard deviation counts half; the knee of the pose loss
@@ -56,14 +57,14 @@ def open_labeled_hands(data: str, folder: Path) -> LabeledHands:
 
 def _write(data: str, folder: Path) -> None:
     dataset = open_hand21(data)
-    # Written as it is read: all canvases may be more than fits into memory. Those of frames without a label remain a hole.
+    # Written as it is read: all canvases may be more than fits into memory. Room for frames without a label stays empty.
     shape = (max(len(dataset), 1), CANVAS_PX, CANVAS_PX)
-    canvas = np.lib.format.open_memmap(folder / "canvas.npy", "w+", np.int16, shape)
+    canvas = create_array(folder / "canvas.npy", np.int16, shape)
     masks: list[NDArray[np.uint8]] = []
     joints: list[Float32] = []
     weights: list[Float32] = []
     with track_progress("cut out hands", len(dataset), "frames") as advance:
-        for number, labeled in enumerate(dataset):
+        for number, labeled in enumerate(frames_of(data, dataset)):
             if labeled.is_labeled.any():
                 hand = cut_out(labeled)
                 canvas[len(masks)] = hand.canvas

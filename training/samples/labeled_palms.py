@@ -12,7 +12,8 @@ from handmap.types.arrays import Float32
 from handmap.types.values import Handedness
 
 from ..synthesis.palm_scene import count_seen
-from .labeled_cache import nothing_left, open_hand21, open_kept
+from .disk_array import create_array
+from .labeled_cache import frames_of, nothing_left, open_hand21, open_kept
 from .palm_samples import MAX_HANDS, PalmSamples, place_in_picture
 
 DOUBT_MM: Final = 20.0  # of the labels of a hand, at most: a cell of the network's answer at arm's length
@@ -31,14 +32,14 @@ def open_labeled_palms(data: str, folder: Path) -> PalmSamples:
 
 def _write(data: str, folder: Path) -> None:
     dataset = open_hand21(data)
-    # Written as it is read: all pictures may be more than fits into memory. Those that are left out remain a hole at the end.
+    # Written as it is read: all pictures may be more than fits into memory. Room for those that are left out stays empty.
     shape = (max(len(dataset), 1), INPUT_ROWS, INPUT_COLUMNS)
-    pictures = np.lib.format.open_memmap(folder / "pictures.npy", "w+", np.float16, shape)
+    pictures = create_array(folder / "pictures.npy", np.float16, shape)
     hands: list[Float32] = []
     is_right: list[list[bool]] = []
     seen_joints: list[list[int]] = []
     with track_progress("reduce pictures", len(dataset), "frames") as advance:
-        for number, labeled in enumerate(dataset):
+        for number, labeled in enumerate(frames_of(data, dataset)):
             if _is_sure(labeled):
                 view = encode_depth(np, labeled.frame)
                 pictures[len(hands)] = view.depth_small

@@ -26,6 +26,7 @@ from handmap.types.arrays import Bool, Float32
 from handmap.types.errors import DatasetError
 
 from ..synthesis.synthetic import CANVAS_PX, render_samples
+from .disk_array import create_array
 
 SLICE_SAMPLES = 256
 POLL_S = 0.2
@@ -110,7 +111,7 @@ def write_shard(folder: Path, shard: int, config: CacheConfig) -> None:
         if shutil.disk_usage(folder).free < 2 * need:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         partial.mkdir()
-        canvas = np.lib.format.open_memmap(partial / "canvas.npy", "w+", np.int16, (size, CANVAS_PX, CANVAS_PX))
+        canvas = create_array(partial / "canvas.npy", np.int16, (size, CANVAS_PX, CANVAS_PX))
         packed = np.empty((size, CANVAS_PX, CANVAS_PX // 8), np.uint8)
         joints_mm = np.empty((size, 21, 3), np.float32)
         for start in range(0, size, SLICE_SAMPLES):
@@ -132,7 +133,7 @@ def write_shard(folder: Path, shard: int, config: CacheConfig) -> None:
         # Another trainer on the same cache has put the same bytes there first.
         if not is_whole(folder, shard, size):
             raise DatasetError(
-                f"sample cache {str(folder)!r}: shard {shard} of {need / 1e6:.0f} MB cannot be written: {error.strerror}; "
+                f"sample cache {str(folder)!r}: shard {shard} of {need / 1e6:.0f} MB cannot be written: {error.strerror or error}; "
                 f"free some disk space, or lower `cache.shard_samples` or `cache.limit_gb`"
             ) from error
 

@@ -14,12 +14,12 @@ DURATION: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smh])")
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as 90s, 9m or 1.5h.
 
-    Raises ValueError if it is not a duration, or not positive.
+    Raises ValueError, with the place of the key, if it is not a duration, or not positive.
     """
     found = DURATION.fullmatch(text)
     seconds = float(found[1]) * SECONDS[found[2]] if found else 0.0
     if seconds <= 0:
-        raise ValueError(f"budget: {text!r} is not a duration; write a number with s, m or h, such as 9m")
+        raise ValueError(f"expected a number with s, m or h, such as 9m, got {text!r} - at `$.budget`")
     return seconds
 
 

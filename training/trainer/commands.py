@@ -46,6 +46,8 @@ def train(config_path: Path | None, out: Path | None, plot: bool, others: tuple[
     """
     if plot and config_path is None and out is None:
         raise click.UsageError("--plot needs a run: give its folder by --out, or its configuration by --config")
+    if plot and config_path is not None and out is not None:
+        raise click.UsageError("--plot takes the run from --out or from --config, found both; leave one of them out")
     if not plot and others:
         raise click.UsageError("--with names further runs to draw; give it together with --plot")
     if plot:

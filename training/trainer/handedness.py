@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from handmap.bundle.confidence_fit import fit_confidence
 from handmap.bundle.model_metadata import METADATA_FILE, ModelMetadata, decode_metadata
-from handmap.files.atomic import make_folder, refuse_unwritable
+from handmap.files.atomic import refuse_unwritable
 from handmap.files.reading import MAX_MODEL_BYTES, read_bytes
 from handmap.system.progress import track_progress
 from handmap.types.arrays import Bool
@@ -77,7 +77,6 @@ def make_handedness_batch(
 def train_handedness(config: HandednessTrainConfig) -> Path:
     """Trains until the budget is spent, resumed from the last checkpoint of its folder; gives the path of the joined program."""
     torch.set_num_threads(config.threads)
-    make_folder(config.out)
     refuse_unwritable(config.out / "handmap.pt2")
     folder = open_cache(config.cache)
     _render_missing(folder, config)

@@ -8,18 +8,23 @@ from typing import Final
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
 from handmap.files.atomic import write_file
 from handmap.files.reading import MAX_JSON_BYTES, decode_json, read_bytes
 from handmap.types.errors import ConfigError
 
+from .legend_names import shown_names
 from .resumable import HISTORY
 
 NAME: Final = "learning_curves"
 COLORS: Final = ("#3b7dd8", "#d8613b", "#2e9d57", "#8e5bc7", "#b89b3b", "#4aa3a3", "#c74f8e", "#777777")
 NEEDED: Final = ("samples", "mean_mm", "median_mm", "learning_rate")
 LOSS: Final = "_loss"
+WEIGHTS: Final = ("normal", "bold")  # of the letters in our plots
 STYLES: Final = {"pose": "solid", "maps": "dashed", "bones": "dotted"}
 
 
@@ -55,17 +60,22 @@ def read_history(run: Path) -> list[dict[str, float]]:
 def draw_learning_curves(runs: Sequence[Path], folder: Path) -> tuple[Path, Path]:
     """Draws validation error, losses and learning rate of runs over samples, as PNG and SVG in a folder; gives their paths.
 
-    Raises ConfigError if a run has no history, FileError if a picture cannot be written.
+    Raises ConfigError if a run is named twice or has no history, FileError if a picture cannot be written.
     """
-    histories = {name: read_history(run) for name, run in zip(_names(runs), runs, strict=True)}
+    _refuse_twice(runs)
+    histories = [read_history(run) for run in runs]
+    names = shown_names(_names(runs), has_glyph)
     matplotlib.use("Agg")
     figure = Figure(figsize=(8, 8.5), layout="constrained")
     error, losses, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1.2))
-    for number, (name, history) in enumerate(histories.items()):
-        _draw_run(error, losses, rate, name, history, COLORS[number % len(COLORS)])
+    entries = []
+    for number, (name, history) in enumerate(zip(names, histories, strict=True)):
+        line, best = _draw_run(error, losses, rate, history, COLORS[number % len(COLORS)])
+        entries.append((line, f"{name}: {best}"))
     _label(error, "validation error, mm", "solid: mean, dashed: median, dot: lowest mean")
-    error.legend(fontsize=8)
-    terms = {facts for history in histories.values() for facts in history[-1]}
+    legend = error.legend([line for line, _ in entries], [str(place) for place in range(len(entries))], fontsize=8)
+    name_entries(legend, [text for _, text in entries])
+    terms = {facts for history in histories for facts in history[-1]}
     shown = [f"{style}: {term}" for term, style in STYLES.items() if term + LOSS in terms]
     _label(losses, "loss, smoothed", ", ".join(shown))
     losses.set_yscale("log")
@@ -77,26 +87,34 @@ def draw_learning_curves(runs: Sequence[Path], folder: Path) -> tuple[Path, Path
     rate.set_xlim(left=0)
     rate.xaxis.set_major_formatter(EngFormatter(sep=""))
     figure.align_ylabels()
-    figure.suptitle("Learning curves" if len(runs) > 1 else f"Learning curves of {next(iter(histories))}", fontsize=11)
+    title = "Learning curves" if len(runs) > 1 else f"Learning curves of {names[0]}"
+    figure.suptitle(title, fontsize=11, parse_math=False)
     paths = folder / f"{NAME}.png", folder / f"{NAME}.svg"
     for path in paths:
         write_file(path, _encoded(figure, path.suffix.removeprefix(".")))
     return paths
 
 
-def _draw_run(error: Axes, losses: Axes, rate: Axes, name: str, history: list[dict[str, float]], color: str) -> None:
+def has_glyph(letter: str) -> bool:
+    """Whether the font of our plots can draw a letter in all weights."""
+    fonts = (get_font(findfont(FontProperties(weight=weight))) for weight in WEIGHTS)
+    return all(font.get_char_index(ord(letter)) != 0 for font in fonts)
+
+
+def name_entries(legend: Legend, names: Sequence[str]) -> None:
+    """Gives the entries of a legend their names as they are: a leading underscore or a dollar sign has no meaning."""
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
+
+
+def _draw_run(error: Axes, losses: Axes, rate: Axes, history: list[dict[str, float]], color: str) -> tuple[Line2D, str]:
+    """Draws a run; gives the line that stands for it, and its lowest error in words."""
     samples = [facts["samples"] for facts in history]
     mark = "o" if len(samples) == 1 else ""
     means = [facts["mean_mm"] for facts in history]
     best = min(range(len(means)), key=means.__getitem__)
-    error.plot(
-        samples,
-        means,
-        marker=mark,
-        markersize=4,
-        color=color,
-        label=f"{name}: {means[best]:.2f} mm at {samples[best]:,.0f}",
-    )
+    (line,) = error.plot(samples, means, marker=mark, markersize=4, color=color)
     error.plot(
         samples, [facts["median_mm"] for facts in history], "--", marker=mark, markersize=4, color=color, linewidth=1
     )
@@ -110,6 +128,7 @@ def _draw_run(error: Axes, losses: Axes, rate: Axes, name: str, history: list[di
     rate.plot(
         samples, [facts["learning_rate"] for facts in history], marker=mark, markersize=4, color=color, linewidth=1.2
     )
+    return line, f"{means[best]:.2f} mm at {samples[best]:,.0f}"
 
 
 def _label(axes: Axes, what: str, note: str) -> None:
@@ -121,13 +140,29 @@ def _label(axes: Axes, what: str, note: str) -> None:
         axes.spines[side].set_visible(False)
 
 
+def _refuse_twice(runs: Sequence[Path]) -> None:
+    """Raises ConfigError where two of the paths are one folder."""
+    seen: dict[Path, Path] = {}
+    for run in runs:
+        other = seen.setdefault(run.resolve(), run)
+        if other is not run:
+            raise ConfigError(
+                f"drawing learning curves: found the folder of run {str(other)!r} again in --with {str(run)!r}, wanted other "
+                "runs; leave it out"
+            )
+
+
 def _names(runs: Sequence[Path]) -> list[str]:
-    """The folders' names; with their parents' where two are the same."""
-    names = [run.resolve().name for run in runs]
-    return [
-        name if names.count(name) == 1 else f"{run.resolve().parent.name}/{name}"
-        for name, run in zip(names, runs, strict=True)
-    ]
+    """The folders' names; with as many of the folders above as it takes where two are the same."""
+    paths = [run.resolve().parts for run in runs]
+    names = []
+    for parts in paths:
+        others = [other for other in paths if other != parts]
+        depth = 1
+        while any(other[-depth:] == parts[-depth:] for other in others):
+            depth += 1
+        names.append(str(Path(*parts[-depth:])))
+    return names
 
 
 def _encoded(figure: Figure, kind: str) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handmap.files.atomic import make_folder, refuse_unwritable
+from handmap.files.atomic import refuse_unwritable
 from handmap.system.progress import track_progress
 from handmap.tracking.palm_detector import INPUT_COLUMNS
 from handmap.types.arrays import Bool
@@ -102,7 +102,6 @@ def make_palm_batch(samples: PalmSamples, random: np.random.Generator, is_whole:
 def train_palm(config: PalmTrainConfig) -> Path:
     """Trains until the budget is spent and writes `palm.pt2` from the best averaged weights. Gives its path."""
     torch.set_num_threads(config.threads)
-    make_folder(config.out)
     refuse_unwritable(config.out / "palm.pt2")
     source = open_source(config)
     validation = load_samples(config.cache, SeedDomain.PALM_VALIDATION, config.validation_samples)

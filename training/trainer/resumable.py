@@ -14,7 +14,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from handmap.files.atomic import append_line
+from handmap.files.atomic import append_line, make_folder
 from handmap.types.errors import ModelError
 
 from .checkpoint import BEST, LAST, Checkpoint, check_identity, load_weights, read_checkpoint, write_checkpoint
@@ -115,7 +115,8 @@ def write_checkpoints(folder: Path, checkpoint: Checkpoint, is_best: bool) -> No
 
 
 def append_history(folder: Path, facts: Mapping[str, object]) -> None:
-    """Adds a line of facts to the run's history."""
+    """Adds a line of facts to the run's history; its folder is made by the first, so that a run that is refused leaves none."""
+    make_folder(folder)
     append_line(folder / HISTORY, json.dumps(facts))
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from handmap.files.atomic import make_folder, refuse_unwritable
+from handmap.files.atomic import refuse_unwritable
 from handmap.system.progress import Advance, track_progress
 from handmap.types.errors import ModelError
 
@@ -74,7 +74,6 @@ def train(config: TrainConfig) -> Path:
         from . import tensorboard_log  # noqa: F401  # at once, since its library may be missing
     torch.set_num_threads(config.threads)
     path = config.out / "handmap.pt2"
-    make_folder(config.out)
     refuse_unwritable(path)
     with join_processes(config.batch_samples, config.device) as place:
         run = _begin(config, place)

@@ -80,27 +80,29 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
+        # Read from a file, each sentence names the key behind `at`, and ends in advice; so it has none of its own.
         if (self.total_samples == ENDLESS) != math.isfinite(self.budget_s):
             found = "both" if self.budget else "neither"
-            raise ValueError(f"a run needs either total_samples or budget, found {found}; give one of them")
+            raise ValueError(f"expected either total_samples or budget, found {found} of them")
         if self.start_share and self.start_from is None:
             raise ValueError(
-                f"start_share refers to the weights in start_from, found {self.start_share} without start_from; set it"
+                f"expected 0 without start_from, whose weights it refers to, got {self.start_share} - at `$.start_share`"
             )
         if self.stream == "pool" and (labeled := labeled_of(self.sources)):
             raise ValueError(
-                f"stream pool trains on rendered hands alone, found the source {labeled[0].data!r}; use stream cache"
+                f"expected cache for labeled sources, since pool trains on rendered hands alone, got pool with the source "
+                f"{labeled[0].data!r} - at `$.stream`"
             )
-        check_sources(self.sources)
+        check_sources(self.sources, self.validate_on)
         if self.stream == "pool" and self.network.guidance not in (None, *DEVICE_KINDS):
             raise ValueError(
-                f"stream pool makes guidance maps of the kinds {', '.join(DEVICE_KINDS)}, found "
-                f"{self.network.guidance!r}; use stream cache for it"
+                f"expected one of {', '.join(DEVICE_KINDS)} with stream pool, or stream cache, got {self.network.guidance!r} "
+                "- at `$.network.guidance`"
             )
         if self.stream == "cache" and self.round_samples % self.batch_samples:
             raise ValueError(
-                f"batch_samples must divide the round of cache.shard_samples x cache.window_shards = "
-                f"{self.round_samples}, found {self.batch_samples}; use a power of two"
+                f"expected a divisor of the round of cache.shard_samples x cache.window_shards = {self.round_samples}, such as "
+                f"a power of two, got {self.batch_samples} - at `$.batch_samples`"
             )
 
     @property

@@ -318,7 +318,7 @@ def test_picture_of_depth_is_called_what_it_is(tmp_path: Path) -> None:
     write_pngs(tmp_path, "{}.png", 0)
     write_picture(tmp_path / "0.png", np.zeros((48, 64), np.uint8))
 
-    refused(tmp_path, "found an 8-bit grayscale image, wanted 16-bit")
+    refused(tmp_path, "found an 8-bit grayscale image, wanted a 16-bit")
 
 
 def test_intrinsics_and_unit_of_pngs_can_be_stated(tmp_path: Path) -> None:

@@ -66,6 +66,10 @@ def test_a_folder_without_labels_says_how_to_write_them(folder: Path) -> None:
         open_dataset(str(folder))
 
 
+def in_meters(words: list[str]) -> list[str]:
+    return [str(float(word) / 1000) for word in words]
+
+
 NAN3, ONES = ["nan"] * 3, ["1.0"] * 21
 
 
@@ -80,9 +84,21 @@ NAN3, ONES = ["nan"] * 3, ["1.0"] * 21
         (lambda words: [words[0], *NAN3 * 21], "line 2: found no joint with a label"),
         (lambda words: [words[0], "nan", *words[2:]], "line 2: found a joint of which only a part is nan"),
         (lambda words: [words[0], "inf", *words[2:]], "line 2: found a number that is not finite"),
-        (lambda words: [*words[:3], "-1", *words[4:]], "line 2: found a joint behind the camera"),
-        (lambda words: [*words, *ONES[:-1], "-1"], "line 2: found a doubt below 0"),
-        (lambda words: [*words, *ONES[:-1], "nan"], "line 2: found a doubt below 0"),
+        (
+            lambda words: [*words[:3], "-1", *words[4:]],
+            "line 2: found wrist at a depth of -1 mm, which is not in front of",
+        ),
+        (
+            lambda words: [words[0], *NAN3, *in_meters(words[4:])],
+            r"found thumb_\w+ .* meters, .*; multiply x, y and z by 1000$",
+        ),
+        (
+            lambda words: [words[0], "1e39", *words[2:]],
+            "line 2: found the number 1e39, which is beyond 100000, .*or take it out",
+        ),
+        (lambda words: [words[0], "1_0", *words[2:]], "line 2: found '1_0' among the numbers"),
+        (lambda words: [*words, *ONES[:-1], "-1"], "line 2: found -1 as the doubt of little_tip, wanted 0 or more"),
+        (lambda words: [*words, *ONES[:-1], "nan"], "line 2: found nan as the doubt of little_tip"),
     ],
 )
 def test_a_fault_is_named_with_its_line(folder: Path, change: object, found: str) -> None:
@@ -93,6 +109,20 @@ def test_a_fault_is_named_with_its_line(folder: Path, change: object, found: str
     with pytest.raises(DatasetError, match=found) as error:
         open_dataset(str(folder))
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "found"),
+    [
+        ("utf-8-sig", r"line 1: it begins with a byte order mark, .* sed -i"),
+        ("utf-16", r"line 1: it is UTF-16, .* iconv"),
+    ],
+)
+def test_a_file_in_another_encoding_is_named(folder: Path, encoding: str, found: str) -> None:
+    path = folder / "joints.txt"
+    path.write_text(path.read_text(), encoding=encoding)
+    with pytest.raises(DatasetError, match=found):
+        open_dataset(str(folder))
 
 
 def test_an_empty_label_file_is_refused(folder: Path) -> None:

@@ -59,14 +59,29 @@ def test_weights_move_with_the_hand() -> None:
     assert [sum(weights) for joints in WEIGHTS.values() for weights in joints.values()] == pytest.approx([1.0] * 15)
 
 
+def in_meters(words: list[str]) -> list[str]:
+    return [word if place % 3 or not place else str(float(word) / 1000) for place, word in enumerate(words)]
+
+
 @pytest.mark.parametrize(
     ("change", "found"),
     [
         (lambda words: words[:-1], "line 1: found 47 numbers, wanted an image and 48 numbers"),
         (lambda words: [*words[:5], "nan", *words[6:]], "line 1: found a number that is not finite"),
         (lambda words: [*words[:5], "l60.2", *words[6:]], "line 1: found 'l60.2' among the numbers"),
-        (lambda words: [*words[:3], "0.0", *words[4:]], "line 1: found a depth of 0 mm"),
-        (lambda words: ["none.png", *words[1:]], r"line 1 of .*: its image '.*Depth/none.png' is not there"),
+        (
+            lambda words: [*words[:3], "0.0", *words[4:]],
+            "line 1: found palm at a depth of 0 mm, .* wanted depths in mm; unp",
+        ),
+        (lambda words: [*words[:1], "1e39", *words[2:]], "line 1: found the number 1e39, which is beyond 100000"),
+        (
+            lambda words: in_meters(words),
+            r"line 1: found \w+ at a depth of 0.3\d+ mm .* meters, .*; multiply the depths by 1000$",
+        ),
+        (
+            lambda words: ["none.png", *words[1:]],
+            r"line 1 of .*: its image '.*Depth/none.png' is not there; .*, or take its label out",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_line(folder: Path, change: object, found: str) -> None:
@@ -81,4 +96,13 @@ def test_a_fault_is_named_with_its_line(folder: Path, change: object, found: str
 def test_a_file_without_lines_is_refused(folder: Path) -> None:
     (folder / TEST).write_text("\n\n")
     with pytest.raises(DatasetError, match=r"test_seq_1.txt': found no line; name a folder with"):
+        open_icvl(str(folder))
+
+
+def test_an_image_that_is_labeled_twice_is_refused_even_in_another_file(folder: Path) -> None:
+    line = (folder / TEST).read_text().splitlines()[0]
+    second = folder / "Testing" / "test_seq_2.txt"
+    second.write_text(second.read_text() + f"\n{line}\n")
+    found = rf"test_seq_2.txt', line 5: found '201403121135/image_0000.png' again, .* label of line 1 of '.*{TEST}'"
+    with pytest.raises(DatasetError, match=found):
         open_icvl(str(folder))

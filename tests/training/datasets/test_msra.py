@@ -70,7 +70,12 @@ def test_the_count_must_be_that_of_the_lines(tmp_path: Path) -> None:
     ("change", "found"),
     [
         (lambda words: words[:-1], "line 2: found 62 numbers, wanted 63 numbers"),
-        (lambda words: [*words[:2], "300", *words[3:]], "line 2: found a joint behind the camera, wanted negative z"),
+        (
+            lambda words: [*words[:2], "300", *words[3:]],
+            "line 2: found wrist at a depth of -300 mm, .* z in mm, negative in",
+        ),
+        (lambda words: ["1e39", *words[1:]], "line 2: found the number 1e39"),
+        (lambda words: [str(float(word) / 1000) for word in words], "meters, .*; multiply x, y and z by 1000$"),
     ],
 )
 def test_a_fault_is_named_with_its_line(tmp_path: Path, change: object, found: str) -> None:
@@ -81,6 +86,14 @@ def test_a_fault_is_named_with_its_line(tmp_path: Path, change: object, found: s
     with pytest.raises(DatasetError, match=found) as error:
         next(iter(open_msra(str(folder))))
     assert str(first) in str(error.value)
+    assert "take it out" not in str(error.value)  # the frames after it would get its neighbors' images
+
+
+def test_a_missing_image_is_not_answered_by_taking_its_label_out(tmp_path: Path) -> None:
+    folder = write_msra(tmp_path / "msra", frames=1)
+    (folder / "P0" / "1" / "000000_depth.bin").unlink()
+    with pytest.raises(DatasetError, match=r"000000_depth.bin' is not there; unpack the set again$"):
+        next(iter(open_msra(str(folder))))
 
 
 def test_depth_is_pasted_where_the_header_says(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def test_a_missing_image_is_named_when_its_frame_comes(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "found"),
     [
-        (lambda path: write_depth_png(path, np.zeros((480, 640), np.uint16)), "wanted 8-bit RGB"),
+        (lambda path: write_depth_png(path, np.zeros((480, 640), np.uint16)),
+         "found a 16-bit grayscale image, wanted a PNG with 8-bit RGB; unpack the set again"),
         (lambda path: write_nyu_png(path, np.zeros((240, 320), np.uint16)), r"has the size \(240, 320\), wanted \(480, 640\)"),
         (lambda path: path.write_bytes(path.read_bytes()[:5000]), "truncated or damaged"),
         (lambda path: path.write_bytes(b""), "not a readable image"),
@@ -89,8 +90,12 @@ def test_a_truncated_label_file_is_refused(folder: Path) -> None:
     ("content", "found"),
     [
         ({"joint_uvd": np.zeros((3, 2, 36, 3))}, "no joint_xyz"),
-        ({"joint_xyz": np.zeros((3, 2, 14, 3))}, r"joint_xyz of shape \(3, 2, 14, 3\), wanted numbers of shape"),
+        (
+            {"joint_xyz": np.zeros((3, 2, 14, 3))},
+            r"joint_xyz of shape \(3, 2, 14, 3\), wanted floating-point numbers of shape",
+        ),
         ({"joint_xyz": np.zeros((2, 36, 3))}, r"joint_xyz of shape \(2, 36, 3\)"),
+        ({"joint_xyz": np.zeros((3, 0, 36, 3))}, r"joint_xyz of shape \(3, 0, 36, 3\)"),
         ({"joint_xyz": "text"}, r"joint_xyz of shape \(1,\)"),
     ],
 )
@@ -100,11 +105,31 @@ def test_labels_of_something_else_are_refused(folder: Path, content: dict[str, o
         open_nyu(str(folder))
 
 
-def test_a_frame_whose_joints_are_not_finite_is_named(folder: Path) -> None:
+def test_labels_of_another_number_type_are_refused(folder: Path) -> None:
+    savemat(folder / "test" / "joint_data.mat", {"joint_xyz": np.full((3, FRAMES, 36, 3), 700)})
+    with pytest.raises(DatasetError, match=r"found joint_xyz of type int64, wanted floating-point numbers"):
+        open_nyu(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "found"),
+    [
+        ((1, 4, 2), np.inf, r"found F1_KNU1_A at \(0, 0, inf\)"),
+        ((1, 4, 1), 1e39, r"found F1_KNU1_A at \(0, 1e\+39, 700\)"),
+        ((1, 4, 0), np.nan, r"found F1_KNU1_A at \(nan, 0, 700\)"),
+        ((1, 4, 2), -700.0, "found F1_KNU1_A at a depth of -700 mm, which is not in front of the camera"),
+        ((1, 4), 0.0, "found F1_KNU1_A at a depth of 0 mm"),
+        ((1,), np.nan, "found no joint with a label"),
+        ((1, slice(None), 2), 0.7, "found F1_KNU3_A at a depth of 0.7 mm .* meters, .*; multiply joint_xyz by 1000"),
+    ],
+)
+def test_joints_that_no_hand_has_are_refused_with_their_frame(
+    folder: Path, where: tuple[int | slice, ...], value: float, found: str
+) -> None:
     joints = np.tile(np.array([0.0, 0.0, 700.0]), (3, FRAMES, 36, 1))
-    joints[0, 1, 4, 2] = np.inf
+    joints[(0, *where)] = value
     savemat(folder / "test" / "joint_data.mat", {"joint_xyz": joints})
-    with pytest.raises(DatasetError, match=r"joint_data.mat', frame 2: its joints are not finite"):
+    with pytest.raises(DatasetError, match=f"joint_data.mat', frame 2: {found}"):
         open_nyu(str(folder))
     assert len(open_nyu(f"{folder},view=2")) == FRAMES
 

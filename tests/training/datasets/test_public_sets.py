@@ -1,5 +1,6 @@
 """What the readers of all public data sets have in common, on tiny ones in the published layouts."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from handmap.geometry.crop import crop_hand
 from handmap.recording.datasets import LabeledFrame, NotedDataset, OneHanded
+from handmap.recording.label_lines import BYTE_ORDER_MARK
 from handmap.types.errors import DatasetError
 from handmap.types.joints import HAND21
 from handmap.types.values import Handedness
@@ -119,7 +121,13 @@ def test_centers_with_y_the_other_way_are_refused(opened: Opened, tmp_path: Path
         ("176.960 113.586 360.514\n" * FRAMES, "off the labels in the median, wanted at most 60"),
         ("0 0 450\n" + "0 0\n" * (FRAMES - 1), "line 2: found 2 numbers, wanted three numbers"),
         ("0 0 450\n" + "0 0 nan\n" * (FRAMES - 1), "line 2: found a number that is not finite"),
-        ("0 0 450\n" + "0 0 -5\n" * (FRAMES - 1), "line 2: found a depth of -5 mm"),
+        ("0 0 450\n" + "0 0 -5\n" * (FRAMES - 1), "line 2: found the center at a depth of -5 mm"),
+        (
+            "0 0 450\n" + "0 0 0.45\n" * (FRAMES - 1),
+            "line 2: found the center .* like meters, .*; multiply x, y and z by 1000$",
+        ),
+        ("0 0 450\n" + "0 1e39 450\n" * (FRAMES - 1), "line 2: found the number 1e39, .*, or write invalid in it$"),
+        ("\ufeff0 0 450\n" * FRAMES, "line 1: it begins with a byte order mark"),
         ("0 0 450\n" + "0 x 5\n" * (FRAMES - 1), "line 2: found 'x' among the numbers"),
     ],
 )
@@ -129,7 +137,7 @@ def test_a_center_file_of_something_else_is_refused(opened: Opened, tmp_path: Pa
     file.write_text(text * 17 if kind == "msra" and text.count("\n") == FRAMES else text)
     with pytest.raises(DatasetError, match=found) as error:
         open_with_centers(kind, folder, file)
-    assert str(file) in str(error.value)
+    assert str(error.value).startswith(f"centers {str(file)!r}")
 
 
 def test_a_missing_folder_is_answered_with_the_layout(opened: Opened) -> None:
@@ -154,3 +162,20 @@ def test_an_unknown_split_is_refused(opened: Opened) -> None:
     more = ",subject=1" if kind == "msra" else ""
     with pytest.raises(DatasetError, match=r"split=val.* wanted"):
         SETS[kind][2](f"{folder}{more},split=val")
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels"),
+    [("icvl", "Testing/test_seq_1.txt"), ("msra", "P0/1/joint.txt"), ("hands17", "training/Training_Annotation.txt")],
+)
+def test_a_byte_order_mark_is_named_and_the_command_removes_it(kind: str, labels: str, tmp_path: Path) -> None:
+    folder = SETS[kind][0](tmp_path / "a set")
+    path = folder / labels
+    whole = path.read_bytes()
+    path.write_bytes(BYTE_ORDER_MARK + whole)
+
+    with pytest.raises(DatasetError, match=r"line 1: it begins with a byte order mark, .*; remove it: ") as error:
+        SETS[kind][2](str(folder))
+
+    subprocess.run(["sh", "-c", str(error.value).partition("remove it: ")[2]], check=True)
+    assert path.read_bytes() == whole

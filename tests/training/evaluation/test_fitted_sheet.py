@@ -10,7 +10,7 @@ from handmap.bundle.manifest import read_bundle
 from handmap.engines.factory import open_engines
 from handmap.recording.reader import open_recording
 from handmap.tracking.tracker_settings import TrackingConfig, tracker_settings
-from handmap.types.errors import DatasetError
+from handmap.types.errors import ConfigError, DatasetError, FileError
 from handmap.types.intrinsics import Intrinsics, project
 from tests.support.processes import ROOT
 from training.evaluation.evaluate import EvaluationConfig, evaluate_bundle
@@ -78,3 +78,39 @@ def test_evaluate_draws_what_it_scores(tmp_path: Path) -> None:
 def test_a_sheet_is_not_drawn_of_a_set_scored_by_kind(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="--sheet is for a set of labeled hands"):
         evaluate_bundle(BUNDLE, "synthetic:hard", EvaluationConfig(max_frames=1, sheet=tmp_path / "s.png"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("s.xyz", ConfigError, "found the ending '.xyz', wanted that of a picture format; name a .png"),
+        ("s", ConfigError, "found the ending ''"),
+        ("s.hdf", ConfigError, "found the ending '.hdf'"),
+        ("", ConfigError, "is a folder"),
+        ("file/s.png", FileError, "cannot be written"),
+    ],
+)
+def test_a_sheet_that_cannot_be_written_is_refused_before_the_work(
+    name: str, kind: type[Exception], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(kind, match=says):
+        evaluate_bundle(tmp_path / "absent", "synthetic:val", EvaluationConfig(sheet=tmp_path / name))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_sheet_has_the_format_of_its_ending(tmp_path: Path) -> None:
+    labeled = next(iter(open_recording(DEMO).labeled()))
+
+    draw_fitted_sheet(tmp_path / "s.jpg", [Tile("nothing", labeled.frame, [], None)])
+
+    with Image.open(tmp_path / "s.jpg") as image:
+        assert image.format == "JPEG"
+
+
+@pytest.mark.parametrize("data", ["", "recording:"])
+def test_a_name_without_a_path_is_not_the_current_folder(data: str) -> None:
+    with pytest.raises(DatasetError, match="found no path in its name"):
+        evaluate_bundle(BUNDLE, data, EvaluationConfig())

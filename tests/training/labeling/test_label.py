@@ -1,6 +1,7 @@
 """`handmap label` end to end with the shipped bundle: labels near the truth, bad frames dropped, and nothing left of a failure."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from handmap.recording.datasets import LabeledFrame, open_dataset
+from handmap.recording.reader import open_recording
 from handmap.recording.stated import RecordingAt
 from handmap.recording.writer import RecordingWriter
 from handmap.types.errors import DatasetError
 from handmap.types.values import Handedness
 from training.commands import label
-from training.labeling.label import LabelRequest, label_recording
+from training.labeling.fit_track import FittedTrack
+from training.labeling.label import LabeledTrack, LabelRequest, LabelSummary, judge_frames, label_recording
 from training.synthesis.motion import synthesize_frames
 
 BUNDLE = Path(__file__).resolve().parents[3] / "models/handmap-hand21"
@@ -81,9 +84,14 @@ def test_nothing_to_trust_leaves_nothing_behind(moving: list[LabeledFrame], tmp_
     request = LabelRequest(RecordingAt(recording), BUNDLE)
     strict = replace(request, limits=replace(request.limits, max_error_mm=0.01))
 
-    with pytest.raises(DatasetError, match=r"none of its 40 frames .*--max-error-mm"):
+    with pytest.raises(DatasetError, match=r"no frame that can be trusted, of 40 ") as refused:
         label_recording(strict, tmp_path / "labels")
 
+    says = str(refused.value)
+    assert re.search(r"\d+ without a hand, \d+ because of their expected error, 0 because of their silhouette\)", says)
+    named = set(re.findall(r"--[a-z-]+", says))
+    assert named == {"--handedness", "--max-error-mm", "--min-agreement"}
+    assert named <= {name for option in label.params for name in option.opts}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film"]
 
 
@@ -97,3 +105,24 @@ def test_labels_are_never_overwritten_by_those_of_another_folder(moving: list[La
     )
 
     assert done.exit_code != 0 and (tmp_path / "own/photo.jpg").read_bytes() == b"mine"
+
+
+def test_a_summary_says_why_frames_were_dropped() -> None:
+    dropped = {"no hand": 0, "expected error": 15, "silhouette": 2}
+
+    text = str(LabelSummary(20, 3, dropped, 4.0, 8.0))
+
+    assert text.endswith("dropped: 15 because of their expected error, 2 because of their silhouette")
+
+
+def test_the_doubt_of_a_dropped_frame_is_shown_as_more_than_the_limit(
+    moving: list[LabeledFrame], tmp_path: Path
+) -> None:
+    recording = open_recording(film(tmp_path / "film", moving[:1]))
+    doubt_mm = np.full((1, 21), 10.1)
+    fitted = FittedTrack(moving[0].xyz_camera_mm[None].astype(np.float64), doubt_mm)
+    track = LabeledTrack(fitted, np.ones(1), "")
+
+    (judged,) = judge_frames(recording, track, LabelRequest(RecordingAt(tmp_path), BUNDLE))
+
+    assert (judged.reason, judged.figure) == ("expected error", "10.1 mm")

@@ -1,6 +1,9 @@
 """Labeled frames as training samples: the runtime's own crops, joints that may lack a label, and files that follow the data."""
 
+import errno
 import multiprocessing
+import os
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,15 +12,18 @@ import numpy as np
 import pytest
 
 from handmap.geometry.crop import crop_hand
+from handmap.recording import png_folder
 from handmap.recording.datasets import LabeledCube, LabeledFrame
+from handmap.recording.recorded_set import RecordedSet
 from handmap.recording.writer import RecordingWriter
 from handmap.types.arrays import Float32
 from handmap.types.errors import DatasetError, RecordingError
 from handmap.types.joints import HAND21
 from handmap.types.values import Handedness
 from training.samples.augment import AugmentConfig, augment, draw_warps
-from training.samples.labeled_cache import fingerprint
+from training.samples.disk_array import create_array
 from training.samples.labeled_hands import TRUSTED_MM, cut_out, open_labeled_hands
+from training.samples.named_data import fingerprint
 from training.samples.sample_cache import RenderedHands
 from training.synthesis.canvas import EMPTY
 from training.synthesis.motion import synthesize_frames
@@ -126,7 +132,7 @@ def test_frames_without_a_label_are_left_out(moving: list[LabeledFrame], tmp_pat
 
     assert len(hands) == len(hands.weight) == 2
     np.testing.assert_array_equal(hands.read(np.array([1])).canvas[0], cut_out(moving[2]).canvas)
-    with pytest.raises(DatasetError, match="none of its 1 frames has a labeled joint"):
+    with pytest.raises(DatasetError, match="found no frame with a labeled joint, of 1"):
         open_labeled_hands(str(write(tmp_path / "s", frames[1:2])), tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*tmp*"))
 
@@ -150,3 +156,91 @@ def test_a_recording_without_labels_is_refused(moving: list[LabeledFrame], tmp_p
 
     with pytest.raises(RecordingError, match="handmap label"):
         open_labeled_hands(str(tmp_path / "r"), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("options", ["", ",depth_unit_mm=1"])
+def test_the_intrinsics_beside_a_folder_of_images_are_part_of_its_data(tmp_path: Path, options: str) -> None:
+    (tmp_path / "depth").mkdir()
+    (tmp_path / "depth" / "0.png").write_bytes(b"x")
+    data, beside = f"recording:{tmp_path / 'depth'}{options}", tmp_path / "intrinsics.yaml"
+    assert beside.name == png_folder.INTRINSICS_FILE
+    beside.write_text("fx_px: 500")
+    name = fingerprint(data, "1")
+
+    beside.write_text("fx_px: 600.0")
+
+    assert fingerprint(data, "1") != name
+
+
+def test_files_behind_linked_folders_are_part_of_the_data(tmp_path: Path) -> None:
+    data, first, second = (tmp_path / name for name in ("data", "first", "second"))
+    for folder in (data, first, second):
+        folder.mkdir()
+    (data / "loop").symlink_to(data)
+    (data / "absent").symlink_to(tmp_path / "nowhere")
+    (data / "link").symlink_to(first)
+    (data / "twin").symlink_to(first)
+    empty = fingerprint(str(data), "1")
+
+    (first / "0.png").write_bytes(b"x")
+    filled = fingerprint(str(data), "1")
+    (data / "twin").unlink()
+    (data / "twin").symlink_to(data)
+
+    assert len({empty, filled, fingerprint(str(data), "1")}) == 3
+
+
+@pytest.mark.parametrize("kind", ["recording:", ""])
+def test_a_path_with_a_comma_is_one_path(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "a,b" / "c"
+    folder.mkdir(parents=True)
+    data = f"{kind}{folder},topic=/depth"
+    name = fingerprint(data, "1")
+
+    (folder / "more").write_bytes(b"x")
+
+    assert fingerprint(data, "1") != name
+
+
+def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing(
+    moving: list[LabeledFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    data = write(tmp_path / "r", moving)
+    monkeypatch.setattr(os, "posix_fallocate", fail)
+
+    with pytest.raises(DatasetError, match=r"No space left on device.; free some disk space"):
+        open_labeled_hands(str(data), tmp_path / "cache")
+
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_the_room_of_an_array_is_reserved(tmp_path: Path) -> None:
+    array = create_array(tmp_path / "a.npy", np.int16, (1000, 1000))
+
+    array[-1, -1] = 7
+
+    array.flush()
+    assert (tmp_path / "a.npy").stat().st_blocks * 512 >= array.nbytes
+    assert np.load(tmp_path / "a.npy").sum() == 7
+
+
+def test_what_cannot_be_read_is_not_called_unwritable(
+    moving: list[LabeledFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbid(*_: object) -> Iterator[LabeledFrame]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/data/r/7.png")
+
+    data = write(tmp_path / "r", moving)
+    monkeypatch.setattr(RecordedSet, "__iter__", forbid)
+
+    with pytest.raises(DatasetError, match=r"'/data/r/7.png' cannot be read \(Permission denied\); correct its perm"):
+        open_labeled_hands(str(data), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("data", ["", " ", "recording:", "nyu:", "recording:,topic=/depth"])
+def test_a_name_without_a_path_is_refused(data: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="found no path in its name"):
+        open_labeled_hands(data, tmp_path / "cache")

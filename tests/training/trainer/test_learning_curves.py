@@ -10,14 +10,15 @@ from matplotlib.image import imread
 
 from handmap.types.errors import ConfigError
 from training.commands import train
-from training.trainer.learning_curves import read_history
+from training.trainer.learning_curves import draw_learning_curves, has_glyph, read_history
+from training.trainer.legend_names import shown_names
 
 FACTS = {"samples": 256, "mean_mm": 40.0, "median_mm": 37.0, "learning_rate": 1e-3, "pose_loss": 0.2, "maps_loss": 0.02}
 
 
 def write_run(folder: Path, *facts: dict[str, float]) -> Path:
     """A run's folder with a history of these validations."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "history.jsonl").write_text("".join(json.dumps({**FACTS, **one}) + "\n" for one in facts))
     return folder
 
@@ -79,9 +80,52 @@ def test_a_folder_without_a_history_of_a_run_is_refused(tmp_path: Path, content:
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [(["--plot"], "--plot needs a run"), (["--with", "x"], "together with --plot"), ([], "Missing option '--config'")],
+    [
+        (["--plot"], "--plot needs a run"),
+        (["--plot", "--out", "x", "--config", "c.yaml"], "found both; leave one of them out"),
+        (["--with", "x"], "together with --plot"),
+        ([], "Missing option '--config'"),
+    ],
 )
 def test_options_that_do_not_go_together_are_refused(arguments: list[str], sentence: str) -> None:
     done = CliRunner().invoke(train, arguments)
 
     assert done.exit_code == 2 and sentence in done.output
+
+
+def test_runs_with_the_same_folder_names_are_told_apart(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / place / "a" / "run", {}) for place in ("x", "y")]
+    other = write_run(tmp_path / "b" / "run", {})
+
+    done = plot("--out", runs[0], "--with", runs[1], "--with", other)
+
+    assert done.exit_code == 0, done.output
+    drawn = (runs[0] / "learning_curves.svg").read_text()
+    assert all(f"<!-- {name}: 40.00 mm at 256 -->" in drawn for name in ("x/a/run", "y/a/run", "b/run"))
+
+
+@pytest.mark.parametrize("name", ["_hidden", "$dollar^", "\u65b9\u6cd5", "l" * 150])
+def test_a_run_of_any_name_has_an_entry(tmp_path: Path, name: str) -> None:
+    first, odd = write_run(tmp_path / "first", {}), write_run(tmp_path / name, {})
+
+    both, alone = plot("--out", first, "--with", odd), plot("--out", odd)
+
+    assert (both.exit_code, alone.exit_code) == (0, 0), both.output + alone.output
+    drawn, (shown,) = (first / "learning_curves.svg").read_text(), shown_names([name], has_glyph)
+    assert f"<!-- {shown}: 40.00 mm at 256 -->" in drawn
+
+
+def test_a_run_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {})
+    (tmp_path / "link").symlink_to(run)
+
+    with pytest.raises(ConfigError, match=r"again in --with '.*link', wanted other runs; leave it out"):
+        draw_learning_curves([run, tmp_path / "link"], run)
+
+
+def test_long_names_lose_their_middle_and_stay_different() -> None:
+    names = ["a" * 30 + middle + "z" * 30 for middle in "pq"] + ["tab\there", "short"]
+
+    shown = shown_names(names, lambda letter: letter != "s")
+
+    assert shown == [f"{'a' * 20}\u2026{'z' * 19} ({number})" for number in (1, 2)] + ["tab\\there", "short"]

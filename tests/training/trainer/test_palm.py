@@ -214,7 +214,7 @@ def test_labels_alone_render_only_what_validates(mixed: PalmTrainConfig, tmp_pat
 
 
 def test_a_source_named_twice_is_refused(mixed: PalmTrainConfig) -> None:
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="expected each source once"):
         msgspec.structs.replace(mixed, sources=mixed.sources * 2)
 
 

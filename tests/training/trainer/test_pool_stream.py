@@ -156,7 +156,9 @@ def test_two_processes_under_torchrun_end_at_the_same_step(tmp_path: Path) -> No
 def test_an_unsupported_guidance_map_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("total_samples: 64\nstream: pool\nnetwork: {guidance: udir2}\n")
 
-    with pytest.raises(ConfigError, match=r"kinds dist2, edt2, edt2m, found 'udir2'; use stream cache"):
+    with pytest.raises(
+        ConfigError, match="of dist2, edt2, edt2m with stream pool, or stream cache, got 'udir2'; correct"
+    ):
         read_config(tmp_path / "c.yaml", TrainConfig)
 
 

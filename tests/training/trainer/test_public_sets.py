@@ -1,6 +1,7 @@
 """A step of training from each public data set alone: its labels teach, and what it does not label stays out of it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from handmap.types.joints import HAND21
 from tests.support.public_sets import SETS, write_own
 from training.network.network import NetworkConfig
 from training.samples.labeled_hands import LabeledHands, open_labeled_hands
+from training.samples.named_data import parse_name
 from training.samples.sample_cache import CacheConfig
 from training.trainer.checkpoint import LAST, read_checkpoint
 from training.trainer.sources import SourceConfig
@@ -20,6 +22,8 @@ MAX_OFF_MM = 3.5  # of joints that ICVL's are computed into; the others are exac
 
 
 def config_for(data: str, tmp_path: Path) -> TrainConfig:
+    place = parse_name(data).which
+    shutil.copytree(place, tmp_path / "held_out")
     return TrainConfig(
         total_samples=16,
         out=tmp_path / "run",
@@ -29,7 +33,7 @@ def config_for(data: str, tmp_path: Path) -> TrainConfig:
         cache=CacheConfig(folder=tmp_path / "rendered", shard_samples=8, window_shards=1),
         sources=(SourceConfig(data),),
         labeled_cache=tmp_path / "labeled",
-        validate_on=data,
+        validate_on=data.replace(place, str(tmp_path / "held_out")),
     )
 
 

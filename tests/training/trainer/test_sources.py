@@ -1,6 +1,7 @@
 """Training on a mixture of sources: what is not labeled teaches nothing, a resumed run goes on alike, and odd settings are refused."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -10,14 +11,15 @@ import pytest
 import torch
 
 from handmap.recording.writer import RecordingWriter
-from handmap.types.errors import RecordingError
+from handmap.system.config import read_config
+from handmap.types.errors import ConfigError, RecordingError
 from training.network.network import GUIDANCE_CHANNELS, GuidanceKind, HandMap, NetworkConfig
 from training.samples.sample_cache import CacheConfig
 from training.synthesis.motion import synthesize_frames
 from training.trainer.distributed import join_processes
 from training.trainer.optimize import Trainee
 from training.trainer.sample_stream import SampleStream, Share, TrainingBatch
-from training.trainer.sources import SourceConfig
+from training.trainer.sources import SourceConfig, check_sources
 from training.trainer.streams import open_mix, open_stream
 from training.trainer.train import train
 from training.trainer.train_config import PoolConfig, TrainConfig, identity_of
@@ -74,8 +76,9 @@ def test_a_run_on_a_mixture_learns_and_resumes_with_the_same_batches(config: Tra
 
 
 def test_labels_alone_need_no_rendered_hands(config: TrainConfig, recording: Path, tmp_path: Path) -> None:
+    shutil.copytree(recording, tmp_path / "held_out")
     alone = msgspec.structs.replace(
-        config, sources=(SourceConfig(str(recording)),), validate_on=str(recording),
+        config, sources=(SourceConfig(str(recording)),), validate_on=str(tmp_path / "held_out"),
         cache=msgspec.structs.replace(config.cache, folder=tmp_path / "empty"),
     )  # fmt: skip
 
@@ -130,8 +133,8 @@ def test_sources_are_part_of_a_run(config: TrainConfig) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"stream": "pool", "pool": PoolConfig(1)}, "stream pool trains on rendered hands alone"),
-        ({"sources": (SourceConfig("a"), SourceConfig("a"))}, "twice"),
+        ({"stream": "pool", "pool": PoolConfig(1)}, "pool trains on rendered hands alone"),
+        ({"sources": (SourceConfig("a"), SourceConfig("a"))}, "expected each source once"),
     ],
 )
 def test_a_mixture_that_cannot_be_is_refused(config: TrainConfig, change: dict[str, object], says: str) -> None:
@@ -144,3 +147,40 @@ def test_a_source_that_is_not_there_is_named(config: TrainConfig) -> None:
 
     with pytest.raises(RecordingError, match="nowhere/r"):
         train(absent)
+    assert not absent.out.exists()  # a run that is refused leaves nothing behind
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (
+            ["sources:", "- data: {r}", "- data: synthetic", "- data: {r}/"],
+            "line 5: key 'sources[2].data': expected each source once, got that of sources[0] again, '{r}/'",
+        ),
+        (["sources: [{{data: recording:{r}}}, {{data: {r}}}]"], "got that of sources[0] again, '{r}'"),
+        (["sources: [{{data: synthetic}}, {{data: synthetic}}]"], "got that of sources[0] again, 'synthetic'"),
+        (
+            ["sources: [{{data: {r}}}]", "validate_on: {r}/../link"],
+            "line 3: key 'validate_on': expected data that no source trains on, got '{r}/../link' of sources[0]",
+        ),
+        (['sources: [{{data: ""}}]'], "key 'sources[0].data': expected the name of a data set with its path, got ''"),
+        (["sources: [{{data: 'nyu:'}}]"], "expected the name of a data set with its path, got 'nyu:'"),
+        (['validate_on: ""'], "key 'validate_on': expected the name of a data set with its path, got ''"),
+    ],
+)
+def test_data_named_wrongly_is_refused_with_its_key_and_one_advice(tmp_path: Path, lines: list[str], says: str) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "link").symlink_to("r")
+    file = tmp_path / "c.yaml"
+    file.write_text("\n".join(["total_samples: 64", *lines]).format(r=tmp_path / "r"))
+
+    with pytest.raises(ConfigError) as refused:
+        read_config(file, TrainConfig)
+
+    assert str(refused.value).endswith(says.format(r=tmp_path / "r") + "; correct the value")
+
+
+def test_two_parts_of_a_data_set_are_two_sources() -> None:
+    names = ("nyu:/data/nyu,split=train", "nyu:/data/nyu,split=test", "synthetic:val", "synthetic")
+
+    check_sources([SourceConfig(name) for name in names[1:]], names[0])

@@ -159,7 +159,7 @@ def test_a_damaged_checkpoint_is_rejected(tmp_path: Path) -> None:
 
 
 def test_a_batch_size_that_does_not_divide_the_round_is_rejected() -> None:
-    with pytest.raises(ValueError, match="batch_samples must divide"):
+    with pytest.raises(ValueError, match="expected a divisor of the round"):
         TrainConfig(total_samples=100, batch_samples=40, cache=CacheConfig(shard_samples=64))
 
 
@@ -238,5 +238,5 @@ def test_the_result_can_be_averaged_with_the_initial_weights(config: TrainConfig
 
 
 def test_start_share_requires_start_from() -> None:
-    with pytest.raises(ValueError, match="start_share refers to the weights in start_from"):
+    with pytest.raises(ValueError, match="expected 0 without start_from"):
         TrainConfig(total_samples=1, start_share=0.5)
