@@ -11,7 +11,7 @@ from handmap.recording.depth_range import why_no_hand
 from handmap.recording.reader import Recording, open_recording
 from handmap.recording.stated import NOTHING_STATED, RecordingAt, Stated
 from handmap.types.arrays import Float32
-from handmap.types.errors import ConfigError, RecordingError
+from handmap.types.errors import ConfigError, DatasetError, RecordingError
 from handmap.types.values import DepthFrame, Handedness
 
 
@@ -46,6 +46,10 @@ def open_source(name: str, stated: Stated = NOTHING_STATED) -> FrameSource:
 
     Raises RecordingError or DatasetError.
     """
+    if not name.strip():  # as of a variable that is not set; it would be the current folder
+        raise DatasetError(
+            "calibration frames: found an empty name, wanted a recording's path or kind:which; name the frames"
+        )
     if is_dataset_name(name):
         return DatasetSource(name)
     return RecordingSource(name, stated)

@@ -155,7 +155,7 @@ def is_dataset_name(name: str) -> bool:
 def split_options(which: str, known: Mapping[str, str], dataset: str) -> tuple[str, dict[str, str]]:
     """What comes before the options of a name, and the options by key; `known` says of each key what it takes.
 
-    Raises DatasetError for a key that is not known or given twice, or an empty value.
+    Raises DatasetError for a key that is not known or given twice, or an empty value; and if there is nothing else.
     """
     options: dict[str, str] = {}
     while found := OPTION.search(which):
@@ -168,4 +168,8 @@ def split_options(which: str, known: Mapping[str, str], dataset: str) -> tuple[s
             raise DatasetError(f"data set {dataset!r}: {fault}; options are: {wanted}")
         options[key] = value
         which = which[: found.start()]
+    if not which.strip():  # as of a variable that is not set; it would be the current folder
+        raise DatasetError(
+            f"data set {dataset!r}: found no path in its name, wanted kind:path or the path of a labeled recording; name the data"
+        )
     return which, options

@@ -6,8 +6,19 @@ from typing import Any, Final
 
 import click
 
+
+class NamedPath(click.Path):
+    """A path. click takes an empty text, as of a variable that is not set, for the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        """The path; a usage error if it is empty."""
+        if value in ("", b""):
+            self.fail("the path is empty; write . for the current folder.", param, context)
+        return super().convert(value, param, context)
+
+
 # What is there and cannot be read is refused where it is read, by a sentence and exit code 78, not by click with 2.
-PATH: Final = click.Path(path_type=Path, readable=False)
+PATH: Final = NamedPath(path_type=Path, readable=False)
 
 
 class FiniteRange(click.FloatRange):

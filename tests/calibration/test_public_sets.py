@@ -13,7 +13,7 @@ from calibration.idle_options import refuse_idle_options
 from calibration.report import report_bundle
 from calibration.select import SelectRequest, select_set
 from handmap.recording.stated import Stated, read_stated
-from handmap.types.errors import ConfigError
+from handmap.types.errors import ConfigError, DatasetError
 from tests.real_depth import BUNDLE
 from tests.support.public_sets import FRAMES, SETS, write_own
 
@@ -85,3 +85,9 @@ def test_the_gate_compares_labeled_joints_and_fails_on_broken_ones() -> None:
     fp32_mm = np.array([[3.0, np.nan], [5.0, np.nan]])
     assert differences(fp32_mm + 1, fp32_mm) == pytest.approx((1.0, 1.0))
     assert np.isnan(differences(np.array([[np.nan, np.nan], [5.0, np.nan]]), fp32_mm)).all()
+
+
+@pytest.mark.parametrize("name", ["", " ", "recording:", "nyu:,split=test"])
+def test_an_empty_name_is_not_the_current_folder(name: str) -> None:
+    with pytest.raises(DatasetError, match=r"empty name|no path in its name"):
+        open_source(name)

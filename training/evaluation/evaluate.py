@@ -18,7 +18,6 @@ from handmap.tracking.tracker_settings import HAND_CHOICES, HandChoice, Tracking
 from handmap.types.errors import DatasetError
 from handmap.types.values import Handedness
 
-from ..samples.named_data import parse_name
 from .error_report import ErrorReport, refuse_foreign_report, write_report
 
 Defaults = Literal["found", "run"]
@@ -58,7 +57,6 @@ def evaluate_bundle(bundle_path: Path, data: str, config: EvaluationConfig) -> d
         from .fitted_sheet import refuse_sheet  # only if it is asked for
 
         refuse_sheet(config.sheet)
-    parse_name(data)  # an empty name would be the current folder
     bundle = read_bundle(bundle_path)
     dataset = open_dataset(data)
     if dataset.joint_names != bundle.hand.joint_names:

@@ -13,7 +13,7 @@ from handmap.recording.datasets import Dataset, LabeledFrame, open_dataset
 from handmap.types.errors import DatasetError, FileError
 from handmap.types.joints import HAND21
 
-from .named_data import fingerprint, parse_name
+from .named_data import fingerprint
 
 
 def open_kept(
@@ -40,7 +40,6 @@ def open_kept(
 
 def open_hand21(data: str) -> Dataset:
     """The data set or labeled recording of this name. Raises DatasetError if it cannot be read, or its joints are not hand21."""
-    parse_name(data)  # an empty name would be the current folder
     with _as_unreadable(data):
         dataset = open_dataset(data)
     if dataset.joint_names != HAND21:

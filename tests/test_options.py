@@ -1,4 +1,4 @@
-"""No option of any verb takes `nan` or `inf` for a number: a loop that compares with it never ends."""
+"""No option of any verb takes `nan` or `inf` for a number, or nothing for a path: a loop would never end, or work in the current folder."""
 
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from handmap.system.options import FiniteRange
+from handmap.system.options import PATH, FiniteRange, NamedPath
 
 
 def float_options(command: click.Command, name: str) -> Iterator[tuple[str, Any]]:
@@ -33,3 +33,25 @@ def test_every_number_that_a_verb_takes_is_finite() -> None:
 def test_what_is_not_finite_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match=r"not a finite number|not in the range"):
         FiniteRange(min=0, min_open=True).convert(text, None, None)
+
+
+def path_options(command: click.Command, name: str) -> Iterator[tuple[str, Any]]:
+    """Options and arguments that take a path, with those of subcommands."""
+    if isinstance(command, click.Group):
+        for inner, one in command.commands.items():
+            yield from path_options(one, f"{name} {inner}")
+    for option in command.params:
+        if isinstance(option.type, click.Path):
+            yield f"{name} {option.opts[0]}", option.type
+
+
+def test_no_path_that_a_verb_takes_is_empty() -> None:
+    found = [
+        pair for entry in entry_points(group="handmap.commands") for pair in path_options(entry.load(), entry.name)
+    ]
+
+    assert {name for name, _ in found} >= {"run --config", "record --out", "listen --record"}
+    assert [name for name, kind in found if not isinstance(kind, NamedPath)] == []
+    with pytest.raises(click.BadParameter, match="path is empty"):
+        PATH.convert("", None, None)
+    assert str(PATH.convert(".", None, None)) == "."
