@@ -55,7 +55,7 @@ class Readout:
 
     def rate_hz(self, now_ns: int) -> float:
         """Frames per second over the most recent frames; 0 once they stop."""
-        if len(self._arrivals_ns) < 2 or now_ns - self._arrivals_ns[-1] > SILENCE_S * 1e9:
+        if len(self._arrivals_ns) < 2 or not self.has_frame(now_ns):
             return 0.0
         return (len(self._arrivals_ns) - 1) * 1e9 / max(self._arrivals_ns[-1] - self._arrivals_ns[0], 1)
 
@@ -63,12 +63,16 @@ class Readout:
         """Whether nothing has arrived for longer than a running daemon is ever silent."""
         return self._newest is None or now_ns - self._newest.received_ns > SILENCE_S * 1e9
 
+    def has_frame(self, now_ns: int) -> bool:
+        """Whether hands of the newest frame are still worth showing: a daemon without a camera sends heartbeats alone."""
+        return self._frame is not None and now_ns - self._frame.received_ns <= SILENCE_S * 1e9
+
     def markdown(self, counts: StreamCounts, now_ns: int) -> tuple[str, str]:
         """The state in one line, and the rest, in Markdown."""
         if self._newest is None or self.is_silent(now_ns):
             return f"**no packets**: {self._hint}", ""
         lines = [f"rate {self.rate_hz(now_ns):.1f} Hz"]
-        if self._frame is not None:
+        if self._frame is not None and self.has_frame(now_ns):
             lines += [_latency_line(self._frame), *(_hand_line(hand) for hand in self._frame.packet.hands)]
         lines.append(f"lost {counts.lost}, restarts {counts.restarts}, refused {counts.refused}")
         return f"**{self._newest.packet.state.name}**", "\n\n".join(lines)

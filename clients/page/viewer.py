@@ -139,7 +139,7 @@ class HandViewer:
 
     def _refresh(self) -> None:
         now_ns = self._now_ns()
-        if self.readout.is_silent(now_ns):
+        if not self.readout.has_frame(now_ns):
             self._space.show_hands([])
         if now_ns / 1e9 - self._picture_s > OLD_PICTURE_S:
             self._show_no_picture()

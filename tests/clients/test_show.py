@@ -228,6 +228,26 @@ def test_readout_shows_rate_latency_confidence_and_silence() -> None:
     assert readout.rate_hz(now_ns + 2 * 10**9) == 0.0
 
 
+def test_hands_go_while_only_heartbeats_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = make_received(make_hand())
+    later_ns = seen.received_ns + 2 * 10**9
+    beat = make_received(state=DaemonState.NO_CAMERA, sequence=1)
+    beat = dataclasses.replace(
+        beat, received_ns=later_ns, packet=dataclasses.replace(beat.packet, message_type=MessageType.HEARTBEAT)
+    )
+    with shown_page(tmp_path) as (page, _):
+        monkeypatch.setattr(page, "_now_ns", lambda: seen.received_ns)
+        page._show(seen)
+        page._draw()
+        assert page._space._hands[0]._joints.visible
+        page._show(beat)
+        monkeypatch.setattr(page, "_now_ns", lambda: later_ns)
+        page._refresh()
+
+        assert not page._space._hands[0]._joints.visible
+        assert page._panel._state.content == "**NO_CAMERA**" and "hand #" not in page._panel._text.content
+
+
 def test_a_lost_hand_disappears_and_comes_back(tmp_path: Path) -> None:
     hand = drawn_hand(make_hand())
     shown = []
