@@ -21,13 +21,15 @@ def snapshot(config: Path | None, port: int | None, out: Path | None, as_json: b
 
     Exits with code 1 if no daemon answers, or it cannot write.
     """
+    from handmap.files.outputs import refuse_taken
+
     from .ask_daemon import ask_daemon, refuse_other
-    from .flight.ask import ask_snapshot, copy_snapshot, refuse_out
+    from .flight.ask import ask_snapshot, copy_snapshot
     from .status import status_port
 
     asked = status_port(config, port)
     if out is not None:
-        refuse_out(out)
+        refuse_taken(out)
     if config is not None:
         refuse_other(ask_daemon(asked), config, asked)
     outcome = ask_snapshot(asked)

@@ -12,7 +12,8 @@ from tests.support.one_module import PARTS, held_twice
 
 ROOT = Path(__file__).resolve().parent.parent
 PLOTS = {
-    "training/plots.py", "training/evaluation/fitted_sheet.py", "training/evaluation/report_plots.py", "training/labeling/sheet.py",
+    "training/plots.py", "training/trainer/legend_names.py", "training/evaluation/fitted_sheet.py",
+    "training/evaluation/report_plots.py", "training/labeling/sheet.py",
     "training/trainer/learning_curves.py",
     "calibration/plots.py",
 }  # fmt: skip

@@ -10,20 +10,22 @@ import pytest
 from handmap.system.options import PATH, FiniteRange, NamedPath
 
 
-def float_options(command: click.Command, name: str) -> Iterator[tuple[str, Any]]:
-    """Options that take a number, with those of subcommands."""
-    if isinstance(command, click.Group):
-        for inner, one in command.commands.items():
-            yield from float_options(one, f"{name} {inner}")
-    for option in command.params:
-        if isinstance(option.type, click.types.FloatParamType):
-            yield f"{name} {option.opts[0]}", option.type
+def options_of(kind: type[Any]) -> list[tuple[str, Any]]:
+    """Name and type of all options and arguments of this kind, with those of subcommands."""
+
+    def find(command: click.Command, name: str) -> Iterator[tuple[str, Any]]:
+        if isinstance(command, click.Group):
+            for inner, one in command.commands.items():
+                yield from find(one, f"{name} {inner}")
+        for option in command.params:
+            if isinstance(option.type, kind):
+                yield f"{name} {option.opts[0]}", option.type
+
+    return [pair for entry in entry_points(group="handmap.commands") for pair in find(entry.load(), entry.name)]
 
 
 def test_every_number_that_a_verb_takes_is_finite() -> None:
-    found = [
-        pair for entry in entry_points(group="handmap.commands") for pair in float_options(entry.load(), entry.name)
-    ]
+    found = options_of(click.types.FloatParamType)
 
     assert {name for name, _ in found} >= {"record --seconds", "listen --seconds", "inspect --depth-unit-mm"}
     assert [name for name, kind in found if not isinstance(kind, FiniteRange)] == []
@@ -35,20 +37,8 @@ def test_what_is_not_finite_is_refused(text: str) -> None:
         FiniteRange(min=0, min_open=True).convert(text, None, None)
 
 
-def path_options(command: click.Command, name: str) -> Iterator[tuple[str, Any]]:
-    """Options and arguments that take a path, with those of subcommands."""
-    if isinstance(command, click.Group):
-        for inner, one in command.commands.items():
-            yield from path_options(one, f"{name} {inner}")
-    for option in command.params:
-        if isinstance(option.type, click.Path):
-            yield f"{name} {option.opts[0]}", option.type
-
-
 def test_no_path_that_a_verb_takes_is_empty() -> None:
-    found = [
-        pair for entry in entry_points(group="handmap.commands") for pair in path_options(entry.load(), entry.name)
-    ]
+    found = options_of(click.Path)
 
     assert {name for name, _ in found} >= {"run --config", "record --out", "listen --record"}
     assert [name for name, kind in found if not isinstance(kind, NamedPath)] == []

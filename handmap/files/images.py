@@ -55,12 +55,21 @@ def read_nyu_png(path: Path, advice: str) -> Uint16:
 
 def write_picture(path: Path, pixels: Uint8) -> None:
     """Writes (height, width) gray or (height, width, 3) RGB uint8 pixels in the format of the file's ending."""
+    refuse_ending(path)
     buffer = io.BytesIO()
-    try:
-        Image.fromarray(pixels).save(buffer, format=Image.registered_extensions()[path.suffix.lower()])
-    except KeyError as error:
-        raise ConfigError(f"picture {str(path)!r} has no ending of a known format; name a .png") from error
+    Image.fromarray(pixels).save(buffer, format=Image.registered_extensions()[path.suffix.lower()])
     write_file(path, buffer.getvalue())
+
+
+def refuse_ending(path: Path) -> None:
+    """Raises ConfigError if a picture cannot be written in the format of the file's ending; call it before long work."""
+    kind = Image.registered_extensions().get(path.suffix.lower(), "")
+    try:
+        Image.new("RGB", (8, 8)).save(io.BytesIO(), format=kind)
+    except (KeyError, OSError, ValueError) as error:  # unknown, of no writer, or of one that is not for pixels
+        raise ConfigError(
+            f"picture {str(path)!r}: found the ending {path.suffix!r}, wanted that of a picture format; name a .png"
+        ) from error
 
 
 def encode_png(pixels: Uint8) -> bytes:

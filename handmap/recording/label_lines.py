@@ -76,7 +76,7 @@ def parse_line(path: Path, line: LabelLine, layout: LineLayout) -> tuple[str, Fl
     """
     words = line.text.decode("utf-8", errors="replace").split()
     name, words = (words[0], words[1:]) if layout.is_named else ("", words)
-    numbers = [_number(word) for word in words]
+    numbers = [parse_number(word) for word in words]
     wrong = next((word for word, number in zip(words, numbers, strict=True) if number is None), None)
     if wrong is not None:
         raise line_fault(path, line, layout, f"found {_shown(wrong)!r} among the numbers")
@@ -121,7 +121,7 @@ def line_fault(
     )
 
 
-def _number(word: str) -> float | None:
+def parse_number(word: str) -> float | None:
     """The number that a word is; Python's own reader takes 1_0 and digits of other scripts for one, too, which are refused."""
     if not word.isascii() or "_" in word:
         return None

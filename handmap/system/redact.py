@@ -11,9 +11,8 @@ SECRET: Final = msgspec.Meta(extra={"secret": True})  # in Annotated[...] around
 REMOVED: Final = "(removed)"
 # Of keys that no struct of ours marks, such as those of other packages' cameras, or ones that were mistyped.
 _LIKELY: Final = re.compile(r"key|secret|token|pass|pwd|psk|auth|credential", re.IGNORECASE)
-_LONG_HEX: Final = re.compile(
-    r"(?<![0-9a-fA-F])[0-9a-fA-F]{32,}"
-)  # a key of ours has 64 digits; a message may cut it short
+# A key of ours has 64 digits; a message may cut it short.
+_LONG_HEX: Final = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{32,}")
 _IN_URL: Final = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")  # user and password
 
 
@@ -30,7 +29,10 @@ def without_secrets(value: Any) -> Any:
         tag = value.__struct_config__
         return {tag.tag_field: tag.tag, **plain} if tag.tag_field else plain
     if isinstance(value, dict):
-        return _without_likely({str(key): without_secrets(one) for key, one in value.items()})
+        return {
+            str(key): REMOVED if _LIKELY.search(str(key)) and one is not None else without_secrets(one)
+            for key, one in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [without_secrets(one) for one in value]
     return value if value is None or isinstance(value, (bool, int, float)) else without_keys(str(value))
@@ -50,16 +52,7 @@ def redacted_yaml(text: str) -> str:
         data = yaml.SafeLoader(text).get_single_data()
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"it is not YAML ({type(error).__name__})") from error
-    return without_keys(yaml.safe_dump(_without_likely(data), sort_keys=False, allow_unicode=True, width=10_000))
-
-
-def _without_likely(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: REMOVED if _LIKELY.search(str(key)) and one is not None else _without_likely(one)
-            for key, one in value.items()
-        }
-    return [_without_likely(one) for one in value] if isinstance(value, list) else value
+    return yaml.safe_dump(without_secrets(data), sort_keys=False, allow_unicode=True)
 
 
 @cache

@@ -16,7 +16,7 @@ import msgspec
 
 from handmap import __version__
 from handmap.files.archive import write_archive
-from handmap.files.atomic import refuse_unwritable
+from handmap.files.outputs import refuse_taken
 from handmap.files.reading import read_bytes
 from handmap.system.drop_ins import drop_in_folder
 from handmap.system.redact import redacted_yaml, without_keys, without_secrets
@@ -55,9 +55,7 @@ def refuse_out(out: Path) -> None:
         raise ConfigError(
             f"doctor: --collect writes a {ENDING} archive, found {str(out)!r}; choose a name that ends in {ENDING}"
         )
-    if out.exists() or out.is_symlink():
-        raise ConfigError(f"doctor: --collect {str(out)!r}: something is there already; choose another name")
-    refuse_unwritable(out)
+    refuse_taken(out, "--collect")
 
 
 def collect_support(out: Path, context: DoctorContext, report: Report, wanted: Wanted) -> list[str]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from handmap.files.atomic import new_folder, refuse_unwritable, write_file
+from handmap.files.atomic import new_folder, write_file
 from handmap.files.folders import copy_folder
+from handmap.files.outputs import refuse_taken
 from handmap.files.reading import NotJson, decode_json, read_bytes
 from handmap.types.errors import ConfigError, FileError, NoAnswer
 
@@ -48,19 +49,12 @@ def ask_snapshot(port: int) -> SnapshotOutcome:
     return outcome
 
 
-def refuse_out(out: Path) -> None:
-    """Raises ConfigError if something has this name already, FileError if nothing can be written there."""
-    if out.exists() or out.is_symlink():
-        raise ConfigError(f"output {str(out)!r}: something is there already; choose another --out")
-    refuse_unwritable(out)
-
-
 def copy_snapshot(source: Path, out: Path) -> None:
     """Copies a snapshot to a new folder, or its MCAP file alone to a name that ends with .mcap.
 
     Raises ConfigError if that is taken, FileError if it cannot be read or written.
     """
-    refuse_out(out)
+    refuse_taken(out)
     try:
         if out.suffix == ".mcap":
             write_file(out, read_bytes(next(iter(source.glob("*.mcap"))), MAX_BYTES), 0o600)

@@ -39,8 +39,7 @@ POLL_S: Final = 0.5
 JOIN_S: Final = 3.0  # of the unit's TimeoutStopSec
 NICE: Final = 5  # the loop's work comes first
 DEGRADED: Final = "degraded"
-_NUMBERS: Final = re.compile(r"flight\S*|\d+")
-ABOUT_TO: Final = "flight"  # begins the name of every snapshot
+_NAMES: Final = re.compile(r"flight\S*|\d+")  # of snapshots, which differ in each message, and numbers
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,7 @@ class FlightRecorder:
         try:
             sweep_snapshots(folder)
             if self._config.enabled:
-                refuse_unwritable(folder / ABOUT_TO)
+                refuse_unwritable(folder / "flight")
         except (OSError, HandmapError) as error:
             self._note(error)
 
@@ -236,7 +235,7 @@ class FlightRecorder:
     def _note(self, error: Exception) -> None:
         """Remembers why snapshots cannot be written; the same reason, but for names and numbers, is logged once in a row."""
         sentence = str(error) if isinstance(error, HandmapError) else f"{type(error).__name__}: {error}"
-        if _NUMBERS.sub("", sentence) != _NUMBERS.sub("", self._problem):
+        if _NAMES.sub("", sentence) != _NAMES.sub("", self._problem):
             LOG.warning("snapshot=failed error=%r", sentence)
         self._problem = sentence
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import matplotlib
 import numpy as np
@@ -15,7 +14,7 @@ from matplotlib.patches import Polygon
 
 from handmap.engines.engine import Engines
 from handmap.files.atomic import refuse_unwritable
-from handmap.files.images import write_picture
+from handmap.files.images import refuse_ending, write_picture
 from handmap.metrics.pose_error import mpjpe_mm, present
 from handmap.recording.datasets import Dataset, LabeledFrame, label_center
 from handmap.skeleton.body import Bodies
@@ -23,7 +22,7 @@ from handmap.skeleton.orientation import HAND21_OF_XR26, orient_joints
 from handmap.tracking.track import cube_center
 from handmap.tracking.tracker_settings import TrackerSettings
 from handmap.types.arrays import Float32, Float64, Uint8
-from handmap.types.errors import ConfigError, FileError
+from handmap.types.errors import ConfigError
 from handmap.types.intrinsics import Intrinsics, project
 from handmap.types.joints import BONES
 from handmap.types.values import DepthFrame, HandPose
@@ -84,15 +83,7 @@ def refuse_sheet(path: Path) -> None:
     """
     if path.is_dir():
         raise ConfigError(f"--sheet {str(path)!r} is a folder, wanted a picture; name a .png in it")
-    with TemporaryDirectory() as folder:
-        try:
-            write_picture(Path(folder, f"try{path.suffix}"), np.zeros((8, 8, 3), np.uint8))
-        except FileError:
-            raise
-        except (ConfigError, OSError, ValueError) as error:
-            raise ConfigError(
-                f"--sheet {str(path)!r}: found the ending {path.suffix!r}, wanted that of a picture format; name a .png"
-            ) from error
+    refuse_ending(path)
     refuse_unwritable(path)
 
 

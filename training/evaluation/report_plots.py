@@ -15,8 +15,7 @@ from handmap.metrics.error_figures import CURVES, MAX_THRESHOLD_MM, success_curv
 from handmap.types.arrays import Float64
 
 from ..datasets.published import PublishedMean
-from ..trainer.learning_curves import has_glyph, name_entries
-from ..trainer.legend_names import shown_names
+from ..trainer.legend_names import name_entries, shown_names
 
 # Okabe and Ito's colors, which color-blind people can tell apart; beyond them, other strokes.
 COLORS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
@@ -30,7 +29,7 @@ ENTRY_IN, STROKE_IN = 0.165, 0.6  # height of an entry of a legend; width beside
 
 def draw_curves(error_mm: Mapping[str, Float64]) -> dict[str, bytes]:
     """The three success curves of each method's errors (N, J), with the areas under them in the legend below."""
-    names = shown_names(list(error_mm), has_glyph)
+    names = shown_names(list(error_mm))
     curves = {kind: [success_curve(error, kind) for error in error_mm.values()] for kind in CURVES}
     areas = [", ".join(f"{curve.auc:.3f}" for curve in row) for row in zip(*curves.values(), strict=True)]
     entries = [f"{name}: {area}" for name, area in zip(names, areas, strict=True)]
@@ -52,7 +51,7 @@ def draw_curves(error_mm: Mapping[str, Float64]) -> dict[str, bytes]:
 def draw_per_joint(error_mm: Mapping[str, Float64], joint_names: Sequence[str]) -> dict[str, bytes]:
     """The mean error of each joint, and of all, by method."""
     labels = [*joint_names, "mean"]
-    names = shown_names(list(error_mm), has_glyph)
+    names = shown_names(list(error_mm))
     figure, columns = _figure(4.5 + 0.42 * len(labels), 4.4, names)
     axes = figure.subplots()
     width = 0.82 / len(error_mm)
@@ -76,7 +75,7 @@ def draw_per_joint(error_mm: Mapping[str, Float64], joint_names: Sequence[str]) 
 def draw_published(means: Sequence[PublishedMean], ours_mm: Mapping[str, float], dataset: str) -> dict[str, bytes]:
     """Published mean errors as bars, smallest first, with ours among them."""
     rows = [(f"{one.method} ({one.venue})", one.mean_mm, OTHERS) for one in means]
-    ours = zip(shown_names(list(ours_mm), has_glyph), ours_mm.values(), strict=True)
+    ours = zip(shown_names(list(ours_mm)), ours_mm.values(), strict=True)
     rows = sorted(rows + [(name, mean_mm, OURS) for name, mean_mm in ours], key=lambda row: row[1])
     figure = Figure(figsize=(8.5, 1.2 + 0.25 * len(rows)), layout="constrained")
     axes = figure.subplots()

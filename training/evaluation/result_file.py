@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 
 from handmap.files.reading import LFS_MAGIC, read_bytes
+from handmap.recording.label_lines import BYTE_ORDER_MARK, parse_number
+from handmap.recording.label_values import MAX_VALUE
 from handmap.types.arrays import Float64
 from handmap.types.errors import DatasetError, FileError
 
@@ -18,12 +20,10 @@ from ..datasets.published import PUBLISHED_SETS, PublishedSet
 
 MAX_FILE_BYTES: Final = 256 << 20  # five times the largest of these sets with ten digits a number
 MAX_LINE_BYTES: Final = 1 << 14
-MAX_VALUE: Final = 1e5  # pixels or mm: no image or room is that large
 MAX_OUTSIDE: Final = (
     1 / 3
 )  # of the joints; result files in use have none outside the image, points in mm have 60 to 96 %
 MIN_MEDIAN_MM: Final = 10.0  # of the depths; smaller ones are meters
-BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 TEXT: Final = frozenset(range(32, 127)) | frozenset(b"\t\r\n\v\f")
 REMOVE_FIRST: Final = "remove the first column: awk '{$1 = \"\"; print}' FILE > NEW"
 DESCRIBED: Final = "docs/evaluation.md"
@@ -90,7 +90,7 @@ def _explain(line: bytes, words: list[bytes], columns: int) -> tuple[str, str]:
         return f"is {len(line)} bytes long", "write one frame a line"
     if b"," in line or b";" in line:
         return "has commas or semicolons", "separate numbers by blanks: tr ',;' '  ' < FILE > NEW"
-    wrong = next((word for word in words if not _is_number(word)), None)
+    wrong = next((word for word in words if parse_number(word.decode("ascii")) is None), None)
     if wrong is not None and wrong is words[0] and len(words) == columns + 1:
         return f"begins with the name {_shown(wrong)}", REMOVE_FIRST
     if wrong is not None:
@@ -153,14 +153,6 @@ def _fault(path: Path, line_number: int, found: str, dataset: PublishedSet, fix:
 
 def _columns(dataset: PublishedSet) -> int:
     return 3 * len(dataset.joint_names)
-
-
-def _is_number(word: bytes) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return b"_" not in word
 
 
 def _shown(word: bytes) -> str:

@@ -8,8 +8,6 @@ from typing import Final
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
@@ -17,14 +15,13 @@ from handmap.files.atomic import write_file
 from handmap.files.reading import MAX_JSON_BYTES, decode_json, read_bytes
 from handmap.types.errors import ConfigError
 
-from .legend_names import shown_names
+from .legend_names import name_entries, shown_names
 from .resumable import HISTORY
 
 NAME: Final = "learning_curves"
 COLORS: Final = ("#3b7dd8", "#d8613b", "#2e9d57", "#8e5bc7", "#b89b3b", "#4aa3a3", "#c74f8e", "#777777")
 NEEDED: Final = ("samples", "mean_mm", "median_mm", "learning_rate")
 LOSS: Final = "_loss"
-WEIGHTS: Final = ("normal", "bold")  # of the letters in our plots
 STYLES: Final = {"pose": "solid", "maps": "dashed", "bones": "dotted"}
 
 
@@ -64,7 +61,7 @@ def draw_learning_curves(runs: Sequence[Path], folder: Path) -> tuple[Path, Path
     """
     _refuse_twice(runs)
     histories = [read_history(run) for run in runs]
-    names = shown_names(_names(runs), has_glyph)
+    names = shown_names(_names(runs))
     matplotlib.use("Agg")
     figure = Figure(figsize=(8, 8.5), layout="constrained")
     error, losses, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1.2))
@@ -93,19 +90,6 @@ def draw_learning_curves(runs: Sequence[Path], folder: Path) -> tuple[Path, Path
     for path in paths:
         write_file(path, _encoded(figure, path.suffix.removeprefix(".")))
     return paths
-
-
-def has_glyph(letter: str) -> bool:
-    """Whether the font of our plots can draw a letter in all weights."""
-    fonts = (get_font(findfont(FontProperties(weight=weight))) for weight in WEIGHTS)
-    return all(font.get_char_index(ord(letter)) != 0 for font in fonts)
-
-
-def name_entries(legend: Legend, names: Sequence[str]) -> None:
-    """Gives the entries of a legend their names as they are: a leading underscore or a dollar sign has no meaning."""
-    for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set_parse_math(False)
-        text.set_text(name)
 
 
 def _draw_run(error: Axes, losses: Axes, rate: Axes, history: list[dict[str, float]], color: str) -> tuple[Line2D, str]:

@@ -20,7 +20,6 @@ from training.commands import evaluate
 from training.evaluation.error_report import ErrorReport, write_report
 from training.evaluation.evaluate import EvaluationConfig, evaluate_bundle, evaluation_table
 from training.evaluation.report_plots import draw_curves, draw_per_joint
-from training.trainer.learning_curves import has_glyph
 from training.trainer.legend_names import shown_names
 
 
@@ -86,7 +85,7 @@ def test_legends_of_any_names_stay_clear_of_the_curves(names: list[str]) -> None
         warnings.simplefilter("error")  # of layouts that do not fit and of missing glyphs
         curves, per_joint = draw_curves(error_mm), draw_per_joint(error_mm, HAND21)
 
-    shown = shown_names(names, has_glyph)
+    shown = shown_names(names)
     assert all(f"<!-- {name}: 0." in curves["svg"].decode() for name in shown)
     assert all(f"<!-- {name} -->" in per_joint["svg"].decode() for name in shown)
     for drawn in (curves, per_joint):
